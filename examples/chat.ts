@@ -1,0 +1,23 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { LanguageModel } from './data/language-model.js'
+
+const chat: FastifyPluginAsyncTypebox<{ model: LanguageModel }> = async (app, { model }) => {
+  app.sseRoute({
+    method: 'POST',
+    url: '/chat',
+    schema: {
+      summary: 'An answer, token by token',
+      description: 'From a language model where OPENAI_BASE_URL is set, from a text of this project where not. Leaving stops the model.',
+      tags: ['chat'],
+      body: Type.Object({ prompt: Type.String({ minLength: 1, maxLength: 4_000 }) })
+    },
+    events: { token: Type.String(), done: Type.String() },
+    openOn: 'first-event',
+    source: async function * (request, stream) {
+      for await (const token of model(request.body.prompt, stream.signal)) yield { event: 'token', data: token }
+      yield { event: 'done', data: '' }
+    }
+  })
+}
+
+export default chat

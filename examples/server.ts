@@ -1,0 +1,68 @@
+import { realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import fastifyStatic from '@fastify/static'
+import swagger from '@fastify/swagger'
+import swaggerUI from '@fastify/swagger-ui'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import sse from 'fastify-sse-routes'
+import { destination } from 'pino'
+import aiChat from './ai-chat.js'
+import chat from './chat.js'
+import dashboard from './dashboard.js'
+import { openAIModel, textModel } from './data/language-model.js'
+import { measureVitals } from './data/vitals.js'
+import logs from './logs.js'
+import stocks from './stocks.js'
+import time from './time.js'
+
+export interface BuildOptions {
+  /** The OpenAPI version to describe the routes in; default 3.1.0, the newest that Swagger UI shows in full. */
+  openapi?: '3.0.3' | '3.1.0' | '3.2.0'
+  /** As Fastify's; default none. */
+  logger?: FastifyServerOptions['logger']
+  /** The file that the logger writes, for `/logs` to read; default `examples/server.log`. */
+  logFile?: string
+}
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+
+/** All examples as one app that does not listen yet. A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL). */
+export function build ({ openapi = '3.1.0', logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
+  const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
+  const app: FastifyInstance = Fastify({ logger })
+  const vitals = measureVitals(app)
+  app.addHook('onResponse', async (request, reply) => {
+    if (reply.statusCode >= 400) request.log.warn({ req: request, res: reply }, 'request refused')
+  })
+
+  app.register(swagger, {
+    openapi: { openapi, info: { title: 'fastify-sse-routes examples', description: 'Event streams that are described by their routes.', version: '1.0.0' } }
+  })
+  app.register(swaggerUI, { routePrefix: '/docs' })
+  app.register(sse)
+
+  app.register(time)
+  app.register(dashboard, { vitals })
+  app.register(logs, { logFile })
+  app.register(stocks)
+  app.register(chat, { model: baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel })
+  app.register(aiChat)
+
+  app.register(fastifyStatic, { root: path('public') })
+  app.register(fastifyStatic, { root: path('../node_modules/uplot/dist'), prefix: '/uplot/', decorateReply: false })
+  app.register(fastifyStatic, { root: path('../node_modules/eventsource-parser/dist'), prefix: '/eventsource-parser/', decorateReply: false })
+  return app
+}
+
+async function serve (): Promise<void> {
+  const { PORT = '3000', HOST: host = '127.0.0.1', LOG_FILE: logFile = path('server.log') } = process.env
+  const log = destination({ dest: logFile, mkdir: true })
+  const app = build({ logger: { level: 'debug', stream: log }, logFile })
+  const url = await app.listen({ port: Number(PORT), host })
+  console.log(`Open ${url} in a browser. The log goes to ${logFile}. Ctrl+C ends it.`)
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
+  // After rotating the log; not SIGHUP, which a closed terminal sends too and which should end the server.
+  process.on('SIGUSR2', () => log.reopen())
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await serve()
