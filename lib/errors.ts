@@ -1,0 +1,56 @@
+import { createError } from '@fastify/error'
+
+/** A payload that is no payload: a number, an array, a function, an object without one known field. */
+export const SSE_ERR_PAYLOAD = createError<[string]>('SSE_ERR_PAYLOAD', 'An event is a string or an object with id, event, comments, data or retry, got %s', 500, TypeError)
+
+/** A field of a payload that cannot be written as the standard asks: which, what it takes, what it was. */
+export const SSE_ERR_FIELD = createError<[string, string, string]>('SSE_ERR_FIELD', 'The field "%s" of an event takes %s, got %s', 500, TypeError)
+
+/** Data that could not be made text; `cause` holds what the serializer threw, if it threw. */
+export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERIALIZATION', 'The data of event "%s" cannot be serialized: %s')
+
+/** An event that the route does not declare in `events`. */
+export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event "%s" is not declared in the route\'s "events", which holds %s')
+
+/** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
+export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
+
+/** An option of the plugin that does not exist. */
+export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string]>('SSE_ERR_UNKNOWN_OPTION', 'There is no option "%s"; there are %s', 500, TypeError)
+
+/** Options of a route that do not go together: what is wrong, and what to do. */
+export const SSE_ERR_ROUTE = createError<[string, string, string]>('SSE_ERR_ROUTE', 'The SSE route %s %s: %s', 500, TypeError)
+
+/** A schema in `events` that Fastify's serializer compiler refused; `cause` holds why. */
+export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCHEMA', 'The schema of event "%s" of %s cannot be compiled: %s')
+
+/** What `source` gave, or `reply.sse()` was given, cannot be streamed. */
+export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, got %s', 500, TypeError)
+
+/** `reply.sse()` on a reply that was sent or is a stream already. */
+export const SSE_ERR_REPLY_SENT = createError('SSE_ERR_REPLY_SENT', 'reply.sse() can be called once, and only before the reply is sent')
+
+/** `stream.send()` before the headers are sent, on a route with `openOn: 'first-event'`. */
+export const SSE_ERR_NOT_OPEN = createError('SSE_ERR_NOT_OPEN', 'With openOn: \'first-event\' the stream opens with the first item of its source; until then only its signal can be used')
+
+/** The request's Accept header rules out text/event-stream (RFC 9110, section 12.5.1). */
+export const SSE_ERR_NOT_ACCEPTABLE = createError('SSE_ERR_NOT_ACCEPTABLE', 'This route answers with text/event-stream, which the Accept header rules out', 406)
+
+/** The server closed before the stream's first event, on a route with `openOn: 'first-event'`. */
+export const SSE_ERR_CLOSING = createError('SSE_ERR_CLOSING', 'The server is closing', 503)
+
+/** `maxStreams` are open; the answer is a 503 with Retry-After. */
+export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 'Too many event streams are open', 503)
+
+/** This client has `maxStreamsPerClient.max` streams open; the answer is a 429 with Retry-After. */
+export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
+
+/** How a value is named in a message: its type, and for short ones what it is. */
+export function show (value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`
+  if (typeof value === 'function') return 'a function'
+  return String(value)
+}

@@ -1,0 +1,132 @@
+import { SSE_ERR_FIELD, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, show } from './errors.js'
+
+/**
+ * One event, as the standard's text/event-stream format has it
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
+ * Written in the order id, event, comments, data, retry, then a blank line.
+ */
+export interface SSEPayload<Data = unknown> {
+  /** Any text without CR, LF and NUL. `''` resets the client's last event id. */
+  id?: string | number
+  /** Any text without CR, LF and NUL; `''` is not written. What a client calls the event's type. */
+  event?: string
+  /** Each becomes a line `: text`; line breaks split it into several. */
+  comments?: string | string[]
+  /** A string goes as it is, anything else through the serializer; line breaks split it into several `data:` lines. */
+  data?: Data
+  /** How long the client waits before it reconnects: whole milliseconds, 0 or more. */
+  retry?: number
+}
+
+/** What may stand for an event: a payload, a string for `{ data: string }`, or nothing. */
+export type SSEInput = SSEPayload | string | null | undefined
+
+/** Makes the text of an event's data; `event` is the event's name, `message` where it has none. */
+export type DataWriter = (data: unknown, event: string) => string
+
+/** Makes text of data that is not a string. */
+export type Serializer = (data: unknown) => string
+
+const LINE_BREAK = /\r\n|\r|\n/
+const NOT_IN_A_LINE = /[\r\n\0]/
+
+/**
+ * The data writer of a stream that declares no events: strings as they are, the rest through `serializer`.
+ * @throws SSE_ERR_SERIALIZATION where that throws or gives no string
+ */
+export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
+  return (data, event) => typeof data === 'string' ? data : serialize(serializer, data, event)
+}
+
+/** Calls a serializer; whatever goes wrong in it becomes an SSE_ERR_SERIALIZATION. */
+export function serialize (serializer: Serializer, data: unknown, event: string): string {
+  let text: string
+  try {
+    text = serializer(data)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : show(cause)
+    throw Object.assign(new SSE_ERR_SERIALIZATION(event, reason), { cause })
+  }
+  // JSON.stringify answers undefined for a function or a symbol
+  if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(event, `the serializer gave ${show(text)} for ${show(data)}`)
+  return text
+}
+
+const writePlainData = plainData()
+
+/**
+ * Encodes one event, hot path of everything that is sent.
+ *
+ * @param payload what to write; `{}`, `null` and `undefined` write nothing
+ * @param writeData makes the text of `data`
+ * @returns the event's text, ready for the wire, or `''` where there is nothing to write
+ * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, all before anything is written
+ */
+export function encode (payload: unknown, writeData: DataWriter = writePlainData): string {
+  if (payload === null || payload === undefined) return ''
+  if (typeof payload === 'string') return `${lines('data: ', writeData(payload, 'message'))}\n`
+  if (typeof payload !== 'object' || Array.isArray(payload)) throw new SSE_ERR_PAYLOAD(show(payload))
+
+  const { id, event, comments, data, retry } = payload as SSEPayload
+  let text = ''
+  if (id !== undefined) {
+    if (typeof id !== 'string' && typeof id !== 'number') throw new SSE_ERR_FIELD('id', 'a string or a number', show(id))
+    text = `id: ${line('id', String(id))}\n`
+  }
+  if (event !== undefined) {
+    if (typeof event !== 'string') throw new SSE_ERR_FIELD('event', 'a string', show(event))
+    if (event !== '') text += `event: ${line('event', event)}\n`
+  }
+  if (comments !== undefined) text += encodeComments(comments)
+  if (data !== undefined) text += lines('data: ', writeData(data, event || 'message'))
+  if (retry !== undefined) text += encodeRetry(retry)
+  if (text === '') return nothing(payload)
+  return `${text}\n`
+}
+
+/**
+ * The `retry:` line, without a blank line after it.
+ * @throws SSE_ERR_FIELD
+ */
+export function encodeRetry (retry: number): string {
+  // past the safe integers a number prints with an exponent, which a client ignores
+  if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', show(retry))
+  return `retry: ${retry}\n`
+}
+
+function encodeComments (comments: unknown): string {
+  if (typeof comments === 'string') return lines(': ', comments)
+  if (!Array.isArray(comments)) throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', show(comments))
+  let text = ''
+  for (const comment of comments) {
+    if (typeof comment !== 'string') throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', `an array with ${show(comment)}`)
+    text += lines(': ', comment)
+  }
+  return text
+}
+
+/** A value that has to stay on its line: a line break in it would let its author write events of their own. */
+function line (field: string, value: string): string {
+  if (NOT_IN_A_LINE.test(value)) throw new SSE_ERR_FIELD(field, 'text without CR, LF and NUL', show(value))
+  return value
+}
+
+function lines (prefix: string, value: string): string {
+  // two plain searches are faster than the pattern, and most values have no line break
+  if (!value.includes('\n') && !value.includes('\r')) return `${prefix}${value}\n`
+  let text = ''
+  for (const part of value.split(LINE_BREAK)) text += `${prefix}${part}\n`
+  return text
+}
+
+/** Nothing to write is fine for `{}`; for a Date, a promise or a misspelt field it would be a silent loss. */
+function nothing (payload: object): '' {
+  const prototype = Object.getPrototypeOf(payload)
+  if (prototype !== Object.prototype && prototype !== null) throw new SSE_ERR_PAYLOAD(show(payload))
+  for (const key in payload) {
+    if (key !== 'id' && key !== 'event' && key !== 'comments' && key !== 'data' && key !== 'retry') {
+      throw new SSE_ERR_PAYLOAD(`an object with "${key}"`)
+    }
+  }
+  return ''
+}

@@ -1,0 +1,59 @@
+import { Schedules } from './schedule.js'
+import type { EventStream, Host } from './stream.js'
+import type { SSE, SSEStats } from './types.js'
+
+/** The streams that are open in this process, and what was counted of them. */
+export class Hub implements SSE, Host {
+  readonly streams = new Map<string, EventStream>()
+  readonly schedules = new Schedules()
+  readonly counters: SSEStats = {
+    active: 0,
+    opened: 0,
+    rejected: 0,
+    sent: 0,
+    dropped: 0,
+    gaps: 0,
+    bytes: 0,
+    closed: { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
+  }
+
+  /** Streams that wait for the first item of their source. */
+  readonly #waiting = new Set<EventStream>()
+  #draining = false
+
+  stats (): SSEStats {
+    return { ...this.counters, active: this.streams.size, closed: { ...this.counters.closed } }
+  }
+
+  /** Keeps a stream that is not open yet, so that `drain` ends it as well. */
+  hold (stream: EventStream): void {
+    this.#waiting.add(stream)
+    if (this.#draining) stream.closeWith('drain')
+  }
+
+  release (stream: EventStream): void {
+    this.#waiting.delete(stream)
+  }
+
+  opened (stream: EventStream): void {
+    this.counters.opened++
+    this.streams.set(stream.id, stream)
+    // it passed its hooks while the others were ended
+    if (this.#draining) setImmediate(() => stream.closeWith('drain'))
+  }
+
+  closed (stream: EventStream): void {
+    if (stream.closeReason !== null) this.counters.closed[stream.closeReason]++
+    this.streams.delete(stream.id)
+  }
+
+  /**
+   * Ends all streams, each with the advice to come back after a random time of up to `spread` ms.
+   * Resolves when every client has its end or is cut.
+   */
+  async drain (spread: number): Promise<void> {
+    this.#draining = true
+    for (const stream of this.#waiting) stream.closeWith('drain')
+    await Promise.all(Array.from(this.streams.values(), (stream) => stream.drain(Math.floor(Math.random() * (spread + 1)))))
+  }
+}

@@ -1,0 +1,65 @@
+import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import { Hub } from './hub.js'
+import { Limits } from './limits.js'
+import { readPluginOptions, readRouteOptions } from './options.js'
+import { answerRefused, replyWithStream } from './reply.js'
+import { type Plugin, Route } from './route.js'
+import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStreamOptions } from './types.js'
+
+export type { SSEInput, SSEPayload } from './event.js'
+export type {
+  CloseReason, EventDataMap, EventSchemas, PayloadOf, SSE, SSEPluginOptions, SSERouteOptions, SSESource, SSEStats,
+  SSEStream, SSEStreamOptions
+} from './types.js'
+
+/** A route, with the very options object that Fastify's onRoute hooks saw. */
+interface Registered {
+  route: Route
+  options: RouteOptions
+}
+
+async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
+  const settings = readPluginOptions(options)
+  const hub = new Hub()
+  const limits = new Limits(settings, () => { hub.counters.rejected++ })
+  const shared: Plugin = { hub, limits, settings }
+  const routes = new Map<RouteOptions['handler'], Route>()
+  const registered: Registered[] = []
+
+  app.decorate('sse', hub)
+
+  app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
+    const { declared, stream, rest } = readRouteOptions(settings.stream, typeof first === 'string' ? { ...second, url: first } : first)
+    const route = new Route(this, shared, declared, stream)
+    const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
+    routes.set(handler, route)
+    // an empty `response` makes Fastify set up the serializer compiler that the events need
+    const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
+    return this.route({ ...rest, schema, handler })
+  })
+
+  app.decorateReply('sse', replySSE)
+  function replySSE (this: FastifyReply, options?: SSEStreamOptions): SSEStream
+  function replySSE (this: FastifyReply, source: SSESource | Promise<SSESource>, options?: SSEStreamOptions): FastifyReply
+  function replySSE (this: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
+    return replyWithStream(shared, this, first, second)
+  }
+
+  app.addHook('onRoute', (options) => {
+    const route = routes.get(options.handler)
+    if (route !== undefined && options.method !== 'HEAD') registered.push({ route, options })
+  })
+
+  app.addHook('onReady', async () => {
+    for (const { route, options } of registered) route.compile(options)
+  })
+
+  app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))
+
+  app.addHook('preClose', () => hub.drain(settings.drain.spread))
+}
+
+/** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION at `register` */
+export const sse = fastifyPlugin(plugin, { fastify: '5.x', name: 'fastify-sse-routes' })
+export default sse

@@ -1,0 +1,157 @@
+import { nextTick, type Schedule, type Schedules, type Task } from './schedule.js'
+import type { EventStream, Producer } from './stream.js'
+
+/** A route's `payload`, and where its failures go. */
+export interface PayloadCaller {
+  payload (stream: EventStream): unknown
+  failed (error: unknown, stream: EventStream): void
+}
+
+/**
+ * Asks for a payload again and again: start to start, anchored to the first tick, never two calls at once.
+ * Ticks that a slow payload misses are left out.
+ */
+abstract class Ticker implements Task {
+  due = 0
+  before: Task | null = null
+  after: Task | null = null
+  readonly #caller: PayloadCaller
+  readonly #interval: number
+  readonly #schedule: Schedule
+  #asking = false
+
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number) {
+    this.#caller = caller
+    this.#interval = interval
+    this.#schedule = schedules.every(interval)
+  }
+
+  start (immediate: boolean): void {
+    this.due = performance.now()
+    this.#schedule.at(this.due + this.#interval, this)
+    if (immediate) this.#ask()
+  }
+
+  protected end (): void {
+    this.#schedule.remove(this)
+  }
+
+  run (): void {
+    this.#schedule.at(nextTick(this.due, this.#interval, performance.now()), this)
+    this.#ask()
+  }
+
+  /** The stream to ask for, null if nobody would take an event now. */
+  protected abstract taker (): EventStream | null
+
+  /** @param text an encoded event, made for `stream` */
+  protected abstract deliver (text: string): void
+
+  #ask (): void {
+    const stream = this.#asking ? null : this.taker()
+    if (stream === null) return
+    try {
+      const payload = this.#caller.payload(stream)
+      if (isThenable(payload)) this.#await(payload, stream)
+      else this.#give(payload, stream)
+    } catch (error) {
+      this.#caller.failed(error, stream)
+    }
+  }
+
+  async #await (payload: PromiseLike<unknown>, stream: EventStream): Promise<void> {
+    this.#asking = true
+    try {
+      this.#give(await payload, stream)
+    } catch (error) {
+      this.#caller.failed(error, stream)
+    } finally {
+      this.#asking = false
+    }
+  }
+
+  #give (payload: unknown, stream: EventStream): void {
+    const text = stream.encode(payload)
+    if (text !== '') this.deliver(text)
+  }
+}
+
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** One stream's own payload. */
+export class OwnInterval extends Ticker implements Producer {
+  readonly #stream: EventStream
+
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, stream: EventStream) {
+    super(caller, schedules, interval)
+    this.#stream = stream
+  }
+
+  stop (): void {
+    this.end()
+  }
+
+  protected taker (): EventStream | null {
+    return this.#stream.congested ? null : this.#stream
+  }
+
+  protected deliver (text: string): void {
+    this.#stream.write(text)
+  }
+}
+
+/** One payload for many streams: one call and one encoding per tick, while at least one is open. */
+export class SharedInterval extends Ticker implements Producer {
+  readonly #streams = new Set<EventStream>()
+  readonly #immediate: boolean
+  readonly #emptied: () => void
+  #members = 0
+  #running = false
+  #latest = ''
+
+  /** @param emptied called when the last stream has left */
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, immediate: boolean, emptied: () => void) {
+    super(caller, schedules, interval)
+    this.#immediate = immediate
+    this.#emptied = emptied
+  }
+
+  /** Keeps a place for a stream that is not open yet. */
+  reserve (stream: EventStream): void {
+    this.#members++
+    stream.producer = this
+  }
+
+  /** The stream takes its place. */
+  join (stream: EventStream): void {
+    this.#streams.add(stream)
+    if (!this.#running) {
+      this.#running = true
+      this.start(this.#immediate)
+    } else if (this.#immediate && this.#latest !== '') {
+      stream.write(this.#latest)
+    }
+  }
+
+  stop (stream: EventStream): void {
+    this.#streams.delete(stream)
+    if (this.#streams.size === 0) {
+      this.#running = false
+      this.end()
+    }
+    if (--this.#members === 0) this.#emptied()
+  }
+
+  protected taker (): EventStream | null {
+    for (const stream of this.#streams) if (!stream.congested) return stream
+    return null
+  }
+
+  /** Hot path: N writes of one text. */
+  protected deliver (text: string): void {
+    this.#latest = text
+    for (const stream of this.#streams) if (!stream.congested) stream.write(text)
+  }
+}

@@ -1,0 +1,200 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import type { FastifyRequest, RouteOptions } from 'fastify'
+import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
+import type { SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
+
+/** The longest time a timer of Node's can wait, ms. */
+const LONGEST = 2 ** 31 - 1
+
+/** What an option takes, in words, and whether a value is that. */
+interface Rule {
+  takes: string
+  test (value: unknown): boolean
+}
+
+/** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
+type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
+
+const milliseconds: Rule = {
+  takes: `ms above 0, at most ${LONGEST}`,
+  test: (value) => typeof value === 'number' && value > 0 && value <= LONGEST
+}
+const millisecondsOrOff: Rule = {
+  takes: `ms from 0 (off) to ${LONGEST}`,
+  test: (value) => value === 0 || milliseconds.test(value)
+}
+const wholeMilliseconds: Rule = {
+  takes: 'whole ms, 0 or more',
+  test: (value) => Number.isSafeInteger(value) && Number(value) >= 0
+}
+const aFunction: Rule = { takes: 'a function', test: (value) => typeof value === 'function' }
+const aBoolean: Rule = { takes: 'true or false', test: (value) => typeof value === 'boolean' }
+const anObject = (what: string, test: (value: object) => boolean): Rule =>
+  ({ takes: what, test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && test(value) })
+const oneOf = (...values: string[]): Rule =>
+  ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => values.includes(String(value)) })
+const count = (takes: string, least: number): Rule =>
+  ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
+
+const streamRules: Rules<SSEStreamOptions> = {
+  heartbeat: { takes: `ms from 0 (off) to ${LONGEST}, or false`, test: (value) => value === false || millisecondsOrOff.test(value) },
+  retry: wholeMilliseconds,
+  headers: anObject('an object of header names and their text', areHeaders),
+  serializer: aFunction,
+  maxBufferedBytes: count('a whole number of bytes, 0 or more', 0),
+  overflow: oneOf('disconnect', 'drop'),
+  idleTimeout: millisecondsOrOff,
+  maxLifetime: millisecondsOrOff
+}
+
+const pluginRules: Rules<SSEPluginOptions> = {
+  ...streamRules,
+  clientId: aFunction,
+  maxStreams: count('a whole number above 0', 1),
+  maxStreamsPerClient: anObject('{ max: a whole number above 0, key?: a function }', (value) => {
+    const { max, key } = value as { max?: unknown, key?: unknown }
+    return Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
+  }),
+  drain: anObject('{ spread: whole ms, 0 or more }', (value) => wholeMilliseconds.test((value as { spread?: unknown }).spread)),
+  openapi: aBoolean
+}
+
+const routeRules: Rules<RouteDeclaration> = {
+  clientId: aFunction,
+  events: anObject('an object with at least one event name and its schema', (value) => Object.keys(value).length > 0 && Object.values(value).every(isSchema)),
+  interval: milliseconds,
+  payload: aFunction,
+  immediate: aBoolean,
+  shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
+  source: aFunction,
+  openOn: oneOf('request', 'first-event'),
+  onConnect: aFunction,
+  onDisconnect: aFunction,
+  onError: aFunction
+}
+
+/** Fastify's own options of `register`. */
+const OF_REGISTER = ['prefix', 'logLevel', 'logSerializers']
+
+/** What a route declares, besides the options of its streams and Fastify's. */
+export type RouteDeclaration = Pick<SSERouteOptions,
+  'clientId' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'onConnect' | 'onDisconnect' | 'onError'>
+
+/** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
+export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
+
+/** The options of the plugin, complete. */
+export interface PluginSettings {
+  stream: StreamSettings
+  clientId: ((request: FastifyRequest) => string) | undefined
+  maxStreams: number
+  maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
+  drain: { spread: number }
+  openapi: boolean
+}
+
+const defaults: StreamSettings = {
+  heartbeat: 15_000,
+  retry: undefined,
+  headers: {},
+  serializer: JSON.stringify,
+  maxBufferedBytes: 1_048_576,
+  overflow: 'disconnect',
+  idleTimeout: 0,
+  maxLifetime: 0
+}
+
+/**
+ * Checks those of `options` that `rules` know.
+ * @throws SSE_ERR_OPTION
+ */
+function check<Options> (options: Options, rules: Partial<Rules<Options>>): void {
+  for (const name in rules) {
+    const value = options[name]
+    const rule = rules[name]
+    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, show(value))
+  }
+}
+
+/**
+ * The plugin's options, checked and complete.
+ * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
+ */
+export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
+  for (const name in options) {
+    if (!(name in pluginRules) && !OF_REGISTER.includes(name)) {
+      throw new SSE_ERR_UNKNOWN_OPTION(name, Object.keys(pluginRules).join(', '))
+    }
+  }
+  check(options, pluginRules)
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, drain = { spread: 3_000 }, openapi = true } = options
+  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, drain, openapi }
+}
+
+/**
+ * A route's or a single stream's options on top of the plugin's.
+ * @throws SSE_ERR_OPTION
+ */
+export function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
+  check(options, streamRules)
+  return merge(base, options)
+}
+
+/**
+ * A route's options, checked, in three parts: what it declares, its streams' options, and what is left for Fastify.
+ * @throws SSE_ERR_OPTION, SSE_ERR_ROUTE
+ */
+export function readRouteOptions (base: StreamSettings, options: SSERouteOptions): {
+  declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
+} {
+  const stream = readStreamOptions(base, options)
+  check(options, routeRules)
+  const declared: Record<string, unknown> = {}
+  const rest: Record<string, unknown> = { method: 'GET' }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || name in streamRules) continue
+    const part = name in routeRules ? declared : rest
+    part[name] = value
+  }
+  const wrong = conflict(declared, rest)
+  if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
+  return { declared, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+}
+
+/** Says which options of a route do not go together. */
+function conflict ({ interval, payload, immediate, shared, source, openOn, onConnect }: RouteDeclaration, rest: object): string | undefined {
+  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source" or "onConnect"'
+  if (!payload && !source && !onConnect) return 'it needs at least one of "payload", "source" and "onConnect"'
+  if (payload && source) return '"payload" and "source" exclude each other'
+  if (payload && interval === undefined) return '"payload" needs an "interval"'
+  if (interval !== undefined && !payload) return '"interval" needs a "payload"'
+  if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
+  if (!source && openOn !== undefined) return '"openOn" goes with "source"'
+}
+
+function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
+  const {
+    heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
+    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime
+  } = options
+  const headers = { ...base.headers }
+  for (const name in options.headers) headers[name.toLowerCase()] = options.headers[name] ?? ''
+  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime }
+}
+
+function isSchema (value: unknown): boolean {
+  return typeof value === 'object' && value !== null
+}
+
+function areHeaders (value: object): boolean {
+  try {
+    for (const [name, text] of Object.entries(value)) {
+      if (typeof text !== 'string') return false
+      validateHeaderName(name)
+      validateHeaderValue(name, text)
+    }
+    return true
+  } catch {
+    return false
+  }
+}

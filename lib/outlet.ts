@@ -1,0 +1,121 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import { constants } from 'node:http2'
+import { Socket } from 'node:net'
+
+/** Fastify's `reply.raw`, whichever protocol it speaks. */
+export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
+
+/** Where the text of one stream goes: the way to its client, with what Node tells of it. */
+export interface Outlet {
+  /** Hot path. `false`: enough is waiting, `onDrain` tells when it is gone. */
+  write (text: string): boolean
+  /** Bytes that the client has not taken. */
+  readonly buffered: number
+  /** Calls back once, when all that was waiting is gone. */
+  onDrain (callback: () => void): void
+  /** Ends the response as the protocol has it. */
+  end (): void
+  /** Sends what is waiting, then breaks the response off, so that the client can tell it from an end. */
+  cut (): void
+}
+
+/**
+ * Chooses the way: straight to the socket for HTTP/1.1, through the stream that Fastify
+ * piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between).
+ */
+export function openOutlet (raw: RawReply, destination: NodeJS.WritableStream): Outlet {
+  if (destination === raw && 'chunkedEncoding' in raw && raw.chunkedEncoding && raw.socket instanceof Socket) {
+    return new ChunkOutlet(raw, raw.socket)
+  }
+  return new PipeOutlet(raw, destination)
+}
+
+/** Whether the client left before there was anything to hear it by. */
+export function isGone (raw: RawReply): boolean {
+  return 'stream' in raw ? raw.stream.destroyed : raw.destroyed
+}
+
+// All streams of a fan-out write the same text one after the other: its frame is built once.
+let lastText = ''
+let lastFrame: Buffer = Buffer.alloc(0)
+
+/** A chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
+function chunk (text: string): Buffer {
+  if (text !== lastText) {
+    lastFrame = Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
+    lastText = text
+  }
+  return lastFrame
+}
+
+/**
+ * Writes chunks to the socket itself, past `res.write`, which spends as long on its bookkeeping
+ * as the kernel does on a small write. The response's head is sent before, and its end by `res.end`.
+ */
+class ChunkOutlet implements Outlet {
+  readonly #res: ServerResponse
+  readonly #socket: Socket
+
+  constructor (res: ServerResponse, socket: Socket) {
+    this.#res = res
+    this.#socket = socket
+  }
+
+  write (text: string): boolean {
+    return this.#socket.write(chunk(text))
+  }
+
+  get buffered (): number {
+    return this.#socket.writableLength
+  }
+
+  onDrain (callback: () => void): void {
+    this.#socket.once('drain', callback)
+  }
+
+  end (): void {
+    this.#res.end()
+  }
+
+  cut (): void {
+    this.#socket.destroySoon()
+  }
+}
+
+/** Writes through the ordinary stream interface. */
+class PipeOutlet implements Outlet {
+  readonly #raw: RawReply
+  readonly #destination: NodeJS.WritableStream & { writableLength?: number }
+
+  constructor (raw: RawReply, destination: NodeJS.WritableStream) {
+    this.#raw = raw
+    this.#destination = destination
+  }
+
+  write (text: string): boolean {
+    return this.#destination.write(text)
+  }
+
+  get buffered (): number {
+    const waiting = this.#destination.writableLength ?? 0
+    return this.#destination === this.#raw ? waiting : waiting + this.#raw.writableLength
+  }
+
+  onDrain (callback: () => void): void {
+    this.#destination.once('drain', callback)
+  }
+
+  end (): void {
+    this.#destination.end()
+  }
+
+  cut (): void {
+    // an empty write is done when all before it is
+    this.#destination.write('', () => {
+      if ('stream' in this.#raw) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
+      else this.#raw.destroy()
+    })
+  }
+}

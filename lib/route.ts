@@ -1,0 +1,199 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import Negotiator from 'negotiator'
+import { plainData } from './event.js'
+import { SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, show } from './errors.js'
+import type { Hub } from './hub.js'
+import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
+import type { Limits } from './limits.js'
+import type { PluginSettings, RouteDeclaration } from './options.js'
+import { compileEvents } from './serializer.js'
+import { Source } from './source.js'
+import { EventStream, type Owner, type StreamOptions } from './stream.js'
+
+/** The plugin that a route belongs to. */
+export interface Plugin {
+  hub: Hub
+  limits: Limits
+  settings: PluginSettings
+}
+
+const EVENT_STREAM = 'text/event-stream'
+
+/** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
+export class Route implements Owner, PayloadCaller {
+  readonly declared: RouteDeclaration
+  readonly #app: FastifyInstance
+  readonly #plugin: Plugin
+  /** The sources whose first item opened their stream. */
+  readonly #started = new WeakMap<EventStream, { source: Source, item: IteratorResult<unknown, undefined> }>()
+  readonly #shared = new Map<string | number, SharedInterval>()
+  #stream: StreamOptions
+
+  constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
+    this.#app = app
+    this.#plugin = plugin
+    this.declared = declared
+    this.#stream = { ...stream, writeData: plainData(stream.serializer) }
+  }
+
+  /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
+  compile (route: RouteOptions): void {
+    const { events } = this.declared
+    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events) }
+  }
+
+  /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
+  handle (request: FastifyRequest, reply: FastifyReply): void {
+    const { hub, limits, settings } = this.#plugin
+    const { accept } = request.headers
+    if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes([EVENT_STREAM]).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
+    if (request.method === 'HEAD') {
+      new EventStream(hub, this, reply, this.#stream).start()
+      return
+    }
+    limits.admit(reply)
+    const { clientId = settings.clientId, shared, openOn } = this.declared
+    const id = clientId?.call(this.#app, request)
+    if (openOn === 'first-event') {
+      this.#startOnFirst(new EventStream(hub, this, reply, this.#stream, id), reply)
+      return
+    }
+    const interval = shared ? this.#sharedBy(typeof shared === 'function' ? shared.call(this.#app, request) : '') : null
+    const stream = new EventStream(hub, this, reply, this.#stream, id)
+    if (!stream.closed) interval?.reserve(stream)
+    stream.start()
+  }
+
+  opened (stream: EventStream): void {
+    if (this.declared.onConnect === undefined) this.#begin(stream)
+    else this.#connect(stream)
+  }
+
+  closed (stream: EventStream): void {
+    this.#disconnect(stream)
+  }
+
+  payload (stream: EventStream): unknown {
+    return this.declared.payload?.call(this.#app, stream.request, stream)
+  }
+
+  /** A payload or source failed. What fails after its stream has closed is most likely told by its signal to. */
+  async failed (error: unknown, stream: EventStream): Promise<void> {
+    if (stream.closed && !this.declared.shared) stream.request.log.debug({ err: error }, 'failed after its event stream was closed')
+    else await this.#tell(error, stream)
+  }
+
+  async #tell (error: unknown, stream: EventStream): Promise<void> {
+    const { log } = stream.request
+    const { onError } = this.declared
+    const err = error instanceof Error ? error : new Error(`An event stream's callback threw ${show(error)}`, { cause: error })
+    if (onError === undefined) {
+      log.error(err)
+      return
+    }
+    try {
+      await onError.call(this.#app, err, stream.request, stream)
+    } catch (second) {
+      log.error(err)
+      log.error(second, 'onError of an event stream failed')
+    }
+  }
+
+  /** After a failure that ends the stream: unless onError closed it, it is broken off. */
+  async #fail (error: unknown, stream: EventStream): Promise<void> {
+    await this.failed(error, stream)
+    stream.cut()
+  }
+
+  async #connect (stream: EventStream): Promise<void> {
+    try {
+      await this.declared.onConnect?.call(this.#app, stream.request, stream)
+      if (!stream.closed) this.#begin(stream)
+    } catch (error) {
+      await this.#fail(error, stream)
+    }
+  }
+
+  async #disconnect (stream: EventStream): Promise<void> {
+    try {
+      await this.declared.onDisconnect?.call(this.#app, stream.request, stream)
+    } catch (error) {
+      await this.#tell(error, stream)
+    }
+  }
+
+  #begin (stream: EventStream): void {
+    const { interval, payload, source, immediate = true } = this.declared
+    if (source !== undefined) {
+      this.#pump(stream)
+    } else if (payload !== undefined && interval !== undefined) {
+      if (stream.producer instanceof SharedInterval) {
+        stream.producer.join(stream)
+      } else {
+        const own = new OwnInterval(this, this.#plugin.hub.schedules, interval, stream)
+        stream.producer = own
+        own.start(immediate)
+      }
+    }
+  }
+
+  async #pump (stream: EventStream): Promise<void> {
+    try {
+      const { source, item } = this.#started.get(stream) ?? { source: await this.#open(stream), item: undefined }
+      if (stream.closed) return
+      await source.pump(stream, item)
+      stream.close()
+    } catch (error) {
+      await this.#fail(error, stream)
+    }
+  }
+
+  async #open (stream: EventStream): Promise<Source> {
+    const source = new Source(await this.declared.source?.call(this.#app, stream.request, stream), (error) => this.failed(error, stream))
+    if (stream.closed) source.stop()
+    else stream.producer = source
+    return source
+  }
+
+  /** The stream opens with its source's first item; until then a failure is an ordinary HTTP error. */
+  async #startOnFirst (stream: EventStream, reply: FastifyReply): Promise<void> {
+    const { hub } = this.#plugin
+    const first = this.#first(stream)
+    hub.hold(stream)
+    try {
+      // a source that does not heed the signal keeps neither a client nor app.close() waiting
+      await Promise.race([first, stream.ready()])
+      if (!stream.closed) this.#started.set(stream, await first)
+      else first.catch((error) => this.failed(error, stream))
+    } catch (error) {
+      if (!reply.sent) reply.send(error)
+      return
+    } finally {
+      hub.release(stream)
+    }
+    if (stream.closeReason === 'drain') reply.send(new SSE_ERR_CLOSING())
+    else if (!stream.closed) stream.start()
+  }
+
+  async #first (stream: EventStream): Promise<{ source: Source, item: IteratorResult<unknown, undefined> }> {
+    const source = await this.#open(stream)
+    try {
+      const item = await source.next()
+      if (!item.done) stream.encode(item.value)
+      return { source, item }
+    } catch (error) {
+      source.stop()
+      throw error
+    }
+  }
+
+  #sharedBy (key: string | number): SharedInterval {
+    const { interval = 0, immediate = true } = this.declared
+    let shared = this.#shared.get(key)
+    if (shared === undefined) {
+      shared = new SharedInterval(this, this.#plugin.hub.schedules, interval, immediate, () => this.#shared.delete(key))
+      this.#shared.set(key, shared)
+    }
+    return shared
+  }
+}

@@ -1,0 +1,120 @@
+/** Something that is due at a time; it may stand in one schedule at once. */
+export interface Task {
+  /** When it is due, on the clock of `performance.now()`, ms. Set by the schedule. */
+  due: number
+  before: Task | null
+  after: Task | null
+  /** Called once when it is due; whoever wants to be called again schedules again. */
+  run (): void
+}
+
+/** Timers have whole milliseconds, and fire up to one too early. */
+const GRANULARITY = 1
+
+/**
+ * Tasks with the same delay, in one list and on one timer, however many there are.
+ *
+ * Since all wait for the same time, what is scheduled last is nearly always due last: adding,
+ * moving and removing a task is a few assignments. The timer never keeps the process alive.
+ */
+export class Schedule {
+  #first: Task | null = null
+  #last: Task | null = null
+  #timer: NodeJS.Timeout | undefined
+  readonly #emptied: () => void
+
+  /** @param emptied called when the last task is removed */
+  constructor (emptied: () => void) {
+    this.#emptied = emptied
+  }
+
+  /** Puts a task in its place, or moves it there. Hot path: every write moves its stream's heartbeat. */
+  at (due: number, task: Task): void {
+    if (task === this.#last) {
+      // moving the last to a later time leaves it where it is
+      if (due >= task.due) {
+        task.due = due
+        return
+      }
+    }
+    this.#unlink(task)
+    task.due = due
+    let before = this.#last
+    while (before !== null && before.due > due) before = before.before
+    task.before = before
+    task.after = before === null ? this.#first : before.after
+    if (task.after === null) this.#last = task
+    else task.after.before = task
+    if (before !== null) {
+      before.after = task
+      return
+    }
+    this.#first = task
+    // the timer that is set may be too late for the new first one
+    this.#arm(performance.now())
+  }
+
+  remove (task: Task): void {
+    this.#unlink(task)
+    if (this.#first !== null) return
+    clearTimeout(this.#timer)
+    this.#emptied()
+  }
+
+  #unlink (task: Task): void {
+    const { before, after } = task
+    if (before === null && this.#first !== task) return
+    if (before === null) this.#first = after
+    else before.after = after
+    if (after === null) this.#last = before
+    else after.before = before
+    task.before = task.after = null
+  }
+
+  #arm (now: number): void {
+    clearTimeout(this.#timer)
+    if (this.#first !== null) this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(this.#first.due - now))).unref()
+  }
+
+  // One task after the other is taken off, since each may remove others.
+  #run = (): void => {
+    const now = performance.now() + GRANULARITY
+    try {
+      for (let task = this.#first; task !== null && task.due <= now; task = this.#first) {
+        this.#unlink(task)
+        task.run()
+      }
+    } finally {
+      this.#arm(performance.now())
+    }
+  }
+}
+
+/** The schedules of one plugin, by delay: made when first asked for, gone when empty. */
+export class Schedules {
+  readonly #byDelay = new Map<number, Schedule>()
+
+  /** How many delays are waited for. */
+  get size (): number {
+    return this.#byDelay.size
+  }
+
+  /** The schedule of all tasks that wait for `delay` ms. */
+  every (delay: number): Schedule {
+    let schedule = this.#byDelay.get(delay)
+    if (schedule === undefined) {
+      schedule = new Schedule(() => this.#byDelay.delete(delay))
+      this.#byDelay.set(delay, schedule)
+    }
+    return schedule
+  }
+}
+
+/**
+ * The next tick of an anchored rhythm: the first multiple of `interval` after `due` that is not past,
+ * so that a late tick does not shift the ones after it, and ticks that were missed are left out.
+ */
+export function nextTick (due: number, interval: number, now: number): number {
+  const missed = Math.max(0, Math.floor((now + GRANULARITY - due) / interval))
+  return due + (missed + 1) * interval
+}

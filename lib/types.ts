@@ -1,0 +1,191 @@
+import type { Readable } from 'node:stream'
+import type {
+  ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
+  FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
+  RawServerDefault, RouteGenericInterface, RouteShorthandOptions
+} from 'fastify'
+import type { SSEInput, SSEPayload } from './event.js'
+
+/** The events a route declares: by name, the JSON Schema (or TypeBox schema) of their data. */
+export type EventSchemas = Readonly<Record<string, unknown>>
+
+/** The type a schema stands for: TypeBox 0.x carries it, for all others the app's type provider knows. */
+type StaticOf<Provider extends FastifyTypeProvider, Schema> =
+  Schema extends { static: infer Static } ? Static : (Provider & { schema: Schema })['serializer']
+
+/** The data of each declared event, by name. */
+export type EventDataMap<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
+  { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
+
+type WithoutData = Omit<SSEPayload, 'event' | 'data'> & { event?: undefined, data?: undefined }
+
+type DeclaredPayload<Data> = {
+  [Name in keyof Data & string]: Omit<SSEPayload, 'event' | 'data'> &
+    (Name extends 'message' ? { event?: 'message', data: Data[Name] } : { event: Name, data: Data[Name] })
+}[keyof Data & string] | WithoutData | (Data extends { message: string } ? string : never)
+
+/** What a route that declares `Events` sends; any event where it declares none. */
+export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
+  [keyof Events] extends [never] ? SSEInput : DeclaredPayload<EventDataMap<Provider, Events>> | null | undefined
+
+/** What can be streamed to its end: events, or strings for their data, at the client's pace. */
+export type SSESource<Payload = SSEInput> = AsyncIterable<Payload> | Iterable<Payload> | Readable | ReadableStream<Payload>
+
+/** Why a stream was closed; `'error'` is a source or hook that failed. */
+export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
+
+/** One client's open response. */
+export interface SSEStream<Payload = SSEInput> {
+  /** Unique among all streams. */
+  readonly id: string
+  /** What the option `clientId` said; the stream's own `id` without it. */
+  readonly clientId: string
+  /** The Last-Event-ID header, decoded as UTF-8, or the query's `lastEventId`; null where there is none. */
+  readonly lastEventId: string | null
+  /** Aborted when the stream closes. */
+  readonly signal: AbortSignal
+  readonly closed: boolean
+  /** Null while the stream is open. */
+  readonly closeReason: CloseReason | null
+  readonly request: FastifyRequest
+  /**
+   * Sends one event. Resolves to true once the client takes more, so that `await` paces the sender,
+   * and to false if the stream is or gets closed; never stays pending.
+   * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT,
+   * before anything is written.
+   */
+  send (payload: Payload): Promise<boolean>
+  /** Ends the response; what the client has not taken 5 s later is cut. A second call does nothing. */
+  close (): void
+}
+
+/** The options of one stream: set for all at `register`, for a route's in `sseRoute`, for one in `reply.sse`. */
+export interface SSEStreamOptions {
+  /** After so many ms without a byte a comment is sent; `false` or `0`: never. Default 15000. */
+  heartbeat?: number | false
+  /** Sent as `retry:` when the stream opens, ms. Default: not sent. */
+  retry?: number
+  /** Added to the response; they win over the plugin's own, but for content-type. */
+  headers?: Readonly<Record<string, string>>
+  /** Makes text of data that is not a string. Default `JSON.stringify`. */
+  serializer?: (data: unknown) => string
+  /** Bytes that may wait for one client before `overflow` acts. Default 1048576. */
+  maxBufferedBytes?: number
+  /** `'disconnect'` (default): close the stream; `'drop'`: leave events out till the client has caught up, then send `gap`. */
+  overflow?: 'disconnect' | 'drop'
+  /** Closes a stream that was sent no event for so many ms. Default 0: never. */
+  idleTimeout?: number
+  /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
+  maxLifetime?: number
+}
+
+/** The options of the plugin. */
+export interface SSEPluginOptions extends SSEStreamOptions {
+  /** The id by which a client is addressed. Default: the stream's own. */
+  clientId?: (request: FastifyRequest) => string
+  /** How many streams may be open; more are answered 503 with Retry-After. Default: no limit. */
+  maxStreams?: number
+  /** How many streams one client may have open; more are answered 429 with Retry-After. `key` defaults to `request.ip`. */
+  maxStreamsPerClient?: { max: number, key?: (request: FastifyRequest) => string }
+  /** At `app.close()` each stream is told to come back after a random time of up to `spread` ms. Default 3000. */
+  drain?: { spread: number }
+  /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
+  openapi?: boolean
+}
+
+type MaybePromise<T> = T | Promise<T>
+
+/** The options of `app.sseRoute`: all of Fastify's for a route but `handler` and the hook `onError`, and these. */
+export interface SSERouteOptions<
+  RawServer extends RawServerBase = RawServerDefault,
+  RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
+  RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
+  RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+  ContextConfig = ContextConfigDefault,
+  SchemaCompiler extends FastifySchema = FastifySchema,
+  TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
+  Logger extends FastifyBaseLogger = FastifyBaseLogger,
+  Events extends EventSchemas = EventSchemas,
+  Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+  Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+  Payload = PayloadOf<TypeProvider, Events>
+> extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
+  url: string
+  /** Default GET. */
+  method?: HTTPMethods | HTTPMethods[]
+  clientId?: (this: Instance, request: Request) => string
+  /** The events this route sends, by name; see README for what it checks, compiles and documents. */
+  events?: Events
+  /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
+  interval?: number
+  /** Gives the next event, or nothing to skip a tick. */
+  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | void>
+  /** Whether the first payload comes at once (default), or after one interval. */
+  immediate?: boolean
+  /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
+  shared?: boolean | ((this: Instance, request: Request) => string | number)
+  /** Gives what is streamed to its end. */
+  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
+  /** When the headers are sent: at once (default), or with the source's first item. */
+  openOn?: 'request' | 'first-event'
+  /** The stream is open; awaited before the first payload or item. */
+  onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
+  /** Once for every stream that opened, whatever ended it. */
+  onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
+  /** A payload, source, serializer or hook failed. Default: `request.log.error`. */
+  onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
+}
+
+/** What `app.sse.stats()` tells of this process since it started. */
+export interface SSEStats {
+  /** Streams open now. */
+  active: number
+  /** Streams opened. */
+  opened: number
+  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
+  rejected: number
+  /** Events written. */
+  sent: number
+  /** Events left out by `overflow: 'drop'`. */
+  dropped: number
+  /** Gap events sent. */
+  gaps: number
+  /** Bytes written, without HTTP's own. */
+  bytes: number
+  /** Streams closed, by reason. */
+  closed: Record<CloseReason, number>
+}
+
+/** `app.sse`. */
+export interface SSE {
+  /** The streams that are open in this process, by `id`. */
+  readonly streams: ReadonlyMap<string, SSEStream>
+  stats (): SSEStats
+}
+
+declare module 'fastify' {
+  interface FastifyInstance<
+    RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
+    RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
+  > {
+    readonly sse: SSE
+    /** Declares a route that answers with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_ROUTE */
+    sseRoute<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {}
+    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events>):
+    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    sseRoute<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {}
+    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events>, 'url'>):
+    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+  }
+
+  interface FastifyReply {
+    /** Makes this reply an event stream. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION */
+    sse (options?: SSEStreamOptions): SSEStream
+    /** Streams `source` to its end; return the reply from the handler. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
+    sse (source: SSESource | Promise<SSESource>, options?: SSEStreamOptions): this
+  }
+}
