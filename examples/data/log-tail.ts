@@ -19,7 +19,8 @@ export const LevelSchema = Type.String({ enum: Object.keys(levels.values), defau
 const BACK = 64 * 1_024
 const POLL = 200
 
-/** The last 64 KiB of a pino log, then what is added to it, until `signal` is aborted: the lines of `level` and above, `trace` by default. */
+/** The last 64 KiB of a pino log, then what is added to it, until `signal` is aborted: the lines of `level` and above, `trace` by default.
+ * A file that takes its place is followed from its start; what is still written to the old one after that was noticed is missed. */
 export async function * tailLog (file: string, { level = 'trace', signal }: { level?: string, signal: AbortSignal }): AsyncGenerator<LogLine> {
   const least = levels.values[level] ?? 0
   const { size } = await stat(file)
@@ -32,8 +33,8 @@ export async function * tailLog (file: string, { level = 'trace', signal }: { le
       if (line !== null && line.level >= least) yield line
     }
   } finally {
-    // It polls until told to quit, and quits only once all it has read was taken.
-    tail.on('error', ignore).resume().quit().catch(ignore)
+    // It polls until told to quit, and told while it has more to read it would fail: let it run to the end of the file first.
+    tail.on('error', ignore).resume().once('flush', () => tail.quit().catch(ignore))
   }
 }
 

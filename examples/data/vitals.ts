@@ -23,7 +23,7 @@ export interface VitalsLog {
   /** The last second's. */
   readonly latest: Vitals
   /** The last two minutes, oldest first. */
-  readonly history: readonly Vitals[]
+  readonly history: Vitals[]
 }
 
 const SECOND = 1_000

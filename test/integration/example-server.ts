@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+
+export interface ExampleServer {
+  url: string
+  logFile: string
+  /** Sends a signal to the server's process. */
+  signal (name: NodeJS.Signals): void
+  /** How the process ended: its exit code, and the signal if one killed it. */
+  ended: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Starts the examples as `npm start` does, in a process of their own on a free port, which ends with the test. */
+export async function startExampleServer (t: Test, env: Record<string, string> = {}): Promise<ExampleServer> {
+  const logFile = join(t.testdir(), 'server.log')
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/server.ts'], {
+    cwd: root,
+    env: { PATH, HOME, PORT: '0', LOG_FILE: logFile, ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }))
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => { errors += text })
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /http:\S+/.exec(line)?.[0]
+    if (url) return { url, logFile, ended, signal: (name) => child.kill(name) }
+  }
+  throw new Error(`The example server ended before it listened:\n${errors}`)
+}
