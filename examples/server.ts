@@ -26,7 +26,10 @@ export interface BuildOptions {
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
-/** All examples as one app that does not listen yet. A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL). */
+/**
+ * All examples as one app that does not listen yet.
+ * A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
+ */
 export function build ({ openapi = '3.1.0', logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
   const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
   const app: FastifyInstance = Fastify({ logger })
@@ -60,7 +63,13 @@ async function serve (): Promise<void> {
   const app = build({ logger: { level: 'debug', stream: log }, logFile })
   const url = await app.listen({ port: Number(PORT), host })
   console.log(`Open ${url} in a browser. The log goes to ${logFile}. Ctrl+C ends it.`)
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      app.close()
+      // The streams have ended by now; a connection that a browser opened ahead of need would be waited for.
+      setTimeout(() => app.server.closeAllConnections(), 500).unref()
+    })
+  }
   // After rotating the log; not SIGHUP, which a closed terminal sends too and which should end the server.
   process.on('SIGUSR2', () => log.reopen())
 }
