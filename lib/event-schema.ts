@@ -78,11 +78,23 @@ function data (schema: unknown, dialect: Dialect): Schema {
 export function jsonSchema (schema: unknown, dialect: Dialect): Schema {
   if (!isObject(schema)) return {}
   const standard = schema['~standard']
-  if (!isObject(standard) || !isObject(standard.jsonSchema) || typeof standard.jsonSchema.output !== 'function') return schema
+  if (!isObject(standard) || !isObject(standard.jsonSchema) || typeof standard.jsonSchema.output !== 'function') {
+    return dialect === '3.0' ? withExample(schema) : schema
+  }
   const target = dialect === '3.0' ? 'openapi-3.0' : 'draft-2020-12'
   // zod throws at what JSON Schema cannot say, such as a Date, unless told to let it be anything
   const { $schema, $defs, definitions, ...converted }: Schema = standard.jsonSchema.output({ target, libraryOptions: { unrepresentable: 'any' } })
   return JSON.parse(JSON.stringify(converted), (key, value) => key === '$ref' ? String(value).replace(/^#\/(\$defs|definitions)\//, '#/components/schemas/') : value)
+}
+
+/** 3.0 has one `example` in place of the list; @fastify/swagger sees to that in all schemas but those of a media type. */
+function withExample (schema: Schema): Schema {
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) =>
+    key === 'examples' && Array.isArray(value) ? ['example', value[0]] : [key, Array.isArray(value) ? value.map(within) : within(value)]))
+}
+
+function within (value: unknown): unknown {
+  return isObject(value) && !('~standard' in value) ? withExample(value) : value
 }
 
 export function isObject (value: unknown): value is Schema {
