@@ -108,7 +108,7 @@ export interface SSERouteOptions<
   Events extends EventSchemas = EventSchemas,
   Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
-  Payload = PayloadOf<TypeProvider, Events>
+  Payload = PayloadOf<TypeProvider, NoInfer<Events>>
 > extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
   url: string
   /** Default GET. */

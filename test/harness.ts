@@ -20,10 +20,10 @@ export async function listen (app: FastifyInstance): Promise<number> {
   return (app.server.address() as AddressInfo).port
 }
 
-/** Waits for a condition, looked at every few ms. */
+/** Waits for a condition, which may be a promise, looked at every few ms. */
 export async function until (what: string, condition: () => unknown, limit = 10_000): Promise<void> {
   const end = Date.now() + limit
-  while (!condition()) {
+  while (!await condition()) {
     if (Date.now() > end) throw new Error(`not within ${limit} ms: ${what}`)
     await wait(5)
   }
