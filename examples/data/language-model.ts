@@ -33,6 +33,6 @@ export function openAIModel ({ baseURL, apiKey, model }: { baseURL: string, apiK
 export const textModel: LanguageModel = async function * () {
   for (const word of (await readAnswer()).match(/\s*\S+/g) ?? []) {
     yield word
-    await setTimeout(30)
+    await setTimeout(20)
   }
 }

@@ -5,6 +5,6 @@ export async function until (what: string, condition: () => boolean | Promise<bo
   const deadline = Date.now() + timeout
   while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`Not within ${timeout} ms: ${what}`)
-    await setTimeout(50)
+    await setTimeout(100)
   }
 }

@@ -1,0 +1,196 @@
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import Fastify from 'fastify'
+import { type Test, test } from 'tap'
+import sse, { type SSEPluginOptions } from '../../lib/index.js'
+import { dial, listen, makeApp, open, until } from '../harness.js'
+
+test('HTTP/1.1', async (t) => {
+  t.test('a connection carries other requests before and after a stream', async (t) => {
+    const app = await makeApp(t)
+    app.get('/plain', async () => 'plain')
+    app.sseRoute('/stream', { source: async function * () { yield 'a'; await wait(10); yield 'b' } })
+    const port = await listen(app)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    const sockets = new Set<Socket>()
+    for (const path of ['/plain', '/stream', '/plain', '/stream', '/stream']) {
+      const client = await open(t, port, path, { agent })
+      sockets.add(client.response.socket)
+      t.ok(await client.over())
+      t.equal(client.text, path === '/plain' ? 'plain' : 'data: a\n\ndata: b\n\n')
+    }
+    t.equal(sockets.size, 1)
+    const [socket] = sockets
+    t.ok(socket && socket.listenerCount('drain') <= 1)
+  })
+
+  t.test('a stream that is asked for behind another request waits for its turn', async (t) => {
+    const app = await makeApp(t)
+    app.get('/slow', async () => { await wait(50); return 'slow' })
+    app.sseRoute('/stream', { source: () => ['a', 'b'] })
+    app.sseRoute('/fails', { source: async function * () { yield 'c'; throw new Error('x') }, onError: () => {} })
+    const socket = await dial(t, await listen(app))
+    socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
+    await once(socket, 'close')
+    t.match(socket.text, /slow[^]*data: a\n\n[^]*data: b\n\n\r\n0\r\n\r\n[^]*slow[^]*data: c\n\n\r\n$/, 'in order, the last without an end')
+  })
+
+  t.test('HTTP/1.0 has no chunks, and the end is the end of the connection', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { source: () => ['a', 'b'] })
+    const socket = await dial(t, await listen(app))
+    socket.write('GET / HTTP/1.0\r\n\r\n')
+    await once(socket, 'close')
+    t.match(socket.text, /\r\n\r\ndata: a\n\ndata: b\n\n$/)
+    t.match(socket.text, /connection: close/i)
+  })
+
+  t.test('reading a POST body is no disconnect, leaving afterwards is', async (t) => {
+    const app = await makeApp(t)
+    const reasons: unknown[] = []
+    app.sseRoute({ method: 'POST', url: '/', interval: 10, payload: (request) => ({ data: request.body }), onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
+    const socket = await dial(t, await listen(app))
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":')
+    socket.write('1}')
+    await until('events', () => socket.text.split('{"a":1}').length > 5)
+    t.strictSame(reasons, [])
+    socket.destroy()
+    await until('the end', () => reasons.length)
+    t.strictSame(reasons, ['client'])
+  })
+
+  t.test('handlerTimeout, requestTimeout and connectionTimeout end no stream that is open', async (t) => {
+    const app = await makeApp(t, { heartbeat: false }, { handlerTimeout: 100, requestTimeout: 100, connectionTimeout: 100 })
+    app.get('/hand', async (request, reply) => { reply.sse() })
+    app.sseRoute('/route', { onConnect: () => {} })
+    app.sseRoute('/ends', { source: async function * () { yield 'a' } })
+    const port = await listen(app)
+    const clients = await Promise.all(['/hand', '/route'].map((path) => open(t, port, path)))
+    await wait(400)
+    t.equal(app.sse.streams.size, 2)
+    for (const client of clients) t.match(client, { ended: false, error: null })
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    t.ok(await (await open(t, port, '/ends', { agent })).over())
+  })
+})
+
+/** An HTTP/2 session with an app that listens, and what one of its requests was answered. */
+async function session (t: Test, port: number): Promise<ClientHttp2Session> {
+  const client = connect(`http://127.0.0.1:${port}`)
+  t.teardown(() => client.destroy())
+  client.on('error', () => {})
+  await once(client, 'connect')
+  return client
+}
+
+async function ask (client: ClientHttp2Session, path: string): Promise<ClientHttp2Stream & { text: string, headers: Record<string, unknown> }> {
+  const stream = Object.assign(client.request({ ':path': path }), { text: '', headers: {} })
+  stream.setEncoding('utf8').on('data', (text: string) => { stream.text += text })
+  stream.on('error', () => {})
+  const [headers] = await once(stream, 'response')
+  return Object.assign(stream, { headers })
+}
+
+async function http2App (t: Test, options: SSEPluginOptions = {}, server = {}) {
+  const app = Fastify({ http2: true, ...server })
+  t.teardown(() => app.close())
+  await app.register(sse, options)
+  return app
+}
+
+test('HTTP/2', async (t) => {
+  t.test('streams, without the headers that HTTP/2 forbids, and ends', async (t) => {
+    const app = await http2App(t, { retry: 5 })
+    app.sseRoute({ url: '/', source: () => ['a', 'x'.repeat(100_000)] })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const stream = await ask(client, '/')
+    await once(stream, 'end')
+    t.match(stream.headers, { ':status': 200, 'content-type': 'text/event-stream' })
+    t.notOk('connection' in stream.headers)
+    t.equal(stream.text, `retry: 5\n\ndata: a\n\ndata: ${'x'.repeat(100_000)}\n\n`)
+    t.equal(stream.rstCode, 0)
+  })
+
+  t.test('breaks a failed source off with an error, after what was sent', async (t) => {
+    const app = await http2App(t)
+    app.sseRoute({ url: '/', source: function * () { yield 'x'.repeat(50_000); throw new Error('x') }, onError: () => {} })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const stream = await ask(client, '/')
+    await once(stream, 'close')
+    t.equal(stream.rstCode, 2, 'INTERNAL_ERROR')
+    t.equal(stream.text, `data: ${'x'.repeat(50_000)}\n\n`)
+  })
+
+  t.test('one stream of a session leaves, the others go on', async (t) => {
+    const app = await http2App(t, { heartbeat: 20, maxBufferedBytes: 50_000 })
+    const reasons: unknown[] = []
+    app.sseRoute({ url: '/tick', interval: 10, payload: () => 'tick', onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
+    app.sseRoute({ url: '/flood', source: function * () { for (;;) yield 'x'.repeat(10_000) }, onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const stays = await ask(client, '/tick')
+    const leaves = await ask(client, '/tick')
+    const stalls = await ask(client, '/flood')
+    stalls.pause()
+    await until('ticks', () => stays.text.split('tick').length > 3)
+    leaves.close()
+    await until('it is gone', () => reasons.length === 1)
+    const before = stays.text.length
+    await until('more ticks', () => stays.text.length > before + 50)
+    stalls.close()
+    await until('it is gone', () => reasons.length === 2)
+    t.strictSame(reasons, ['client', 'client'])
+    t.equal(app.sse.streams.size, 1)
+  })
+
+  t.test('connectionTimeout ends no session with an open stream, and app.close ends all', async (t) => {
+    const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 100, http2SessionTimeout: 100 })
+    app.sseRoute({ url: '/', onConnect: () => {} })
+    app.get('/hand', async (request, reply) => { reply.sse() })
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const streams = [await ask(client, '/'), await ask(client, '/hand')]
+    await wait(400)
+    t.equal(app.sse.streams.size, 2)
+    const start = performance.now()
+    await app.close()
+    t.ok(performance.now() - start < 1_000, `${performance.now() - start} ms`)
+    await until('both ended', () => streams.every(({ readableEnded }) => readableEnded))
+    for (const stream of streams) t.match(stream.text, /retry: \d+\n\n$/)
+  })
+})
+
+test('inject', async (t) => {
+  t.test('a whole stream can be had at once', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { source: () => ['a', 'b'] })
+    t.match(await app.inject('/'), { statusCode: 200, body: 'data: a\n\ndata: b\n\n' })
+  })
+
+  t.test('a failed source is a broken response', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { source: function * () { yield 'a'; throw new Error('x') }, onError: () => {} })
+    await t.rejects(app.inject('/'), { code: 'LIGHT_ECONNRESET' })
+  })
+})
+
+test('a server over TLS or a socket of its own', async (t) => {
+  t.test('a unix socket', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { source: () => ['a'] })
+    const path = `${t.testdir()}/socket`
+    await app.listen({ path })
+    const request = get({ socketPath: path, path: '/' })
+    const [response] = await once(request, 'response') as [IncomingMessage]
+    let text = ''
+    for await (const chunk of response) text += chunk
+    t.equal(text, 'data: a\n\n')
+  })
+})

@@ -1,0 +1,210 @@
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { rename, stat, truncate } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { startExampleServer } from './example-server.js'
+import { readEvents } from './read-events.js'
+import { until } from './until.js'
+
+/** Ends the reading of streams with the test that reads them. */
+function leaving (t: Test): AbortController {
+  const controller = new AbortController()
+  t.teardown(() => controller.abort())
+  return controller
+}
+
+function ask (url: string, prompt: string, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${url}/chat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt }),
+    signal
+  })
+}
+
+t.test('the example server', async (t) => {
+  const server = await startExampleServer(t)
+
+  t.test('answers 404 in JSON for a symbol that is not listed', async (t) => {
+    const response = await fetch(`${server.url}/stocks/NOPE`)
+    t.equal(response.status, 404)
+    t.match(response.headers.get('content-type'), /^application\/json/)
+    t.strictSame(await response.json(), { statusCode: 404, code: 'UNKNOWN_SYMBOL', error: 'Not Found', message: 'No company is listed as NOPE' })
+  })
+
+  t.test('answers 400 in JSON for a level that does not exist', async (t) => {
+    const response = await fetch(`${server.url}/logs?level=loud`)
+    t.equal(response.status, 400)
+    t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
+  })
+
+  t.test('sends all clients of a symbol the same quotes', async (t) => {
+    const { signal } = leaving(t)
+    const quotes = async () => {
+      const seen: string[] = []
+      for await (const { event, data } of readEvents(await fetch(`${server.url}/stocks/DUNE`, { signal }))) {
+        if (event === 'quote' && seen.push(data) === 3) break
+      }
+      return seen
+    }
+    const [one, other] = await Promise.all([quotes(), quotes()])
+    t.strictSame(one, other)
+    t.equal(new Set(one.map((data) => JSON.parse(data).time)).size, 3, 'one a second')
+  })
+
+  t.test('streams its log on through rotation and truncation', async (t) => {
+    const client = leaving(t)
+    const lines: Array<{ msg: string, req?: { url: string } }> = []
+    const read = async () => {
+      for await (const { data } of readEvents(await fetch(`${server.url}/logs`, { signal: client.signal }))) lines.push(JSON.parse(data))
+    }
+    const reading = t.rejects(read(), { name: 'AbortError' }, 'the stream goes on until the client leaves')
+    const logged = (path: string) => until(`${path} is in the stream`, () => lines.some(({ req }) => req?.url === path))
+
+    await fetch(`${server.url}/before`)
+    await logged('/before')
+
+    await fetch(`${server.url}/just-before-rotation`)
+    await rename(server.logFile, `${server.logFile}.1`)
+    server.signal('SIGUSR2')
+    await until('there is a new log file', () => existsSync(server.logFile))
+    await fetch(`${server.url}/after-rotation`)
+    await logged('/just-before-rotation')
+    await logged('/after-rotation')
+
+    for (let number = 0; number < 20; number++) await fetch(`${server.url}/filling/${number}`)
+    await logged('/filling/19')
+    const { size } = await stat(server.logFile)
+    await truncate(server.logFile, 0)
+    await fetch(`${server.url}/after-truncation`)
+    await logged('/after-truncation')
+    t.ok((await stat(server.logFile)).size < size)
+
+    const paths = lines.filter(({ msg }) => msg === 'incoming request').map(({ req }) => req?.url ?? '').filter((path) => /before|after|filling/.test(path))
+    t.strictSame(paths, ['/before', '/just-before-rotation', '/after-rotation', ...Array.from({ length: 20 }, (_, number) => `/filling/${number}`), '/after-truncation'], 'each line once, in order')
+    client.abort()
+    await reading
+  })
+
+  t.test('sends the log lines of a level and above', async (t) => {
+    const { signal } = leaving(t)
+    await fetch(`${server.url}/refused`)
+    for await (const { data } of readEvents(await fetch(`${server.url}/logs?level=warn`, { signal }))) {
+      const line = JSON.parse(data)
+      if (line.level < 40) t.fail(`a line of level ${line.level}`)
+      if (line.req?.url === '/refused') break
+    }
+    t.pass('and the one that was asked for')
+  })
+
+  t.test('answers a chat with a text of the project where there is no model', async (t) => {
+    let answer = ''
+    let last = ''
+    let tokens = 0
+    for await (const { event = '', data } of readEvents(await ask(server.url, 'Hello'))) {
+      if (event === 'token') {
+        answer += data
+        tokens++
+      }
+      last = event
+    }
+    t.match(answer, /^No language model is connected/)
+    t.match(answer, /OPENAI_MODEL\.$/)
+    t.ok(tokens > 100, 'word by word')
+    t.equal(last, 'done')
+  })
+
+  t.test('answers 400 in JSON for a chat without a prompt', async (t) => {
+    const response = await ask(server.url, '')
+    t.equal(response.status, 400)
+    t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
+  })
+
+  t.test('writes a text character by character at /ai/chat', async (t) => {
+    const { signal } = leaving(t)
+    let answer = ''
+    for await (const { data } of readEvents(await fetch(`${server.url}/ai/chat`, { signal }))) {
+      t.equal(data.length, 1)
+      answer += data
+      if (answer.length === 20) break
+    }
+    t.equal(answer, 'No language model is')
+  })
+
+  t.test('ends by itself with code 0 on SIGTERM, with streams of every kind and an unused connection open', async (t) => {
+    const streams = await Promise.all([
+      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat'].map((path) => fetch(server.url + path)),
+      ask(server.url, 'Hello')
+    ])
+    const begun = new Set<Response>()
+    const ends = streams.map(async (response) => {
+      for await (const { data } of readEvents(response)) if (data) begun.add(response)
+    })
+    await until('every stream has sent an event', () => begun.size === streams.length)
+    const unused = connect(Number(new URL(server.url).port), '127.0.0.1')
+    t.teardown(() => unused.destroy())
+    await once(unused, 'connect')
+    const start = performance.now()
+    server.signal('SIGTERM')
+    t.strictSame(await server.ended, { code: 0, signal: null })
+    t.ok(performance.now() - start < 2_000, 'within two seconds')
+    await t.resolves(Promise.all(ends), 'and every stream ended cleanly')
+  })
+})
+
+t.test('the example chat with an OpenAI-compatible server', async (t) => {
+  const asked: Array<{ request: IncomingMessage, body: unknown, response: ServerResponse }> = []
+  const model = createServer(async (request, response) => {
+    const body = JSON.parse(await text(request))
+    asked.push({ request, body, response })
+    if (body.messages[0].content === 'fail') {
+      response.writeHead(429).end('busy')
+      return
+    }
+    const send = (chunk: object) => response.write(`data: ${JSON.stringify(chunk)}\n\n`)
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    send({ choices: [{ delta: { role: 'assistant', content: '' } }] })
+    for (const content of ['Two\n', 'lines', ' – ja']) send({ choices: [{ delta: { content } }] })
+    if (body.messages[0].content === 'go on') return
+    send({ choices: [{ delta: {}, finish_reason: 'stop' }] })
+    response.end('data: [DONE]\n\n')
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => {
+    model.closeAllConnections()
+    model.close()
+  })
+  await once(model, 'listening')
+  const { port } = model.address() as AddressInfo
+  const server = await startExampleServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
+
+  t.test('passes its tokens on', async (t) => {
+    const events: Array<[string | undefined, string]> = []
+    for await (const { event, data } of readEvents(await ask(server.url, 'answer'))) events.push([event, data])
+    t.strictSame(events, [['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['done', '']])
+    t.match(asked.at(-1), {
+      request: { method: 'POST', url: '/v1/chat/completions', headers: { authorization: 'Bearer a-key' } },
+      body: { model: 'a-model', stream: true, messages: [{ role: 'user', content: 'answer' }] }
+    })
+  })
+
+  t.test('hangs up on it when the client leaves', async (t) => {
+    const leave = new AbortController()
+    const response = await ask(server.url, 'go on', leave.signal)
+    const upstream = asked.at(-1)?.response
+    if (!upstream) return t.fail('the model was not asked')
+    t.equal(response.status, 200)
+    t.equal(upstream.closed, false)
+    leave.abort()
+    if (!upstream.closed) await once(upstream, 'close')
+    t.equal(upstream.writableEnded, false, 'closed by the other side')
+  })
+
+  t.test('answers 502 in JSON when it fails before its first token', async (t) => {
+    const response = await ask(server.url, 'fail')
+    t.equal(response.status, 502)
+    t.strictSame(await response.json(), { statusCode: 502, code: 'MODEL_ERROR', error: 'Bad Gateway', message: 'The language model answered 429: busy' })
+  })
+})
