@@ -1,0 +1,60 @@
+import Fastify from 'fastify'
+import { data, events, INTERVAL, NAME } from '../event.js'
+
+/** How often a shared route asks whether there is an event, ms. */
+const SHARED_INTERVAL = 10
+
+/** This project. @param {string} build the built package, a file URL */
+export async function open (build) {
+  const { sse } = await import(build)
+  const ticks = { on: false, sent: 0 }
+  const published = []
+  const app = Fastify()
+  await app.register(sse)
+  app.decorateRequest('seq', 0)
+
+  app.get('/feed', (request, reply) => { reply.sse() })
+
+  app.sseRoute('/shared', { interval: SHARED_INTERVAL, shared: true, payload: () => published.shift() })
+
+  app.sseRoute('/interval', {
+    interval: INTERVAL,
+    payload (request) {
+      if (!ticks.on) return
+      ticks.sent++
+      return { event: NAME, data: data(request.seq++) }
+    }
+  })
+
+  let seq = 0
+  app.sseRoute('/interval-shared', {
+    interval: INTERVAL,
+    shared: true,
+    payload () {
+      if (!ticks.on) return
+      ticks.sent += app.sse.streams.size
+      return { event: NAME, data: data(seq++) }
+    }
+  })
+
+  app.sseRoute('/source', { source: (request) => events(Number(request.query.count)) })
+
+  app.sseRoute('/three', { source: () => events(3) })
+
+  app.get('/three-by-hand', (request, reply) => {
+    const stream = reply.sse()
+    for (let seq = 0; seq < 3; seq++) stream.send({ event: NAME, data: data(seq) })
+    stream.close()
+  })
+
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return {
+    port: app.server.address().port,
+    ticks,
+    publish (data, path) {
+      const event = { event: NAME, data }
+      if (path === '/shared') published.push(event)
+      else for (const stream of app.sse.streams.values()) stream.send(event)
+    }
+  }
+}

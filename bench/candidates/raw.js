@@ -1,0 +1,57 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { events, INTERVAL, text } from '../event.js'
+
+const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
+
+/** node:http by hand: what one writes who uses no library. */
+export async function open () {
+  const ticks = { on: false, sent: 0 }
+  const feed = new Set()
+
+  const server = createServer(async (req, res) => {
+    const url = new URL(req.url, 'http://localhost')
+    res.writeHead(200, HEAD)
+    switch (url.pathname) {
+      case '/feed': {
+        res.flushHeaders()
+        feed.add(res)
+        res.on('close', () => feed.delete(res))
+        break
+      }
+      case '/interval': {
+        res.flushHeaders()
+        let seq = 0
+        const timer = setInterval(() => {
+          if (!ticks.on) return
+          res.write(text(seq++))
+          ticks.sent++
+        }, INTERVAL)
+        res.on('close', () => clearInterval(timer))
+        break
+      }
+      case '/source': {
+        for await (const { event, data } of events(Number(url.searchParams.get('count')))) {
+          if (!res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) await once(res, 'drain')
+        }
+        res.end()
+        break
+      }
+      case '/three': {
+        for (let seq = 0; seq < 3; seq++) res.write(text(seq))
+        res.end()
+      }
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+
+  return {
+    port: server.address().port,
+    ticks,
+    publish (data) {
+      const event = `event: price\ndata: ${JSON.stringify(data)}\n\n`
+      for (const res of feed) res.write(event)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import { fork } from 'node:child_process'
+
+const HERE = import.meta.dirname
+
+const children = new Set()
+// one that stands still would not notice that its parent is gone
+process.on('exit', () => { for (const child of children) child.stop() })
+
+/** A process of a bench's own, which is asked for things and answers. Ends with its parent. */
+export class Child {
+  #process
+  #asked = new Map()
+  #last = 0
+
+  /**
+   * @param {string} script file in this folder
+   * @param {string[]} args
+   * @param {string[]} execArgv options of node
+   */
+  constructor (script, args = [], execArgv = []) {
+    this.#process = fork(`${HERE}/${script}`, args, { execArgv })
+    children.add(this)
+    this.#process.on('message', ({ id, error, result }) => {
+      const { resolve, reject } = this.#asked.get(id)
+      this.#asked.delete(id)
+      if (error === undefined) resolve(result)
+      else reject(new Error(`${script} ${args.join(' ')}: ${error}`))
+    })
+    this.#process.on('exit', (code, signal) => {
+      for (const { reject } of this.#asked.values()) reject(new Error(`${script} ${args.join(' ')} ended: ${code ?? signal}`))
+    })
+  }
+
+  /** Calls the child's `what(argument)` and resolves to what it gives. */
+  ask (what, argument) {
+    const id = ++this.#last
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject })
+      this.#process.send({ id, what, argument })
+    })
+  }
+
+  /** Stands still, so that it takes no time from the one that is measured. */
+  pause () {
+    this.#process.kill('SIGSTOP')
+  }
+
+  resume () {
+    this.#process.kill('SIGCONT')
+  }
+
+  stop () {
+    children.delete(this)
+    this.#process.removeAllListeners('exit')
+    this.#process.kill('SIGKILL')
+  }
+}
+
+/** In the child: answers what is asked with these functions. */
+export function answer (functions) {
+  process.on('message', async ({ id, what, argument }) => {
+    try {
+      process.send({ id, result: await functions[what](argument) })
+    } catch (error) {
+      process.send({ id, error: error.stack })
+    }
+  })
+  process.on('disconnect', () => process.exit())
+}

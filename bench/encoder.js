@@ -1,0 +1,41 @@
+import { answer } from './child.js'
+import { data, NAME } from './event.js'
+
+// The process of one candidate's encoder: `encoder.js <candidate> <build of ours>`.
+const [, , name, build] = process.argv
+
+const encoders = {
+  raw: async () => ({ event, data }) => `event: ${event}\ndata: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`,
+  ours: async () => (await import(new URL('event.js', build))).encode,
+  'better-sse': async () => {
+    const { createEventBuffer } = await import('better-sse')
+    const buffer = createEventBuffer()
+    return ({ event, data }) => {
+      const text = buffer.push(data, event, '1').read()
+      buffer.clear()
+      return text
+    }
+  },
+  'fastify-sse-v2': async () => {
+    const { default: { serializeSSEEvent } } = await import('fastify-sse-v2/lib/sse.js')
+    return ({ event, data }) => serializeSSEEvent({ event, data: typeof data === 'string' ? data : JSON.stringify(data) })
+  }
+}
+
+const encode = await encoders[name]()
+
+function run (count, make) {
+  const payloads = Array.from({ length: 1024 }, (_, seq) => ({ event: NAME, data: make(seq) }))
+  // what has not been used need not be made
+  let length = 0
+  const start = process.hrtime.bigint()
+  for (let i = 0; i < count; i++) length += Buffer.byteLength(encode(payloads[i & 1023]))
+  const took = Number(process.hrtime.bigint() - start)
+  if (length < count * 100) throw new Error(`${length} bytes are too few`)
+  return took / count
+}
+
+answer({
+  json: (count) => run(count, data),
+  text: (count) => run(count, (seq) => JSON.stringify(data(seq)))
+})

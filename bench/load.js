@@ -1,0 +1,157 @@
+import { connect } from 'node:net'
+import { answer } from './child.js'
+import { data } from './event.js'
+
+// The process of all clients. It reads every event and compares it with what must have been sent.
+
+/** Connections that are opened at the same time. */
+const AT_ONCE = 100
+const PATIENCE = 20_000
+const LAST_CHUNK = '\r\n0\r\n\r\n'
+
+const groups = new Map()
+const known = []
+
+/** The data of an event as text; all clients of a fan-out ask for the same one. */
+function json (seq) {
+  const slot = seq & 1023
+  if (known[slot]?.seq !== seq) known[slot] = { seq, json: JSON.stringify(data(seq)) }
+  return known[slot].json
+}
+
+/** The clients of one candidate, and who waits for what they get. */
+class Group {
+  name
+  clients = []
+  received = 0
+  #wanted = Infinity
+  #reached
+  #failed
+
+  constructor (name) {
+    this.name = name
+  }
+
+  arrived (count) {
+    this.received += count
+    if (this.received >= this.#wanted) this.#reached()
+  }
+
+  failed (error) {
+    this.error ??= error
+    this.#failed?.(this.error)
+  }
+
+  /** Resolves when all clients together have got `wanted` events. */
+  async until (wanted) {
+    let timer
+    await new Promise((resolve, reject) => {
+      if (this.error) throw this.error
+      this.#wanted = wanted
+      this.#reached = resolve
+      this.#failed = reject
+      timer = setTimeout(() => reject(new Error(`${this.name}: ${this.received} of ${wanted} events after ${PATIENCE} ms`)), PATIENCE)
+      this.arrived(0)
+    })
+    clearTimeout(timer)
+    this.#wanted = Infinity
+    if (this.received !== wanted) throw new Error(`${this.name}: ${this.received} events, ${wanted} were sent`)
+  }
+}
+
+/** One connection with one stream. */
+class Client {
+  received = 0
+  #rest = ''
+  #open = false
+
+  constructor (group, { port, path }, { opened, ended = () => {} }) {
+    this.socket = connect(port, '127.0.0.1')
+    this.socket.setEncoding('latin1').setNoDelay()
+    this.socket.on('error', (error) => group.failed(error))
+    this.socket.on('data', (text) => {
+      this.#rest += text
+      if (!this.#open) this.#readHead(group, opened)
+      if (this.#open) this.#readEvents(group)
+      if (this.#rest.endsWith(LAST_CHUNK)) ended(this)
+    })
+    this.socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n`)
+  }
+
+  #readHead (group, opened) {
+    const end = this.#rest.indexOf('\r\n\r\n')
+    if (end === -1) return
+    const head = this.#rest.slice(0, end)
+    if (!head.startsWith('HTTP/1.1 200') || !/\r\ncontent-type: text\/event-stream/i.test(head)) group.failed(new Error(head))
+    // the line break before the first chunk belongs to the head as well as to the pattern of the last one
+    this.#rest = this.#rest.slice(end + 2)
+    this.#open = true
+    opened?.()
+  }
+
+  #readEvents (group) {
+    let from = 0
+    const before = this.received
+    for (let end = this.#rest.indexOf('\n\n'); end !== -1; end = this.#rest.indexOf('\n\n', from)) {
+      const event = this.#rest.slice(from, end)
+      // what has no data, such as a heartbeat, is no event
+      const field = event.indexOf('\ndata:')
+      if (field !== -1) {
+        // the space after the colon is optional
+        if (!event.startsWith(json(this.received), field + (event[field + 6] === ' ' ? 7 : 6))) group.failed(new Error(`not event ${this.received}: ${event}`))
+        this.received++
+      }
+      from = end + 2
+    }
+    this.#rest = this.#rest.slice(from)
+    if (this.received > before) group.arrived(this.received - before)
+  }
+}
+
+/** Calls `task` so many times, some at once. */
+async function times (count, task) {
+  let left = count
+  await Promise.all(Array.from({ length: Math.min(count, AT_ONCE) }, async () => {
+    while (left-- > 0) await task()
+  }))
+}
+
+answer({
+  /** Opens `count` streams and keeps them. */
+  async open ({ name, port, path, count }) {
+    const group = groups.get(name) ?? new Group(name)
+    groups.set(name, group)
+    await times(count, () => new Promise((resolve) => {
+      group.clients.push(new Client(group, { port, path }, { opened: resolve }))
+    }))
+    if (group.error) throw group.error
+  },
+
+  /** Resolves when each client has got `each` events so far, or, where they differ, all have got `all`. */
+  async received ({ name, each, all }) {
+    const group = groups.get(name)
+    await group.until(all ?? each * group.clients.length)
+    if (each === undefined) return
+    for (const { received } of group.clients) if (received !== each) throw new Error(`a client has ${received} events, ${each} were sent`)
+  },
+
+  close (name) {
+    for (const { socket } of groups.get(name).clients) socket.destroy()
+    groups.delete(name)
+  },
+
+  /** `count` times: connect, ask, read `events` events and the end, close. */
+  async visit ({ port, path, count, events }) {
+    const group = new Group(path)
+    await times(count, () => new Promise((resolve, reject) => {
+      group.failed = reject
+      const client = new Client(group, { port, path }, {
+        ended () {
+          client.socket.destroy()
+          if (client.received === events) resolve()
+          else reject(new Error(`${client.received} of ${events} events`))
+        }
+      })
+    }))
+  }
+})

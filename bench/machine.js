@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { cpus, release, totalmem, type } from 'node:os'
+
+const require = createRequire(import.meta.url)
+
+/** What the figures were made on: the machine, and the versions of what was measured. */
+export function machine () {
+  const processors = cpus()
+  return [
+    `${processors.length} × ${processors[0].model}, ${Math.round(totalmem() / 2 ** 30)} GB, ${type()} ${release()}`,
+    [`Node ${process.versions.node}`, ...['fastify', '@fastify/sse', 'better-sse', 'fastify-sse-v2'].map((name) => `${name} ${version(name)}`)].join(', ')
+  ].join('\n')
+}
+
+/** Of an installed package, whether its `exports` show its package.json or not. */
+function version (name) {
+  for (const folder of require.resolve.paths(name)) {
+    try {
+      return JSON.parse(readFileSync(`${folder}/${name}/package.json`, 'utf8')).version
+    } catch (error) {
+      if (error.code !== 'ENOENT') throw error
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import { Arena } from '../arena.js'
+import { contenders, plan, quick } from '../contenders.js'
+import { interleave } from '../rounds.js'
+import { print } from '../table.js'
+
+const VISITS = quick ? 500 : 1_500
+
+/** Connect, three events, close: server CPU per visit. */
+export async function run (load) {
+  const all = contenders('/three', [['/three', 'source'], ['/three-by-hand', 'reply.sse()']])
+  const arena = await Arena.open(load, all)
+  const results = await interleave(all, plan(9, 30), ({ name, path }) => arena.run({ name }, async (server, port) => {
+    await server.ask('mark')
+    await load.ask('visit', { port, path, count: VISITS, events: 3 })
+    return { cpu: await server.ask('cpu') / VISITS }
+  }))
+  await arena.close()
+  print('Connect, three events, close', { cpu: 'µs per visit' }, results)
+}

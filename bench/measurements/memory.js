@@ -1,0 +1,25 @@
+import { Child } from '../child.js'
+import { contenders, plan, quick } from '../contenders.js'
+import { interleave } from '../rounds.js'
+import { print } from '../table.js'
+
+const STREAMS = quick ? 500 : 2_000
+/** Opened before the first look, so that what is made once is not counted. */
+const WARM_UP = 200
+
+/** Heap and RSS per open stream on which nothing is sent; a new process each time, and so no warming up. */
+export async function run (load) {
+  const all = contenders('/feed', [['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
+  const results = await interleave(all, { ...plan(3, 40), warmUp: false }, async ({ name, candidate, path, build }) => {
+    const server = new Child('server.js', [candidate, build], ['--expose-gc'])
+    const port = await server.ask('port')
+    await load.ask('open', { name, port, path, count: WARM_UP })
+    const before = await server.ask('memory')
+    await load.ask('open', { name, port, path, count: STREAMS })
+    const after = await server.ask('memory')
+    await load.ask('close', name)
+    server.stop()
+    return { heap: (after.heapUsed - before.heapUsed) / STREAMS / 1024, rss: (after.rss - before.rss) / STREAMS / 1024 }
+  })
+  print(`Memory, ${STREAMS} open streams`, { heap: 'KB of heap per stream', rss: 'KB of RSS per stream' }, results)
+}

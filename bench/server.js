@@ -1,0 +1,53 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { answer } from './child.js'
+import { data } from './event.js'
+
+// The process of one candidate: `server.js <candidate> <build of ours>`.
+const [, , name, build] = process.argv
+const { open } = await import(`./candidates/${name}.js`)
+const candidate = await open(build)
+
+/** Between two ticks of a fan-out, ms: the event loop turns, as it does when events come from outside. */
+const PACE = 10
+
+let seq = 0
+let mark
+
+answer({
+  port: () => candidate.port,
+
+  /** Publishes `perTick` events in each of `ticks` turns of the event loop, to all that are open on `path`. */
+  async publish ({ path, ticks, perTick }) {
+    for (let tick = 0; tick < ticks; tick++) {
+      for (let i = 0; i < perTick; i++) candidate.publish(data(seq++), path)
+      await sleep(PACE)
+    }
+    return seq
+  },
+
+  /** Lets the interval routes send, or skip their ticks; gives how many events were sent so far. */
+  ticking (on) {
+    candidate.ticks.on = on
+    return candidate.ticks.sent
+  },
+
+  mark () {
+    mark = process.cpuUsage()
+  },
+
+  /** CPU since the mark, µs, of user and system. */
+  cpu () {
+    const { user, system } = process.cpuUsage(mark)
+    return user + system
+  },
+
+  /** What is in use once all that can be freed is, bytes. Needs --expose-gc. */
+  async memory () {
+    for (let i = 0; i < 3; i++) {
+      globalThis.gc()
+      await sleep(20)
+    }
+    const { heapUsed, rss } = process.memoryUsage()
+    return { heapUsed, rss }
+  }
+})
