@@ -5,7 +5,7 @@ import { readAnswer } from './data/answer.js'
 const aiChat: FastifyPluginAsyncTypebox = async (app) => {
   app.sseRoute({
     url: '/ai/chat',
-    schema: { summary: 'An answer, character by character', description: 'Open it in a browser and watch it being written.', tags: ['chat'] },
+    schema: { summary: 'An answer, character by character', description: 'Open it in a browser and watch it arrive.', tags: ['chat'] },
     events: { message: Type.String() },
     source: async function * () {
       for (const character of await readAnswer()) {

@@ -1,16 +1,18 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { LanguageModel } from './data/language-model.js'
 
+const schema = {
+  summary: 'An answer, token by token',
+  description: 'From a language model where OPENAI_BASE_URL is set, from a text of this project where it is not. The model stops when the client leaves.',
+  tags: ['chat'],
+  body: Type.Object({ prompt: Type.String({ minLength: 1, maxLength: 4_000 }) })
+}
+
 const chat: FastifyPluginAsyncTypebox<{ model: LanguageModel }> = async (app, { model }) => {
   app.sseRoute({
     method: 'POST',
     url: '/chat',
-    schema: {
-      summary: 'An answer, token by token',
-      description: 'From a language model where OPENAI_BASE_URL is set, from a text of this project where not. Leaving stops the model.',
-      tags: ['chat'],
-      body: Type.Object({ prompt: Type.String({ minLength: 1, maxLength: 4_000 }) })
-    },
+    schema,
     events: { token: Type.String(), done: Type.String() },
     openOn: 'first-event',
     source: async function * (request, stream) {
