@@ -47,7 +47,7 @@ function buildsDocument (value: unknown): value is BuildDocument {
   return typeof value === 'function' && Function.prototype.toString.call(value).includes('swaggerTransform')
 }
 
-/** Thrown to end a build that was begun only to learn the document's version. */
+/** Ends a build that was begun only to learn the document's version; so nothing of it is kept or shown. */
 class Learned extends Error {
   constructor (readonly version: string) {
     super(`the document's version is ${version}`)
