@@ -31,9 +31,13 @@ export function openOutlet (raw: RawReply, destination: NodeJS.WritableStream): 
   return new PipeOutlet(raw, destination)
 }
 
+export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
+  return 'stream' in raw
+}
+
 /** Whether the client left before there was anything to hear it by. */
 export function isGone (raw: RawReply): boolean {
-  return 'stream' in raw ? raw.stream.destroyed : raw.destroyed
+  return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed
 }
 
 // All streams of a fan-out write the same text one after the other: its frame is built once.
@@ -113,7 +117,7 @@ class PipeOutlet implements Outlet {
   cut (): void {
     // an empty write is done when all before it is
     this.#destination.write('', () => {
-      if ('stream' in this.#raw) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      if (isHttp2(this.#raw)) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
       else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()
     })

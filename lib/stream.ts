@@ -4,7 +4,7 @@ import { flushLater } from './batch.js'
 import { Door, type Guest } from './door.js'
 import { type DataWriter, encode, encodeRetry, type SSEPayload } from './event.js'
 import { SSE_ERR_NOT_OPEN } from './errors.js'
-import { isGone, openOutlet, type Outlet } from './outlet.js'
+import { isGone, isHttp2, openOutlet, type Outlet } from './outlet.js'
 import { Quiet } from './quiet.js'
 import type { Schedules } from './schedule.js'
 import type { CloseReason, SSEStream } from './types.js'
@@ -90,8 +90,14 @@ export class EventStream implements SSEStream, Guest {
     this.#options = options
     this.request = reply.request
     this.clientId = clientId ?? this.id
-    if (isGone(reply.raw)) this.#finish('client')
-    else reply.raw.on('close', this.#gone)
+    const { raw } = reply
+    if (isGone(raw)) {
+      this.#finish('client')
+      return
+    }
+    raw.on('close', this.#gone)
+    // a reset with NO_ERROR leaves Node's stream open as long as data waits for the client
+    if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.closed) raw.destroy() })
   }
 
   get closed (): boolean {
@@ -125,7 +131,7 @@ export class EventStream implements SSEStream, Guest {
     this.#started = true
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
     if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
-    if ('shouldKeepAlive' in reply.raw && reply.raw.shouldKeepAlive && reply.request.raw.httpVersion === '1.1') reply.header('connection', 'keep-alive')
+    if (!isHttp2(reply.raw) && reply.raw.shouldKeepAlive && reply.request.raw.httpVersion === '1.1') reply.header('connection', 'keep-alive')
     reply.headers(this.#options.headers).header('content-type', 'text/event-stream')
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#finish('server')
@@ -234,9 +240,12 @@ export class EventStream implements SSEStream, Guest {
   /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
   async drain (retry: number): Promise<void> {
     const { raw } = this.#reply
+    const session = isHttp2(raw) ? raw.stream.session : undefined
     const over = new Promise((resolve) => { raw.once('close', resolve) })
     this.closeWith('drain', `${encodeRetry(retry)}\n`)
     await over
+    // an HTTP/2 server waits for its sessions, which clients keep open
+    session?.close()
   }
 
   /** Sends what is pending, then breaks the response off, so that the client sees a failure and no end. */

@@ -28,6 +28,10 @@ type DeclaredPayload<Data> = {
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
   [keyof Events] extends [never] ? SSEInput : DeclaredPayload<EventDataMap<Provider, Events>> | null | undefined
 
+/** No payload fits it. It tells TypeScript, while it still infers `Events`, that a payload's `event` is one of its names and not any string. */
+type NamedEvent<Events> = { event: keyof Events & string, data: unknown, readonly [inferred]: never }
+declare const inferred: unique symbol
+
 /** What can be streamed to its end: events, or strings for their data, at the client's pace. */
 export type SSESource<Payload = SSEInput> = AsyncIterable<Payload> | Iterable<Payload> | Readable | ReadableStream<Payload>
 
@@ -119,13 +123,13 @@ export interface SSERouteOptions<
   /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
   interval?: number
   /** Gives the next event, or nothing to skip a tick. */
-  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | void>
+  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | NamedEvent<Events> | void>
   /** Whether the first payload comes at once (default), or after one interval. */
   immediate?: boolean
   /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
   /** Gives what is streamed to its end. */
-  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
+  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload | NamedEvent<Events>>>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
   /** The stream is open; awaited before the first payload or item. */

@@ -92,14 +92,14 @@ test('sseRoute', async (t) => {
     await app.register(async (instance) => {
       child = instance
       instance.addHook('onSend', async (request, reply) => { reply.header('x-child', '1') })
-      instance.setErrorHandler((error, request, reply) => reply.code(418).send('teapot'))
+      instance.setErrorHandler((_error, _request, reply) => reply.code(418).send('teapot'))
       instance.sseRoute('/feed', {
         clientId () { seen.push(this); return 'c' },
         shared () { seen.push(this); return '' },
         interval: 10,
         payload () { seen.push(this); throw new Error('once') },
         onConnect () { seen.push(this) },
-        onError (error, request, stream) { seen.push(this); stream.close() },
+        onError (_error, _request, stream) { seen.push(this); stream.close() },
         onDisconnect () { seen.push(this) }
       })
       instance.sseRoute('/source', { source () { seen.push(this); return [] } })
@@ -250,9 +250,10 @@ test('injectSSE', async (t) => {
     const stream = await injectSSE(app, { url: '/' })
     t.strictSame(await stream.next(), { id: 'i', event: 'e', data: 'd' })
     stream.close()
-    for await (const event of await injectSSE(app, { url: '/' })) {
-      t.ok(event)
-      break
+    let seen = 0
+    for await (const { data } of await injectSSE(app, { url: '/' })) {
+      t.equal(data, 'd')
+      if (++seen === 2) break
     }
     await until('both are gone', () => app.sse.stats().closed.client === 2)
   })

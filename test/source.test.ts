@@ -279,14 +279,14 @@ test('openOn: first-event', async (t) => {
 
   t.test('is a 503 by handlerTimeout, which stops the source', async (t) => {
     const app = await makeApp(t)
-    let stopped = false
+    let stopped = 0
     app.sseRoute('/', {
       openOn: 'first-event',
       handlerTimeout: 50,
-      source: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: async () => ({ done: stopped = true, value: undefined }) }) })
+      source: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: async () => ({ done: true, value: stopped++ }) }) })
     })
     const response = await fetch(`http://127.0.0.1:${await listen(app)}/`)
     t.equal(response.status, 503)
-    await until('the source is stopped', () => stopped)
+    await until('the source is stopped', () => stopped === 1)
   })
 })

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, get, type IncomingMessage } from 'node:http'
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
@@ -79,15 +82,16 @@ test('HTTP/1.1', async (t) => {
   })
 })
 
-/** An HTTP/2 session with an app that listens, and what one of its requests was answered. */
-async function session (t: Test, port: number): Promise<ClientHttp2Session> {
-  const client = connect(`http://127.0.0.1:${port}`)
+/** Lets an app listen; an HTTP/2 session with it. */
+async function session (t: Test, app: Awaited<ReturnType<typeof http2App>>): Promise<ClientHttp2Session> {
+  const client = connect(await app.listen({ host: '127.0.0.1', port: 0 }))
   t.teardown(() => client.destroy())
   client.on('error', () => {})
   await once(client, 'connect')
   return client
 }
 
+/** What a request is answered. */
 async function ask (client: ClientHttp2Session, path: string): Promise<ClientHttp2Stream & { text: string, headers: Record<string, unknown> }> {
   const stream = Object.assign(client.request({ ':path': path }), { text: '', headers: {} })
   stream.setEncoding('utf8').on('data', (text: string) => { stream.text += text })
@@ -107,8 +111,7 @@ test('HTTP/2', async (t) => {
   t.test('streams, without the headers that HTTP/2 forbids, and ends', async (t) => {
     const app = await http2App(t, { retry: 5 })
     app.sseRoute({ url: '/', source: () => ['a', 'x'.repeat(100_000)] })
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const client = await session(t, app)
     const stream = await ask(client, '/')
     await once(stream, 'end')
     t.match(stream.headers, { ':status': 200, 'content-type': 'text/event-stream' })
@@ -120,10 +123,9 @@ test('HTTP/2', async (t) => {
   t.test('breaks a failed source off with an error, after what was sent', async (t) => {
     const app = await http2App(t)
     app.sseRoute({ url: '/', source: function * () { yield 'x'.repeat(50_000); throw new Error('x') }, onError: () => {} })
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const client = await session(t, app)
     const stream = await ask(client, '/')
-    await once(stream, 'close')
+    await until('the end', () => stream.closed)
     t.equal(stream.rstCode, 2, 'INTERNAL_ERROR')
     t.equal(stream.text, `data: ${'x'.repeat(50_000)}\n\n`)
   })
@@ -133,20 +135,22 @@ test('HTTP/2', async (t) => {
     const reasons: unknown[] = []
     app.sseRoute({ url: '/tick', interval: 10, payload: () => 'tick', onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
     app.sseRoute({ url: '/flood', source: function * () { for (;;) yield 'x'.repeat(10_000) }, onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const client = await session(t, app)
     const stays = await ask(client, '/tick')
     const leaves = await ask(client, '/tick')
     const stalls = await ask(client, '/flood')
+    const another = await ask(client, '/flood')
     stalls.pause()
+    another.pause()
     await until('ticks', () => stays.text.split('tick').length > 3)
     leaves.close()
     await until('it is gone', () => reasons.length === 1)
     const before = stays.text.length
     await until('more ticks', () => stays.text.length > before + 50)
-    stalls.close()
-    await until('it is gone', () => reasons.length === 2)
-    t.strictSame(reasons, ['client', 'client'])
+    stalls.close(constants.NGHTTP2_CANCEL)
+    another.close(constants.NGHTTP2_NO_ERROR)
+    await until('they are gone', () => reasons.length === 3)
+    t.strictSame(reasons, ['client', 'client', 'client'])
     t.equal(app.sse.streams.size, 1)
   })
 
@@ -154,8 +158,7 @@ test('HTTP/2', async (t) => {
     const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 100, http2SessionTimeout: 100 })
     app.sseRoute({ url: '/', onConnect: () => {} })
     app.get('/hand', async (request, reply) => { reply.sse() })
-    await app.listen({ host: '127.0.0.1', port: 0 })
-    const client = await session(t, app.addresses()[0]?.port ?? 0)
+    const client = await session(t, app)
     const streams = [await ask(client, '/'), await ask(client, '/hand')]
     await wait(400)
     t.equal(app.sse.streams.size, 2)
@@ -181,16 +184,15 @@ test('inject', async (t) => {
   })
 })
 
-test('a server over TLS or a socket of its own', async (t) => {
-  t.test('a unix socket', async (t) => {
-    const app = await makeApp(t)
-    app.sseRoute('/', { source: () => ['a'] })
-    const path = `${t.testdir()}/socket`
-    await app.listen({ path })
-    const request = get({ socketPath: path, path: '/' })
-    const [response] = await once(request, 'response') as [IncomingMessage]
-    let text = ''
-    for await (const chunk of response) text += chunk
-    t.equal(text, 'data: a\n\n')
-  })
+test('a Unix socket carries streams as well', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { source: () => ['a'] })
+  const folder = await mkdtemp(join(tmpdir(), 'sse-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  await app.listen({ path: join(folder, 'socket') })
+  const request = get({ socketPath: join(folder, 'socket'), path: '/' })
+  const [response] = await once(request, 'response') as [IncomingMessage]
+  let text = ''
+  for await (const chunk of response) text += chunk
+  t.equal(text, 'data: a\n\n')
 })

@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import type { Hub } from '../../lib/hub.js'
+import { listen, makeApp, open, until } from '../harness.js'
+
+test('app.close', async (t) => {
+  t.test('ends 200 streams of every kind within a second, each with a time to come back', async (t) => {
+    const app = await makeApp(t, { drain: { spread: 1_000 } })
+    const paths = ['/interval', '/shared', '/source', '/connect', '/hand', '/reply-source', '/limited', '/busy']
+    let left = 0
+    const onDisconnect = () => { left++ }
+    const never = () => new Promise<never>(() => {})
+    app.sseRoute('/interval', { interval: 50, payload: () => 'x', onDisconnect })
+    app.sseRoute('/shared', { interval: 50, shared: true, payload: () => 'x', onDisconnect })
+    app.sseRoute('/source', { source: async function * () { yield 'x'; await never() }, onDisconnect })
+    app.sseRoute('/connect', { onConnect: never, onDisconnect })
+    app.sseRoute('/limited', { idleTimeout: 60_000, maxLifetime: 60_000, onConnect: () => {}, onDisconnect })
+    app.sseRoute('/busy', { source: async function * () { for (;;) yield wait(1, 'x'.repeat(1_000)) }, onDisconnect })
+    app.get('/hand', async (request, reply) => { await reply.sse().send('x'); await never() })
+    app.get('/reply-source', async (request, reply) => reply.sse((async function * () { yield 'x'; await never() })()))
+    const port = await listen(app)
+    const clients = await Promise.all(Array.from({ length: 200 }, (_, i) => open(t, port, paths[i % paths.length] ?? '')))
+    t.equal(app.sse.streams.size, 200)
+    const start = performance.now()
+    await app.close()
+    const took = performance.now() - start
+    t.ok(took < 1_000, `${took} ms`)
+    for (const client of clients) t.ok(await client.over())
+    const delays = clients.map(({ text }) => Number(/retry: (\d+)\n\n$/.exec(text)?.[1]))
+    t.ok(delays.every((ms) => ms >= 0 && ms <= 1_000))
+    t.ok(new Set(delays).size > 100, 'not all at the same time')
+    t.equal(left, 150)
+    t.match(app.sse.stats(), { active: 0, closed: { drain: 200 } })
+  })
+
+  t.test('ends a stream that opens meanwhile', async (t) => {
+    const app = await makeApp(t)
+    let inHook = false
+    let goOn = () => {}
+    app.addHook('onSend', async (request) => {
+      if (request.url !== '/late') return
+      inHook = true
+      await new Promise<void>((resolve) => { goOn = resolve })
+    })
+    app.sseRoute('/late', { onConnect: () => {} })
+    app.sseRoute('/waits', { openOn: 'first-event', source: () => new Promise(() => {}) })
+    const port = await listen(app)
+    const late = open(t, port, '/late')
+    await until('the hook', () => inHook)
+    const closed = app.close()
+    goOn()
+    t.ok(await (await late).over())
+    await closed
+  })
+
+  t.test('leaves nothing behind: the process exits by itself', async (t) => {
+    const server = spawn(process.execPath, ['--import=tsx', fileURLToPath(new URL('exits.ts', import.meta.url))], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.teardown(() => server.kill())
+    let text = ''
+    server.stdout.on('data', (data) => { text += data })
+    const [code] = await once(server, 'exit')
+    t.equal(code, 0)
+    t.match(JSON.parse(text), { streams: 20, after: 0 })
+  })
+})
+
+test('after any mix of connects and disconnects nothing is left', async (t) => {
+  const app = await makeApp(t, { heartbeat: 50, idleTimeout: 5_000, maxLifetime: 5_000 })
+  app.sseRoute('/interval', { interval: 10, payload: () => 'x' })
+  app.sseRoute('/shared/:key', { interval: 10, shared: (request) => request.url, payload: () => 'x' })
+  app.sseRoute('/source', { source: async function * (request, stream) { yield 'x'; await once(stream.signal, 'abort') } })
+  app.get('/hand', (request, reply) => { reply.sse() })
+  const port = await listen(app)
+  const paths = ['/interval', '/shared/a', '/shared/b', '/source', '/hand']
+  for (let round = 0; round < 5; round++) {
+    const clients = await Promise.all(Array.from({ length: 50 }, (_, i) => open(t, port, paths[i % paths.length] ?? '')))
+    for (const client of clients.sort(() => Math.random() - 0.5)) client.leave()
+    await until('all are gone', () => app.sse.streams.size === 0)
+  }
+  t.equal((app.sse as unknown as Hub).schedules.size, 0, 'no heartbeat, idle timeout or interval')
+  const lifetimes = process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  t.ok(lifetimes < 10, `${lifetimes} timers`)
+  t.match(app.sse.stats(), { active: 0, opened: 250, closed: { client: 250 } })
+})
