@@ -43,9 +43,10 @@ async function lint (documents: Document[]): Promise<string[]> {
     const files = documents.map((_document, index) => join(folder, `${index}.json`))
     await Promise.all(files.map((file, index) => writeFile(file, JSON.stringify(documents[index]))))
     const cli = join(dirname(createRequire(import.meta.url).resolve('@redocly/cli/package.json')), 'bin/cli.js')
+    const { PATH, HOME } = process.env
     await promisify(execFile)(process.execPath, [cli, 'lint', '--extends=spec', '--format=stylish', ...files], {
       cwd: folder,
-      env: { ...process.env, NODE_OPTIONS: '', REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
+      env: { PATH, HOME, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
     })
     return []
   } catch (error) {
