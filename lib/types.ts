@@ -22,7 +22,7 @@ type WithoutData = Omit<SSEPayload, 'event' | 'data'> & { event?: undefined, dat
 type DeclaredPayload<Data> = {
   [Name in keyof Data & string]: Omit<SSEPayload, 'event' | 'data'> &
     (Name extends 'message' ? { event?: 'message', data: Data[Name] } : { event: Name, data: Data[Name] })
-}[keyof Data & string] | WithoutData | (Data extends { message: string } ? string : never)
+}[keyof Data & string] | WithoutData | (Data extends { message: infer Message } ? string extends Message ? string : never : never)
 
 /** What a route that declares `Events` sends; any event where it declares none. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
@@ -123,13 +123,13 @@ export interface SSERouteOptions<
   /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
   interval?: number
   /** Gives the next event, or nothing to skip a tick. */
-  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | NamedEvent<Events> | void>
+  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | NamedEvent<NoInfer<Events>> | void>
   /** Whether the first payload comes at once (default), or after one interval. */
   immediate?: boolean
   /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
   /** Gives what is streamed to its end. */
-  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload | NamedEvent<Events>>>
+  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload | NamedEvent<NoInfer<Events>>>>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
   /** The stream is open; awaited before the first payload or item. */

@@ -10,7 +10,7 @@ function everyWay (app: FastifyInstance): void {
   app.sseRoute('/ends', { source: () => ['x'] })
   app.sseRoute('/fails', { source: () => { throw new Error('x') }, onError: () => {} })
   app.sseRoute('/refused', { openOn: 'first-event', source: () => { throw new Error('x') } })
-  app.sseRoute('/waits', { openOn: 'first-event', source: () => { waiting++; return new Promise(() => {}) } })
+  app.sseRoute('/waits', { openOn: 'first-event', source: () => { waiting++; return new Promise<never>(() => {}) } })
   app.sseRoute('/client-id', { source: () => [], clientId: () => { throw new Error('x') } })
   app.get('/hand', (request, reply) => { reply.sse() })
 }

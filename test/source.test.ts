@@ -269,7 +269,7 @@ test('openOn: first-event', async (t) => {
   t.test('is a 503 when the server closes before, whatever the source does', async (t) => {
     const app = await makeApp(t)
     let asked = 0
-    app.sseRoute('/', { openOn: 'first-event', source: () => { asked++; return new Promise(() => {}) } })
+    app.sseRoute('/', { openOn: 'first-event', source: () => { asked++; return new Promise<never>(() => {}) } })
     const port = await listen(app)
     const response = fetch(`http://127.0.0.1:${port}/`)
     await until('the source is asked', () => asked)

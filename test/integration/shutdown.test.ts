@@ -46,7 +46,7 @@ test('app.close', async (t) => {
       await new Promise<void>((resolve) => { goOn = resolve })
     })
     app.sseRoute('/late', { onConnect: () => {} })
-    app.sseRoute('/waits', { openOn: 'first-event', source: () => new Promise(() => {}) })
+    app.sseRoute('/waits', { openOn: 'first-event', source: () => new Promise<never>(() => {}) })
     const port = await listen(app)
     const late = open(t, port, '/late')
     await until('the hook', () => inHook)
