@@ -28,9 +28,11 @@ type DeclaredPayload<Data> = {
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
   [keyof Events] extends [never] ? SSEInput : DeclaredPayload<EventDataMap<Provider, Events>> | null | undefined
 
-/** No payload fits it. It tells TypeScript, while it still infers `Events`, that a payload's `event` is one of its names and not any string. */
-type NamedEvent<Events> = { event: keyof Events & string, data: unknown, readonly [inferred]: never }
-declare const inferred: unique symbol
+/**
+ * No payload fits it: it tells TypeScript, while that still infers `Events`, that a payload's `event` is one of their
+ * names and not any string. Where a payload fits no event, the error names the property that it lacks.
+ */
+type NamedEvent<Events> = { event: keyof Events & string, data: unknown, 'data that fits the schema of a declared event': never }
 
 /** What can be streamed to its end: events, or strings for their data, at the client's pace. */
 export type SSESource<Payload = SSEInput> = AsyncIterable<Payload> | Iterable<Payload> | Readable | ReadableStream<Payload>
