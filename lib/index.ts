@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
+import { describeRoutes } from './openapi.js'
 import { readPluginOptions, readRouteOptions } from './options.js'
 import { answerRefused, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
@@ -15,6 +16,7 @@ export type {
 
 /** A route, with the very options object that Fastify's onRoute hooks saw. */
 interface Registered {
+  app: FastifyInstance
   route: Route
   options: RouteOptions
 }
@@ -46,13 +48,19 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     return replyWithStream(shared, this, first, second)
   }
 
-  app.addHook('onRoute', (options) => {
+  app.addHook('onRoute', function (options) {
     const route = routes.get(options.handler)
-    if (route !== undefined && options.method !== 'HEAD') registered.push({ route, options })
+    if (route !== undefined && options.method !== 'HEAD') registered.push({ app: this, route, options })
   })
 
   app.addHook('onReady', async () => {
-    for (const { route, options } of registered) route.compile(options)
+    for (const { route, options } of registered) {
+      route.compile(options)
+      // the empty `response` has served; a document with it would be invalid
+      const response = options.schema?.response
+      if (response && Object.keys(response).length === 0) delete options.schema?.response
+    }
+    if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events })))
   })
 
   app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))
