@@ -21,8 +21,8 @@ export interface SSEPayload<Data = unknown> {
 /** What may stand for an event: a payload, a string for `{ data: string }`, or nothing. */
 export type SSEInput = SSEPayload | string | null | undefined
 
-/** Makes the text of an event's data; `event` is the event's name, `message` where it has none. */
-export type DataWriter = (data: unknown, event: string) => string
+/** Makes the text of an event's data, undefined if it has none; `event` is its name, `message` where that is not given. */
+export type DataWriter = (data: unknown, event: string) => string | undefined
 
 /** Makes text of data that is not a string. */
 export type Serializer = (data: unknown) => string
@@ -35,7 +35,7 @@ const NOT_IN_A_LINE = /[\r\n\0]/
  * @throws SSE_ERR_SERIALIZATION where that throws or gives no string
  */
 export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
-  return (data, event) => typeof data === 'string' ? data : serialize(serializer, data, event)
+  return (data, event) => data === undefined || typeof data === 'string' ? data : serialize(serializer, data, event)
 }
 
 /** Calls a serializer; whatever goes wrong in it becomes an SSE_ERR_SERIALIZATION. */
@@ -64,10 +64,10 @@ const writePlainData = plainData()
  */
 export function encode (payload: unknown, writeData: DataWriter = writePlainData): string {
   if (payload === null || payload === undefined) return ''
-  if (typeof payload === 'string') return `${lines('data: ', writeData(payload, 'message'))}\n`
-  if (typeof payload !== 'object' || Array.isArray(payload)) throw new SSE_ERR_PAYLOAD(show(payload))
+  const given = typeof payload === 'string' ? { data: payload } : payload
+  if (typeof given !== 'object' || Array.isArray(given)) throw new SSE_ERR_PAYLOAD(show(given))
 
-  const { id, event, comments, data, retry } = payload as SSEPayload
+  const { id, event, comments, data, retry } = given as SSEPayload
   let text = ''
   if (id !== undefined) {
     if (typeof id !== 'string' && typeof id !== 'number') throw new SSE_ERR_FIELD('id', 'a string or a number', show(id))
@@ -78,9 +78,13 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
     if (event !== '') text += `event: ${line('event', event)}\n`
   }
   if (comments !== undefined) text += encodeComments(comments)
-  if (data !== undefined) text += lines('data: ', writeData(data, event || 'message'))
+  // a name alone is an event as well, and may be one that is not declared
+  if (data !== undefined || event) {
+    const value = writeData(data, event || 'message')
+    if (value !== undefined) text += lines('data: ', value)
+  }
   if (retry !== undefined) text += encodeRetry(retry)
-  if (text === '') return nothing(payload)
+  if (text === '') return nothing(given)
   return `${text}\n`
 }
 

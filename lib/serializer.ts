@@ -21,7 +21,7 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
   return (data, event) => {
     const serializer = serializers.get(event)
     if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(event, [...serializers.keys()].join(', '))
-    return serialize(serializer, data, event)
+    return data === undefined ? data : serialize(serializer, data, event)
   }
 }
 
