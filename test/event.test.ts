@@ -213,6 +213,7 @@ test('what is no payload is an error that says what it got', (t) => {
   t.throws(() => encode(new Date()), refused('SSE_ERR_PAYLOAD', /got an object \(Date\)$/))
   t.throws(() => encode(new Map([['data', 1]])), refused('SSE_ERR_PAYLOAD', /got an object \(Map\)$/))
   t.throws(() => encode(Promise.resolve({ data: 1 })), refused('SSE_ERR_PAYLOAD', /got an object \(Promise\)$/))
+  t.throws(() => encode(Object.assign(Object.create(null), { id: Object.create(null) })), refused('SSE_ERR_FIELD', /got an object \(no prototype\)$/))
   t.throws(() => encode(Buffer.from('text')), refused('SSE_ERR_PAYLOAD', /got an object \(Buffer\)$/))
   t.end()
 })
