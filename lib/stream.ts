@@ -1,21 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { flushLater } from './batch.js'
 import { Door, type Guest } from './door.js'
 import { type DataWriter, encode, encodeRetry, type SSEPayload } from './event.js'
 import { SSE_ERR_NOT_OPEN } from './errors.js'
+import { readLastEventId, setHeaders } from './head.js'
+import { Outbox, type OutboxOptions, type Sender } from './outbox.js'
 import { isGone, isHttp2, openOutlet, type Outlet } from './outlet.js'
 import { Quiet } from './quiet.js'
 import type { Schedules } from './schedule.js'
 import type { CloseReason, SSEStream } from './types.js'
 
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
-export interface StreamOptions {
+export interface StreamOptions extends OutboxOptions {
   heartbeat: number
   retry: number | undefined
   headers: Readonly<Record<string, string>>
-  maxBufferedBytes: number
-  overflow: 'disconnect' | 'drop'
   idleTimeout: number
   maxLifetime: number
   writeData: DataWriter
@@ -40,18 +39,15 @@ export interface Producer {
   stop (stream: EventStream): void
 }
 
-/** Text that waits for the end of the tick is written earlier past this length: Node's own high-water mark. */
-const BATCH = 16_384
 /** What a client has not taken so many ms after the stream was closed is cut. */
 const LINGER = 5_000
 /** The shortest comment: it keeps proxies from taking a quiet stream for a dead one. */
 const HEARTBEAT = ':\n\n'
 
-const TRUE = Promise.resolve(true)
 const FALSE = Promise.resolve(false)
 
 /** One client: opens its response, writes at its pace, closes it. Knows no routes and no topics. */
-export class EventStream implements SSEStream, Guest {
+export class EventStream implements SSEStream, Guest, Sender {
   readonly id = randomUUID()
   readonly clientId: string
   readonly request: FastifyRequest
@@ -63,19 +59,11 @@ export class EventStream implements SSEStream, Guest {
   readonly #owner: Owner | null
   readonly #reply: FastifyReply
   readonly #options: StreamOptions
+  readonly #outbox: Outbox
   #started = false
   #door: Door | null = null
   #outlet: Outlet | null = null
   #endsOutlet = true
-  /** Text not yet given to the outlet: of this tick, or of the time since the client fell behind. */
-  #pending = ''
-  /** Bytes of `#pending`, kept only while congested. */
-  #pendingBytes = 0
-  /** The client is behind; a stream that is not open yet counts as such. */
-  #congested = true
-  #drained: { promise: Promise<boolean>, resolve: (open: boolean) => void } | null = null
-  /** Events left out since the client fell behind, where `overflow` is `drop`. */
-  #left = 0
   #lastId: string | null = null
   #controller: AbortController | null = null
   #heartbeat: Quiet | null = null
@@ -88,6 +76,7 @@ export class EventStream implements SSEStream, Guest {
     this.#owner = owner
     this.#reply = reply
     this.#options = options
+    this.#outbox = new Outbox(this, options, host.counters)
     this.request = reply.request
     this.clientId = clientId ?? this.id
     const { raw } = reply
@@ -105,11 +94,7 @@ export class EventStream implements SSEStream, Guest {
   }
 
   get lastEventId (): string | null {
-    const header = this.request.headers['last-event-id']
-    // Node decodes headers as latin1, clients send UTF-8
-    if (typeof header === 'string') return Buffer.from(header, 'latin1').toString() || null
-    const query = this.request.raw.url?.split('?', 2)[1]
-    return new URLSearchParams(query).get('lastEventId') || null
+    return readLastEventId(this.request)
   }
 
   get signal (): AbortSignal {
@@ -122,17 +107,14 @@ export class EventStream implements SSEStream, Guest {
 
   /** Whether what is not made yet had better wait, since the client is behind. */
   get congested (): boolean {
-    return this.#congested
+    return this.#outbox.congested
   }
 
   /** Replies with the stream: Fastify runs the onSend hooks, then lets it `enter` the response. */
   start (): void {
     const reply = this.#reply
     this.#started = true
-    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
-    if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
-    if (!isHttp2(reply.raw) && reply.raw.shouldKeepAlive && reply.request.raw.httpVersion === '1.1') reply.header('connection', 'keep-alive')
-    reply.headers(this.#options.headers).header('content-type', 'text/event-stream')
+    setHeaders(reply, this.#options.headers)
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#finish('server')
     this.#door = new Door(this)
@@ -161,11 +143,12 @@ export class EventStream implements SSEStream, Guest {
     this.#host.opened(this)
     if (this.closed) {
       // by the server, while the hooks ran
+      this.#outbox.attach(this.#outlet)
       this.#end()
       this.#report()
     } else {
       this.#startTimers()
-      this.#relieve()
+      this.#outbox.attach(this.#outlet)
       this.#owner?.opened(this)
     }
   }
@@ -180,7 +163,7 @@ export class EventStream implements SSEStream, Guest {
     return this.ready()
   }
 
-  /** Encodes and writes one event; false where it was left out. @throws what `encode` throws */
+  /** Encodes and writes one event. @throws what `encode` throws */
   push (payload: unknown): void {
     const text = this.encode(payload)
     if (text === '' || !this.write(text)) return
@@ -195,34 +178,31 @@ export class EventStream implements SSEStream, Guest {
 
   /** True once the client takes more, false if the stream is or gets closed; never left pending. */
   ready (): Promise<boolean> {
-    if (this.closed) return FALSE
-    if (!this.#congested) return TRUE
-    this.#drained ??= settleLater()
-    return this.#drained.promise
+    return this.closed ? FALSE : this.#outbox.ready()
   }
 
   /**
-   * Writes one encoded event; what is written within a tick goes out together. Hot path.
+   * Writes one encoded event. Hot path.
    * @returns false where it was left out, or the stream is or gets closed
    */
   write (text: string): boolean {
-    if (this.closed || (this.#congested && !this.#admits(text))) return false
+    if (this.closed || !this.#outbox.write(text)) return false
     this.#host.counters.sent++
     this.#idle?.broken(performance.now())
-    if (this.#pending === '') flushLater(this)
-    this.#pending += text
-    if (this.#pending.length > BATCH) this.flush(performance.now())
     return true
   }
 
-  /** Gives what is pending to the client, unless it is behind. `now` is for the heartbeat, ms. */
-  flush (now: number): void {
-    if (this.#congested || this.#pending === '') return
+  wrote (now: number): void {
     this.#heartbeat?.broken(now)
-    if (this.#writeOut()) return
-    this.#congested = true
-    // The pause lets the other streams have their turn when a client takes all that a fast source gives.
-    this.#outlet?.onDrain(() => setImmediate(() => this.#relieve()))
+  }
+
+  overflowed (): void {
+    this.closeWith('overflow')
+  }
+
+  gap (): string {
+    this.#host.counters.gaps++
+    return encode({ event: 'gap', data: { lastEventId: this.#lastId ?? this.lastEventId, oldestId: null } })
   }
 
   close (): void {
@@ -233,8 +213,7 @@ export class EventStream implements SSEStream, Guest {
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#finish(reason)
-    this.#pending += last
-    if (this.#outlet !== null) this.#end()
+    if (this.#outlet !== null) this.#end(last)
   }
 
   /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
@@ -252,50 +231,9 @@ export class EventStream implements SSEStream, Guest {
   cut (): void {
     if (this.closed || this.#outlet === null) return
     this.#finish('error')
-    this.#writeOut()
+    this.#outbox.writeOut()
     this.#outlet.cut()
     this.#lingerOn()
-  }
-
-  /** Makes room for an event to a client that is behind, or acts as `overflow` says. */
-  #admits (text: string): boolean {
-    const { maxBufferedBytes, overflow } = this.#options
-    const buffered = this.#pendingBytes + (this.#outlet?.buffered ?? 0)
-    if (this.#left === 0 && buffered <= maxBufferedBytes) {
-      this.#pendingBytes += Buffer.byteLength(text)
-      return true
-    }
-    if (overflow === 'disconnect') {
-      this.closeWith('overflow')
-    } else {
-      this.#left++
-      this.#host.counters.dropped++
-    }
-    return false
-  }
-
-  /** The client has caught up: it gets what is pending, a gap event for what was left out, and more. */
-  #relieve (): void {
-    if (this.closed) return
-    this.#congested = false
-    this.flush(performance.now())
-    if (this.#congested) return
-    if (this.#left > 0) {
-      this.#left = 0
-      this.#host.counters.gaps++
-      this.write(encode({ event: 'gap', data: { lastEventId: this.#lastId ?? this.lastEventId, oldestId: null } }))
-    }
-    this.#drained?.resolve(true)
-    this.#drained = null
-  }
-
-  #writeOut (): boolean {
-    if (this.#pending === '' || this.#outlet === null) return true
-    const text = this.#pending
-    this.#pending = ''
-    this.#pendingBytes = 0
-    this.#host.counters.bytes += Buffer.byteLength(text)
-    return this.#outlet.write(text)
   }
 
   #startTimers (): void {
@@ -311,7 +249,7 @@ export class EventStream implements SSEStream, Guest {
 
   #beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.#congested) this.#outlet?.write(HEARTBEAT)
+    if (!this.congested) this.#outlet?.write(HEARTBEAT)
     this.#heartbeat?.broken(performance.now())
   }
 
@@ -320,9 +258,9 @@ export class EventStream implements SSEStream, Guest {
     this.closeReason = reason
     this.#heartbeat?.stop()
     this.#idle?.stop()
+    this.#heartbeat = this.#idle = null
     clearTimeout(this.#lifetime)
-    this.#drained?.resolve(false)
-    this.#drained = null
+    this.#outbox.close()
     this.#controller?.abort()
     this.producer?.stop(this)
     this.producer = null
@@ -334,8 +272,8 @@ export class EventStream implements SSEStream, Guest {
     this.#owner?.closed(this)
   }
 
-  #end (): void {
-    this.#writeOut()
+  #end (last = ''): void {
+    this.#outbox.writeOut(last)
     if (this.#endsOutlet) this.#outlet?.end()
     this.#closeDoor()
     this.#lingerOn()
@@ -356,10 +294,4 @@ export class EventStream implements SSEStream, Guest {
     if (!this.closed) this.#finish('client')
     this.#closeDoor()
   }
-}
-
-function settleLater (): { promise: Promise<boolean>, resolve: (open: boolean) => void } {
-  let resolve: (open: boolean) => void = () => {}
-  const promise = new Promise<boolean>((_resolve) => { resolve = _resolve })
-  return { promise, resolve }
 }

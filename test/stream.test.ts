@@ -5,6 +5,7 @@ import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import { test } from 'tap'
+import type { Hub } from '../lib/hub.js'
 import { injectSSE } from '../lib/testing.js'
 import type { CloseReason, SSEStream } from '../lib/index.js'
 import { dial, listen, makeApp, open, until } from './harness.js'
@@ -479,6 +480,20 @@ test('a stream', async (t) => {
     t.ok(second?.signal.aborted)
     t.ok(await two.over())
     t.match(app.sse.stats(), { active: 0, opened: 2, closed: { client: 1, server: 1 } })
+  })
+
+  t.test('whose client leaves in the tick of a write leaves no heartbeat behind', async (t) => {
+    const app = await makeApp(t)
+    app.get('/', async (_request, reply) => {
+      const stream = reply.sse()
+      stream.send('x').catch(t.error)
+      reply.raw.destroy()
+    })
+    const socket = await dial(t, await listen(app))
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('it is gone', () => app.sse.stats().closed.client === 1)
+    await wait(10)
+    t.equal((app.sse as unknown as Hub).schedules.size, 0)
   })
 
   t.test('has a client id of its own, or the one the plugin is told to take', async (t) => {

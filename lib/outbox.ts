@@ -1,0 +1,138 @@
+import { type Flushable, flushLater } from './batch.js'
+import type { Outlet } from './outlet.js'
+
+/** Whose events an outbox holds. */
+export interface Sender {
+  /** Text goes out now, ms on the clock of `performance.now()`. */
+  wrote (now: number): void
+  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
+  overflowed (): void
+  /** The client has caught up, after events were left out: the event that tells it so. */
+  gap (): string
+}
+
+/** How far a client may fall behind, bytes, and what then. */
+export interface OutboxOptions {
+  maxBufferedBytes: number
+  overflow: 'disconnect' | 'drop'
+}
+
+/** Text that waits for the end of the tick is written earlier past this length: Node's own high-water mark. */
+const BATCH = 16_384
+
+const TRUE = Promise.resolve(true)
+
+/**
+ * What is sent to one client, at its pace: the text of a tick goes out together; a client that takes no more
+ * is waited for, and what is written meanwhile is held up to a limit. Until it has an outlet, it waits as well.
+ */
+export class Outbox implements Flushable {
+  /** The client is behind, so that what is not made yet had better wait. */
+  congested = true
+  readonly #sender: Sender
+  readonly #options: OutboxOptions
+  readonly #counters: { dropped: number, bytes: number }
+  #outlet: Outlet | null = null
+  #pending = ''
+  /** Bytes of `#pending`, kept only while congested. */
+  #pendingBytes = 0
+  /** Whether events were left out since the client fell behind. */
+  #dropping = false
+  #closed = false
+  #drained: { promise: Promise<boolean>, resolve: (open: boolean) => void } | null = null
+
+  constructor (sender: Sender, options: OutboxOptions, counters: { dropped: number, bytes: number }) {
+    this.#sender = sender
+    this.#options = options
+    this.#counters = counters
+  }
+
+  /** Where the text goes from now on. */
+  attach (outlet: Outlet): void {
+    this.#outlet = outlet
+    this.#relieve()
+  }
+
+  /**
+   * Takes one encoded event. Hot path.
+   * @returns false where it was left out
+   */
+  write (text: string): boolean {
+    if (this.congested && !this.#admits(text)) return false
+    if (this.#pending === '') flushLater(this)
+    this.#pending += text
+    if (this.#pending.length > BATCH) this.flush(performance.now())
+    return true
+  }
+
+  /** Gives what is pending to the client, unless it is behind. Hot path. */
+  flush (now: number): void {
+    if (this.congested || this.#closed || this.#pending === '') return
+    this.#sender.wrote(now)
+    if (this.writeOut()) return
+    this.congested = true
+    // The pause lets the other streams have their turn when a client takes all that a fast source gives.
+    this.#outlet?.onDrain(() => setImmediate(() => this.#relieve()))
+  }
+
+  /** Gives all that is pending to the outlet, however far behind the client is; false if that is behind now. */
+  writeOut (last = ''): boolean {
+    const text = this.#pending + last
+    if (text === '' || this.#outlet === null) return true
+    this.#pending = ''
+    this.#pendingBytes = 0
+    this.#counters.bytes += Buffer.byteLength(text)
+    return this.#outlet.write(text)
+  }
+
+  /** True once the client takes more, false if the outbox is closed before. */
+  ready (): Promise<boolean> {
+    if (!this.congested) return TRUE
+    // one promise for all who wait, so that senders that do not wait cost nothing
+    this.#drained ??= settleLater()
+    return this.#drained.promise
+  }
+
+  /** Nothing goes out by itself any more, and nobody waits. */
+  close (): void {
+    this.#closed = true
+    this.#drained?.resolve(false)
+    this.#drained = null
+  }
+
+  #admits (text: string): boolean {
+    const { maxBufferedBytes, overflow } = this.#options
+    const buffered = this.#pendingBytes + (this.#outlet?.buffered ?? 0)
+    if (!this.#dropping && buffered <= maxBufferedBytes) {
+      this.#pendingBytes += Buffer.byteLength(text)
+      return true
+    }
+    if (overflow === 'disconnect') {
+      this.#sender.overflowed()
+    } else {
+      this.#dropping = true
+      this.#counters.dropped++
+    }
+    return false
+  }
+
+  /** The client has taken all: it gets what is pending, and word of what was left out. */
+  #relieve (): void {
+    if (this.#closed) return
+    this.congested = false
+    this.flush(performance.now())
+    if (this.congested) return
+    if (this.#dropping) {
+      this.#dropping = false
+      this.write(this.#sender.gap())
+    }
+    this.#drained?.resolve(true)
+    this.#drained = null
+  }
+}
+
+function settleLater (): { promise: Promise<boolean>, resolve: (open: boolean) => void } {
+  let resolve: (open: boolean) => void = () => {}
+  const promise = new Promise<boolean>((_resolve) => { resolve = _resolve })
+  return { promise, resolve }
+}
