@@ -25,7 +25,7 @@ export function print (title, units, results) {
       ]
     })
   ])
-  console.log(`\n### ${title}\n\nMedians of ${results.get(raw).length} rounds.\n`)
+  console.log(`\n### ${title}\n\nRounds: ${results.get(raw).length}.\n`)
   for (const row of [header, header.map((_, i) => i === 0 ? '---' : '---:'), ...rows]) console.log(`| ${row.join(' | ')} |`)
 }
 

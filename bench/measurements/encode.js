@@ -1,16 +1,16 @@
 import { Child } from '../child.js'
-import { contenders, plan, quick } from '../contenders.js'
+import { contenders, plan } from '../contenders.js'
 import { interleave } from '../rounds.js'
 import { print } from '../table.js'
 
-const EVENTS = quick ? 100_000 : 500_000
+const EVENTS = 100_000
 
-/** An event's text alone, without a server. */
+/** An event's text alone, without a server: CPU per event. */
 export async function run () {
   // @fastify/sse does not export its encoder
   const all = contenders('').filter(({ candidate }) => candidate !== 'fastify-sse')
   const processes = new Map(all.map((contender) => [contender, new Child('encoder.js', [contender.candidate, contender.build])]))
-  const results = await interleave(all, plan(7, 10), async (contender) => ({
+  const results = await interleave(all, plan(11, 15), async (contender) => ({
     json: await processes.get(contender).ask('json', EVENTS),
     text: await processes.get(contender).ask('text', EVENTS)
   }))
