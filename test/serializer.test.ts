@@ -4,7 +4,7 @@ import { serializerCompiler as zodSerializerCompiler } from 'fastify-type-provid
 import { test } from 'tap'
 import { z } from 'zod'
 import sse, { type SSEInput, type SSERouteOptions } from '../lib/index.js'
-import { makeApp } from './harness.js'
+import { listen, makeApp, open } from './harness.js'
 
 const price = { type: 'object', properties: { symbol: { type: 'string' }, price: { type: 'number' } }, required: ['symbol'] }
 
@@ -80,6 +80,12 @@ test('an unnamed event has the schema of `message`', async (t) => {
   t.equal(await body(app, '/'), 'data: {"symbol":"ACME"}\n\n')
 })
 
+test('an event may go without data, whatever its schema', async (t) => {
+  const app = await makeApp(t)
+  declare(app, '/', { price, token: { type: 'string' } }, [{ event: 'price' }, { event: 'token', id: 1 }, { comments: 'c' }, { id: 2 }, {}])
+  t.equal(await body(app, '/'), 'event: price\n\nid: 1\nevent: token\n\n: c\n\nid: 2\n\n')
+})
+
 test('an event that is not declared is an error', async (t) => {
   t.test('told to onError, after what was sent before it', async (t) => {
     const app = await makeApp(t)
@@ -94,6 +100,13 @@ test('an event that is not declared is an error', async (t) => {
     const errors = [declare(app, '/object', { price }, [{ data: {} }]), declare(app, '/string', { price }, ['text'])]
     for (const url of ['/object', '/string']) t.equal(await body(app, url), '')
     t.match(errors, [[{ code: 'SSE_ERR_UNKNOWN_EVENT', message: /^The event "message" is not declared/ }], [{ code: 'SSE_ERR_UNKNOWN_EVENT' }]])
+  })
+
+  t.test('so is one that has no data', async (t) => {
+    const app = await makeApp(t)
+    const errors = declare(app, '/', { price }, [{ event: 'nope' }])
+    t.equal(await body(app, '/'), '')
+    t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT', message: /^The event "nope" is not declared/ }])
   })
 
   t.test('so is one that has the name of what every object has', async (t) => {
@@ -118,7 +131,9 @@ test('an event that is not declared is an error', async (t) => {
       },
       onError: (error) => { told.push(error) }
     })
-    t.equal(await body(app, '/'), 'event: price\ndata: 2\n\n')
+    const client = await open(t, await listen(app), '/')
+    t.ok(await client.over())
+    t.equal(client.text, 'event: price\ndata: 2\n\n')
     t.match(told, [{ code: 'SSE_ERR_UNKNOWN_EVENT' }])
     t.equal(told.length, 1)
   })
