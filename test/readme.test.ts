@@ -1,0 +1,77 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { type Test, test } from 'tap'
+import ts from 'typescript'
+import * as errors from '../lib/errors.js'
+import { readPluginOptions } from '../lib/options.js'
+import { injectSSE } from '../lib/testing.js'
+import { anchors, blocks, membersOf, readme, root, typeErrors } from './readme.js'
+
+const inTypeScript = blocks().filter(({ language }) => language === 'ts')
+const under = (...sections: string[]) => inTypeScript.filter(({ section }) => sections.includes(section)).map(({ code }) => code).join('\n')
+
+/** Runs code of the README that makes an `app`, with lib in place of the package. */
+async function run (t: Test, code: string): Promise<FastifyInstance> {
+  const source = code.replaceAll('\'fastify-sse-routes\'', JSON.stringify(pathToFileURL(join(root, 'lib/index.js')).href))
+  const { outputText } = ts.transpileModule(`${source}\nexport { app }`, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } })
+  const { app } = await import(join(t.testdir({ 'readme.mjs': outputText }), 'readme.mjs'))
+  t.teardown(() => app.close())
+  return app
+}
+
+/** The cells of the README's table row for a name. */
+const row = (name: string) => readme.split('\n').find((line) => line.startsWith(`| \`${name}\``))?.split('|').map((cell) => cell.trim()) ?? []
+
+test('all its TypeScript compiles, with what must not compile in it', (t) => {
+  t.ok(inTypeScript.length > 5)
+  t.strictSame(typeErrors(inTypeScript), [])
+  t.end()
+})
+
+test('the route in ten lines has ten lines, and sends what is said', async (t) => {
+  const code = under('A route in ten lines')
+  t.equal(/^app\.sseRoute\(.*?^\}\)$/ms.exec(code)?.[0].split('\n').length, 10)
+  const app = await run(t, code.replace('port: 3000', 'port: 0'))
+  const stream = await injectSSE(app, { url: '/stocks/ACME' })
+  const [first, second] = [await stream.next(), await stream.next()]
+  stream.close()
+  t.match([first, second], [{ event: 'price' }, { event: 'price' }])
+  t.match(JSON.parse(String(first?.data)), { symbol: 'ACME', price: Number })
+})
+
+test('the other ways to send do what is said', async (t) => {
+  const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
+  const app = await run(t, `${model}\n${under('A route in ten lines', 'More ways to send').replace(/^await app\.listen.*$/m, '')}`)
+  t.match((await app.inject('/progress')).body, /^(data: \{"done":\d+\}\n\n){11}$/)
+  t.strictSame((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: false } })).json(), { words: ['one', 'two', 'three'] })
+  t.equal((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: true } })).body, 'event: word\ndata: one\n\nevent: word\ndata: two\n\nevent: word\ndata: three\n\n')
+  t.equal((await app.inject({ method: 'POST', url: '/chat', payload: { prompt: 'a b' } })).body, 'event: token\ndata: a\n\nevent: token\ndata: b\n\nevent: done\ndata: \n\n')
+  const news = await injectSSE(app, { url: '/news', headers: { 'last-event-id': '7' } })
+  t.match(await news.next(), { event: 'hello', data: '{"since":"7"}' })
+  news.close()
+})
+
+test('it names every option, member, error code and room', async (t) => {
+  for (const name of [...membersOf('types.ts'), ...membersOf('event.ts')]) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(row(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
+  for (const file of readdirSync(join(root, 'lib'))) t.ok(readme.includes(`\`${file}\``), file)
+})
+
+test('the defaults it names are those of the options', async (t) => {
+  const { stream, drain, openapi } = readPluginOptions({})
+  const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
+  t.equal(row('drain')[3], `\`{ spread: ${drain.spread} }\``)
+  t.equal(row('overflow')[3], `\`'${overflow}'\``)
+  for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(row(name)[3], `\`${value}\``, name)
+})
+
+test('its links lead somewhere, and it justifies the dependencies there are', async (t) => {
+  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+    t.ok(target.startsWith('#') ? anchors().includes(target.slice(1)) : existsSync(join(root, target)), target)
+  }
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const [, list = ''] = readme.split('\n## Dependencies\n')
+  t.strictSame([...(list.split('\n## ')[0] ?? '').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name).sort(), Object.keys(dependencies).sort())
+})

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+
+export const root = fileURLToPath(new URL('..', import.meta.url))
+export const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+/** A fenced block of code. */
+export interface Block {
+  language: string
+  code: string
+  /** The heading it stands under. */
+  section: string
+  /** The line of the README it begins at. */
+  line: number
+}
+
+/** All blocks of the README, in order. */
+export function blocks (): Block[] {
+  const found: Block[] = []
+  let section = ''
+  let open: Block | null = null
+  for (const [index, line] of readme.split('\n').entries()) {
+    const fence = /^```(.*)$/.exec(line)
+    if (fence === null) {
+      if (open !== null) open.code += `${line}\n`
+      else section = /^#+ (.*)$/.exec(line)?.[1] ?? section
+    } else if (open === null) {
+      open = { language: fence[1] ?? '', code: '', section, line: index + 2 }
+    } else {
+      found.push(open)
+      open = null
+    }
+  }
+  return found
+}
+
+/** The README's headings as the names that its links use. */
+export function anchors (): string[] {
+  return [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+}
+
+/**
+ * Type-checks blocks of TypeScript as this project's own files are: each is a module; one that makes no `app`
+ * goes on with the first one's.
+ * @returns what TypeScript finds fault with, by line of the README
+ */
+export function typeErrors (modules: readonly Block[]): string[] {
+  const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
+  const options = { ...ts.parseJsonConfigFileContent(config, ts.sys, root).options, noUnusedLocals: false }
+  const files = new Map(modules.map(({ code }, index) => [
+    join(root, `readme-${index}.ts`),
+    index === 0 ? `${code}export { app, Type }` : `${code.includes('const app =') ? '' : 'import { app, Type } from \'./readme-0.js\'; '}${code}export {}`
+  ]))
+
+  const host = ts.createCompilerHost(options)
+  const { fileExists, readFile } = host
+  host.fileExists = (name) => files.has(name) || fileExists(name)
+  host.readFile = (name) => files.get(name) ?? readFile(name)
+  const program = ts.createProgram([...files.keys()], options, host)
+  return [...files.keys()].flatMap((name, index) => {
+    const file = program.getSourceFile(name)
+    return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].map(({ start = 0, messageText }) => {
+      const line = (modules[index]?.line ?? 0) + (file?.getLineAndCharacterOfPosition(start).line ?? 0)
+      return `README.md:${line} ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
+    })
+  })
+}
+
+/** The names of all properties and methods that the interfaces of a file of lib declare. */
+export function membersOf (file: string): string[] {
+  const names = new Set<string>()
+  function visit (node: ts.Node): void {
+    if ((ts.isPropertySignature(node) || ts.isMethodSignature(node)) && ts.isInterfaceDeclaration(node.parent) && ts.isIdentifier(node.name)) names.add(node.name.text)
+    ts.forEachChild(node, visit)
+  }
+  const path = join(root, 'lib', file)
+  visit(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true))
+  return [...names]
+}
