@@ -1,21 +1,22 @@
-import { EventEmitter } from 'node:events'
-
 /** What goes through a door: told where to write, and whether to end that when it ends itself. */
 export interface Guest {
   enter (destination: NodeJS.WritableStream, endDestination: boolean): void
 }
 
+type Listener = (...args: unknown[]) => void
+
 /**
  * What is given to `reply.send()` in place of a stream. Fastify takes whatever has a `pipe` for one:
  * it runs the onSend hooks, sets the headers, and calls `pipe` with the response; the door hands the
  * response on, and is no longer in the way. To end-of-stream watchers (Fastify's, those of
- * `pipeline()`) it is a stream that emits `end` once.
+ * `pipeline()`) it is a stream that emits `end` once, and nothing else; as an EventEmitter it would
+ * cost every stream some hundred bytes.
  */
-export class Door extends EventEmitter {
+export class Door {
   readonly #guest: Guest
+  #onEnd: Listener[] | null = null
 
   constructor (guest: Guest) {
-    super()
     this.#guest = guest
   }
 
@@ -24,10 +25,29 @@ export class Door extends EventEmitter {
     return destination
   }
 
+  on (name: string, listener: Listener): this {
+    if (name === 'end') (this.#onEnd ??= []).push(listener)
+    return this
+  }
+
+  once (name: string, listener: Listener): this {
+    return this.on(name, listener)
+  }
+
+  off (name: string, listener: Listener): this {
+    if (name === 'end' && this.#onEnd !== null) this.#onEnd = this.#onEnd.filter((one) => one !== listener)
+    return this
+  }
+
+  removeListener (name: string, listener: Listener): this {
+    return this.off(name, listener)
+  }
+
   /** The stream has ended; for a response with trailers this is what makes Fastify send them. */
   ended (): void {
-    this.emit('end')
-    this.removeAllListeners()
+    const listeners = this.#onEnd ?? []
+    this.#onEnd = null
+    for (const listener of listeners) listener.call(this)
   }
 
   /** Asked for by Fastify where there is nothing to send (HEAD, 204). */

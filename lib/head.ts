@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isHttp2 } from './outlet.js'
 
 /**
  * The id a client that comes back has seen last: the Last-Event-ID header, or the query's `lastEventId`,
@@ -13,11 +12,12 @@ export function readLastEventId (request: FastifyRequest): string | null {
   return new URLSearchParams(query).get('lastEventId') || null
 }
 
-/** Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that. */
+/**
+ * Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that.
+ * `connection: keep-alive` is Node's to write, where the protocol has it.
+ */
 export function setHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
-  const { raw } = reply
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
   if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
-  if (!isHttp2(raw) && raw.shouldKeepAlive && reply.request.raw.httpVersion === '1.1') reply.header('connection', 'keep-alive')
   reply.headers(headers).header('content-type', 'text/event-stream')
 }

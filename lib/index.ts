@@ -6,6 +6,7 @@ import { describeRoutes } from './openapi.js'
 import { readPluginOptions, readRouteOptions } from './options.js'
 import { answerRefused, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
+import { streamOptions } from './stream.js'
 import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStreamOptions } from './types.js'
 
 export type { SSEInput, SSEPayload } from './event.js'
@@ -25,7 +26,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const settings = readPluginOptions(options)
   const hub = new Hub()
   const limits = new Limits(settings, () => { hub.counters.rejected++ })
-  const shared: Plugin = { hub, limits, settings }
+  const shared: Plugin = { hub, limits, settings, stream: streamOptions(settings.stream) }
   const routes = new Map<RouteOptions['handler'], Route>()
   const registered: Registered[] = []
 

@@ -1,10 +1,9 @@
 import type { FastifyReply } from 'fastify'
-import { plainData } from './event.js'
 import { SSE_ERR_REPLY_SENT } from './errors.js'
 import { readStreamOptions } from './options.js'
 import type { Plugin } from './route.js'
 import { isSource, Source } from './source.js'
-import { EventStream, type Owner } from './stream.js'
+import { EventStream, type Owner, streamOptions } from './stream.js'
 import type { SSESource, SSEStream, SSEStreamOptions } from './types.js'
 
 /** Replies that are an event stream, or were to be one, made by `reply.sse()`. */
@@ -14,11 +13,12 @@ const streamed = new WeakSet<FastifyReply>()
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
   if (reply.sent || streamed.has(reply)) throw new SSE_ERR_REPLY_SENT()
   const given = isSource(first)
-  const options = readStreamOptions(plugin.settings.stream, (given ? second : first as SSEStreamOptions | undefined) ?? {})
+  const own = given ? second : first as SSEStreamOptions | undefined
+  const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
   const owner = given ? new SourceOwner(first as SSESource) : null
   plugin.limits.admit(reply)
   const clientId = plugin.settings.clientId?.(reply.request)
-  const stream = new EventStream(plugin.hub, owner, reply, { ...options, writeData: plainData(options.serializer) }, clientId)
+  const stream = new EventStream(plugin.hub, owner, reply, options, clientId)
   streamed.add(reply)
   stream.start()
   // or else Fastify would send what an async handler returns, while onSend hooks still run

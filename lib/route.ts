@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
-import { plainData } from './event.js'
 import { SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, show } from './errors.js'
 import type { Hub } from './hub.js'
 import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
@@ -8,13 +7,15 @@ import type { Limits } from './limits.js'
 import type { PluginSettings, RouteDeclaration } from './options.js'
 import { compileEvents } from './serializer.js'
 import { Source } from './source.js'
-import { EventStream, type Owner, type StreamOptions } from './stream.js'
+import { EventStream, type Owner, type StreamOptions, streamOptions } from './stream.js'
 
 /** The plugin that a route belongs to. */
 export interface Plugin {
   hub: Hub
   limits: Limits
   settings: PluginSettings
+  /** The options of a stream that has none of its own. */
+  stream: StreamOptions
 }
 
 const EVENT_STREAM = 'text/event-stream'
@@ -33,7 +34,7 @@ export class Route implements Owner, PayloadCaller {
     this.#app = app
     this.#plugin = plugin
     this.declared = declared
-    this.#stream = { ...stream, writeData: plainData(stream.serializer) }
+    this.#stream = streamOptions(stream)
   }
 
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */

@@ -1,23 +1,24 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Door, type Guest } from './door.js'
-import { type DataWriter, encode, encodeRetry, type SSEPayload } from './event.js'
+import { type DataWriter, encode, encodeRetry, plainData, type SSEPayload } from './event.js'
 import { SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
-import { Outbox, type OutboxOptions, type Sender } from './outbox.js'
+import type { StreamSettings } from './options.js'
+import { Outbox, type Sender } from './outbox.js'
 import { isGone, isHttp2, openOutlet, type Outlet } from './outlet.js'
-import { Quiet } from './quiet.js'
+import { Heartbeat, IdleTimeout, type Quietable } from './quiet.js'
 import type { Schedules } from './schedule.js'
 import type { CloseReason, SSEStream } from './types.js'
 
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
-export interface StreamOptions extends OutboxOptions {
-  heartbeat: number
-  retry: number | undefined
-  headers: Readonly<Record<string, string>>
-  idleTimeout: number
-  maxLifetime: number
+export interface StreamOptions extends StreamSettings {
   writeData: DataWriter
+}
+
+/** Options with the data writer of a stream that declares no events. */
+export function streamOptions (settings: StreamSettings): StreamOptions {
+  return { ...settings, writeData: plainData(settings.serializer) }
 }
 
 /** The plugin, as far as one of its streams knows it. */
@@ -47,8 +48,8 @@ const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
 
 /** One client: opens its response, writes at its pace, closes it. Knows no routes and no topics. */
-export class EventStream implements SSEStream, Guest, Sender {
-  readonly id = randomUUID()
+export class EventStream implements SSEStream, Guest, Sender, Quietable {
+  readonly id = randomBytes(15).toString('base64url')
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
@@ -66,10 +67,10 @@ export class EventStream implements SSEStream, Guest, Sender {
   #endsOutlet = true
   #lastId: string | null = null
   #controller: AbortController | null = null
-  #heartbeat: Quiet | null = null
-  #idle: Quiet | null = null
-  #lifetime: NodeJS.Timeout | undefined
-  #linger: NodeJS.Timeout | undefined
+  #heartbeat: Heartbeat | null = null
+  #idle: IdleTimeout | null = null
+  /** While it is open the end of its lifetime, afterwards the end of our patience. */
+  #timer: NodeJS.Timeout | undefined
 
   constructor (host: Host, owner: Owner | null, reply: FastifyReply, options: StreamOptions, clientId?: string) {
     this.#host = host
@@ -196,6 +197,16 @@ export class EventStream implements SSEStream, Guest, Sender {
     this.#heartbeat?.broken(now)
   }
 
+  beat (): void {
+    // to a client that is behind, the bytes that wait for it are sign enough
+    if (!this.congested) this.#outbox.writeOut(HEARTBEAT)
+    this.#heartbeat?.broken(performance.now())
+  }
+
+  idled (): void {
+    this.closeWith('idle')
+  }
+
   overflowed (): void {
     this.closeWith('overflow')
   }
@@ -239,18 +250,12 @@ export class EventStream implements SSEStream, Guest, Sender {
   #startTimers (): void {
     const { heartbeat, idleTimeout, maxLifetime } = this.#options
     const { schedules } = this.#host
-    if (heartbeat > 0) this.#heartbeat = new Quiet(schedules, heartbeat, () => this.#beat())
-    if (idleTimeout > 0) this.#idle = new Quiet(schedules, idleTimeout, () => this.closeWith('idle'))
+    if (heartbeat > 0) this.#heartbeat = new Heartbeat(schedules, heartbeat, this)
+    if (idleTimeout > 0) this.#idle = new IdleTimeout(schedules, idleTimeout, this)
     if (maxLifetime > 0) {
       const spread = 0.9 + 0.2 * Math.random()
-      this.#lifetime = setTimeout(() => this.closeWith('lifetime'), maxLifetime * spread).unref()
+      this.#timer = setTimeout(() => this.closeWith('lifetime'), maxLifetime * spread).unref()
     }
-  }
-
-  #beat (): void {
-    // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.congested) this.#outlet?.write(HEARTBEAT)
-    this.#heartbeat?.broken(performance.now())
   }
 
   /** The stream is over for whoever sends: told once, whatever the reason. */
@@ -259,7 +264,7 @@ export class EventStream implements SSEStream, Guest, Sender {
     this.#heartbeat?.stop()
     this.#idle?.stop()
     this.#heartbeat = this.#idle = null
-    clearTimeout(this.#lifetime)
+    clearTimeout(this.#timer)
     this.#outbox.close()
     this.#controller?.abort()
     this.producer?.stop(this)
@@ -285,12 +290,12 @@ export class EventStream implements SSEStream, Guest, Sender {
   }
 
   #lingerOn (): void {
-    this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref()
+    this.#timer = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref()
   }
 
   /** The response is over, by our end or the client's. */
   #gone = (): void => {
-    clearTimeout(this.#linger)
+    clearTimeout(this.#timer)
     if (!this.closed) this.#finish('client')
     this.#closeDoor()
   }
