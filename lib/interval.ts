@@ -17,27 +17,30 @@ abstract class Ticker implements Task {
   after: Task | null = null
   readonly #caller: PayloadCaller
   readonly #interval: number
-  readonly #schedule: Schedule
+  readonly #schedules: Schedules
+  #schedule: Schedule | null = null
   #asking = false
 
   constructor (caller: PayloadCaller, schedules: Schedules, interval: number) {
     this.#caller = caller
     this.#interval = interval
-    this.#schedule = schedules.every(interval)
+    this.#schedules = schedules
   }
 
   start (immediate: boolean): void {
     this.due = performance.now()
+    this.#schedule = this.#schedules.every(this.#interval)
     this.#schedule.at(this.due + this.#interval, this)
     if (immediate) this.#ask()
   }
 
   protected end (): void {
-    this.#schedule.remove(this)
+    this.#schedule?.remove(this)
+    this.#schedule = null
   }
 
   run (): void {
-    this.#schedule.at(nextTick(this.due, this.#interval, performance.now()), this)
+    this.#schedule?.at(nextTick(this.due, this.#interval, performance.now()), this)
     this.#ask()
   }
 

@@ -32,7 +32,7 @@ const aBoolean: Rule = { takes: 'true or false', test: (value) => typeof value =
 const anObject = (what: string, test: (value: object) => boolean): Rule =>
   ({ takes: what, test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && test(value) })
 const oneOf = (...values: string[]): Rule =>
-  ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => values.includes(String(value)) })
+  ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => typeof value === 'string' && values.includes(value) })
 const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
@@ -122,7 +122,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
  */
 export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
   for (const name in options) {
-    if (!(name in pluginRules) && !OF_REGISTER.includes(name)) {
+    if (!Object.hasOwn(pluginRules, name) && !OF_REGISTER.includes(name)) {
       throw new SSE_ERR_UNKNOWN_OPTION(name, Object.keys(pluginRules).join(', '))
     }
   }
@@ -152,8 +152,8 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
   const declared: Record<string, unknown> = {}
   const rest: Record<string, unknown> = { method: 'GET' }
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || name in streamRules) continue
-    const part = name in routeRules ? declared : rest
+    if (value === undefined || Object.hasOwn(streamRules, name)) continue
+    const part = Object.hasOwn(routeRules, name) ? declared : rest
     part[name] = value
   }
   const wrong = conflict(declared, rest)
@@ -177,8 +177,7 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
     overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime
   } = options
-  const headers = { ...base.headers }
-  for (const name in options.headers) headers[name.toLowerCase()] = options.headers[name] ?? ''
+  const headers = { ...base.headers, ...options.headers }
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime }
 }
 
@@ -187,6 +186,9 @@ function isSchema (value: unknown): boolean {
 }
 
 function areHeaders (value: object): boolean {
+  // a Map, or a Headers, would be taken for an object without any
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return false
   try {
     for (const [name, text] of Object.entries(value)) {
       if (typeof text !== 'string') return false

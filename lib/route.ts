@@ -59,9 +59,9 @@ export class Route implements Owner, PayloadCaller {
       this.#startOnFirst(new EventStream(hub, this, reply, this.#stream, id), reply)
       return
     }
-    const interval = shared ? this.#sharedBy(typeof shared === 'function' ? shared.call(this.#app, request) : '') : null
+    const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     const stream = new EventStream(hub, this, reply, this.#stream, id)
-    if (!stream.closed) interval?.reserve(stream)
+    if (shared && !stream.closed) this.#sharedBy(key).reserve(stream)
     stream.start()
   }
 

@@ -23,7 +23,7 @@ export class Schedule {
   #timer: NodeJS.Timeout | undefined
   readonly #emptied: () => void
 
-  /** @param emptied called when the last task is removed */
+  /** @param emptied called when no task is left */
   constructor (emptied: () => void) {
     this.#emptied = emptied
   }
@@ -51,12 +51,15 @@ export class Schedule {
     }
     this.#first = task
     // the timer that is set may be too late for the new first one
-    this.#arm(performance.now())
+    this.#arm(task)
   }
 
   remove (task: Task): void {
     this.#unlink(task)
-    if (this.#first !== null) return
+    if (this.#first === null) this.#empty()
+  }
+
+  #empty (): void {
     clearTimeout(this.#timer)
     this.#emptied()
   }
@@ -71,9 +74,9 @@ export class Schedule {
     task.before = task.after = null
   }
 
-  #arm (now: number): void {
+  #arm (first: Task): void {
     clearTimeout(this.#timer)
-    if (this.#first !== null) this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(this.#first.due - now))).unref()
+    this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(first.due - performance.now()))).unref()
   }
 
   // One task after the other is taken off, since each may remove others.
@@ -85,7 +88,8 @@ export class Schedule {
         task.run()
       }
     } finally {
-      this.#arm(performance.now())
+      if (this.#first === null) this.#empty()
+      else this.#arm(this.#first)
     }
   }
 }

@@ -17,22 +17,25 @@ type StaticOf<Provider extends FastifyTypeProvider, Schema> =
 export type EventDataMap<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
   { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
 
-type WithoutData = Omit<SSEPayload, 'event' | 'data'> & { event?: undefined, data?: undefined }
+type Fields = Omit<SSEPayload, 'event' | 'data'>
 
-type DeclaredPayload<Data> = {
-  [Name in keyof Data & string]: Omit<SSEPayload, 'event' | 'data'> &
-    (Name extends 'message' ? { event?: 'message', data: Data[Name] } : { event: Name, data: Data[Name] })
-}[keyof Data & string] | WithoutData | (Data extends { message: infer Message } ? string extends Message ? string : never : never)
+/** `undefined`, once `Events` are known: before that, one alternative of this very type makes TypeScript drop the others. */
+type Absent<Events> = Exclude<undefined, Events>
+
+/** An event by its name, which stands under no condition: there it would be inferred as any string. */
+type NamedPayload<Data> = { [Name in keyof Data & string]: Fields & { event: Name, data: Data[Name] } }[keyof Data & string]
+
+/** An event without a name is a `message`, and a string is the data of one. */
+type UnnamedPayload<Data> = Data extends { message: infer Message }
+  ? Fields & { event?: Absent<Data>, data: Message } | (unknown extends Message ? string : Extract<Message, string>)
+  : never
+
+type WithoutData<Events> = Fields & { event?: Absent<Events>, data?: Absent<Events> }
 
 /** What a route that declares `Events` sends; any event where it declares none. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  [keyof Events] extends [never] ? SSEInput : DeclaredPayload<EventDataMap<Provider, Events>> | null | undefined
-
-/**
- * No payload fits it: it tells TypeScript, while that still infers `Events`, that a payload's `event` is one of their
- * names and not any string. Where a payload fits no event, the error names the property that it lacks.
- */
-type NamedEvent<Events> = { event: keyof Events & string, data: unknown, 'data that fits the schema of a declared event': never }
+  NamedPayload<EventDataMap<Provider, Events>> | UnnamedPayload<EventDataMap<Provider, Events>> |
+  ([keyof Events] extends [never] ? SSEInput : string extends keyof Events ? SSEInput : WithoutData<Events> | null | undefined)
 
 /** What can be streamed to its end: events, or strings for their data, at the client's pace. */
 export type SSESource<Payload = SSEInput> = AsyncIterable<Payload> | Iterable<Payload> | Readable | ReadableStream<Payload>
@@ -125,13 +128,13 @@ export interface SSERouteOptions<
   /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
   interval?: number
   /** Gives the next event, or nothing to skip a tick. */
-  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | NamedEvent<NoInfer<Events>> | void>
+  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | void>
   /** Whether the first payload comes at once (default), or after one interval. */
   immediate?: boolean
   /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
   /** Gives what is streamed to its end. */
-  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload | NamedEvent<NoInfer<Events>>>>
+  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
   /** The stream is open; awaited before the first payload or item. */

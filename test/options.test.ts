@@ -40,12 +40,14 @@ const ofStreams: Record<string, Refusal> = {
       'undefined as value': { 'x-a': undefined },
       'no token as name': { 'x a': '1' },
       'an empty name': { '': '1' },
-      'a line break in a value': { 'x-a': 'a\r\nx-b: b' }
+      'a line break in a value': { 'x-a': 'a\r\nx-b: b' },
+      'a Map': new Map([['x-a', '1']]),
+      'Headers, which have no properties': new Headers({ 'x-a': '1' })
     }
   },
   serializer: { takes: 'a function', refuses: notFunction },
   maxBufferedBytes: { takes: 'a whole number of bytes, 0 or more', refuses: notCount },
-  overflow: { takes: "'disconnect' or 'drop'", refuses: { ...except(), '""': '' } },
+  overflow: { takes: "'disconnect' or 'drop'", refuses: { ...except(), '""': '', 'a list': ['drop'], 'no primitive': Object.create(null) } },
   idleTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
   maxLifetime: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } }
 }
@@ -81,7 +83,7 @@ const ofRoutes: Record<string, Refusal> = {
   immediate: { takes: 'true or false', refuses: except('true') },
   shared: { takes: 'true, false or a function', refuses: except('true', 'a function') },
   source: { takes: 'a function', refuses: notFunction },
-  openOn: { takes: "'request' or 'first-event'", refuses: { ...except(), '""': '' } },
+  openOn: { takes: "'request' or 'first-event'", refuses: { ...except(), '""': '', 'a list': ['first-event'] } },
   onConnect: { takes: 'a function', refuses: notFunction },
   onDisconnect: { takes: 'a function', refuses: notFunction },
   onError: { takes: 'a function', refuses: notFunction }
@@ -157,7 +159,7 @@ test('an option of the plugin that does not exist fails at register, and is told
   const message = 'There is no option "hartbeat"; there are heartbeat, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, ' +
     'maxLifetime, clientId, maxStreams, maxStreamsPerClient, drain, openapi'
   t.match(await register({ hartbeat: 1_000 }), { code: 'SSE_ERR_UNKNOWN_OPTION', message })
-  for (const name of ['interval', 'payload', 'url', 'events']) {
+  for (const name of ['interval', 'payload', 'url', 'events', 'toString', 'constructor']) {
     t.match(await register({ [name]: undefined }), { code: 'SSE_ERR_UNKNOWN_OPTION', message: new RegExp(`^There is no option "${name}"`) })
   }
 })

@@ -22,7 +22,8 @@ export async function startExampleServer (t: Test, env: Record<string, string> =
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, ['--import', 'tsx', 'examples/server.ts'], {
     cwd: root,
-    env: { PATH, HOME, PORT: '0', LOG_FILE: logFile, ...env },
+    // tap would count what the child loads of lib, compiled otherwise than in the tests
+    env: { PATH, HOME, PORT: '0', LOG_FILE: logFile, _TAPJS_PROCESSINFO_COVERAGE_: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal }))

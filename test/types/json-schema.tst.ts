@@ -20,9 +20,9 @@ describe('plain JSON Schema without a type provider', () => {
     app.sseRoute({ url: '/', events: { price: priceSchema }, source: async function * (request) { yield { event: 'price', data: request.id } } })
     // @ts-expect-error "nope"
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'nope', data: 1 }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Property 'data' is missing
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'price' }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events: { price: priceSchema }, source: () => [{ event: 'nope', data: 1 }] })
   })
 
@@ -34,7 +34,7 @@ describe('plain JSON Schema without a type provider', () => {
   test('lets a `message` be a bare string', () => {
     app.sseRoute({ url: '/', events: { message: { type: 'string' } }, interval: 1_000, payload: () => 'text' })
     app.sseRoute({ url: '/', events: { message: { type: 'string' } }, interval: 1_000, payload: () => ({ data: 'text' }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events: { price: { type: 'string' } }, interval: 1_000, payload: () => 'text' })
   })
 
@@ -79,9 +79,9 @@ describe('plain JSON Schema with @fastify/type-provider-json-schema-to-ts', () =
     app.sseRoute({ url: '/', events: { message: { type: 'string' } }, interval: 1_000, payload: () => 'text' })
     // @ts-expect-error "nope"
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'nope', data: price }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type 'number'
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: '1' } }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events: { price: { type: 'number' } }, source: async function * () { yield { event: 'price', data: '1' } } })
     // @ts-expect-error Type '"text"' is not assignable to type
     app.sseRoute({ url: '/', events: { message: { type: 'number' } }, interval: 1_000, payload: () => 'text' })
@@ -113,7 +113,7 @@ describe('plain JSON Schema with @fastify/type-provider-json-schema-to-ts', () =
   test('works in a plugin function with its own provider', () => {
     const plugin: FastifyPluginAsyncJsonSchemaToTs = async (child) => {
       child.sseRoute({ url: '/', events: { count: { type: 'number' } }, interval: 1_000, payload: () => ({ event: 'count', data: 1 }) })
-      // @ts-expect-error is not assignable to type
+      // @ts-expect-error Type 'string' is not assignable to type 'number'
       child.sseRoute({ url: '/', events: { count: { type: 'number' } }, interval: 1_000, payload: () => ({ event: 'count', data: '1' }) })
     }
     Fastify().register(plugin)

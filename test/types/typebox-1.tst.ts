@@ -16,17 +16,17 @@ test('payload is checked against the events', () => {
   app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'price', data: price }), events: { price: Price } })
   // @ts-expect-error "nope"
   app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'nope', data: price }) })
-  // @ts-expect-error is not assignable to type
+  // @ts-expect-error Type 'string' is not assignable to type 'number'
   app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: '1' } }) })
-  // @ts-expect-error is not assignable to type
+  // @ts-expect-error Property 'data' is missing
   app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price' }) })
 })
 
 test('source is checked against the events', () => {
   app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price', data: price }; yield { event: 'closed', data: '' } } })
-  // @ts-expect-error is not assignable to type
+  // @ts-expect-error not assignable
   app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price', data: 1 } } })
-  // @ts-expect-error is not assignable to type
+  // @ts-expect-error not assignable
   app.sseRoute({ url: '/', events, source: () => [{ event: 'nope', data: price }] })
 })
 
@@ -70,7 +70,7 @@ test('a plugin function brings its own provider', () => {
       interval: 1_000,
       payload: (request) => ({ event: 'count', data: request.params.id })
     })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type 'number'
     child.sseRoute({ url: '/', events: { count: Type.Number() }, interval: 1_000, payload: () => ({ event: 'count', data: '1' }) })
   }
   Fastify().register(plugin)

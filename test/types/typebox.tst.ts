@@ -70,33 +70,33 @@ describe('payload may not give', () => {
   })
 
   test('data of another type', () => {
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type 'number'
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: '1' } }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'closed', data: price }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: async () => ({ event: 'price', data: 'ACME' }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Property 'price' is missing
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME' } }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: null }) })
   })
 
   test('data of another type, where the event\'s name is in a variable', () => {
     const [name, otherData]: ['price' | 'closed', typeof price | string] = ['price', '']
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: name, data: otherData }) })
   })
 
   test('an event without its data', () => {
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Property 'data' is missing
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price' }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: undefined }) })
   })
 
   test('data without a name, where there is no event `message`', () => {
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Property 'event' is missing
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ data: price }) })
     // @ts-expect-error Type '"text"' is not assignable to type
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => 'text' })
@@ -120,11 +120,11 @@ describe('an event `message`', () => {
   })
 
   test('has its data checked, with and without a name', () => {
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ data: 'ACME' }) })
     // @ts-expect-error Type '{ data: string; }' is not assignable to type
     app.sseRoute({ url: '/', events: { message: Price, closed: Type.String() }, interval: 1_000, payload: () => ({ data: 'ACME' }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ event: 'message', data: 'ACME' }) })
   })
 
@@ -152,21 +152,21 @@ describe('source', () => {
   })
 
   test('is checked against the events', () => {
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: () => [{ event: 'nope', data: price }] })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: () => [{ event: 'price', data: { symbol: 'ACME', price: '1' } }] })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: function * () { yield { event: 'nope', data: price } } })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: async function * (request) { yield { event: 'price', data: request.id } } })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price' } } })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: async () => new ReadableStream<number>() })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: async function * () { yield 'text' } })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: () => 42 })
   })
 })
@@ -251,11 +251,11 @@ describe('a route that declares no events', () => {
   test('still sends events', () => {
     // @ts-expect-error Type 'number' is not assignable to type
     app.sseRoute({ url: '/', interval: 1_000, payload: () => 42 })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', interval: 1_000, payload: () => [1] })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'number' is not assignable to type 'string'
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 1 }) })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error not assignable
     app.sseRoute({ url: '/', source: () => [1] })
   })
 })
@@ -366,7 +366,7 @@ test('a plugin function brings its own provider', () => {
       interval: 1_000,
       payload: (request) => ({ event: 'count', data: request.params.id })
     })
-    // @ts-expect-error is not assignable to type
+    // @ts-expect-error Type 'string' is not assignable to type 'number'
     child.sseRoute({ url: '/', events: { count: Type.Number() }, interval: 1_000, payload: () => ({ event: 'count', data: '1' }) })
   }
   Fastify().register(plugin)
