@@ -1,6 +1,8 @@
+import type { Writable } from 'node:stream'
+
 /** What goes through a door: told where to write, and whether to end that when it ends itself. */
 export interface Guest {
-  enter (destination: NodeJS.WritableStream, endDestination: boolean): void
+  enter (destination: Writable, endDestination: boolean): void
 }
 
 type Listener = (...args: unknown[]) => void
@@ -20,7 +22,7 @@ export class Door {
     this.#guest = guest
   }
 
-  pipe<Destination extends NodeJS.WritableStream> (destination: Destination, options?: { end?: boolean }): Destination {
+  pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
     this.#guest.enter(destination, options?.end !== false)
     return destination
   }
@@ -34,13 +36,9 @@ export class Door {
     return this.on(name, listener)
   }
 
-  off (name: string, listener: Listener): this {
-    if (name === 'end' && this.#onEnd !== null) this.#onEnd = this.#onEnd.filter((one) => one !== listener)
+  removeListener (_name: string, listener: Listener): this {
+    this.#onEnd = this.#onEnd?.filter((one) => one !== listener) ?? null
     return this
-  }
-
-  removeListener (name: string, listener: Listener): this {
-    return this.off(name, listener)
   }
 
   /** The stream has ended; for a response with trailers this is what makes Fastify send them. */

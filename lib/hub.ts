@@ -1,6 +1,6 @@
 import { Schedules } from './schedule.js'
 import type { EventStream, Host } from './stream.js'
-import type { SSE, SSEStats } from './types.js'
+import type { CloseReason, SSE, SSEStats } from './types.js'
 
 /** The streams that are open in this process, and what was counted of them. */
 export class Hub implements SSE, Host {
@@ -19,7 +19,13 @@ export class Hub implements SSE, Host {
 
   /** Streams that wait for the first item of their source. */
   readonly #waiting = new Set<EventStream>()
+  readonly #spread: number
   #draining = false
+
+  /** @param spread within how many ms clients are told to come back when they are drained */
+  constructor (spread: number) {
+    this.#spread = spread
+  }
 
   stats (): SSEStats {
     return { ...this.counters, active: this.streams.size, closed: { ...this.counters.closed } }
@@ -39,21 +45,25 @@ export class Hub implements SSE, Host {
     this.counters.opened++
     this.streams.set(stream.id, stream)
     // it passed its hooks while the others were ended
-    if (this.#draining) setImmediate(() => stream.closeWith('drain'))
+    if (this.#draining) setImmediate(() => stream.drain(this.#delay()))
   }
 
-  closed (stream: EventStream): void {
-    if (stream.closeReason !== null) this.counters.closed[stream.closeReason]++
+  closed (stream: EventStream, reason: CloseReason): void {
+    this.counters.closed[reason]++
     this.streams.delete(stream.id)
   }
 
   /**
-   * Ends all streams, each with the advice to come back after a random time of up to `spread` ms.
+   * Ends all streams, each with the advice to come back after a random time.
    * Resolves when every client has its end or is cut.
    */
-  async drain (spread: number): Promise<void> {
+  async drain (): Promise<void> {
     this.#draining = true
     for (const stream of this.#waiting) stream.closeWith('drain')
-    await Promise.all(Array.from(this.streams.values(), (stream) => stream.drain(Math.floor(Math.random() * (spread + 1)))))
+    await Promise.all(Array.from(this.streams.values(), (stream) => stream.drain(this.#delay())))
+  }
+
+  #delay (): number {
+    return Math.floor(Math.random() * (this.#spread + 1))
   }
 }

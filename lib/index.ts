@@ -24,7 +24,7 @@ interface Registered {
 
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
-  const hub = new Hub()
+  const hub = new Hub(settings.drain.spread)
   const limits = new Limits(settings, () => { hub.counters.rejected++ })
   const shared: Plugin = { hub, limits, settings, stream: streamOptions(settings.stream) }
   const routes = new Map<RouteOptions['handler'], Route>()
@@ -66,7 +66,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))
 
-  app.addHook('preClose', () => hub.drain(settings.drain.spread))
+  app.addHook('preClose', () => hub.drain())
 }
 
 /** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION at `register` */

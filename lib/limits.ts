@@ -4,15 +4,17 @@ import { SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT } from '.
 import type { PluginSettings } from './options.js'
 import { isGone } from './outlet.js'
 
+type PerClient = NonNullable<PluginSettings['maxStreamsPerClient']>
+
 /** What a refused client is told to wait, seconds. */
 const RETRY_AFTER = '5'
 
 /** Counts the streams of all and of each client, from the request on until its response is over. */
 export class Limits {
   readonly #max: number
-  readonly #perClient: PluginSettings['maxStreamsPerClient']
+  readonly #perClient: PerClient | undefined
   readonly #rejected: () => void
-  readonly #byClient = new Map<string, number>()
+  readonly #byClient = new Map<string, { open: number }>()
   #all = 0
 
   /** @param rejected told of each request that is refused */
@@ -27,27 +29,23 @@ export class Limits {
    * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, what `key` throws
    */
   admit (reply: FastifyReply): void {
-    if (this.#max === Infinity && this.#perClient === undefined) return
     // a client that has left already would never free its place
-    if (isGone(reply.raw)) return
-    const { key: keyOf } = this.#perClient ?? {}
-    const key = this.#perClient && (keyOf === undefined ? network(reply.request.ip) : keyOf(reply.request))
+    if ((this.#max === Infinity && this.#perClient === undefined) || isGone(reply.raw)) return
     if (this.#all >= this.#max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS())
-    if (key !== undefined) {
-      const open = this.#byClient.get(key) ?? 0
-      if (this.#perClient && open >= this.#perClient.max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
-      this.#byClient.set(key, open + 1)
-    }
+    if (this.#perClient !== undefined) this.#admitClient(reply, this.#perClient)
     this.#all++
-    reply.raw.once('close', () => this.#leave(key))
+    reply.raw.once('close', () => { this.#all-- })
   }
 
-  #leave (key: string | undefined): void {
-    this.#all--
-    if (key === undefined) return
-    const open = this.#byClient.get(key) ?? 0
-    if (open > 1) this.#byClient.set(key, open - 1)
-    else this.#byClient.delete(key)
+  #admitClient (reply: FastifyReply, { max, key: keyOf }: PerClient): void {
+    const key = keyOf === undefined ? network(reply.request.ip) : keyOf(reply.request)
+    const client = this.#byClient.get(key) ?? { open: 0 }
+    if (client.open >= max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
+    client.open++
+    this.#byClient.set(key, client)
+    reply.raw.once('close', () => {
+      if (--client.open === 0) this.#byClient.delete(key)
+    })
   }
 
   #refuse (reply: FastifyReply, error: Error): Error {
@@ -59,7 +57,7 @@ export class Limits {
 
 /** An IPv6 client has at least a /64 network of addresses to itself: its first four groups stand for it. */
 function network (ip: string): string {
-  const address = ip.split('%', 1)[0] ?? ip
+  const address = ip.replace(/%.*/, '')
   if (!isIPv6(address) || address.toLowerCase().startsWith('::ffff:')) return ip
   // the URL parser writes an address in its one normal form
   const groups = new URL(`http://[${address}]`).hostname.slice(1, -1)

@@ -39,7 +39,9 @@ export class Outbox implements Flushable {
   /** Whether events were left out since the client fell behind. */
   #dropping = false
   #closed = false
-  #drained: { promise: Promise<boolean>, resolve: (open: boolean) => void } | null = null
+  /** One promise for all who wait, so that senders that do not wait cost nothing. */
+  #drained: Promise<boolean> | null = null
+  #settle: ((open: boolean) => void) | null = null
 
   constructor (sender: Sender, options: OutboxOptions, counters: { dropped: number, bytes: number }) {
     this.#sender = sender
@@ -88,16 +90,14 @@ export class Outbox implements Flushable {
   /** True once the client takes more, false if the outbox is closed before. */
   ready (): Promise<boolean> {
     if (!this.congested) return TRUE
-    // one promise for all who wait, so that senders that do not wait cost nothing
-    this.#drained ??= settleLater()
-    return this.#drained.promise
+    this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
+    return this.#drained
   }
 
   /** Nothing goes out by itself any more, and nobody waits. */
   close (): void {
     this.#closed = true
-    this.#drained?.resolve(false)
-    this.#drained = null
+    this.#settle?.(false)
   }
 
   #admits (text: string): boolean {
@@ -126,13 +126,7 @@ export class Outbox implements Flushable {
       this.#dropping = false
       this.write(this.#sender.gap())
     }
-    this.#drained?.resolve(true)
-    this.#drained = null
+    this.#settle?.(true)
+    this.#drained = this.#settle = null
   }
-}
-
-function settleLater (): { promise: Promise<boolean>, resolve: (open: boolean) => void } {
-  let resolve: (open: boolean) => void = () => {}
-  const promise = new Promise<boolean>((_resolve) => { resolve = _resolve })
-  return { promise, resolve }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 
 /** Fastify's `reply.raw`, whichever protocol it speaks. */
 export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
@@ -24,7 +25,7 @@ export interface Outlet {
  * Chooses the way: straight to the socket for HTTP/1.1, through the stream that Fastify
  * piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between).
  */
-export function openOutlet (raw: RawReply, destination: NodeJS.WritableStream): Outlet {
+export function openOutlet (raw: RawReply, destination: Writable): Outlet {
   if (destination === raw && 'chunkedEncoding' in raw && raw.chunkedEncoding && raw.socket instanceof Socket) {
     return new ChunkOutlet(raw, raw.socket)
   }
@@ -90,9 +91,9 @@ class ChunkOutlet implements Outlet {
 /** Writes through the ordinary stream interface. */
 class PipeOutlet implements Outlet {
   readonly #raw: RawReply
-  readonly #destination: NodeJS.WritableStream & { writableLength?: number }
+  readonly #destination: Writable
 
-  constructor (raw: RawReply, destination: NodeJS.WritableStream) {
+  constructor (raw: RawReply, destination: Writable) {
     this.#raw = raw
     this.#destination = destination
   }
@@ -102,8 +103,8 @@ class PipeOutlet implements Outlet {
   }
 
   get buffered (): number {
-    const waiting = this.#destination.writableLength ?? 0
-    return this.#destination === this.#raw ? waiting : waiting + this.#raw.writableLength
+    const { writableLength } = this.#destination
+    return this.#destination === this.#raw ? writableLength : writableLength + this.#raw.writableLength
   }
 
   onDrain (callback: () => void): void {

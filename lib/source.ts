@@ -39,9 +39,11 @@ export class Source implements Producer {
     try {
       const result = await this.#reader.next()
       if (!result.done && !this.#over) {
-        if (result.value instanceof Uint8Array) result.value = this.#text(result.value)
-        return result
+        return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
       }
+      // bytes that end within a character
+      const rest = this.#decoder.decode()
+      if (rest !== '' && !this.#over) return { done: false, value: rest }
     } catch (error) {
       if (!this.#over) throw this.#ended(error)
       this.#failed(error)

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Door, type Guest } from './door.js'
 import { type DataWriter, encode, encodeRetry, plainData, type SSEPayload } from './event.js'
@@ -26,7 +27,7 @@ export interface Host {
   readonly schedules: Schedules
   readonly counters: { sent: number, dropped: number, gaps: number, bytes: number }
   opened (stream: EventStream): void
-  closed (stream: EventStream): void
+  closed (stream: EventStream, reason: CloseReason): void
 }
 
 /** Whoever declared the stream: told when it is open and when it is closed, each at most once. */
@@ -122,7 +123,7 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     reply.send(this.#door)
   }
 
-  enter (destination: NodeJS.WritableStream, endDestination: boolean): void {
+  enter (destination: Writable, endDestination: boolean): void {
     const { raw } = this.#reply
     // takes the stream out of handlerTimeout's reach
     this.#reply.hijack()
@@ -142,11 +143,12 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     // what a hook put in between lets no header through before the first byte
     else if (destination !== raw) this.#outlet.write(HEARTBEAT)
     this.#host.opened(this)
-    if (this.closed) {
+    const { closeReason } = this
+    if (closeReason !== null) {
       // by the server, while the hooks ran
       this.#outbox.attach(this.#outlet)
       this.#end()
-      this.#report()
+      this.#report(closeReason)
     } else {
       this.#startTimers()
       this.#outbox.attach(this.#outlet)
@@ -269,11 +271,11 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     this.#controller?.abort()
     this.producer?.stop(this)
     this.producer = null
-    if (this.#outlet !== null) this.#report()
+    if (this.#outlet !== null) this.#report(reason)
   }
 
-  #report (): void {
-    this.#host.closed(this)
+  #report (reason: CloseReason): void {
+    this.#host.closed(this, reason)
     this.#owner?.closed(this)
   }
 

@@ -28,7 +28,8 @@ test('a source', async (t) => {
       app.sseRoute({ url, source })
       app.get(`/reply${url}`, async (request, reply) => reply.sse(source()))
     }
-    app.sseRoute('/bytes', { source: () => Readable.from([euro.subarray(0, 2), euro.subarray(2)]) })
+    app.sseRoute('/bytes', { source: () => Readable.from([euro.subarray(0, 1), euro.subarray(1, 2), euro.subarray(2)]) })
+    app.sseRoute('/cut-bytes', { source: () => Readable.from([euro.subarray(0, 2)]) })
     await app.ready()
     for (const name of Object.keys(sources)) {
       for (const url of [`/${name.replace(' ', '-')}`, `/reply/${name.replace(' ', '-')}`]) {
@@ -40,7 +41,10 @@ test('a source', async (t) => {
     const text = []
     for await (const { data } of await injectSSE(app, { url: '/bytes' })) text.push(data)
     t.equal(text.join(''), 'a€b', 'bytes are UTF-8, whatever chunks they come in')
-    t.equal(app.sse.stats().closed.server, 13)
+    const cut = []
+    for await (const { data } of await injectSSE(app, { url: '/cut-bytes' })) cut.push(data)
+    t.strictSame(cut, ['a', '\uFFFD'], 'a character that never comes is not lost silently')
+    t.equal(app.sse.stats().closed.server, 14)
   })
 
   t.test('is streamed at the pace of the client', async (t) => {

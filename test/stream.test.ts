@@ -1,6 +1,8 @@
 import { Agent } from 'node:http'
-import { PassThrough } from 'node:stream'
+import { finished as watch, PassThrough, pipeline } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
+import { constants, createGzip } from 'node:zlib'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
@@ -143,6 +145,46 @@ test('the response', async (t) => {
     const cut = await open(t, port, '/cut')
     t.notOk(await cut.over())
     t.match(cut.text, 'data: a\n\n')
+  })
+
+  t.test('may be piped by pipeline, and watched to its end', async (t) => {
+    const app = await makeApp(t)
+    let done: unknown = 'not yet'
+    let watched = false
+    app.addHook('onSend', async (_request, reply, payload) => {
+      reply.header('content-encoding', 'gzip')
+      const gzip = createGzip({ flush: constants.Z_SYNC_FLUSH })
+      watch(payload as NodeJS.ReadableStream, { writable: false }, () => t.fail('not watched any more'))()
+      finished(payload as NodeJS.ReadableStream, { writable: false, cleanup: true }).then(() => { watched = true }, t.error)
+      pipeline(payload as NodeJS.ReadableStream, gzip, (error) => { done = error })
+      return gzip
+    })
+    app.sseRoute('/', { source: async function * () { yield 'a'; await wait(10); yield 'b' } })
+    const response = await fetch(`http://127.0.0.1:${await listen(app)}/`)
+    t.equal(await response.text(), ':\n\ndata: a\n\ndata: b\n\n')
+    await until('both have seen the end', () => done === undefined && watched)
+  })
+
+  t.test('is waited for through a transform, and bounded there as well', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 200_000 })
+    app.addHook('onSend', async (_request, _reply, payload) => (payload as NodeJS.ReadableStream).pipe(new PassThrough()))
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const client = await open(t, await listen(app), '/')
+    client.pause()
+    for (let sent = 0; !stream?.closed && sent < 50_000; sent++) {
+      stream?.send({ data: EVENT }).catch(t.error)
+      if (sent % 10 === 0) await wait(0)
+    }
+    t.equal(stream?.closeReason, 'overflow')
+  })
+
+  t.test('that has trailers ends quietly when the client leaves', async (t) => {
+    const app = await makeApp(t)
+    app.get('/', (_request, reply) => { reply.trailer('x-sum', async () => '42').sse() })
+    const client = await open(t, await listen(app), '/')
+    client.leave()
+    await until('it is gone', () => app.sse.stats().closed.client === 1)
   })
 
   t.test('keeps its trailers', async (t) => {
@@ -359,6 +401,16 @@ test('a client that falls behind', async (t) => {
     t.strictSame(ids, Array.from({ length: sent - dropped }, (_, i) => i + 1), 'no hole before the gap')
     t.match(client.text, `event: gap\ndata: {"lastEventId":"${ids.at(-1)}","oldestId":null}\n\nid: live`)
     t.equal(gaps, 1)
+  })
+
+  t.test('is told by the gap what it came with, where no event had an id', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, overflow: 'drop' })
+    app.get('/', (_request, reply) => {
+      const stream = reply.sse()
+      for (let i = 0; i < 20_000; i++) stream.send({ data: EVENT }).catch(t.error)
+    })
+    const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': 'came with' } })
+    await client.until('event: gap\ndata: {"lastEventId":"came with","oldestId":null}')
   })
 
   t.test('is cut 5 s after the stream was closed', async (t) => {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
-import sse, { type SSEPluginOptions } from '../../lib/index.js'
+import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
 import { dial, listen, makeApp, open, until } from '../harness.js'
 
 test('HTTP/1.1', async (t) => {
@@ -152,6 +152,22 @@ test('HTTP/2', async (t) => {
     await until('they are gone', () => reasons.length === 3)
     t.strictSame(reasons, ['client', 'client', 'client'])
     t.equal(app.sse.streams.size, 1)
+  })
+
+  t.test('a client that reads no further is disconnected past maxBufferedBytes', async (t) => {
+    const app = await http2App(t, { maxBufferedBytes: 200_000 })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const client = await session(t, app)
+    const stalls = await ask(client, '/')
+    stalls.pause()
+    let sent = 0
+    for (; !stream?.closed && sent < 10_000; sent++) {
+      stream?.send('x'.repeat(1_000)).catch(t.error)
+      if (sent % 10 === 0) await wait(0)
+    }
+    t.equal(stream?.closeReason, 'overflow')
+    t.ok(sent * 1_000 > 200_000)
   })
 
   t.test('connectionTimeout ends no session with an open stream, and app.close ends all', async (t) => {

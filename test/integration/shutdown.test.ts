@@ -36,23 +36,23 @@ test('app.close', async (t) => {
     t.match(app.sse.stats(), { active: 0, closed: { drain: 200 } })
   })
 
-  t.test('ends a stream that opens meanwhile', async (t) => {
+  t.test('ends a stream that opens meanwhile, and answers one that waits for its first item with 503', async (t) => {
     const app = await makeApp(t)
-    let inHook = false
-    let goOn = () => {}
-    app.addHook('onSend', async (request) => {
-      if (request.url !== '/late') return
-      inHook = true
-      await new Promise<void>((resolve) => { goOn = resolve })
-    })
+    const goOn: (() => void)[] = []
+    const hold = () => new Promise<void>((resolve) => { goOn.push(resolve) })
+    app.addHook('onSend', async (request) => { if (request.url === '/late') await hold() })
     app.sseRoute('/late', { onConnect: () => {} })
-    app.sseRoute('/waits', { openOn: 'first-event', source: () => new Promise<never>(() => {}) })
+    app.sseRoute('/waits', { openOn: 'first-event', preHandler: hold, source: () => new Promise<never>(() => {}) })
     const port = await listen(app)
     const late = open(t, port, '/late')
-    await until('the hook', () => inHook)
+    const waits = open(t, port, '/waits')
+    await until('both hooks', () => goOn.length === 2)
     const closed = app.close()
-    goOn()
+    await wait(10)
+    for (const go of goOn) go()
     t.ok(await (await late).over())
+    t.match((await late).text, /retry: \d+\n\n$/)
+    t.equal((await waits).response.statusCode, 503)
     await closed
   })
 
