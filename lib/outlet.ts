@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
+import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
@@ -39,6 +39,32 @@ export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
 /** Whether the client left before there was anything to hear it by. */
 export function isGone (raw: RawReply): boolean {
   return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed
+}
+
+/** HTTP/2 sessions that carry streams, and how many. */
+const carried = new WeakMap<Http2Session, { streams: number }>()
+
+/**
+ * Takes the connection's inactivity timeout off, since a stream may be quiet for longer. HTTP/1.1 puts it
+ * on again itself, after the response; for HTTP/2 the function given back does, after the session's last stream.
+ *
+ * @param timeout what an HTTP/2 session without streams may be quiet for, ms
+ */
+export function keepOpen (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
+  if (!isHttp2(raw)) {
+    // the socket of `inject` has no timeout
+    raw.socket?.setTimeout?.(0)
+    return
+  }
+  const { session } = raw.stream
+  if (session === undefined) return
+  session.setTimeout(0)
+  const count = carried.get(session) ?? { streams: 0 }
+  carried.set(session, count)
+  count.streams++
+  return () => {
+    if (--count.streams === 0 && timeout !== undefined) session.setTimeout(timeout)
+  }
 }
 
 // All streams of a fan-out write the same text one after the other: its frame is built once.

@@ -1,4 +1,5 @@
-import type { FastifyReply } from 'fastify'
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyReply } from 'fastify'
 import { SSE_ERR_REPLY_SENT } from './errors.js'
 import { readStreamOptions } from './options.js'
 import type { Plugin } from './route.js'
@@ -30,11 +31,11 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
  * The answer to a request whose onSend hook refused the stream: `reply.sse()` took the reply
  * out of Fastify's hands, so that Fastify cannot give it.
  */
-export function answerRefused (reply: FastifyReply, error: Error & { statusCode?: number }): void {
+export function answerRefused (reply: FastifyReply, error: FastifyError): void {
   if (!streamed.has(reply) || reply.raw.headersSent) return
-  const statusCode = error.statusCode ?? 500
+  const { statusCode = 500, code, message } = error
   reply.raw.writeHead(statusCode, { 'content-type': 'application/json; charset=utf-8' })
-  reply.raw.end(JSON.stringify({ statusCode, error: error.name, message: error.message }))
+  reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
 /** Streams a source that was given to `reply.sse`. */

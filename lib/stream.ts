@@ -7,7 +7,7 @@ import { SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
 import type { StreamSettings } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
-import { isGone, isHttp2, openOutlet, type Outlet } from './outlet.js'
+import { isGone, isHttp2, keepOpen, openOutlet, type Outlet } from './outlet.js'
 import { Heartbeat, IdleTimeout, type Quietable } from './quiet.js'
 import type { Schedules } from './schedule.js'
 import type { CloseReason, SSEStream } from './types.js'
@@ -65,6 +65,7 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   #started = false
   #door: Door | null = null
   #outlet: Outlet | null = null
+  #letGo: (() => void) | undefined
   #endsOutlet = true
   #lastId: string | null = null
   #controller: AbortController | null = null
@@ -114,13 +115,12 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
 
   /** Replies with the stream: Fastify runs the onSend hooks, then lets it `enter` the response. */
   start (): void {
-    const reply = this.#reply
     this.#started = true
-    setHeaders(reply, this.#options.headers)
+    setHeaders(this.#reply, this.#options.headers)
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#finish('server')
     this.#door = new Door(this)
-    reply.send(this.#door)
+    this.#reply.send(this.#door)
   }
 
   enter (destination: Writable, endDestination: boolean): void {
@@ -134,10 +134,10 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     this.#endsOutlet = endDestination
     if (destination === raw) {
       raw.flushHeaders()
-      raw.socket?.setTimeout?.(0)
       // but for trailers, nothing of Fastify's has to wait for our end
-      if (endDestination) this.#closeDoor()
+      if (endDestination) this.#door?.ended()
     }
+    this.#letGo = keepOpen(raw, this.request.server.initialConfig.http2SessionTimeout)
     this.#outlet = openOutlet(raw, destination)
     if (this.#options.retry !== undefined) this.#outlet.write(`${encodeRetry(this.#options.retry)}\n`)
     // what a hook put in between lets no header through before the first byte
@@ -282,13 +282,8 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   #end (last = ''): void {
     this.#outbox.writeOut(last)
     if (this.#endsOutlet) this.#outlet?.end()
-    this.#closeDoor()
-    this.#lingerOn()
-  }
-
-  #closeDoor (): void {
     this.#door?.ended()
-    this.#door = null
+    this.#lingerOn()
   }
 
   #lingerOn (): void {
@@ -298,7 +293,8 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   /** The response is over, by our end or the client's. */
   #gone = (): void => {
     clearTimeout(this.#timer)
+    this.#letGo?.()
     if (!this.closed) this.#finish('client')
-    this.#closeDoor()
+    this.#door?.ended()
   }
 }

@@ -170,6 +170,20 @@ test('HTTP/2', async (t) => {
     t.ok(sent * 1_000 > 200_000)
   })
 
+  t.test('http2SessionTimeout counts again after the last stream of a session', async (t) => {
+    const app = await http2App(t, { heartbeat: false }, { http2SessionTimeout: 100 })
+    app.sseRoute({ url: '/', onConnect: () => {} })
+    const client = await session(t, app)
+    const one = await ask(client, '/')
+    const two = await ask(client, '/')
+    one.close(constants.NGHTTP2_CANCEL)
+    await until('one is gone', () => app.sse.streams.size === 1)
+    await wait(300)
+    t.equal(client.closed, false)
+    two.close(constants.NGHTTP2_CANCEL)
+    await until('the session is closed', () => client.closed)
+  })
+
   t.test('connectionTimeout ends no session with an open stream, and app.close ends all', async (t) => {
     const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 100, http2SessionTimeout: 100 })
     app.sseRoute({ url: '/', onConnect: () => {} })
