@@ -51,13 +51,12 @@ const carried = new WeakMap<Http2Session, { streams: number }>()
  * @param timeout what an HTTP/2 session without streams may be quiet for, ms
  */
 export function keepOpen (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
-  if (!isHttp2(raw)) {
+  const session = isHttp2(raw) ? raw.stream.session : undefined
+  if (session === undefined) {
     // the socket of `inject` has no timeout
     raw.socket?.setTimeout?.(0)
     return
   }
-  const { session } = raw.stream
-  if (session === undefined) return
   session.setTimeout(0)
   const count = carried.get(session) ?? { streams: 0 }
   carried.set(session, count)
