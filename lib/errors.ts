@@ -45,6 +45,11 @@ export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 
 /** This client has `maxStreamsPerClient.max` streams open; the answer is a 429 with Retry-After. */
 export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
 
+/** What a callback threw, as an error. */
+export function asError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`An event stream's callback threw ${show(thrown)}`, { cause: thrown })
+}
+
 /** How a value is named in a message: its type, and for short ones what it is. */
 export function show (value: unknown): string {
   if (value === null || value === undefined) return String(value)

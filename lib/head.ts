@@ -8,8 +8,8 @@ export function readLastEventId (request: FastifyRequest): string | null {
   const header = request.headers['last-event-id']
   // Node decodes headers as latin1, clients send UTF-8
   if (typeof header === 'string') return Buffer.from(header, 'latin1').toString() || null
-  const query = request.raw.url?.split('?', 2)[1]
-  return new URLSearchParams(query).get('lastEventId') || null
+  const { url = '' } = request.raw
+  return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('lastEventId') || null
 }
 
 /**

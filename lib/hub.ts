@@ -17,7 +17,7 @@ export class Hub implements SSE, Host {
     closed: { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
   }
 
-  /** Streams that wait for the first item of their source. */
+  /** Streams that are not open yet: they wait for the first item of their source, or for onSend hooks. */
   readonly #waiting = new Set<EventStream>()
   readonly #spread: number
   #draining = false
@@ -31,10 +31,10 @@ export class Hub implements SSE, Host {
     return { ...this.counters, active: this.streams.size, closed: { ...this.counters.closed } }
   }
 
-  /** Keeps a stream that is not open yet, so that `drain` ends it as well. */
+  /** Keeps a stream that is not open yet, so that `drain` knows of it. */
   hold (stream: EventStream): void {
     this.#waiting.add(stream)
-    if (this.#draining) stream.closeWith('drain')
+    if (this.#draining && !stream.started) stream.closeWith('drain')
   }
 
   release (stream: EventStream): void {
@@ -43,6 +43,7 @@ export class Hub implements SSE, Host {
 
   opened (stream: EventStream): void {
     this.counters.opened++
+    this.#waiting.delete(stream)
     this.streams.set(stream.id, stream)
     // it passed its hooks while the others were ended
     if (this.#draining) setImmediate(() => stream.drain(this.#delay()))
@@ -59,8 +60,13 @@ export class Hub implements SSE, Host {
    */
   async drain (): Promise<void> {
     this.#draining = true
-    for (const stream of this.#waiting) stream.closeWith('drain')
-    await Promise.all(Array.from(this.streams.values(), (stream) => stream.drain(this.#delay())))
+    const over = Array.from(this.streams.values(), (stream) => stream.drain(this.#delay()))
+    for (const stream of this.#waiting) {
+      // one that waits for hooks is ended as soon as it is open
+      if (stream.started) over.push(stream.over())
+      else stream.closeWith('drain')
+    }
+    await Promise.all(over)
   }
 
   #delay (): number {

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import type { FastifyReply } from 'fastify'
 import { SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT } from './errors.js'
 import type { PluginSettings } from './options.js'
-import { isGone } from './outlet.js'
+import { isGone, whenOver } from './outlet.js'
 
 type PerClient = NonNullable<PluginSettings['maxStreamsPerClient']>
 
@@ -34,16 +34,16 @@ export class Limits {
     if (this.#all >= this.#max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS())
     if (this.#perClient !== undefined) this.#admitClient(reply, this.#perClient)
     this.#all++
-    reply.raw.once('close', () => { this.#all-- })
+    whenOver(reply.raw, () => { this.#all-- })
   }
 
   #admitClient (reply: FastifyReply, { max, key: keyOf }: PerClient): void {
-    const key = keyOf === undefined ? network(reply.request.ip) : keyOf(reply.request)
+    const key = keyOf === undefined ? network(String(reply.request.ip)) : keyOf(reply.request)
     const client = this.#byClient.get(key) ?? { open: 0 }
     if (client.open >= max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
     client.open++
     this.#byClient.set(key, client)
-    reply.raw.once('close', () => {
+    whenOver(reply.raw, () => {
       if (--client.open === 0) this.#byClient.delete(key)
     })
   }

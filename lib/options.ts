@@ -1,10 +1,8 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
+import { LONGEST } from './schedule.js'
 import type { SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
-
-/** The longest time a timer of Node's can wait, ms. */
-const LONGEST = 2 ** 31 - 1
 
 /** What an option takes, in words, and whether a value is that. */
 interface Rule {
@@ -37,7 +35,7 @@ const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
 const streamRules: Rules<SSEStreamOptions> = {
-  heartbeat: { takes: `ms from 0 (off) to ${LONGEST}, or false`, test: (value) => value === false || millisecondsOrOff.test(value) },
+  heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
   retry: wholeMilliseconds,
   headers: anObject('an object of header names and their text', areHeaders),
   serializer: aFunction,

@@ -38,7 +38,18 @@ export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
 
 /** Whether the client left before there was anything to hear it by. */
 export function isGone (raw: RawReply): boolean {
-  return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed
+  return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
+}
+
+/** Calls back once, when the response is over, by its end or its client's leaving. */
+export function whenOver (raw: RawReply, callback: () => void): void {
+  raw.once('close', callback)
+  if (isHttp2(raw) || raw.socket !== null) return
+  // a response that waits behind another one is not told that their connection is gone
+  const { socket } = raw.req
+  const gone = () => { raw.emit('close') }
+  socket.once('close', gone)
+  raw.once('close', () => { socket.off('close', gone) })
 }
 
 /** HTTP/2 sessions that carry streams, and how many. */
@@ -141,8 +152,19 @@ class PipeOutlet implements Outlet {
   }
 
   cut (): void {
+    if (this.#destination === this.#raw) {
+      this.#breakOff()
+      return
+    }
+    // what is in between ends the response when it has passed all on: there it is broken off instead
+    Object.assign(this.#raw, { end: () => this.#breakOff() })
+    this.#destination.end()
+  }
+
+  #breakOff (): void {
+    const raw: Writable = this.#raw
     // an empty write is done when all before it is
-    this.#destination.write('', () => {
+    raw.write('', () => {
       if (isHttp2(this.#raw)) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
       else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
-import { SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, show } from './errors.js'
+import { asError, SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, show } from './errors.js'
 import type { Hub } from './hub.js'
 import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { Limits } from './limits.js'
@@ -19,6 +19,8 @@ export interface Plugin {
 }
 
 const EVENT_STREAM = 'text/event-stream'
+/** The standard's only encoding may be named (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
+const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
 /** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
 export class Route implements Owner, PayloadCaller {
@@ -47,7 +49,7 @@ export class Route implements Owner, PayloadCaller {
   handle (request: FastifyRequest, reply: FastifyReply): void {
     const { hub, limits, settings } = this.#plugin
     const { accept } = request.headers
-    if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes([EVENT_STREAM]).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
+    if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (request.method === 'HEAD') {
       new EventStream(hub, this, reply, this.#stream).start()
       return
@@ -60,6 +62,7 @@ export class Route implements Owner, PayloadCaller {
       return
     }
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
+    if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${show(key)}`)
     const stream = new EventStream(hub, this, reply, this.#stream, id)
     if (shared && !stream.closed) this.#sharedBy(key).reserve(stream)
     stream.start()
@@ -78,16 +81,22 @@ export class Route implements Owner, PayloadCaller {
     return this.declared.payload?.call(this.#app, stream.request, stream)
   }
 
-  /** A payload or source failed. What fails after its stream has closed is most likely told by its signal to. */
+  /** A payload failed; a shared one may have been asked for a stream that has left since. */
   async failed (error: unknown, stream: EventStream): Promise<void> {
-    if (stream.closed && !this.declared.shared) stream.request.log.debug({ err: error }, 'failed after its event stream was closed')
+    if (this.declared.shared) await this.#tell(error, stream)
+    else await this.#tellIfOpen(error, stream)
+  }
+
+  /** What fails after its stream has closed is most likely told to by the signal. */
+  async #tellIfOpen (error: unknown, stream: EventStream): Promise<void> {
+    if (stream.closed) stream.request.log.debug({ err: error }, 'failed after its event stream was closed')
     else await this.#tell(error, stream)
   }
 
   async #tell (error: unknown, stream: EventStream): Promise<void> {
     const { log } = stream.request
     const { onError } = this.declared
-    const err = error instanceof Error ? error : new Error(`An event stream's callback threw ${show(error)}`, { cause: error })
+    const err = asError(error)
     if (onError === undefined) {
       log.error(err)
       return
@@ -102,7 +111,7 @@ export class Route implements Owner, PayloadCaller {
 
   /** After a failure that ends the stream: unless onError closed it, it is broken off. */
   async #fail (error: unknown, stream: EventStream): Promise<void> {
-    await this.failed(error, stream)
+    await this.#tellIfOpen(error, stream)
     stream.cut()
   }
 
@@ -150,7 +159,7 @@ export class Route implements Owner, PayloadCaller {
   }
 
   async #open (stream: EventStream): Promise<Source> {
-    const source = new Source(await this.declared.source?.call(this.#app, stream.request, stream), (error) => this.failed(error, stream))
+    const source = new Source(await this.declared.source?.call(this.#app, stream.request, stream), (error) => this.#tellIfOpen(error, stream))
     if (stream.closed) source.stop()
     else stream.producer = source
     return source
@@ -165,15 +174,15 @@ export class Route implements Owner, PayloadCaller {
       // a source that does not heed the signal keeps neither a client nor app.close() waiting
       await Promise.race([first, stream.ready()])
       if (!stream.closed) this.#started.set(stream, await first)
-      else first.catch((error) => this.failed(error, stream))
+      else first.catch((error) => this.#tellIfOpen(error, stream))
     } catch (error) {
-      if (!reply.sent) reply.send(error)
+      if (!reply.sent) reply.send(asError(error))
       return
     } finally {
       hub.release(stream)
     }
     if (stream.closeReason === 'drain') reply.send(new SSE_ERR_CLOSING())
-    else if (!stream.closed) stream.start()
+    else if (stream.closeReason !== 'client') stream.start()
   }
 
   async #first (stream: EventStream): Promise<{ source: Source, item: IteratorResult<unknown, undefined> }> {

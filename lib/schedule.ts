@@ -8,6 +8,9 @@ export interface Task {
   run (): void
 }
 
+/** The longest that a timer of Node's can wait, ms. */
+export const LONGEST = 2 ** 31 - 1
+
 /** Timers have whole milliseconds, and fire up to one too early. */
 const GRANULARITY = 1
 
@@ -107,8 +110,10 @@ export class Schedules {
   every (delay: number): Schedule {
     let schedule = this.#byDelay.get(delay)
     if (schedule === undefined) {
-      schedule = new Schedule(() => this.#byDelay.delete(delay))
-      this.#byDelay.set(delay, schedule)
+      const made = new Schedule(() => {
+        if (this.#byDelay.get(delay) === made) this.#byDelay.delete(delay)
+      })
+      this.#byDelay.set(delay, schedule = made)
     }
     return schedule
   }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { SSE_ERR_SOURCE, show } from './errors.js'
 import type { EventStream, Producer } from './stream.js'
 
@@ -32,6 +33,8 @@ export class Source implements Producer {
   constructor (source: unknown, failed: (error: unknown) => void) {
     this.#reader = open(source)
     this.#failed = failed
+    // it may fail before it is read, which the next read tells; or afterwards
+    if (source instanceof Readable) source.on('error', (error) => { if (this.#over) failed(error) })
   }
 
   /** The next item, hot path. @throws what the source throws */
@@ -41,6 +44,8 @@ export class Source implements Producer {
       if (!result.done && !this.#over) {
         return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
       }
+      // a generator that runs cannot be stopped: one that closed its own stream is stopped now
+      if (!result.done) this.#stop().catch(this.#failed)
       // bytes that end within a character
       const rest = this.#decoder.decode()
       if (rest !== '' && !this.#over) return { done: false, value: rest }
@@ -93,7 +98,18 @@ function open (source: unknown): Reader {
   if ('getReader' in source && typeof source.getReader === 'function') return webReader(source as ReadableStream)
   if (Symbol.asyncIterator in source) return iteratorReader((source as AsyncIterable<unknown>)[Symbol.asyncIterator](), source)
   if (Symbol.iterator in source) return iteratorReader((source as Iterable<unknown>)[Symbol.iterator](), source)
+  if ('then' in source && typeof source.then === 'function') return promisedReader(source as PromiseLike<unknown>)
   throw new SSE_ERR_SOURCE(show(source))
+}
+
+function promisedReader (promise: PromiseLike<unknown>): Reader {
+  const reader = Promise.resolve(promise).then(open)
+  // whoever reads or stops it is told
+  reader.catch(() => {})
+  return {
+    next: async () => (await reader).next(),
+    stop: async () => (await reader).stop()
+  }
 }
 
 function iteratorReader (iterator: AsyncIterator<unknown> | Iterator<unknown>, source: object): Reader {

@@ -7,9 +7,9 @@ import { SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
 import type { StreamSettings } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
-import { isGone, isHttp2, keepOpen, openOutlet, type Outlet } from './outlet.js'
+import { isGone, isHttp2, keepOpen, openOutlet, type Outlet, whenOver } from './outlet.js'
 import { Heartbeat, IdleTimeout, type Quietable } from './quiet.js'
-import type { Schedules } from './schedule.js'
+import { LONGEST, type Schedules } from './schedule.js'
 import type { CloseReason, SSEStream } from './types.js'
 
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
@@ -26,6 +26,10 @@ export function streamOptions (settings: StreamSettings): StreamOptions {
 export interface Host {
   readonly schedules: Schedules
   readonly counters: { sent: number, dropped: number, gaps: number, bytes: number }
+  /** The stream is started, and has to wait before it is open. */
+  hold (stream: EventStream): void
+  /** The stream will not open. */
+  release (stream: EventStream): void
   opened (stream: EventStream): void
   closed (stream: EventStream, reason: CloseReason): void
 }
@@ -45,7 +49,6 @@ export interface Producer {
 const LINGER = 5_000
 /** The shortest comment: it keeps proxies from taking a quiet stream for a dead one. */
 const HEARTBEAT = ':\n\n'
-
 const FALSE = Promise.resolve(false)
 
 /** One client: opens its response, writes at its pace, closes it. Knows no routes and no topics. */
@@ -54,6 +57,8 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
+  /** The reply is sent; the stream opens after its onSend hooks. */
+  started = false
   /** Set by what writes to this stream by itself. */
   producer: Producer | null = null
 
@@ -62,7 +67,6 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   readonly #reply: FastifyReply
   readonly #options: StreamOptions
   readonly #outbox: Outbox
-  #started = false
   #door: Door | null = null
   #outlet: Outlet | null = null
   #letGo: (() => void) | undefined
@@ -87,18 +91,14 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
       this.#finish('client')
       return
     }
-    raw.on('close', this.#gone)
+    whenOver(raw, () => this.#gone())
     // a reset with NO_ERROR leaves Node's stream open as long as data waits for the client
     if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.closed) raw.destroy() })
   }
 
-  get closed (): boolean {
-    return this.closeReason !== null
-  }
+  get closed (): boolean { return this.closeReason !== null }
 
-  get lastEventId (): string | null {
-    return readLastEventId(this.request)
-  }
+  get lastEventId (): string | null { return readLastEventId(this.request) }
 
   get signal (): AbortSignal {
     if (this.#controller === null) {
@@ -109,25 +109,26 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   }
 
   /** Whether what is not made yet had better wait, since the client is behind. */
-  get congested (): boolean {
-    return this.#outbox.congested
-  }
+  get congested (): boolean { return this.#outbox.congested }
 
   /** Replies with the stream: Fastify runs the onSend hooks, then lets it `enter` the response. */
   start (): void {
-    this.#started = true
+    this.started = true
     setHeaders(this.#reply, this.#options.headers)
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#finish('server')
     this.#door = new Door(this)
     this.#reply.send(this.#door)
+    if (this.#outlet === null && !this.closed) this.#host.hold(this)
   }
 
   enter (destination: Writable, endDestination: boolean): void {
     const { raw } = this.#reply
-    // takes the stream out of handlerTimeout's reach
-    this.#reply.hijack()
-    if (isGone(raw) || this.request.method === 'HEAD') {
+    if (this.#outlet !== null) this.request.log.error('an event stream was piped a second time: it goes only where it was piped first')
+    // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
+    if (destination === raw) this.#reply.hijack()
+    else raw.once('pipe', () => this.#reply.hijack())
+    if (isGone(raw) || this.#outlet !== null || this.request.method === 'HEAD') {
       destination.end()
       return
     }
@@ -157,7 +158,7 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   }
 
   send (payload: unknown): Promise<boolean> {
-    if (!this.#started) return Promise.reject(new SSE_ERR_NOT_OPEN())
+    if (!this.started) return Promise.reject(new SSE_ERR_NOT_OPEN())
     try {
       this.push(payload)
     } catch (error) {
@@ -205,22 +206,16 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     this.#heartbeat?.broken(performance.now())
   }
 
-  idled (): void {
-    this.closeWith('idle')
-  }
+  idled (): void { this.closeWith('idle') }
 
-  overflowed (): void {
-    this.closeWith('overflow')
-  }
+  overflowed (): void { this.closeWith('overflow') }
 
   gap (): string {
     this.#host.counters.gaps++
     return encode({ event: 'gap', data: { lastEventId: this.#lastId ?? this.lastEventId, oldestId: null } })
   }
 
-  close (): void {
-    this.closeWith('server')
-  }
+  close (): void { this.closeWith('server') }
 
   /** Ends the response after what is pending, and `last`, if given. */
   closeWith (reason: CloseReason, last = ''): void {
@@ -229,13 +224,17 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     if (this.#outlet !== null) this.#end(last)
   }
 
+  /** Resolves when the response is over. */
+  over (): Promise<void> {
+    return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) })
+  }
+
   /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
   async drain (retry: number): Promise<void> {
     const { raw } = this.#reply
     const session = isHttp2(raw) ? raw.stream.session : undefined
-    const over = new Promise((resolve) => { raw.once('close', resolve) })
     this.closeWith('drain', `${encodeRetry(retry)}\n`)
-    await over
+    await this.over()
     // an HTTP/2 server waits for its sessions, which clients keep open
     session?.close()
   }
@@ -256,7 +255,7 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     if (idleTimeout > 0) this.#idle = new IdleTimeout(schedules, idleTimeout, this)
     if (maxLifetime > 0) {
       const spread = 0.9 + 0.2 * Math.random()
-      this.#timer = setTimeout(() => this.closeWith('lifetime'), maxLifetime * spread).unref()
+      this.#timer = setTimeout(() => this.closeWith('lifetime'), Math.min(maxLifetime * spread, LONGEST)).unref()
     }
   }
 
@@ -291,7 +290,8 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   }
 
   /** The response is over, by our end or the client's. */
-  #gone = (): void => {
+  #gone (): void {
+    this.#host.release(this)
     clearTimeout(this.#timer)
     this.#letGo?.()
     if (!this.closed) this.#finish('client')

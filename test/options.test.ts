@@ -29,7 +29,7 @@ interface Refusal {
 }
 
 const ofStreams: Record<string, Refusal> = {
-  heartbeat: { takes: `ms from 0 (off) to ${LONGEST}, or false`, refuses: notMilliseconds },
+  heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, refuses: { ...notMilliseconds, 0.5: 0.5 } },
   retry: { takes: 'whole ms, 0 or more', refuses: notCount },
   headers: {
     takes: 'an object of header names and their text',
@@ -170,7 +170,7 @@ test('register takes Fastify\'s own options', async (t) => {
 
 test('what an option takes, it takes', async (t) => {
   const takes: Record<string, unknown[]> = {
-    heartbeat: [false, 0, 0.5, 1_000, LONGEST],
+    heartbeat: [false, 0, 1, 1_000, LONGEST],
     retry: [0, 1_000, Number.MAX_SAFE_INTEGER],
     headers: [{}, { 'X-Feed': 'demo', 'x-empty': '' }],
     serializer: [String],

@@ -5,6 +5,7 @@ import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } f
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
@@ -40,6 +41,29 @@ test('HTTP/1.1', async (t) => {
     socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
     await once(socket, 'close')
     t.match(socket.text, /slow[^]*data: a\n\n[^]*data: b\n\n\r\n0\r\n\r\n[^]*slow[^]*data: c\n\n\r\n$/, 'in order, the last without an end')
+  })
+
+  t.test('a stream that waits behind another hears that the client has left', async (t) => {
+    const app = await makeApp(t, { maxStreams: 2, maxStreamsPerClient: { max: 2 } })
+    const reasons: unknown[] = []
+    app.sseRoute('/', { onConnect: () => {}, onDisconnect: (_request, stream) => { reasons.push(stream.closeReason) } })
+    const port = await listen(app)
+    for (let round = 1; round <= 3; round++) {
+      const socket = await dial(t, port)
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n')
+      await until('both are open', () => app.sse.streams.size === 2)
+      socket.destroy()
+      await until('both are gone', () => reasons.length === 2 * round)
+    }
+    t.ok(reasons.every((reason) => reason === 'client'))
+    t.match(app.sse.stats(), { active: 0, rejected: 0 })
+    const socket = await dial(t, port)
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('both are open', () => app.sse.streams.size === 2)
+    const closed = app.close()
+    await until('they are ended', () => app.sse.streams.size === 0)
+    socket.destroy()
+    await closed
   })
 
   t.test('HTTP/1.0 has no chunks, and the end is the end of the connection', async (t) => {
@@ -130,6 +154,18 @@ test('HTTP/2', async (t) => {
     t.equal(stream.text, `data: ${'x'.repeat(50_000)}\n\n`)
   })
 
+  t.test('and so it does behind a transform', async (t) => {
+    const app = await http2App(t)
+    const big = 'x'.repeat(300_000)
+    app.addHook('onSend', async (_request, _reply, payload) => (payload as NodeJS.ReadableStream).pipe(new PassThrough()))
+    app.sseRoute({ url: '/', source: function * () { yield big; yield big; throw new Error('x') }, onError: () => {} })
+    const client = await session(t, app)
+    const stream = await ask(client, '/')
+    await until('the end', () => stream.closed)
+    t.equal(stream.rstCode, 2, 'INTERNAL_ERROR')
+    t.equal(stream.text, `:\n\ndata: ${big}\n\ndata: ${big}\n\n`)
+  })
+
   t.test('one stream of a session leaves, the others go on', async (t) => {
     const app = await http2App(t, { heartbeat: 20, maxBufferedBytes: 50_000 })
     const reasons: unknown[] = []
@@ -214,8 +250,8 @@ test('inject', async (t) => {
   })
 })
 
-test('a Unix socket carries streams as well', async (t) => {
-  const app = await makeApp(t)
+test('a Unix socket carries streams as well, and its clients count as one', async (t) => {
+  const app = await makeApp(t, { maxStreamsPerClient: { max: 2 } })
   app.sseRoute('/', { source: () => ['a'] })
   const folder = await mkdtemp(join(tmpdir(), 'sse-'))
   t.teardown(() => rm(folder, { recursive: true }))

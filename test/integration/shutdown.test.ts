@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { Agent } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
@@ -54,6 +55,20 @@ test('app.close', async (t) => {
     t.match((await late).text, /retry: \d+\n\n$/)
     t.equal((await waits).response.statusCode, 503)
     await closed
+  })
+
+  t.test('waits for a stream that waits for its hooks, also on a connection that is kept', async (t) => {
+    const app = await makeApp(t)
+    app.addHook('onSend', async () => { await wait(100) })
+    app.sseRoute('/', { onConnect: () => {} })
+    const agent = new Agent({ keepAlive: true })
+    t.teardown(() => agent.destroy())
+    const client = open(t, await listen(app), '/', { agent })
+    await wait(50)
+    const start = performance.now()
+    await app.close()
+    t.ok(performance.now() - start < 1_000)
+    t.ok(await (await client).over())
   })
 
   t.test('leaves nothing behind: the process exits by itself', async (t) => {
