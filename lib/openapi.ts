@@ -118,7 +118,7 @@ function describe ({ options: { schema }, events = {} }: DescribedRoute, dialect
   const responses = isObject(schema?.response) ? schema.response : {}
   const status = Object.keys(responses).find((key) => /^2(00|xx)$/i.test(key)) ?? '200'
   const {
-    description = 'Server-sent events', 'x-response-description': ownDescription = description, headers, content, ...body
+    description = summary(events), 'x-response-description': ownDescription = description, headers, content, ...body
   } = jsonSchema(responses[status], dialect)
   const response = { description: ownDescription, ...(isObject(headers) && { headers }) }
   // null is how a response without a body is declared
@@ -132,6 +132,12 @@ function describe ({ options: { schema }, events = {} }: DescribedRoute, dialect
   // anyOf is not shown: @fastify/swagger looks there, and not in `content`, for schemas that refer to themselves
   const described = { ...response, content: mediaTypes({ [EVENT_STREAM]: media }, content, dialect), anyOf: [dataSchema(events, dialect)] }
   return { ...schema, response: { ...responses, [status]: form(described) } }
+}
+
+/** What a response is called that the user does not describe; with the names, since not every viewer shows `itemSchema`. */
+function summary (events: EventSchemas): string {
+  const names = Object.keys(events).join(', ')
+  return names === '' ? 'Server-sent events' : `Server-sent events: ${names}`
 }
 
 /** A response's `content` with what the user declared of it. */

@@ -162,10 +162,10 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
 /** Says which options of a route do not go together. */
 function conflict ({ interval, payload, immediate, shared, source, openOn, onConnect }: RouteDeclaration, rest: object): string | undefined {
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source" or "onConnect"'
-  if (!payload && !source && !onConnect) return 'it needs at least one of "payload", "source" and "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
   if (interval !== undefined && !payload) return '"interval" needs a "payload"'
+  if (!payload && !source && !onConnect) return 'it needs at least one of "payload", "source" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
 }

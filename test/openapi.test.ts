@@ -10,7 +10,7 @@ import { at, build, event, media, openapi, operation, Price, price, prices, pric
 test('a route is described in the document without a response schema', async (t) => {
   const app = await build(t, {}, prices)
   t.strictSame(operation(app.swagger(), '/prices'), {
-    responses: { 200: { description: 'Server-sent events', content: { 'text/event-stream': pricesMedia } } }
+    responses: { 200: { description: 'Server-sent events: price, halted', content: { 'text/event-stream': pricesMedia } } }
   })
 })
 
@@ -41,7 +41,7 @@ test('Swagger 2.0: what a response can hold there', async (t) => {
   await app.ready()
   t.strictSame(operation(app.swagger(), '/halted'), {
     produces: ['text/event-stream'],
-    responses: { 200: { description: 'Server-sent events', schema: { type: 'string', description: 'Server-sent events' } } }
+    responses: { 200: { description: 'Server-sent events: halted', schema: { type: 'string', description: 'Server-sent events: halted' } } }
   })
   t.match(operation(app.swagger(), '/prices'), { produces: ['text/event-stream'], responses: { 200: { schema: { type: undefined } } } })
 })
