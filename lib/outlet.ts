@@ -43,7 +43,8 @@ export function isGone (raw: RawReply): boolean {
 
 /** Calls back once, when the response is over, by its end or its client's leaving. */
 export function whenOver (raw: RawReply, callback: () => void): void {
-  raw.once('close', callback)
+  // it comes once; `once` would keep a wrapper for every stream
+  raw.on('close', callback)
   if (isHttp2(raw) || raw.socket !== null) return
   // a response that waits behind another one is not told that their connection is gone
   const { socket } = raw.req
