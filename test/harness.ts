@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import { type ClientRequest, get, type IncomingMessage, type RequestOptions } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
 import sse, { type SSEPluginOptions } from '../lib/index.js'
+import { until } from './until.js'
+
+export { until }
 
 /** An app with the plugin, closed at the end of the test. */
 export async function makeApp (t: Test, options: SSEPluginOptions = {}, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
@@ -18,15 +20,6 @@ export async function makeApp (t: Test, options: SSEPluginOptions = {}, server: 
 export async function listen (app: FastifyInstance): Promise<number> {
   await app.listen({ host: '127.0.0.1', port: 0 })
   return (app.server.address() as AddressInfo).port
-}
-
-/** Waits for a condition, which may be a promise, looked at every few ms. */
-export async function until (what: string, condition: () => unknown, limit = 10_000): Promise<void> {
-  const end = Date.now() + limit
-  while (!await condition()) {
-    if (Date.now() > end) throw new Error(`not within ${limit} ms: ${what}`)
-    await wait(5)
-  }
 }
 
 /** A client over a real socket that keeps what it was sent. */

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { startExampleServer } from './example-server.js'
 import { readEvents } from './read-events.js'
-import { until } from './until.js'
+import { until } from '../until.js'
 
 /** Ends the reading of streams with the test that reads them. */
 function leaving (t: Test): AbortController {

@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { launchChromium } from './chromium.js'
 import { startExampleServer } from './example-server.js'
-import { until } from './until.js'
+import { until } from '../until.js'
 
 t.test('the example pages, in a browser', async (t) => {
   const browser = await launchChromium(t)
