@@ -12,6 +12,15 @@ export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERI
 /** An event that the route does not declare in `events`. */
 export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event "%s" is not declared in the route\'s "events", which holds %s')
 
+/** An id of the application's own, where the log of published events gives the ids. */
+export const SSE_ERR_OWN_ID = createError<[string]>('SSE_ERR_OWN_ID', 'Published events, and all events on a stream with topics, have their id from the log; got the id %s', 500, TypeError)
+
+/** A topic that is not a string, or an empty one. */
+export const SSE_ERR_TOPIC = createError<[string]>('SSE_ERR_TOPIC', 'A topic is a string that is not empty, got %s', 500, TypeError)
+
+/** A client id, given to `sendTo` or by the option `clientId`, that is not a string, or an empty one. */
+export const SSE_ERR_CLIENT_ID = createError<[string]>('SSE_ERR_CLIENT_ID', 'A client id is a string that is not empty, got %s', 500, TypeError)
+
 /** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 
@@ -27,6 +36,9 @@ export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCH
 /** What `source` gave, or `reply.sse()` was given, cannot be streamed. */
 export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, got %s', 500, TypeError)
 
+/** The plugin is not registered on this app, or not loaded yet. */
+export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: register fastify-sse-routes before')
+
 /** `reply.sse()` on a reply that was sent or is a stream already. */
 export const SSE_ERR_REPLY_SENT = createError('SSE_ERR_REPLY_SENT', 'reply.sse() can be called once, and only before the reply is sent')
 
@@ -36,7 +48,7 @@ export const SSE_ERR_NOT_OPEN = createError('SSE_ERR_NOT_OPEN', 'With openOn: \'
 /** The request's Accept header rules out text/event-stream (RFC 9110, section 12.5.1). */
 export const SSE_ERR_NOT_ACCEPTABLE = createError('SSE_ERR_NOT_ACCEPTABLE', 'This route answers with text/event-stream, which the Accept header rules out', 406)
 
-/** The server closed before the stream's first event, on a route with `openOn: 'first-event'`. */
+/** The server is closing, and the stream has not opened; or it has closed, and an event is published. */
 export const SSE_ERR_CLOSING = createError('SSE_ERR_CLOSING', 'The server is closing', 503)
 
 /** `maxStreams` are open; the answer is a 503 with Retry-After. */

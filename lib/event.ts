@@ -1,4 +1,4 @@
-import { SSE_ERR_FIELD, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, show } from './errors.js'
+import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, show } from './errors.js'
 
 /**
  * One event, as the standard's text/event-stream format has it
@@ -86,6 +86,34 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
   if (retry !== undefined) text += encodeRetry(retry)
   if (text === '') return nothing(given)
   return `${text}\n`
+}
+
+/** The id that a payload has of its own. */
+export function ownIdOf (payload: unknown): string | undefined {
+  const id = typeof payload === 'object' && payload !== null ? (payload as SSEPayload).id : undefined
+  return id === undefined ? id : String(id)
+}
+
+/**
+ * Encodes an event that is published: it has no id of its own, and says something.
+ * @throws SSE_ERR_OWN_ID, and what `encode` throws
+ */
+export function encodePublished (payload: unknown, writeData: DataWriter): string {
+  refuseOwnId(payload)
+  const text = encode(payload, writeData)
+  if (text === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(payload)}`)
+  return text
+}
+
+/** Where the log of published events gives the ids, so that what was missed can be told by them. @throws SSE_ERR_OWN_ID */
+export function refuseOwnId (payload: unknown): void {
+  const id = ownIdOf(payload)
+  if (id !== undefined) throw new SSE_ERR_OWN_ID(show(id))
+}
+
+/** The text of an event that has an id, without it: the id is its first line. */
+export function withoutId (text: string): string {
+  return text.slice(text.indexOf('\n') + 1)
 }
 
 /**

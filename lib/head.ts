@@ -9,7 +9,8 @@ export function readLastEventId (request: FastifyRequest): string | null {
   // Node decodes headers as latin1, clients send UTF-8
   if (typeof header === 'string') return Buffer.from(header, 'latin1').toString() || null
   const { url = '' } = request.raw
-  return new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('lastEventId') || null
+  const query = url.indexOf('?')
+  return query < 0 ? null : new URLSearchParams(url.slice(query + 1)).get('lastEventId') || null
 }
 
 /**

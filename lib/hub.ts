@@ -1,34 +1,91 @@
+import type { FastifyRequest } from 'fastify'
+import type { Backplane } from './backplane.js'
+import { COUNTERS, type Counters, RouteCounters } from './counters.js'
+import { Cursor, type Log } from './cursor.js'
+import { type DataWriter, encodePublished } from './event.js'
+import type { Page, PublishedEvent } from './history.js'
+import { validClientId, validTopic } from './names.js'
+import type { Bookmark, Host } from './roles.js'
 import { Schedules } from './schedule.js'
-import type { EventStream, Host } from './stream.js'
+import type { EventStream } from './stream.js'
 import type { CloseReason, SSE, SSEStats } from './types.js'
 
-/** The streams that are open in this process, and what was counted of them. */
-export class Hub implements SSE, Host {
+/** The streams that are open in this process, and who of them gets what is published. */
+export class Hub implements SSE, Host, Log {
   readonly streams = new Map<string, EventStream>()
   readonly schedules = new Schedules()
-  readonly counters: SSEStats = {
-    active: 0,
-    opened: 0,
-    rejected: 0,
-    sent: 0,
-    dropped: 0,
-    gaps: 0,
-    bytes: 0,
-    closed: { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
-  }
+  readonly [COUNTERS] = new RouteCounters()
+  readonly topics = new Map<string, Set<Cursor>>()
+  /** The streams whose client id is not their own id. */
+  readonly clients = new Map<string, Set<EventStream>>()
 
   /** Streams that are not open yet: they wait for the first item of their source, or for onSend hooks. */
   readonly #waiting = new Set<EventStream>()
+  readonly #backplane: Backplane
+  readonly #writeData: DataWriter
   readonly #spread: number
   #draining = false
 
-  /** @param spread within how many ms clients are told to come back when they are drained */
-  constructor (spread: number) {
+  /**
+   * @param writeData makes the text of a published event's data
+   * @param spread within how many ms clients are told to come back when they are drained
+   */
+  constructor (backplane: Backplane, writeData: DataWriter, spread: number) {
+    this.#backplane = backplane
+    this.#writeData = writeData
     this.#spread = spread
   }
 
+  async open (): Promise<void> {
+    await this.#backplane.open((event) => this.#received(event))
+  }
+
+  async close (): Promise<void> {
+    await this.#backplane.close()
+  }
+
+  async publish (topic: string, payload: unknown): Promise<string> {
+    return this.#backplane.publish('topic', validTopic(topic), encodePublished(payload, this.#writeData))
+  }
+
+  async broadcast (payload: unknown): Promise<string> {
+    return this.#backplane.publish('all', '', encodePublished(payload, this.#writeData))
+  }
+
+  async sendTo (clientId: string, payload: unknown): Promise<string> {
+    return this.#backplane.publish('client', validClientId(clientId), encodePublished(payload, this.#writeData))
+  }
+
   stats (): SSEStats {
-    return { ...this.counters, active: this.streams.size, closed: { ...this.counters.closed } }
+    return this[COUNTERS].total()
+  }
+
+  get newest (): string {
+    return this.#backplane.newest
+  }
+
+  get oldestId (): string | null {
+    return this.#backplane.oldestId
+  }
+
+  read (after: string, limit: number): Page | Promise<Page> {
+    return this.#backplane.read(after, limit)
+  }
+
+  join (topic: string, cursor: Cursor): void {
+    add(this.topics, topic, cursor)
+  }
+
+  leave (topic: string, cursor: Cursor): void {
+    remove(this.topics, topic, cursor)
+  }
+
+  countersOf (request: FastifyRequest): Counters {
+    return this[COUNTERS].of(request)
+  }
+
+  bookmark (stream: EventStream): Bookmark {
+    return new Cursor(stream, this, stream.begun)
   }
 
   /** Keeps a stream that is not open yet, so that `drain` knows of it. */
@@ -42,16 +99,19 @@ export class Hub implements SSE, Host {
   }
 
   opened (stream: EventStream): void {
-    this.counters.opened++
+    stream.counters.opened++
     this.#waiting.delete(stream)
     this.streams.set(stream.id, stream)
+    if (stream.clientId !== stream.id) add(this.clients, stream.clientId, stream)
+    if (stream.lastEventId !== null) stream.bookmark ??= this.bookmark(stream)
     // it passed its hooks while the others were ended
     if (this.#draining) setImmediate(() => stream.drain(this.#delay()))
   }
 
   closed (stream: EventStream, reason: CloseReason): void {
-    this.counters.closed[reason]++
+    stream.counters.closed[reason]++
     this.streams.delete(stream.id)
+    remove(this.clients, stream.clientId, stream)
   }
 
   /**
@@ -69,7 +129,41 @@ export class Hub implements SSE, Host {
     await Promise.all(over)
   }
 
+  /** Hands an event to those it is for. Hot path. */
+  #received (event: PublishedEvent): void {
+    if (event.to === 'topic') {
+      for (const cursor of this.topics.get(event.name) ?? NOBODY) cursor.deliver(event)
+      return
+    }
+    if (event.to === 'all') {
+      for (const stream of this.streams.values()) this.#reach(stream, event)
+      return
+    }
+    for (const stream of this.clients.get(event.name) ?? NOBODY) this.#reach(stream, event)
+    const stream = this.streams.get(event.name)
+    if (stream?.clientId === event.name) this.#reach(stream, event)
+  }
+
+  #reach (stream: EventStream, event: PublishedEvent): void {
+    // one without a place in the log has nothing to wait for
+    stream.bookmark ??= new Cursor(stream, this, true)
+    stream.bookmark.deliver(event)
+  }
+
   #delay (): number {
     return Math.floor(Math.random() * (this.#spread + 1))
   }
+}
+
+const NOBODY: readonly never[] = []
+
+function add<Member> (lists: Map<string, Set<Member>>, name: string, member: Member): void {
+  const list = lists.get(name)
+  if (list === undefined) lists.set(name, new Set([member]))
+  else list.add(member)
+}
+
+function remove<Member> (lists: Map<string, Set<Member>>, name: string, member: Member): void {
+  const list = lists.get(name)
+  if (list?.delete(member) && list.size === 0) lists.delete(name)
 }

@@ -1,15 +1,18 @@
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
+import { InProcessBackplane } from './backplane.js'
+import { COUNTERS } from './counters.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
 import { describeRoutes } from './openapi.js'
-import { readPluginOptions, readRouteOptions } from './options.js'
+import { readPluginOptions, readRouteOptions, streamOptions } from './options.js'
 import { answerRefused, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
-import { streamOptions } from './stream.js'
 import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStreamOptions } from './types.js'
 
+export type { Backplane, BackplaneFactory } from './backplane.js'
 export type { SSEInput, SSEPayload } from './event.js'
+export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
 export type {
   CloseReason, EventDataMap, EventSchemas, PayloadOf, SSE, SSEPluginOptions, SSERouteOptions, SSESource, SSEStats,
   SSEStream, SSEStreamOptions
@@ -24,9 +27,11 @@ interface Registered {
 
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
-  const hub = new Hub(settings.drain.spread)
-  const limits = new Limits(settings, () => { hub.counters.rejected++ })
-  const shared: Plugin = { hub, limits, settings, stream: streamOptions(settings.stream) }
+  const stream = streamOptions(settings.stream)
+  const backplane = settings.backplane?.(settings.history) ?? new InProcessBackplane(settings.history)
+  const hub = new Hub(backplane, stream.writeData, settings.drain.spread)
+  const limits = new Limits(settings, hub[COUNTERS])
+  const shared: Plugin = { hub, limits, settings, stream }
   const routes = new Map<RouteOptions['handler'], Route>()
   const registered: Registered[] = []
 
@@ -67,6 +72,9 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))
 
   app.addHook('preClose', () => hub.drain())
+  app.addHook('onClose', () => hub.close())
+
+  await hub.open()
 }
 
 /** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION at `register` */

@@ -1,5 +1,7 @@
+import { ownIdOf } from './event.js'
 import { nextTick, type Schedule, type Schedules, type Task } from './schedule.js'
-import type { EventStream, Producer } from './stream.js'
+import type { Producer } from './roles.js'
+import type { EventStream } from './stream.js'
 
 /** A route's `payload`, and where its failures go. */
 export interface PayloadCaller {
@@ -40,19 +42,28 @@ abstract class Ticker implements Task {
   }
 
   run (): void {
-    this.#schedule?.at(nextTick(this.due, this.#interval, performance.now()), this)
+    const next = nextTick(this.due, this.#interval, performance.now())
+    const missed = Math.round((next - this.due) / this.#interval) - 1
+    if (missed > 0) this.skip(missed)
+    this.#schedule?.at(next, this)
     this.#ask()
   }
 
   /** The stream to ask for, null if nobody would take an event now. */
   protected abstract taker (): EventStream | null
 
-  /** @param text an encoded event, made for `stream` */
-  protected abstract deliver (text: string): void
+  /** @param text an encoded event, made for `stream`; `id` if it has one of its own */
+  protected abstract deliver (text: string, id: string | undefined): void
+
+  /** So many ticks are left out. */
+  protected abstract skip (ticks: number): void
 
   #ask (): void {
     const stream = this.#asking ? null : this.taker()
-    if (stream === null) return
+    if (stream === null) {
+      this.skip(1)
+      return
+    }
     try {
       const payload = this.#caller.payload(stream)
       if (isThenable(payload)) this.#await(payload, stream)
@@ -75,11 +86,11 @@ abstract class Ticker implements Task {
 
   #give (payload: unknown, stream: EventStream): void {
     const text = stream.encode(payload)
-    if (text !== '') this.deliver(text)
+    if (text !== '') this.deliver(text, ownIdOf(payload))
   }
 }
 
-function isThenable (value: unknown): value is PromiseLike<unknown> {
+export function isThenable<T> (value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
@@ -100,8 +111,12 @@ export class OwnInterval extends Ticker implements Producer {
     return this.#stream.congested ? null : this.#stream
   }
 
-  protected deliver (text: string): void {
-    this.#stream.write(text)
+  protected deliver (text: string, id: string | undefined): void {
+    this.#stream.writeOwn(text, id)
+  }
+
+  protected skip (ticks: number): void {
+    this.#stream.counters.skipped += ticks
   }
 }
 
@@ -113,6 +128,7 @@ export class SharedInterval extends Ticker implements Producer {
   #members = 0
   #running = false
   #latest = ''
+  #latestId: string | undefined
 
   /** @param emptied called when the last stream has left */
   constructor (caller: PayloadCaller, schedules: Schedules, interval: number, immediate: boolean, emptied: () => void) {
@@ -134,7 +150,7 @@ export class SharedInterval extends Ticker implements Producer {
       this.#running = true
       this.start(this.#immediate)
     } else if (this.#immediate && this.#latest !== '') {
-      stream.write(this.#latest)
+      stream.writeOwn(this.#latest, this.#latestId)
     }
   }
 
@@ -153,8 +169,16 @@ export class SharedInterval extends Ticker implements Producer {
   }
 
   /** Hot path: N writes of one text. */
-  protected deliver (text: string): void {
+  protected deliver (text: string, id: string | undefined): void {
     this.#latest = text
-    for (const stream of this.#streams) if (!stream.congested) stream.write(text)
+    this.#latestId = id
+    for (const stream of this.#streams) {
+      if (stream.congested) stream.counters.skipped++
+      else stream.writeOwn(text, id)
+    }
+  }
+
+  protected skip (ticks: number): void {
+    for (const stream of this.#streams) stream.counters.skipped += ticks
   }
 }

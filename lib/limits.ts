@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net'
 import type { FastifyReply } from 'fastify'
+import type { RejectReason, RouteCounters } from './counters.js'
 import { SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT } from './errors.js'
 import type { PluginSettings } from './options.js'
 import { isGone, whenOver } from './outlet.js'
@@ -13,15 +14,15 @@ const RETRY_AFTER = '5'
 export class Limits {
   readonly #max: number
   readonly #perClient: PerClient | undefined
-  readonly #rejected: () => void
+  readonly #counters: RouteCounters
   readonly #byClient = new Map<string, { open: number }>()
   #all = 0
 
-  /** @param rejected told of each request that is refused */
-  constructor ({ maxStreams, maxStreamsPerClient }: PluginSettings, rejected: () => void) {
+  /** @param counters where each request that is refused is counted */
+  constructor ({ maxStreams, maxStreamsPerClient }: PluginSettings, counters: RouteCounters) {
     this.#max = maxStreams
     this.#perClient = maxStreamsPerClient
-    this.#rejected = rejected
+    this.#counters = counters
   }
 
   /**
@@ -31,7 +32,7 @@ export class Limits {
   admit (reply: FastifyReply): void {
     // a client that has left already would never free its place
     if ((this.#max === Infinity && this.#perClient === undefined) || isGone(reply.raw)) return
-    if (this.#all >= this.#max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS())
+    if (this.#all >= this.#max) throw this.#refuse(reply, 'maxStreams', new SSE_ERR_TOO_MANY_STREAMS())
     if (this.#perClient !== undefined) this.#admitClient(reply, this.#perClient)
     this.#all++
     whenOver(reply.raw, () => { this.#all-- })
@@ -40,7 +41,7 @@ export class Limits {
   #admitClient (reply: FastifyReply, { max, key: keyOf }: PerClient): void {
     const key = keyOf === undefined ? network(String(reply.request.ip)) : keyOf(reply.request)
     const client = this.#byClient.get(key) ?? { open: 0 }
-    if (client.open >= max) throw this.#refuse(reply, new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
+    if (client.open >= max) throw this.#refuse(reply, 'maxStreamsPerClient', new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
     client.open++
     this.#byClient.set(key, client)
     whenOver(reply.raw, () => {
@@ -48,8 +49,8 @@ export class Limits {
     })
   }
 
-  #refuse (reply: FastifyReply, error: Error): Error {
-    this.#rejected()
+  #refuse (reply: FastifyReply, reason: RejectReason, error: Error): Error {
+    this.#counters.of(reply.request).rejected[reason]++
     reply.header('retry-after', RETRY_AFTER)
     return error
   }

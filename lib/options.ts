@@ -1,6 +1,10 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { BackplaneFactory } from './backplane.js'
+import { type DataWriter, plainData } from './event.js'
 import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
+import type { HistorySettings } from './history.js'
+import { isName } from './names.js'
 import { LONGEST } from './schedule.js'
 import type { SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
 
@@ -53,6 +57,11 @@ const pluginRules: Rules<SSEPluginOptions> = {
     const { max, key } = value as { max?: unknown, key?: unknown }
     return Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
   }),
+  history: {
+    takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
+    test: (value) => value === false || (typeof value === 'object' && value !== null && isHistory(value))
+  },
+  backplane: aFunction,
   drain: anObject('{ spread: whole ms, 0 or more }', (value) => wholeMilliseconds.test((value as { spread?: unknown }).spread)),
   openapi: aBoolean
 }
@@ -66,6 +75,10 @@ const routeRules: Rules<RouteDeclaration> = {
   shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
   source: aFunction,
   openOn: oneOf('request', 'first-event'),
+  topics: {
+    takes: 'an array of topics, strings that are not empty, or a function',
+    test: (value) => aFunction.test(value) || (Array.isArray(value) && value.every(isName))
+  },
   onConnect: aFunction,
   onDisconnect: aFunction,
   onError: aFunction
@@ -76,10 +89,20 @@ const OF_REGISTER = ['prefix', 'logLevel', 'logSerializers']
 
 /** What a route declares, besides the options of its streams and Fastify's. */
 export type RouteDeclaration = Pick<SSERouteOptions,
-  'clientId' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'onConnect' | 'onDisconnect' | 'onError'>
+  'clientId' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'topics' | 'onConnect' | 'onDisconnect' | 'onError'>
 
 /** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
 export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
+
+/** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
+export interface StreamOptions extends StreamSettings {
+  writeData: DataWriter
+}
+
+/** Options with the data writer of a stream that declares no events. */
+export function streamOptions (settings: StreamSettings): StreamOptions {
+  return { ...settings, writeData: plainData(settings.serializer) }
+}
 
 /** The options of the plugin, complete. */
 export interface PluginSettings {
@@ -87,6 +110,8 @@ export interface PluginSettings {
   clientId: ((request: FastifyRequest) => string) | undefined
   maxStreams: number
   maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
+  history: HistorySettings
+  backplane: BackplaneFactory | undefined
   drain: { spread: number }
   openapi: boolean
 }
@@ -125,8 +150,9 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
     }
   }
   check(options, pluginRules)
-  const { clientId, maxStreams = Infinity, maxStreamsPerClient, drain = { spread: 3_000 }, openapi = true } = options
-  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, drain, openapi }
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, drain = { spread: 3_000 }, openapi = true } = options
+  const history = options.history === false ? { size: 0, maxAge: 0 } : { size: 1_000, maxAge: 0, ...options.history }
+  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
 }
 
 /**
@@ -160,12 +186,12 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
 }
 
 /** Says which options of a route do not go together. */
-function conflict ({ interval, payload, immediate, shared, source, openOn, onConnect }: RouteDeclaration, rest: object): string | undefined {
-  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source" or "onConnect"'
+function conflict ({ interval, payload, immediate, shared, source, openOn, topics, onConnect }: RouteDeclaration, rest: object): string | undefined {
+  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
   if (interval !== undefined && !payload) return '"interval" needs a "payload"'
-  if (!payload && !source && !onConnect) return 'it needs at least one of "payload", "source" and "onConnect"'
+  if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
 }
@@ -177,6 +203,10 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
   } = options
   const headers = { ...base.headers, ...options.headers }
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime }
+}
+
+function isHistory ({ size = 0, maxAge = 0 }: { size?: unknown, maxAge?: unknown }): boolean {
+  return Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
 }
 
 function isSchema (value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { type Flushable, flushLater } from './batch.js'
+import type { Counters } from './counters.js'
 import type { Outlet } from './outlet.js'
 
 /** Whose events an outbox holds. */
@@ -29,9 +30,9 @@ const TRUE = Promise.resolve(true)
 export class Outbox implements Flushable {
   /** The client is behind, so that what is not made yet had better wait. */
   congested = true
+  readonly counters: Counters
   readonly #sender: Sender
   readonly #options: OutboxOptions
-  readonly #counters: { dropped: number, bytes: number }
   #outlet: Outlet | null = null
   #pending = ''
   /** Bytes of `#pending`, kept only while congested. */
@@ -43,15 +44,16 @@ export class Outbox implements Flushable {
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
-  constructor (sender: Sender, options: OutboxOptions, counters: { dropped: number, bytes: number }) {
+  constructor (sender: Sender, options: OutboxOptions, counters: Counters) {
     this.#sender = sender
     this.#options = options
-    this.#counters = counters
+    this.counters = counters
   }
 
-  /** Where the text goes from now on. */
-  attach (outlet: Outlet): void {
+  /** Where the text goes from now on, `first` before what was written already. */
+  attach (outlet: Outlet, first: string): void {
     this.#outlet = outlet
+    this.#pending = first + this.#pending
     this.#relieve()
   }
 
@@ -83,7 +85,7 @@ export class Outbox implements Flushable {
     if (text === '' || this.#outlet === null) return true
     this.#pending = ''
     this.#pendingBytes = 0
-    this.#counters.bytes += Buffer.byteLength(text)
+    this.counters.bytes += Buffer.byteLength(text)
     return this.#outlet.write(text)
   }
 
@@ -111,7 +113,7 @@ export class Outbox implements Flushable {
       this.#sender.overflowed()
     } else {
       this.#dropping = true
-      this.#counters.dropped++
+      this.counters.dropped++
     }
     return false
   }

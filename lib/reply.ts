@@ -1,10 +1,12 @@
 import { STATUS_CODES } from 'node:http'
-import type { FastifyBaseLogger, FastifyError, FastifyReply } from 'fastify'
-import { asError, SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, show } from './errors.js'
-import { readStreamOptions } from './options.js'
+import type { FastifyError, FastifyReply } from 'fastify'
+import { SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, show } from './errors.js'
+import { validClientId } from './names.js'
+import { readStreamOptions, streamOptions } from './options.js'
+import type { Owner } from './roles.js'
 import type { Plugin } from './route.js'
 import { isSource, Source } from './source.js'
-import { EventStream, type Owner, streamOptions } from './stream.js'
+import { EventStream } from './stream.js'
 import type { SSEStream, SSEStreamOptions } from './types.js'
 
 /** Replies that are an event stream, or were to be one, made by `reply.sse()`. */
@@ -18,8 +20,9 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
   const own = source === null ? first as SSEStreamOptions | undefined ?? second : second
   const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
   plugin.limits.admit(reply)
-  const clientId = plugin.settings.clientId?.(reply.request)
-  const stream = new EventStream(plugin.hub, source, reply, options, clientId)
+  const { clientId } = plugin.settings
+  const id = clientId === undefined ? clientId : validClientId(clientId(reply.request))
+  const stream = new EventStream(plugin.hub, source ?? byHand, reply, options, id)
   source?.belongsTo(stream)
   streamed.add(reply)
   stream.start()
@@ -43,13 +46,21 @@ export function answerRefused (reply: FastifyReply, error: FastifyError): void {
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
+/** Of a stream that a handler writes to by itself: what it says of topics right away counts as part of the greeting. */
+const byHand: Owner = {
+  opened: (stream) => process.nextTick(begin, stream),
+  closed: () => {}
+}
+
+function begin (stream: EventStream): void {
+  if (!stream.closed) stream.begin()
+}
+
 /** Streams a source that was given to `reply.sse`, and stops it if the stream does not open. */
 class SourceOwner implements Owner {
   readonly #source: Source
-  readonly #log: FastifyBaseLogger
 
   constructor (given: unknown, { log }: FastifyReply) {
-    this.#log = log
     this.#source = new Source(given, (error) => log.debug({ err: error }, 'failed after its event stream was closed'))
   }
 
@@ -59,12 +70,12 @@ class SourceOwner implements Owner {
   }
 
   async opened (stream: EventStream): Promise<void> {
+    stream.begin()
     try {
       await this.#source.pump(stream)
       stream.close()
     } catch (error) {
-      this.#log.error(asError(error))
-      stream.cut()
+      stream.fail(error)
     }
   }
 

@@ -2,12 +2,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import Negotiator from 'negotiator'
 import { asError, SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, show } from './errors.js'
 import type { Hub } from './hub.js'
-import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
+import { isThenable, OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { Limits } from './limits.js'
-import type { PluginSettings, RouteDeclaration } from './options.js'
+import { validClientId, validTopics } from './names.js'
+import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from './options.js'
+import type { Owner } from './roles.js'
 import { compileEvents } from './serializer.js'
 import { Source } from './source.js'
-import { EventStream, type Owner, type StreamOptions, streamOptions } from './stream.js'
+import { EventStream } from './stream.js'
 
 /** The plugin that a route belongs to. */
 export interface Plugin {
@@ -30,6 +32,7 @@ export class Route implements Owner, PayloadCaller {
   /** The sources whose first item opened their stream. */
   readonly #started = new WeakMap<EventStream, { source: Source, item: IteratorResult<unknown, undefined> }>()
   readonly #shared = new Map<string | number, SharedInterval>()
+  readonly #topics: readonly string[] | undefined
   #stream: StreamOptions
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
@@ -37,6 +40,7 @@ export class Route implements Owner, PayloadCaller {
     this.#plugin = plugin
     this.declared = declared
     this.#stream = streamOptions(stream)
+    if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
 
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
@@ -47,7 +51,7 @@ export class Route implements Owner, PayloadCaller {
 
   /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
-    const { hub, limits, settings } = this.#plugin
+    const { hub, limits } = this.#plugin
     const { accept } = request.headers
     if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (request.method === 'HEAD') {
@@ -55,15 +59,36 @@ export class Route implements Owner, PayloadCaller {
       return
     }
     limits.admit(reply)
-    const { clientId = settings.clientId, shared, openOn } = this.declared
-    const id = clientId?.call(this.#app, request)
-    if (openOn === 'first-event') {
-      this.#startOnFirst(new EventStream(hub, this, reply, this.#stream, id), reply)
+    const { topics } = this.declared
+    if (typeof topics !== 'function') {
+      this.#respond(request, reply, this.#topics)
       return
     }
+    const given = topics.call(this.#app, request)
+    if (isThenable(given)) this.#awaitTopics(given, request, reply)
+    else this.#respond(request, reply, validTopics(given))
+  }
+
+  async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    try {
+      this.#respond(request, reply, validTopics(await given))
+    } catch (error) {
+      reply.send(asError(error))
+    }
+  }
+
+  #respond (request: FastifyRequest, reply: FastifyReply, topics: readonly string[] | undefined): void {
+    const { hub, settings } = this.#plugin
+    const { clientId = settings.clientId, shared, openOn } = this.declared
+    const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${show(key)}`)
     const stream = new EventStream(hub, this, reply, this.#stream, id)
+    if (topics !== undefined) stream.follow(topics)
+    if (openOn === 'first-event') {
+      this.#startOnFirst(stream, reply)
+      return
+    }
     if (shared && !stream.closed) this.#sharedBy(key).reserve(stream)
     stream.start()
   }
@@ -133,6 +158,7 @@ export class Route implements Owner, PayloadCaller {
   }
 
   #begin (stream: EventStream): void {
+    stream.begin()
     const { interval, payload, source, immediate = true } = this.declared
     if (source !== undefined) {
       this.#pump(stream)

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { SSE_ERR_SOURCE, show } from './errors.js'
-import type { EventStream, Producer } from './stream.js'
+import type { Producer } from './roles.js'
+import type { EventStream } from './stream.js'
 
 /** One way to read whatever can be a source. */
 interface Reader {

@@ -1,49 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Counters } from './counters.js'
 import { Door, type Guest } from './door.js'
-import { type DataWriter, encode, encodeRetry, plainData, type SSEPayload } from './event.js'
-import { SSE_ERR_NOT_OPEN } from './errors.js'
+import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
+import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
-import type { StreamSettings } from './options.js'
+import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
 import { isGone, isHttp2, keepOpen, openOutlet, type Outlet, whenOver } from './outlet.js'
-import { Heartbeat, IdleTimeout, type Quietable } from './quiet.js'
-import { LONGEST, type Schedules } from './schedule.js'
+import { type Timed, Timers } from './quiet.js'
+import type { Bookmark, Host, Owner, Producer } from './roles.js'
+import { validTopics } from './names.js'
 import type { CloseReason, SSEStream } from './types.js'
-
-/** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
-export interface StreamOptions extends StreamSettings {
-  writeData: DataWriter
-}
-
-/** Options with the data writer of a stream that declares no events. */
-export function streamOptions (settings: StreamSettings): StreamOptions {
-  return { ...settings, writeData: plainData(settings.serializer) }
-}
-
-/** The plugin, as far as one of its streams knows it. */
-export interface Host {
-  readonly schedules: Schedules
-  readonly counters: { sent: number, dropped: number, gaps: number, bytes: number }
-  /** The stream is started, and has to wait before it is open. */
-  hold (stream: EventStream): void
-  /** The stream will not open. */
-  release (stream: EventStream): void
-  opened (stream: EventStream): void
-  closed (stream: EventStream, reason: CloseReason): void
-}
-
-/** Whoever declared the stream: told when it is open and when it is closed, each at most once. */
-export interface Owner {
-  opened (stream: EventStream): void
-  closed (stream: EventStream): void
-}
-
-/** Whatever writes to the stream by itself, and stops when it is closed. */
-export interface Producer {
-  stop (stream: EventStream): void
-}
 
 /** What a client has not taken so many ms after the stream was closed is cut. */
 const LINGER = 5_000
@@ -51,8 +20,8 @@ const LINGER = 5_000
 const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
 
-/** One client: opens its response, writes at its pace, closes it. Knows no routes and no topics. */
-export class EventStream implements SSEStream, Guest, Sender, Quietable {
+/** One client: opens its response, writes at its pace, closes it. Knows no routes and no log. */
+export class EventStream implements SSEStream, Guest, Sender, Timed {
   readonly id = randomBytes(15).toString('base64url')
   readonly clientId: string
   readonly request: FastifyRequest
@@ -61,9 +30,13 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   started = false
   /** Set by what writes to this stream by itself. */
   producer: Producer | null = null
+  /** Its place in the log, once there is anything to remember of it. */
+  bookmark: Bookmark | null = null
+  /** Whoever declared it has greeted the client, so that events of the log may come. */
+  begun = false
 
   readonly #host: Host
-  readonly #owner: Owner | null
+  readonly #owner: Owner
   readonly #reply: FastifyReply
   readonly #options: StreamOptions
   readonly #outbox: Outbox
@@ -71,19 +44,16 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   #outlet: Outlet | null = null
   #letGo: (() => void) | undefined
   #endsOutlet = true
-  #lastId: string | null = null
   #controller: AbortController | null = null
-  #heartbeat: Heartbeat | null = null
-  #idle: IdleTimeout | null = null
-  /** While it is open the end of its lifetime, afterwards the end of our patience. */
-  #timer: NodeJS.Timeout | undefined
+  #timers: Timers | null = null
+  #linger: NodeJS.Timeout | undefined
 
-  constructor (host: Host, owner: Owner | null, reply: FastifyReply, options: StreamOptions, clientId?: string) {
+  constructor (host: Host, owner: Owner, reply: FastifyReply, options: StreamOptions, clientId?: string) {
     this.#host = host
     this.#owner = owner
     this.#reply = reply
     this.#options = options
-    this.#outbox = new Outbox(this, options, host.counters)
+    this.#outbox = new Outbox(this, options, host.countersOf(reply.request))
     this.request = reply.request
     this.clientId = clientId ?? this.id
     const { raw } = reply
@@ -107,6 +77,8 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     }
     return this.#controller.signal
   }
+
+  get counters (): Counters { return this.#outbox.counters }
 
   /** Whether what is not made yet had better wait, since the client is behind. */
   get congested (): boolean { return this.#outbox.congested }
@@ -140,20 +112,17 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     }
     this.#letGo = keepOpen(raw, this.request.server.initialConfig.http2SessionTimeout)
     this.#outlet = openOutlet(raw, destination)
-    if (this.#options.retry !== undefined) this.#outlet.write(`${encodeRetry(this.#options.retry)}\n`)
-    // what a hook put in between lets no header through before the first byte
-    else if (destination !== raw) this.#outlet.write(HEARTBEAT)
     this.#host.opened(this)
     const { closeReason } = this
-    if (closeReason !== null) {
+    if (closeReason === null) this.#timers = new Timers(this.#host.schedules, this.#options, this)
+    // what a hook put in between lets no header through before the first byte
+    this.#outbox.attach(this.#outlet, this.#firstLines() || (destination === raw ? '' : HEARTBEAT))
+    if (closeReason === null) {
+      this.#owner.opened(this)
+    } else {
       // by the server, while the hooks ran
-      this.#outbox.attach(this.#outlet)
       this.#end()
       this.#report(closeReason)
-    } else {
-      this.#startTimers()
-      this.#outbox.attach(this.#outlet)
-      this.#owner?.opened(this)
     }
   }
 
@@ -167,22 +136,41 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     return this.ready()
   }
 
+  subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
+
+  /** @param topics valid, each once */
+  follow (topics: readonly string[]): void {
+    if (!this.closed) this.#bookmark.subscribe(topics)
+  }
+
+  unsubscribe (...topics: string[]): void { this.bookmark?.unsubscribe(topics) }
+
+  /** The client is greeted: what it missed may come, and what is published. */
+  begin (): void {
+    this.begun = true
+    this.bookmark?.begin()
+  }
+
   /** Encodes and writes one event. @throws what `encode` throws */
   push (payload: unknown): void {
     const text = this.encode(payload)
-    if (text === '' || !this.write(text)) return
-    const id = typeof payload === 'object' ? (payload as SSEPayload).id : undefined
-    if (id !== undefined) this.#lastId = String(id)
+    if (text !== '') this.writeOwn(text, ownIdOf(payload))
   }
 
-  /** The text of an event as this stream's route writes it. */
+  /** The text of an event as this stream's route writes it. @throws what `encode` and `refuseOwnId` throw */
   encode (payload: unknown): string {
+    if (this.bookmark?.takesIds === false) refuseOwnId(payload)
     return encode(payload, this.#options.writeData)
   }
 
   /** True once the client takes more, false if the stream is or gets closed; never left pending. */
-  ready (): Promise<boolean> {
-    return this.closed ? FALSE : this.#outbox.ready()
+  ready (): Promise<boolean> { return this.closed ? FALSE : this.#outbox.ready() }
+
+  /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
+  writeOwn (text: string, id: string | undefined): void {
+    if (id === undefined) this.write(text)
+    else if (!this.#bookmark.takesIds) this.write(withoutId(text))
+    else if (this.write(text)) this.#bookmark.wroteOwn(id)
   }
 
   /**
@@ -191,29 +179,32 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
    */
   write (text: string): boolean {
     if (this.closed || !this.#outbox.write(text)) return false
-    this.#host.counters.sent++
-    this.#idle?.broken(performance.now())
+    this.#outbox.counters.sent++
+    this.#timers?.sent()
     return true
   }
 
+  /** Writes text that is no event of anybody's. */
+  tell (text: string): void { this.#outbox.write(text) }
+
   wrote (now: number): void {
-    this.#heartbeat?.broken(now)
+    // bytes without an id leave the client's place in the log behind
+    if (this.bookmark === null || this.bookmark.wrote(now)) this.#timers?.wrote(now)
   }
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.congested) this.#outbox.writeOut(HEARTBEAT)
-    this.#heartbeat?.broken(performance.now())
+    if (!this.congested) {
+      const line = this.bookmark?.line() ?? ''
+      this.#outbox.writeOut(line === '' ? HEARTBEAT : `${line}\n`)
+    }
+    this.#timers?.wrote(performance.now())
   }
 
-  idled (): void { this.closeWith('idle') }
+  // later, since callbacks of the application's have no place within a fan-out
+  overflowed (): void { process.nextTick(() => this.closeWith('overflow')) }
 
-  overflowed (): void { this.closeWith('overflow') }
-
-  gap (): string {
-    this.#host.counters.gaps++
-    return encode({ event: 'gap', data: { lastEventId: this.#lastId ?? this.lastEventId, oldestId: null } })
-  }
+  gap (): string { return this.#bookmark.gap() }
 
   close (): void { this.closeWith('server') }
 
@@ -248,34 +239,39 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
     this.#lingerOn()
   }
 
-  #startTimers (): void {
-    const { heartbeat, idleTimeout, maxLifetime } = this.#options
-    const { schedules } = this.#host
-    if (heartbeat > 0) this.#heartbeat = new Heartbeat(schedules, heartbeat, this)
-    if (idleTimeout > 0) this.#idle = new IdleTimeout(schedules, idleTimeout, this)
-    if (maxLifetime > 0) {
-      const spread = 0.9 + 0.2 * Math.random()
-      this.#timer = setTimeout(() => this.closeWith('lifetime'), Math.min(maxLifetime * spread, LONGEST)).unref()
-    }
+  /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
+  fail (error: unknown): void {
+    this.request.log.error(asError(error))
+    this.cut()
+  }
+
+  get #bookmark (): Bookmark {
+    this.bookmark ??= this.#host.bookmark(this)
+    return this.bookmark
+  }
+
+  #firstLines (): string {
+    const { retry } = this.#options
+    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.bookmark?.line() ?? ''}`
+    return lines && `${lines}\n`
   }
 
   /** The stream is over for whoever sends: told once, whatever the reason. */
   #finish (reason: CloseReason): void {
     this.closeReason = reason
-    this.#heartbeat?.stop()
-    this.#idle?.stop()
-    this.#heartbeat = this.#idle = null
-    clearTimeout(this.#timer)
+    this.#timers?.stop()
+    this.#timers = null
     this.#outbox.close()
     this.#controller?.abort()
     this.producer?.stop(this)
     this.producer = null
+    this.bookmark?.close()
     if (this.#outlet !== null) this.#report(reason)
   }
 
   #report (reason: CloseReason): void {
     this.#host.closed(this, reason)
-    this.#owner?.closed(this)
+    this.#owner.closed(this)
   }
 
   #end (last = ''): void {
@@ -286,13 +282,13 @@ export class EventStream implements SSEStream, Guest, Sender, Quietable {
   }
 
   #lingerOn (): void {
-    this.#timer = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref()
+    this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref()
   }
 
   /** The response is over, by our end or the client's. */
   #gone (): void {
     this.#host.release(this)
-    clearTimeout(this.#timer)
+    clearTimeout(this.#linger)
     this.#letGo?.()
     if (!this.closed) this.#finish('client')
     this.#door?.ended()

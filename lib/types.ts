@@ -4,6 +4,7 @@ import type {
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
   RawServerDefault, RouteGenericInterface, RouteShorthandOptions
 } from 'fastify'
+import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event.js'
 
 /** The events a route declares: by name, the JSON Schema (or TypeBox schema) of their data. */
@@ -60,10 +61,16 @@ export interface SSEStream<Payload = SSEInput> {
   /**
    * Sends one event. Resolves to true once the client takes more, so that `await` paces the sender,
    * and to false if the stream is or gets closed; never stays pending.
-   * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT,
-   * before anything is written.
+   * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT, and with
+   * SSE_ERR_OWN_ID for an id on a stream with topics, before anything is written.
    */
   send (payload: Payload): Promise<boolean>
+  /**
+   * Has the stream get what is published to these topics. In `onConnect`, and in a handler right after `reply.sse()`,
+   * that includes what its client missed; later it is what comes from now on. @throws SSE_ERR_TOPIC
+   */
+  subscribe (...topics: string[]): void
+  unsubscribe (...topics: string[]): void
   /** Ends the response; what the client has not taken 5 s later is cut. A second call does nothing. */
   close (): void
 }
@@ -96,6 +103,13 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   maxStreams?: number
   /** How many streams one client may have open; more are answered 429 with Retry-After. `key` defaults to `request.ip`. */
   maxStreamsPerClient?: { max: number, key?: (request: FastifyRequest) => string }
+  /**
+   * How many published events, and for how many ms (0: no limit), a client that comes back can be sent again;
+   * `false`: none. Default `{ size: 1000, maxAge: 0 }`.
+   */
+  history?: { size?: number, maxAge?: number } | false
+  /** Where published events go. Default: the memory of this process. */
+  backplane?: BackplaneFactory
   /** At `app.close()` each stream is told to come back after a random time of up to `spread` ms. Default 3000. */
   drain?: { spread: number }
   /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
@@ -137,7 +151,9 @@ export interface SSERouteOptions<
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
-  /** The stream is open; awaited before the first payload or item. */
+  /** What the stream is subscribed to: it gets what is published to these topics, and what it missed of them. */
+  topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
+  /** The stream is open; awaited before the first payload, item or replayed event. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Once for every stream that opened, whatever ended it. */
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
@@ -153,10 +169,16 @@ export interface SSEStats {
   opened: number
   /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
   rejected: number
+  /** Streams opened whose client came back with an id of the log. */
+  resumed: number
   /** Events written. */
   sent: number
   /** Events left out by `overflow: 'drop'`. */
   dropped: number
+  /** Published events written that the client had missed; they count as sent, too. */
+  replayed: number
+  /** Ticks of an interval that a stream did not get, since its client was behind or its payload slow. */
+  skipped: number
   /** Gap events sent. */
   gaps: number
   /** Bytes written, without HTTP's own. */
@@ -167,6 +189,17 @@ export interface SSEStats {
 
 /** `app.sse`. */
 export interface SSE {
+  /**
+   * Publishes an event to all streams that are subscribed to a topic, here and in all processes that share the
+   * backplane; resolves to the event's id once the log has it. The data goes through the plugin's `serializer`.
+   * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
+   * SSE_ERR_SERIALIZATION, SSE_ERR_OWN_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
+   */
+  publish (topic: string, payload: SSEInput): Promise<string>
+  /** As `publish`, to all open streams. */
+  broadcast (payload: SSEInput): Promise<string>
+  /** As `publish`, to the streams of one client id. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
+  sendTo (clientId: string, payload: SSEInput): Promise<string>
   /** The streams that are open in this process, by `id`. */
   readonly streams: ReadonlyMap<string, SSEStream>
   stats (): SSEStats

@@ -157,7 +157,7 @@ test('the message shows what was given', async (t) => {
 
 test('an option of the plugin that does not exist fails at register, and is told which ones do', async (t) => {
   const message = 'There is no option "hartbeat"; there are heartbeat, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, ' +
-    'maxLifetime, clientId, maxStreams, maxStreamsPerClient, drain, openapi'
+    'maxLifetime, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi'
   t.match(await register({ hartbeat: 1_000 }), { code: 'SSE_ERR_UNKNOWN_OPTION', message })
   for (const name of ['interval', 'payload', 'url', 'events', 'toString', 'constructor']) {
     t.match(await register({ [name]: undefined }), { code: 'SSE_ERR_UNKNOWN_OPTION', message: new RegExp(`^There is no option "${name}"`) })
@@ -209,8 +209,8 @@ test('options of a route that do not go together fail at sseRoute, and are told 
   const app = await makeApp(t)
   const [payload, source, onConnect, handler] = [() => {}, () => [], () => {}, () => {}]
   const wrong: Array<[options: object, why: string]> = [
-    [{}, 'it needs at least one of "payload", "source" and "onConnect"'],
-    [{ onDisconnect: () => {} }, 'it needs at least one of "payload", "source" and "onConnect"'],
+    [{}, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
+    [{ onDisconnect: () => {} }, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
     [{ payload, interval: 1, source }, '"payload" and "source" exclude each other'],
     [{ payload }, '"payload" needs an "interval"'],
     [{ payload, interval: undefined }, '"payload" needs an "interval"'],
@@ -220,7 +220,7 @@ test('options of a route that do not go together fail at sseRoute, and are told 
     [{ source, shared: true }, '"immediate" and "shared" go with "payload"'],
     [{ onConnect, openOn: 'request' }, '"openOn" goes with "source"'],
     [{ payload, interval: 1, openOn: 'first-event' }, '"openOn" goes with "source"'],
-    [{ onConnect, handler }, 'it takes no "handler"; what it sends is said by "payload", "source" or "onConnect"']
+    [{ onConnect, handler }, 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"']
   ]
   for (const [options, why] of wrong) {
     t.throws(() => app.sseRoute({ url: '/stocks', ...options }), { code: 'SSE_ERR_ROUTE', message: `The SSE route GET /stocks: ${why}` }, Object.keys(options).join(', '))
@@ -252,6 +252,8 @@ test('without options the plugin has its defaults', async (t) => {
     clientId: undefined,
     maxStreams: Infinity,
     maxStreamsPerClient: undefined,
+    history: { size: 1_000, maxAge: 0 },
+    backplane: undefined,
     drain: { spread: 3_000 },
     openapi: true
   })

@@ -1,0 +1,80 @@
+import { SSE_ERR_CLOSING } from './errors.js'
+import { EventIds } from './event-id.js'
+import { type Audience, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
+
+/**
+ * Where published events go, and come from: the log that all processes of an application share.
+ * What each of these promises is tested by the suite in `test/backplane.ts`.
+ */
+export interface Backplane {
+  /** The position of the newest event that was received, or of the log's end when it was opened. */
+  readonly newest: string
+  /** The oldest event that can be read, as far as this process knows; null where there is none. */
+  readonly oldestId: string | null
+  /**
+   * Has every event that is published from now on received once, in the order of the log.
+   * @param receive must not throw
+   */
+  open (receive: (event: PublishedEvent) => void): Promise<void>
+  /**
+   * Appends an event; resolves to its id once the log has it.
+   * @param name the topic or client id, `''` for all
+   * @param text the encoded event, without an id
+   * @throws SSE_ERR_CLOSING once it is closed
+   */
+  publish (to: Audience, name: string, text: string): Promise<string>
+  /**
+   * At most `limit` events that follow the position `after`, which has the form of an id. Where they do not follow
+   * it directly, since the log does not reach back that far or `after` was never in it, the page says so.
+   * None of them is newer than `newest`: those are still to be received.
+   */
+  read (after: string, limit: number): Page | Promise<Page>
+  close (): Promise<void>
+}
+
+/** Makes a backplane that keeps so much of the log; the plugin opens it when it is registered. */
+export type BackplaneFactory = (history: HistorySettings) => Backplane
+
+/** An event of the log, from its id and its text without one. */
+export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {
+  return { id, to, name, text: `id: ${id}\n${text}`, time: performance.now() }
+}
+
+/** The backplane of an application that is one process: the log is in its memory, and begins with it. */
+export class InProcessBackplane implements Backplane {
+  readonly #ids = new EventIds()
+  readonly #history: History
+  #receive: ((event: PublishedEvent) => void) | null = null
+
+  constructor (history: HistorySettings) {
+    this.#history = new History(history, this.#ids.last)
+  }
+
+  get newest (): string {
+    return this.#history.newest
+  }
+
+  get oldestId (): string | null {
+    return this.#history.oldestId
+  }
+
+  async open (receive: (event: PublishedEvent) => void): Promise<void> {
+    this.#receive = receive
+  }
+
+  async publish (to: Audience, name: string, text: string): Promise<string> {
+    if (this.#receive === null) throw new SSE_ERR_CLOSING()
+    const event = publishedEvent(this.#ids.next(), to, name, text)
+    this.#history.append(event)
+    this.#receive(event)
+    return event.id
+  }
+
+  read (after: string, limit: number): Page {
+    return this.#history.read(after, limit)
+  }
+
+  async close (): Promise<void> {
+    this.#receive = null
+  }
+}

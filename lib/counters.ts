@@ -1,0 +1,83 @@
+import type { FastifyRequest } from 'fastify'
+import type { CloseReason, SSEStats } from './types.js'
+
+/** Which limit refused a request. */
+export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
+
+/** What was counted of one route's streams. */
+export class Counters {
+  opened = 0
+  resumed = 0
+  sent = 0
+  dropped = 0
+  replayed = 0
+  skipped = 0
+  gaps = 0
+  bytes = 0
+  readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
+  readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
+  /** Told how long published events waited for their client's socket, ms. */
+  lag: ((ms: number) => void) | null = null
+
+  get active (): number {
+    return this.opened - sum(this.closed)
+  }
+}
+
+/** Where other entries, perhaps of the package's other build, find the counters of `app.sse`. */
+export const COUNTERS: unique symbol = Symbol.for('fastify-sse-routes.counters')
+
+/** The counters of all routes that had streams, by URL pattern. */
+export class RouteCounters {
+  readonly #byRoute = new Map<string, Counters>()
+  #lagOf: ((route: string) => (ms: number) => void) | null = null
+
+  /** Those of the route that a request came to. */
+  of ({ routeOptions: { url = '' } }: FastifyRequest): Counters {
+    let counters = this.#byRoute.get(url)
+    if (counters === undefined) {
+      counters = new Counters()
+      counters.lag = this.#lagOf?.(url) ?? null
+      this.#byRoute.set(url, counters)
+    }
+    return counters
+  }
+
+  entries (): Iterable<[route: string, counters: Counters]> {
+    return this.#byRoute
+  }
+
+  /** Has the lag of every route told to what `lagOf` gives for it. */
+  measureLag (lagOf: (route: string) => (ms: number) => void): void {
+    this.#lagOf = lagOf
+    for (const [route, counters] of this.#byRoute) counters.lag = lagOf(route)
+  }
+
+  total (): SSEStats {
+    const all = [...this.#byRoute.values()]
+    const of = (count: (counters: Counters) => number) => all.reduce((total, counters) => total + count(counters), 0)
+    const closed = new Counters().closed
+    for (const counters of all) for (const reason of reasons(closed)) closed[reason] += counters.closed[reason]
+    return {
+      active: of(({ active }) => active),
+      opened: of(({ opened }) => opened),
+      rejected: of(({ rejected }) => sum(rejected)),
+      resumed: of(({ resumed }) => resumed),
+      sent: of(({ sent }) => sent),
+      dropped: of(({ dropped }) => dropped),
+      replayed: of(({ replayed }) => replayed),
+      skipped: of(({ skipped }) => skipped),
+      gaps: of(({ gaps }) => gaps),
+      bytes: of(({ bytes }) => bytes),
+      closed
+    }
+  }
+}
+
+function reasons (counts: Record<CloseReason, number>): CloseReason[] {
+  return Object.keys(counts) as CloseReason[]
+}
+
+function sum (counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0)
+}

@@ -1,0 +1,43 @@
+/** A position in the log: `<ms>-<n>`, two whole numbers of 64 bits, as the ids of Redis Streams are. */
+const FORM = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/
+const GREATEST = '18446744073709551615'
+
+/** Whether a text has the form of a log's id. */
+export function isEventId (text: string): boolean {
+  const [, ms, n] = FORM.exec(text) ?? []
+  return ms !== undefined && n !== undefined && compareNumbers(ms, GREATEST) <= 0 && compareNumbers(n, GREATEST) <= 0
+}
+
+/** Below 0 where `a` comes before `b`, 0 where they are the same. Both have the form of a log's id. */
+export function compareEventIds (a: string, b: string): number {
+  const [dashA, dashB] = [a.indexOf('-'), b.indexOf('-')]
+  return compareNumbers(a.slice(0, dashA), b.slice(0, dashB)) || compareNumbers(a.slice(dashA + 1), b.slice(dashB + 1))
+}
+
+/** Whole numbers without leading zeros: the longer is the greater; a double would not hold all of 64 bits. */
+function compareNumbers (a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : Number(a > b)
+}
+
+/** Ids that grow, also when the clock steps back or stands still. */
+export class EventIds {
+  #ms = Date.now()
+  #n = 0
+
+  /** The id given last; before the first one that comes before it. */
+  get last (): string {
+    return `${this.#ms}-${this.#n}`
+  }
+
+  next (): string {
+    const now = Date.now()
+    if (now > this.#ms) {
+      this.#ms = now
+      this.#n = 0
+    } else {
+      this.#n++
+    }
+    return this.last
+  }
+}

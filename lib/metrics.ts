@@ -1,0 +1,91 @@
+import type { FastifyInstance } from 'fastify'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { COUNTERS, type Counters, type RouteCounters } from './counters.js'
+import { SSE_ERR_NOT_REGISTERED } from './errors.js'
+
+export interface SSEMetricsOptions {
+  /** Where the metrics are registered: prom-client's `register`, or a `Registry` of your own. */
+  register: Registry
+}
+
+/** Delivery takes less than a ms to a client that keeps up, and up to minutes to one that does not; seconds. */
+const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/**
+ * Registers the metrics of an app's event streams with prom-client, named as Prometheus asks
+ * (https://prometheus.io/docs/practices/naming/). The label `route` is the route's URL pattern.
+ *
+ * All but the lag are read when they are asked for, from what is counted anyway. The lag is how long the oldest
+ * published event of each write waited in this process for its client's socket.
+ *
+ * @throws SSE_ERR_NOT_REGISTERED; what prom-client throws where the registry has metrics of these names
+ */
+export function sseMetrics (app: FastifyInstance, { register }: SSEMetricsOptions): void {
+  const counters = countersOf(app)
+  const registers = [register]
+
+  function total (name: string, help: string, count: (counters: Counters) => number): void {
+    const metric: Counter<'route'> = new Counter({
+      name,
+      help,
+      labelNames: ['route'],
+      registers,
+      collect () {
+        metric.reset()
+        for (const [route, of] of counters.entries()) metric.inc({ route }, count(of))
+      }
+    })
+  }
+
+  function totalByReason (name: string, help: string, counts: (counters: Counters) => Record<string, number>): void {
+    const metric: Counter<'route' | 'reason'> = new Counter({
+      name,
+      help,
+      labelNames: ['route', 'reason'],
+      registers,
+      collect () {
+        metric.reset()
+        for (const [route, of] of counters.entries()) {
+          for (const [reason, count] of Object.entries(counts(of))) metric.inc({ route, reason }, count)
+        }
+      }
+    })
+  }
+
+  const open: Gauge<'route'> = new Gauge({
+    name: 'sse_streams_open',
+    help: 'Event streams that are open',
+    labelNames: ['route'],
+    registers,
+    collect () {
+      for (const [route, of] of counters.entries()) open.set({ route }, of.active)
+    }
+  })
+  total('sse_streams_opened_total', 'Event streams opened', ({ opened }) => opened)
+  totalByReason('sse_streams_closed_total', 'Event streams closed, by reason', ({ closed }) => closed)
+  totalByReason('sse_streams_rejected_total', 'Requests refused by a limit, by limit', ({ rejected }) => rejected)
+  total('sse_events_sent_total', 'Events written to clients', ({ sent }) => sent)
+  total('sse_events_dropped_total', 'Events left out for clients that were behind', ({ dropped }) => dropped)
+  total('sse_events_replayed_total', 'Published events written to clients that had missed them', ({ replayed }) => replayed)
+  total('sse_gaps_total', 'Gap events sent', ({ gaps }) => gaps)
+  total('sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => bytes)
+
+  const lag = new Histogram({
+    name: 'sse_delivery_lag_seconds',
+    help: 'How long the oldest published event of each write waited for its client, in this process',
+    labelNames: ['route'],
+    buckets: LAG_BUCKETS,
+    registers
+  })
+  counters.measureLag((route) => {
+    const ofRoute = lag.labels(route)
+    return (ms) => ofRoute.observe(ms / 1_000)
+  })
+}
+
+function countersOf ({ sse }: FastifyInstance): RouteCounters {
+  // undefined as long as the plugin is not loaded, whatever its type says
+  const given: FastifyInstance['sse'] | undefined = sse
+  if (given === undefined || !(COUNTERS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')
+  return given[COUNTERS] as RouteCounters
+}

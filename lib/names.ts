@@ -1,0 +1,24 @@
+import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, show } from './errors.js'
+
+/** Whether a value can name a topic or a client. */
+export function isName (value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+/** @throws SSE_ERR_TOPIC */
+export function validTopic (topic: unknown): string {
+  if (!isName(topic)) throw new SSE_ERR_TOPIC(show(topic))
+  return topic
+}
+
+/** Each topic once. @throws SSE_ERR_TOPIC */
+export function validTopics (topics: unknown): readonly string[] {
+  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} in place of an array of them`)
+  return [...new Set(topics.map(validTopic))]
+}
+
+/** @throws SSE_ERR_CLIENT_ID */
+export function validClientId (clientId: unknown): string {
+  if (!isName(clientId)) throw new SSE_ERR_CLIENT_ID(show(clientId))
+  return clientId
+}

@@ -1,0 +1,54 @@
+import type { FastifyRequest } from 'fastify'
+import type { Counters } from './counters.js'
+import type { PublishedEvent } from './history.js'
+import type { Schedules } from './schedule.js'
+import type { EventStream } from './stream.js'
+import type { CloseReason } from './types.js'
+
+/** The plugin, as far as one of its streams knows it. */
+export interface Host {
+  readonly schedules: Schedules
+  countersOf (request: FastifyRequest): Counters
+  /** The stream is started, and has to wait before it is open. */
+  hold (stream: EventStream): void
+  /** The stream will not open. */
+  release (stream: EventStream): void
+  opened (stream: EventStream): void
+  closed (stream: EventStream, reason: CloseReason): void
+  /** Gives the stream its place in the log. */
+  bookmark (stream: EventStream): Bookmark
+}
+
+/** Whoever declared a stream: told when it is open and when it is closed, each at most once. */
+export interface Owner {
+  /** Has the stream `begin` once it is greeted. */
+  opened (stream: EventStream): void
+  closed (stream: EventStream): void
+}
+
+/** Whatever writes to a stream by itself, and stops when it is closed. */
+export interface Producer {
+  stop (stream: EventStream): void
+}
+
+/** Where in the log of published events a stream is. */
+export interface Bookmark {
+  /** Whether the stream may send ids of its own, since it was subscribed to no topic. */
+  readonly takesIds: boolean
+  /** @param topics valid, each once */
+  subscribe (topics: readonly string[]): void
+  unsubscribe (topics: readonly string[]): void
+  /** Replays what was missed, then goes live. */
+  begin (): void
+  /** An event is published. Hot path. */
+  deliver (event: PublishedEvent): void
+  /** Text goes out, at `now`; whether an id was in it, or none needs to be. */
+  wrote (now: number): boolean
+  /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
+  line (): string
+  /** The event that tells of events that were left out. */
+  gap (): string
+  /** An id of the application's own was sent. */
+  wroteOwn (id: string): void
+  close (): void
+}
