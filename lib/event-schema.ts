@@ -42,6 +42,15 @@ export function dataSchema (events: EventSchemas, dialect: Dialect): Schema {
   return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
 }
 
+/** The events of a route that may send a `gap` besides those it declares; one that declares none may send any. */
+export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
+  // where nothing but one type of data can be said, that of the route's events says more
+  if (Object.keys(events).length === 0 || dialect === '2.0') return events
+  const id = dialect === '3.0' ? { type: 'string', nullable: true } : { type: ['string', 'null'] }
+  const gap = { type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'], description: 'Events were left out: load the state anew' }
+  return { ...events, gap }
+}
+
 function eventSchema (events: EventSchemas, dialect: Dialect): Schema {
   const alternatives = Object.entries(events).map(([name, schema]) => event(nameSchema(name), data(schema, dialect), name === 'message'))
   const [first = event({ type: 'string' }, { type: 'string' }, true), ...others] = alternatives

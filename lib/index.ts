@@ -66,7 +66,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
       const response = options.schema?.response
       if (response && Object.keys(response).length === 0) delete options.schema?.response
     }
-    if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events })))
+    if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events, gaps: route.gaps })))
   })
 
   app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))

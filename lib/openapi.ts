@@ -1,5 +1,5 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { dataSchema, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, type Schema } from './event-schema.js'
+import { dataSchema, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, type Schema, withGap } from './event-schema.js'
 import type { EventSchemas } from './types.js'
 
 /** A route as the plugin's `onRoute` hook saw it. */
@@ -10,6 +10,8 @@ export interface DescribedRoute {
   options: RouteOptions
   /** The events the route declares; any event is described without them. */
   events?: EventSchemas
+  /** Whether it may also send the event `gap`. */
+  gaps: boolean
 }
 
 type BuildDocument = (...args: unknown[]) => unknown
@@ -114,7 +116,8 @@ function withChanges<Result> (routes: readonly DescribedRoute[], changes: readon
 }
 
 /** A route's schema with its event stream among what the user wrote of its responses, which wins. */
-function describe ({ options: { schema }, events = {} }: DescribedRoute, dialect: Dialect, form: Form): Schema {
+function describe ({ options: { schema }, events: declaredEvents = {}, gaps }: DescribedRoute, dialect: Dialect, form: Form): Schema {
+  const events = gaps ? withGap(declaredEvents, dialect) : declaredEvents
   const responses = isObject(schema?.response) ? schema.response : {}
   const status = Object.keys(responses).find((key) => /^2(00|xx)$/i.test(key)) ?? '200'
   const {

@@ -180,13 +180,14 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
     const part = Object.hasOwn(routeRules, name) ? declared : rest
     part[name] = value
   }
-  const wrong = conflict(declared, rest)
+  const wrong = conflict(declared, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
   return { declared, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
 /** Says which options of a route do not go together. */
-function conflict ({ interval, payload, immediate, shared, source, openOn, topics, onConnect }: RouteDeclaration, rest: object): string | undefined {
+function conflict (declared: RouteDeclaration, { overflow }: StreamSettings, rest: object): string | undefined {
+  const { interval, payload, immediate, shared, source, openOn, topics, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
@@ -194,6 +195,7 @@ function conflict ({ interval, payload, immediate, shared, source, openOn, topic
   if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
+  if (events && 'gap' in events && (topics || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or "overflow" is \'drop\''
 }
 
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {

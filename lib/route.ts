@@ -43,6 +43,11 @@ export class Route implements Owner, PayloadCaller {
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
 
+  /** Whether its streams may be sent a `gap`, which it does not declare. */
+  get gaps (): boolean {
+    return this.declared.topics !== undefined || this.#stream.overflow === 'drop'
+  }
+
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
     const { events } = this.declared

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { test } from 'tap'
 import { z } from 'zod'
-import { dataSchema, dialectOf, eventStreamMedia, jsonSchema } from '../lib/event-schema.js'
+import { dataSchema, dialectOf, eventStreamMedia, jsonSchema, withGap } from '../lib/event-schema.js'
 import { event, Price, price } from './openapi-app.js'
 
 const json = (schema: object) => ({ type: 'string', contentMediaType: 'application/json', contentSchema: schema })
@@ -101,4 +101,12 @@ test('a part with a name of its own is referred to among the components', async 
 
 test('what is no schema object is any value', async (t) => {
   for (const schema of [undefined, null, true]) t.strictSame(jsonSchema(schema, '3.2'), {})
+})
+
+test('a gap is one more event, with ids that may be null, where events are declared and can be told apart', async (t) => {
+  const gap = (id: object) => ({ type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'] })
+  t.match(withGap({ price: Price }, '3.2'), { price: Price, gap: gap({ type: ['string', 'null'] }) })
+  t.match(withGap({ price: Price }, '3.0'), { price: Price, gap: gap({ type: 'string', nullable: true }) })
+  t.strictSame(withGap({ price: Price }, '2.0'), { price: Price })
+  t.strictSame(withGap({}, '3.2'), {})
 })

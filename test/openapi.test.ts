@@ -117,6 +117,19 @@ test('what the user says of the stream’s own response stays, in whatever form'
   })
 })
 
+test('a gap is described beside the declared events where one may come', async (t) => {
+  const app = await build(t, {}, (app) => {
+    app.sseRoute({ url: '/topics', events: { price: Price }, topics: ['prices'] })
+    app.sseRoute({ url: '/drop', events: { price: Price }, overflow: 'drop', source: () => [] })
+    app.sseRoute({ url: '/any', topics: ['prices'] })
+  })
+  for (const url of ['/topics', '/drop']) {
+    const names = at(media(app.swagger(), url), 'itemSchema', 'oneOf') as Array<{ properties: { event: { enum: string[] } } }>
+    t.strictSame(names.map(({ properties }) => properties.event.enum[0]), ['price', 'gap'], url)
+  }
+  t.strictSame(at(media(app.swagger(), '/any'), 'itemSchema'), event({}, { type: 'string' }, ['data']))
+})
+
 test('shared schemas, and schemas that refer to themselves, are referred to', async (t) => {
   const Tree = Type.Recursive((self) => Type.Object({ children: Type.Array(self) }), { $id: 'Tree' })
   const app = await build(t, { refResolver: { buildLocalReference: (json) => String(json.$id) } }, (app) => {

@@ -13,6 +13,8 @@ export async function open (build) {
   await app.register(sse)
   app.decorateRequest('seq', 0)
 
+  app.sseRoute('/topic', { topics: ['feed'] })
+
   app.get('/feed', (request, reply) => { reply.sse() })
 
   app.sseRoute('/shared', { interval: SHARED_INTERVAL, shared: true, payload: () => published.shift() })
@@ -53,7 +55,8 @@ export async function open (build) {
     ticks,
     publish (data, path) {
       const event = { event: NAME, data }
-      if (path === '/shared') published.push(event)
+      if (path === '/topic') app.sse.publish('feed', event)
+      else if (path === '/shared') published.push(event)
       else for (const stream of app.sse.streams.values()) stream.send(event)
     }
   }

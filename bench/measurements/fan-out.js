@@ -7,8 +7,8 @@ const CLIENTS = 1_000
 
 /** An event to all clients: server CPU per delivery. */
 export async function run (load) {
-  await fanOut(load, { ticks: quick ? 10 : 20, perTick: 1, ways: [['/shared', 'shared interval'], ['/feed', 'stream.send']] })
-  await fanOut(load, { ticks: quick ? 4 : 10, perTick: 10, ways: [['/feed', 'stream.send']] })
+  await fanOut(load, { ticks: quick ? 10 : 20, perTick: 1, ways: [['/topic', 'publish'], ['/shared', 'shared interval'], ['/feed', 'stream.send']] })
+  await fanOut(load, { ticks: quick ? 4 : 10, perTick: 10, ways: [['/topic', 'publish'], ['/feed', 'stream.send']] })
 }
 
 async function fanOut (load, { ticks, perTick, ways }) {

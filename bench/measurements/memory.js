@@ -9,7 +9,7 @@ const WARM_UP = 200
 
 /** Heap and RSS per open stream on which nothing is sent; a new process each time, and so no warming up. */
 export async function run (load) {
-  const all = contenders('/feed', [['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
+  const all = contenders('/feed', [['/topic', 'topics'], ['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
   const results = await interleave(all, { ...plan(3, 40), warmUp: false }, async ({ name, candidate, path, build }) => {
     const server = new Child('server.js', [candidate, build], ['--expose-gc'])
     const port = await server.ask('port')
