@@ -1,0 +1,115 @@
+// What other libraries that publish to many were seen to get wrong, each as a promise of this one.
+import { test } from 'tap'
+import type { Hub } from '../../lib/hub.js'
+import { injectSSE } from '../../lib/testing.js'
+import { listen, makeApp, open, until } from '../harness.js'
+
+test('sse-channel', async (t) => {
+  t.test('ids are compared as numbers: from the ninth event of a millisecond the twelfth is to come', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'] })
+    const { now } = Date
+    t.teardown(() => { Date.now = now })
+    const later = now() + 1_000
+    Date.now = () => later
+    const ids: string[] = []
+    for (let i = 0; i <= 12; i++) ids.push(await app.sse.publish('a', String(i)))
+    Date.now = now
+    t.match(ids[9], /-9$/)
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': ids[9] } })
+    for (const data of ['10', '11', '12']) t.match(await stream.next(), { event: 'message', data })
+    stream.close()
+  })
+})
+
+test('go-sse', async (t) => {
+  t.test('a client that has the newest event is sent nothing again', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'] })
+    await app.sse.publish('a', 'old')
+    const id = await app.sse.publish('a', 'newest')
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': id } })
+    await app.sse.publish('a', 'next')
+    t.match(await stream.next(), { data: 'next' })
+    stream.close()
+  })
+
+  t.test('a client whose event is forgotten is told so before what is left', async (t) => {
+    const app = await makeApp(t, { history: { size: 2 } })
+    app.sseRoute('/', { topics: ['a'] })
+    const ids: string[] = []
+    for (let i = 0; i < 5; i++) ids.push(await app.sse.publish('a', String(i)))
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': ids[0] } })
+    t.strictSame(await stream.next(), { id: ids[2], event: 'gap', data: JSON.stringify({ lastEventId: ids[0], oldestId: ids[3] }) })
+    t.match([await stream.next(), await stream.next()], [{ data: '3' }, { data: '4' }])
+    stream.close()
+  })
+})
+
+test('Mercure', async (t) => {
+  t.test('an id that was never given is told of in the stream, where EventSource can see it', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'] })
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': '1000-7' } })
+    t.match(await stream.next(), { event: 'gap', data: '{"lastEventId":"1000-7","oldestId":null}' })
+    stream.close()
+  })
+})
+
+test('GoFrame', async (t) => {
+  t.test('of two streams with one client id, the end of the first leaves the second its messages', async (t) => {
+    const app = await makeApp(t, { clientId: (request) => String(request.headers['x-user']) })
+    app.sseRoute('/', { topics: [] })
+    const headers = { 'x-user': 'ann' }
+    const [first, second] = [await injectSSE(app, { url: '/', headers }), await injectSSE(app, { url: '/', headers })]
+    await app.sse.sendTo('ann', 'both')
+    t.match([await first.next(), await second.next()], [{ data: 'both' }, { data: 'both' }])
+    first.close()
+    await until('the first is gone', () => app.sse.streams.size === 1)
+    await app.sse.sendTo('ann', 'second')
+    t.match(await second.next(), { data: 'second' })
+    second.close()
+    await until('both are gone', () => app.sse.streams.size === 0)
+    t.equal((app.sse as Hub).clients.size, 0)
+  })
+
+  t.test('what looks like a format is published as it is', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['%s'] })
+    const stream = await injectSSE(app, { url: '/' })
+    await app.sse.publish('%s', '100 %d %%')
+    t.match(await stream.next(), { data: '100 %d %%' })
+    stream.close()
+  })
+
+  t.test('what a subscriber publishes again goes out once', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'], onDisconnect: () => app.sse.publish('a', 'left') })
+    const [leaving, staying] = [await injectSSE(app, { url: '/' }), await injectSSE(app, { url: '/' })]
+    leaving.close()
+    t.match(await staying.next(), { data: 'left' })
+    await app.sse.publish('a', 'after')
+    t.match(await staying.next(), { data: 'after' })
+    staying.close()
+  })
+})
+
+test('better-sse', async (t) => {
+  t.test('a published event is encoded once, and a stream that cannot take it is no one else\'s trouble', async (t) => {
+    let encoded = 0
+    const app = await makeApp(t, { maxBufferedBytes: 10_000, serializer: (data) => `${++encoded} ${data}` })
+    app.sseRoute('/', { topics: ['a'], onDisconnect: () => { throw new Error('left') }, onError: () => {} })
+    const port = await listen(app)
+    const stalled = await open(t, port, '/')
+    stalled.pause()
+    const clients = await Promise.all(Array.from({ length: 10 }, () => open(t, port, '/')))
+    let published = 0
+    while (app.sse.stats().closed.overflow === 0) {
+      await app.sse.publish('a', { data: ++published, comments: 'x'.repeat(200_000) })
+      await until('they have it', () => clients.every(({ text }) => text.includes(`data: ${published} ${published}\n`)))
+    }
+    await app.sse.publish('a', { data: 0 })
+    for (const client of clients) await client.until(`data: ${published + 1} 0`)
+    t.equal(encoded, published + 1)
+  })
+})
