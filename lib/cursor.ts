@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { encode, withoutId } from './event.js'
 import { isEventId } from './event-id.js'
 import type { Gap, Page, PublishedEvent } from './history.js'
-import type { Bookmark } from './roles.js'
+import type { Cursor } from './roles.js'
 import type { EventStream } from './stream.js'
 
 /** The log, and the lists of those that are handed what is new in it. */
@@ -23,7 +23,7 @@ const PAGE = 128
  * Where in the log one stream is. It reads what its client missed from the log, at the client's pace, while
  * new events wait there. Once nothing is left to read it is live: it is handed each event as it is published.
  */
-export class Cursor implements Bookmark {
+export class LogCursor implements Cursor {
   readonly #stream: EventStream
   readonly #log: Log
   /** Null as long as the stream was not subscribed to any. */
@@ -49,8 +49,7 @@ export class Cursor implements Bookmark {
     const resumes = lastEventId !== null && isEventId(lastEventId)
     this.#heldId = lastEventId
     this.#position = resumes ? lastEventId : log.newest
-    if (resumes) stream.counters.resumed++
-    else if (lastEventId !== null) this.#ids = 'own'
+    if (lastEventId !== null && !resumes) this.#ids = 'own'
   }
 
   get takesIds (): boolean {
@@ -119,14 +118,14 @@ export class Cursor implements Bookmark {
   async #catchUp (): Promise<void> {
     const stream = this.#stream
     try {
-      while (this.#position !== this.#log.newest) {
-        // a page is not kept while the client is waited for: the log alone is the memory of what it missed
-        this.#replay(await this.#log.read(this.#position, PAGE))
+      while (!stream.closed && this.#position !== this.#log.newest) {
+        const page = await this.#log.read(this.#position, PAGE)
+        // it is not kept while the client is waited for: the log alone is the memory of what that missed
+        if (!stream.closed) this.#replay(page)
         if (stream.congested) await stream.ready()
         else if (this.#position !== this.#log.newest) await turn()
-        if (stream.closed) return
       }
-      this.#goLive()
+      if (!stream.closed) this.#goLive()
     } catch (error) {
       stream.fail(error)
     }

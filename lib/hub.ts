@@ -1,11 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import type { Backplane } from './backplane.js'
 import { COUNTERS, type Counters, RouteCounters } from './counters.js'
-import { Cursor, type Log } from './cursor.js'
+import { LogCursor, type Log } from './cursor.js'
 import { type DataWriter, encodePublished } from './event.js'
+import { isEventId } from './event-id.js'
 import type { Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
-import type { Bookmark, Host } from './roles.js'
+import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
 import type { EventStream } from './stream.js'
 import type { CloseReason, SSE, SSEStats } from './types.js'
@@ -84,8 +85,8 @@ export class Hub implements SSE, Host, Log {
     return this[COUNTERS].of(request)
   }
 
-  bookmark (stream: EventStream): Bookmark {
-    return new Cursor(stream, this, stream.begun)
+  cursor (stream: EventStream): Cursor {
+    return new LogCursor(stream, this, stream.begun)
   }
 
   /** Keeps a stream that is not open yet, so that `drain` knows of it. */
@@ -103,7 +104,11 @@ export class Hub implements SSE, Host, Log {
     this.#waiting.delete(stream)
     this.streams.set(stream.id, stream)
     if (stream.clientId !== stream.id) add(this.clients, stream.clientId, stream)
-    if (stream.lastEventId !== null) stream.bookmark ??= this.bookmark(stream)
+    const { lastEventId } = stream
+    if (lastEventId !== null) {
+      stream.cursor ??= this.cursor(stream)
+      if (isEventId(lastEventId)) stream.counters.resumed++
+    }
     // it passed its hooks while the others were ended
     if (this.#draining) setImmediate(() => stream.drain(this.#delay()))
   }
@@ -146,8 +151,8 @@ export class Hub implements SSE, Host, Log {
 
   #reach (stream: EventStream, event: PublishedEvent): void {
     // one without a place in the log has nothing to wait for
-    stream.bookmark ??= new Cursor(stream, this, true)
-    stream.bookmark.deliver(event)
+    stream.cursor ??= new LogCursor(stream, this, true)
+    stream.cursor.deliver(event)
   }
 
   #delay (): number {

@@ -16,7 +16,7 @@ export interface Host {
   opened (stream: EventStream): void
   closed (stream: EventStream, reason: CloseReason): void
   /** Gives the stream its place in the log. */
-  bookmark (stream: EventStream): Bookmark
+  cursor (stream: EventStream): Cursor
 }
 
 /** Whoever declared a stream: told when it is open and when it is closed, each at most once. */
@@ -32,7 +32,7 @@ export interface Producer {
 }
 
 /** Where in the log of published events a stream is. */
-export interface Bookmark {
+export interface Cursor {
   /** Whether the stream may send ids of its own, since it was subscribed to no topic. */
   readonly takesIds: boolean
   /** @param topics valid, each once */

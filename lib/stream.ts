@@ -10,7 +10,7 @@ import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
 import { isGone, isHttp2, keepOpen, openOutlet, type Outlet, whenOver } from './outlet.js'
 import { type Timed, Timers } from './quiet.js'
-import type { Bookmark, Host, Owner, Producer } from './roles.js'
+import type { Cursor, Host, Owner, Producer } from './roles.js'
 import { validTopics } from './names.js'
 import type { CloseReason, SSEStream } from './types.js'
 
@@ -31,7 +31,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   /** Set by what writes to this stream by itself. */
   producer: Producer | null = null
   /** Its place in the log, once there is anything to remember of it. */
-  bookmark: Bookmark | null = null
+  cursor: Cursor | null = null
   /** Whoever declared it has greeted the client, so that events of the log may come. */
   begun = false
 
@@ -140,15 +140,15 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** @param topics valid, each once */
   follow (topics: readonly string[]): void {
-    if (!this.closed) this.#bookmark.subscribe(topics)
+    if (!this.closed) this.#placed().subscribe(topics)
   }
 
-  unsubscribe (...topics: string[]): void { this.bookmark?.unsubscribe(topics) }
+  unsubscribe (...topics: string[]): void { this.cursor?.unsubscribe(topics) }
 
   /** The client is greeted: what it missed may come, and what is published. */
   begin (): void {
     this.begun = true
-    this.bookmark?.begin()
+    this.cursor?.begin()
   }
 
   /** Encodes and writes one event. @throws what `encode` throws */
@@ -159,7 +159,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** The text of an event as this stream's route writes it. @throws what `encode` and `refuseOwnId` throw */
   encode (payload: unknown): string {
-    if (this.bookmark?.takesIds === false) refuseOwnId(payload)
+    if (this.cursor?.takesIds === false) refuseOwnId(payload)
     return encode(payload, this.#options.writeData)
   }
 
@@ -168,9 +168,9 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
   writeOwn (text: string, id: string | undefined): void {
-    if (id === undefined) this.write(text)
-    else if (!this.#bookmark.takesIds) this.write(withoutId(text))
-    else if (this.write(text)) this.#bookmark.wroteOwn(id)
+    if (id === undefined || this.closed) this.write(text)
+    else if (!this.#placed().takesIds) this.write(withoutId(text))
+    else if (this.write(text)) this.#placed().wroteOwn(id)
   }
 
   /**
@@ -189,13 +189,13 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   wrote (now: number): void {
     // bytes without an id leave the client's place in the log behind
-    if (this.bookmark === null || this.bookmark.wrote(now)) this.#timers?.wrote(now)
+    if (this.cursor === null || this.cursor.wrote(now)) this.#timers?.wrote(now)
   }
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
     if (!this.congested) {
-      const line = this.bookmark?.line() ?? ''
+      const line = this.cursor?.line() ?? ''
       this.#outbox.writeOut(line === '' ? HEARTBEAT : `${line}\n`)
     }
     this.#timers?.wrote(performance.now())
@@ -204,7 +204,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   // later, since callbacks of the application's have no place within a fan-out
   overflowed (): void { process.nextTick(() => this.closeWith('overflow')) }
 
-  gap (): string { return this.#bookmark.gap() }
+  gap (): string { return this.#placed().gap() }
 
   close (): void { this.closeWith('server') }
 
@@ -245,14 +245,14 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     this.cut()
   }
 
-  get #bookmark (): Bookmark {
-    this.bookmark ??= this.#host.bookmark(this)
-    return this.bookmark
+  #placed (): Cursor {
+    this.cursor ??= this.#host.cursor(this)
+    return this.cursor
   }
 
   #firstLines (): string {
     const { retry } = this.#options
-    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.bookmark?.line() ?? ''}`
+    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.cursor?.line() ?? ''}`
     return lines && `${lines}\n`
   }
 
@@ -265,7 +265,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     this.#controller?.abort()
     this.producer?.stop(this)
     this.producer = null
-    this.bookmark?.close()
+    this.cursor?.close()
     if (this.#outlet !== null) this.#report(reason)
   }
 
