@@ -24,51 +24,32 @@ export function sseMetrics (app: FastifyInstance, { register }: SSEMetricsOption
   const counters = countersOf(app)
   const registers = [register]
 
-  function total (name: string, help: string, count: (counters: Counters) => number): void {
-    const metric: Counter<'route'> = new Counter({
+  /** A metric that is read from the counters of each route when it is asked for. */
+  function read (Metric: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: Counters) => Values): void {
+    const labelNames = ['route', 'reason']
+    const metric = new Metric({
       name,
       help,
-      labelNames: ['route'],
-      registers,
-      collect () {
-        metric.reset()
-        for (const [route, of] of counters.entries()) metric.inc({ route }, count(of))
-      }
-    })
-  }
-
-  function totalByReason (name: string, help: string, counts: (counters: Counters) => Record<string, number>): void {
-    const metric: Counter<'route' | 'reason'> = new Counter({
-      name,
-      help,
-      labelNames: ['route', 'reason'],
+      labelNames,
       registers,
       collect () {
         metric.reset()
         for (const [route, of] of counters.entries()) {
-          for (const [reason, count] of Object.entries(counts(of))) metric.inc({ route, reason }, count)
+          for (const [labels, value] of values(of)) metric.inc({ route, ...labels }, value)
         }
       }
     })
   }
 
-  const open: Gauge<'route'> = new Gauge({
-    name: 'sse_streams_open',
-    help: 'Event streams that are open',
-    labelNames: ['route'],
-    registers,
-    collect () {
-      for (const [route, of] of counters.entries()) open.set({ route }, of.active)
-    }
-  })
-  total('sse_streams_opened_total', 'Event streams opened', ({ opened }) => opened)
-  totalByReason('sse_streams_closed_total', 'Event streams closed, by reason', ({ closed }) => closed)
-  totalByReason('sse_streams_rejected_total', 'Requests refused by a limit, by limit', ({ rejected }) => rejected)
-  total('sse_events_sent_total', 'Events written to clients', ({ sent }) => sent)
-  total('sse_events_dropped_total', 'Events left out for clients that were behind', ({ dropped }) => dropped)
-  total('sse_events_replayed_total', 'Published events written to clients that had missed them', ({ replayed }) => replayed)
-  total('sse_gaps_total', 'Gap events sent', ({ gaps }) => gaps)
-  total('sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => bytes)
+  read(Gauge, 'sse_streams_open', 'Event streams that are open', ({ active }) => single(active))
+  read(Counter, 'sse_streams_opened_total', 'Event streams opened', ({ opened }) => single(opened))
+  read(Counter, 'sse_streams_closed_total', 'Event streams closed, by reason', ({ closed }) => byReason(closed))
+  read(Counter, 'sse_streams_rejected_total', 'Requests refused by a limit, by limit', ({ rejected }) => byReason(rejected))
+  read(Counter, 'sse_events_sent_total', 'Events written to clients', ({ sent }) => single(sent))
+  read(Counter, 'sse_events_dropped_total', 'Events left out for clients that were behind', ({ dropped }) => single(dropped))
+  read(Counter, 'sse_events_replayed_total', 'Published events written to clients that had missed them', ({ replayed }) => single(replayed))
+  read(Counter, 'sse_gaps_total', 'Gap events sent', ({ gaps }) => single(gaps))
+  read(Counter, 'sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => single(bytes))
 
   const lag = new Histogram({
     name: 'sse_delivery_lag_seconds',
@@ -81,6 +62,16 @@ export function sseMetrics (app: FastifyInstance, { register }: SSEMetricsOption
     const ofRoute = lag.labels(route)
     return (ms) => ofRoute.observe(ms / 1_000)
   })
+}
+
+type Values = Array<[labels: { reason?: string }, value: number]>
+
+function single (value: number): Values {
+  return [[{}, value]]
+}
+
+function byReason (counts: Record<string, number>): Values {
+  return Object.entries(counts).map(([reason, count]) => [{ reason }, count])
 }
 
 function countersOf ({ sse }: FastifyInstance): RouteCounters {
