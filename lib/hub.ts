@@ -12,7 +12,7 @@ import type { EventStream } from './stream.js'
 import type { CloseReason, SSE, SSEStats } from './types.js'
 
 /** The streams that are open in this process, and who of them gets what is published. */
-export class Hub implements SSE, Host, Log {
+export class Hub implements SSE, Host<EventStream>, Log {
   readonly streams = new Map<string, EventStream>()
   readonly schedules = new Schedules()
   readonly [COUNTERS] = new RouteCounters()

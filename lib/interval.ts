@@ -95,7 +95,7 @@ export function isThenable<T> (value: T | PromiseLike<T>): value is PromiseLike<
 }
 
 /** One stream's own payload. */
-export class OwnInterval extends Ticker implements Producer {
+export class OwnInterval extends Ticker implements Producer<EventStream> {
   readonly #stream: EventStream
 
   constructor (caller: PayloadCaller, schedules: Schedules, interval: number, stream: EventStream) {
@@ -121,7 +121,7 @@ export class OwnInterval extends Ticker implements Producer {
 }
 
 /** One payload for many streams: one call and one encoding per tick, while at least one is open. */
-export class SharedInterval extends Ticker implements Producer {
+export class SharedInterval extends Ticker implements Producer<EventStream> {
   readonly #streams = new Set<EventStream>()
   readonly #immediate: boolean
   readonly #emptied: () => void

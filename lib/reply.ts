@@ -47,7 +47,7 @@ export function answerRefused (reply: FastifyReply, error: FastifyError): void {
 }
 
 /** Of a stream that a handler writes to by itself: what it says of topics right away counts as part of the greeting. */
-const byHand: Owner = {
+const byHand: Owner<EventStream> = {
   opened: (stream) => process.nextTick(begin, stream),
   closed: () => {}
 }
@@ -57,7 +57,7 @@ function begin (stream: EventStream): void {
 }
 
 /** Streams a source that was given to `reply.sse`, and stops it if the stream does not open. */
-class SourceOwner implements Owner {
+class SourceOwner implements Owner<EventStream> {
   readonly #source: Source
 
   constructor (given: unknown, { log }: FastifyReply) {

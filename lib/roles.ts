@@ -2,33 +2,32 @@ import type { FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
 import type { PublishedEvent } from './history.js'
 import type { Schedules } from './schedule.js'
-import type { EventStream } from './stream.js'
 import type { CloseReason } from './types.js'
 
 /** The plugin, as far as one of its streams knows it. */
-export interface Host {
+export interface Host<Stream> {
   readonly schedules: Schedules
   countersOf (request: FastifyRequest): Counters
   /** The stream is started, and has to wait before it is open. */
-  hold (stream: EventStream): void
+  hold (stream: Stream): void
   /** The stream will not open. */
-  release (stream: EventStream): void
-  opened (stream: EventStream): void
-  closed (stream: EventStream, reason: CloseReason): void
+  release (stream: Stream): void
+  opened (stream: Stream): void
+  closed (stream: Stream, reason: CloseReason): void
   /** Gives the stream its place in the log. */
-  cursor (stream: EventStream): Cursor
+  cursor (stream: Stream): Cursor
 }
 
 /** Whoever declared a stream: told when it is open and when it is closed, each at most once. */
-export interface Owner {
+export interface Owner<Stream> {
   /** Has the stream `begin` once it is greeted. */
-  opened (stream: EventStream): void
-  closed (stream: EventStream): void
+  opened (stream: Stream): void
+  closed (stream: Stream): void
 }
 
 /** Whatever writes to a stream by itself, and stops when it is closed. */
-export interface Producer {
-  stop (stream: EventStream): void
+export interface Producer<Stream> {
+  stop (stream: Stream): void
 }
 
 /** Where in the log of published events a stream is. */

@@ -25,7 +25,7 @@ const EVENT_STREAM = 'text/event-stream'
 const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
 /** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
-export class Route implements Owner, PayloadCaller {
+export class Route implements Owner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
   readonly #app: FastifyInstance
   readonly #plugin: Plugin

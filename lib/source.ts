@@ -20,7 +20,7 @@ export function isSource (value: unknown): boolean {
  * Reads a source to its end, an item at a time, at the pace of a stream's client. Bytes are read as UTF-8.
  * Stops, and tells the source to, as soon as the stream closes, also while an item is awaited.
  */
-export class Source implements Producer {
+export class Source implements Producer<EventStream> {
   readonly #reader: Reader
   readonly #failed: (error: unknown) => void
   readonly #decoder = new TextDecoder()

@@ -29,14 +29,14 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   /** The reply is sent; the stream opens after its onSend hooks. */
   started = false
   /** Set by what writes to this stream by itself. */
-  producer: Producer | null = null
+  producer: Producer<EventStream> | null = null
   /** Its place in the log, once there is anything to remember of it. */
   cursor: Cursor | null = null
   /** Whoever declared it has greeted the client, so that events of the log may come. */
   begun = false
 
-  readonly #host: Host
-  readonly #owner: Owner
+  readonly #host: Host<EventStream>
+  readonly #owner: Owner<EventStream>
   readonly #reply: FastifyReply
   readonly #options: StreamOptions
   readonly #outbox: Outbox
@@ -48,7 +48,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   #timers: Timers | null = null
   #linger: NodeJS.Timeout | undefined
 
-  constructor (host: Host, owner: Owner, reply: FastifyReply, options: StreamOptions, clientId?: string) {
+  constructor (host: Host<EventStream>, owner: Owner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
     this.#host = host
     this.#owner = owner
     this.#reply = reply
