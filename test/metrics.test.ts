@@ -1,0 +1,340 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { Registry } from 'prom-client'
+import { test, type Test } from 'tap'
+import { COUNTERS } from '../lib/counters.js'
+import { Hub } from '../lib/hub.js'
+import sse, { type SSEPluginOptions } from '../lib/index.js'
+import { sseMetrics } from '../lib/metrics.js'
+import { injectSSE } from '../lib/testing.js'
+import { listen, makeApp, open, until } from './harness.js'
+
+const TYPES = {
+  sse_streams_open: 'gauge',
+  sse_streams_opened_total: 'counter',
+  sse_streams_closed_total: 'counter',
+  sse_streams_rejected_total: 'counter',
+  sse_events_sent_total: 'counter',
+  sse_events_dropped_total: 'counter',
+  sse_events_replayed_total: 'counter',
+  sse_gaps_total: 'counter',
+  sse_bytes_sent_total: 'counter',
+  sse_delivery_lag_seconds: 'histogram'
+}
+const REASONS = ['client', 'server', 'drain', 'overflow', 'idle', 'lifetime', 'error'] as const
+/** More than what `inject` takes unread: after it the client is behind. */
+const BIG = 'x'.repeat(100_000)
+
+/** The samples of one route: by name, `name reason` or `name le`. */
+type Samples = Record<string, number>
+
+const LABEL = /([a-z_]+)="((?:[^"\\\n]|\\[\\"n])*)"/g
+const LINE = new RegExp('^(?:# HELP (?<helped>[a-z_]+) (?<help>[^\\\\]+)|# TYPE (?<typed>[a-z_]+) (?<type>counter|gauge|histogram)|' +
+  `(?<name>[a-z_]+)\\{(?<labels>${LABEL.source}(?:,${LABEL.source})*)\\} (?<value>[-+.e\\d]+))$`)
+
+/** Reads Prometheus' text format as strictly as `promtool check metrics`: what that complains of fails. */
+function read (text: string): { types: Record<string, string>, routes: Record<string, Samples> } {
+  const [types, routes]: [Record<string, string>, Record<string, Samples>] = [{}, {}]
+  let family = ''
+  assert.match(text, /\n$/)
+  for (const line of text.split('\n').filter(Boolean)) {
+    const { helped, typed, type = '', name = '', labels = '', value } = LINE.exec(line)?.groups ?? assert.fail(line)
+    if (helped !== undefined) {
+      assert.ok(!(helped in types), `one HELP: ${line}`)
+      family = helped
+    } else if (typed !== undefined) {
+      assert.ok(typed === family && !(typed in types), `one TYPE, after HELP: ${line}`)
+      assert.equal(typed.endsWith('_total'), type === 'counter', `_total is for counters: ${line}`)
+      assert.doesNotMatch(typed, /_(ms|milliseconds?|kb|kilobytes|counter|gauge|histogram|count|sum|bucket)(_|$)/, 'base units, no types')
+      types[typed] = type
+    } else {
+      const suffixes = types[family] === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']
+      assert.ok(suffixes.some((suffix) => name === family + suffix), `with its family: ${line}`)
+      const given = [...labels.matchAll(LABEL)].map(([, name, value]) => [name, value])
+      const { route = assert.fail(`a route: ${line}`), reason = '', le = '', ...others } = Object.fromEntries(given)
+      assert.deepEqual(others, {})
+      const [samples, key] = [routes[route] ??= {}, `${name} ${reason}${le}`.trim()]
+      assert.ok(!(key in samples), `no sample twice: ${line}`)
+      samples[key] = Number(value)
+    }
+  }
+  for (const samples of Object.values(routes)) {
+    const buckets = Object.entries(samples).filter(([key]) => key.includes('_bucket ')).map(([, count]) => count)
+    assert.deepEqual(buckets, [...buckets].sort((a, b) => a - b), 'buckets add up')
+    assert.equal(buckets.at(-1), samples.sse_delivery_lag_seconds_count)
+  }
+  return { types, routes }
+}
+
+/** An app with the plugin and its metrics, and what they tell. */
+async function measured (t: Test, options: SSEPluginOptions = {}) {
+  const app = await makeApp(t, options)
+  const register = new Registry()
+  sseMetrics(app, { register })
+  return { app, scrape: async () => read(await register.metrics()) }
+}
+
+/** The sum over all routes of what begins with a name. */
+function sum (routes: Record<string, Samples>, name: string): number {
+  return Object.values(routes).flatMap((samples) => Object.entries(samples)).reduce((total, [key, value]) => key.split(' ').includes(name) ? total + value : total, 0)
+}
+
+/** Says that what metrics tell of all routes is what `app.sse.stats()` tells. */
+function agree (t: Test, app: FastifyInstance, routes: Record<string, Samples>): void {
+  const { resumed, skipped, closed, ...stats } = app.sse.stats()
+  t.strictSame({
+    active: sum(routes, 'sse_streams_open'),
+    opened: sum(routes, 'sse_streams_opened_total'),
+    rejected: sum(routes, 'sse_streams_rejected_total'),
+    sent: sum(routes, 'sse_events_sent_total'),
+    dropped: sum(routes, 'sse_events_dropped_total'),
+    replayed: sum(routes, 'sse_events_replayed_total'),
+    gaps: sum(routes, 'sse_gaps_total'),
+    bytes: sum(routes, 'sse_bytes_sent_total')
+  }, stats)
+  for (const reason of REASONS) t.equal(sum(routes, reason), closed[reason], reason)
+}
+
+/** What the lag of each route is told to, if it is measured. */
+function lags (app: FastifyInstance): unknown[] {
+  return app.sse instanceof Hub ? Array.from(app.sse[COUNTERS].entries(), ([, { lag }]) => lag) : []
+}
+
+test('each metric has its name and type, in text that Prometheus reads', async (t) => {
+  const { app, scrape } = await measured(t)
+  t.strictSame(await scrape(), { types: TYPES, routes: {} }, 'before there is anything to tell')
+  app.sseRoute('/:page(^\\d{1,3}$)', { topics: ['news'] })
+  const stream = await injectSSE(app, { url: '/7' })
+  await app.sse.publish('news', 'x')
+  await stream.next()
+  const { types, routes } = await scrape()
+  t.strictSame(types, TYPES)
+  const [[route = '', samples = {}] = []] = Object.entries(routes)
+  t.equal(route, '/:page(^\\\\d{1,3}$)')
+  t.match(samples, { sse_streams_open: 1, sse_streams_opened_total: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
+  for (const reason of REASONS) t.equal(samples[`sse_streams_closed_total ${reason}`], 0, 'known from the beginning, so that its rate is')
+  for (const reason of ['maxStreams', 'maxStreamsPerClient']) t.equal(samples[`sse_streams_rejected_total ${reason}`], 0)
+  for (const name of Object.keys(TYPES)) t.ok(Object.keys(samples).some((key) => key.startsWith(name)), name)
+  agree(t, app, routes)
+})
+
+test('the label `route` is the URL pattern, never the URL', async (t) => {
+  const { app, scrape } = await measured(t)
+  app.register(async (scope) => {
+    scope.sseRoute({ method: ['GET', 'POST'], url: '/stocks/:symbol', source: () => ['x'] })
+    scope.get('/files/*', (_request, reply) => reply.sse(['x']))
+  }, { prefix: '/v1' })
+  app.setNotFoundHandler((_request, reply) => reply.sse(['x']))
+  for (const url of ['/v1/stocks/ACME?token=secret', '/v1/stocks/IBM', '/v1/files/a/b', '/nowhere/at/all?x=1', '/v1/nowhere']) await app.inject(url)
+  await app.inject({ method: 'POST', url: '/v1/stocks/ACME' })
+  await app.inject({ method: 'HEAD', url: '/v1/stocks/ACME' })
+  const { routes } = await scrape()
+  const opened = Object.entries(routes).map(([route, samples]) => [route, samples.sse_streams_opened_total])
+  t.strictSame(Object.fromEntries(opened), { '/v1/stocks/:symbol': 3, '/v1/files/*': 1, '': 2 })
+  agree(t, app, routes)
+})
+
+test('streams are counted while they are open, and by why they closed', async (t) => {
+  const { app, scrape } = await measured(t, { drain: { spread: 0 } })
+  const onConnect = () => {}
+  app.sseRoute('/client', { onConnect })
+  app.sseRoute('/server', { source: () => ['x'] })
+  app.sseRoute('/drain', { onConnect })
+  app.sseRoute('/overflow', { maxBufferedBytes: 1_000, onConnect: (_request, stream) => { for (let i = 0; i < 5; i++) stream.send(BIG).catch(t.error) } })
+  app.sseRoute('/idle', { idleTimeout: 5, onConnect })
+  app.sseRoute('/lifetime', { maxLifetime: 5, onConnect })
+  app.sseRoute('/error', { source: () => { throw new Error('x') }, onError: () => {} })
+  const port = await listen(app)
+  await app.inject({ url: '/overflow', payloadAsStream: true })
+  const [client] = await Promise.all(REASONS.filter((reason) => reason !== 'overflow').map((reason) => open(t, port, `/${reason}`)))
+  await until('two are open', () => app.sse.streams.size === 2)
+  const before = (await scrape()).routes
+  for (const reason of REASONS) {
+    const isOpen = Number(reason === 'client' || reason === 'drain')
+    t.match(before[`/${reason}`], { sse_streams_open: isOpen, sse_streams_opened_total: 1, [`sse_streams_closed_total ${reason}`]: 1 - isOpen })
+  }
+  client?.leave()
+  await until('it is gone', () => app.sse.streams.size === 1)
+  await app.close()
+  const after = (await scrape()).routes
+  for (const route of REASONS) {
+    const closed = Object.fromEntries(REASONS.map((reason) => [`sse_streams_closed_total ${reason}`, Number(reason === route)]))
+    t.match(after[`/${route}`], { sse_streams_open: 0, sse_streams_opened_total: 1, ...closed }, route)
+  }
+  agree(t, app, after)
+})
+
+test('requests that are refused are counted by the limit that refused them', async (t) => {
+  const { app, scrape } = await measured(t, { maxStreams: 2, maxStreamsPerClient: { max: 1, key: ({ headers }) => String(headers['x-user']) } })
+  app.sseRoute('/a/:id', { onConnect: () => {} })
+  app.get('/b', (_request, reply) => { reply.sse() })
+  const statuses = []
+  for (const [url, user] of [['/a/1', 'ann'], ['/b', 'ann'], ['/b', 'ann'], ['/b', 'bob'], ['/a/2', 'cid']]) {
+    const response = await app.inject({ url, headers: { 'x-user': user }, payloadAsStream: true })
+    statuses.push(response.statusCode)
+  }
+  t.strictSame(statuses, [200, 429, 429, 200, 503])
+  const { routes } = await scrape()
+  const refused = (route: string) => ['maxStreams', 'maxStreamsPerClient'].map((reason) => routes[route]?.[`sse_streams_rejected_total ${reason}`])
+  t.strictSame([refused('/a/:id'), refused('/b')], [[1, 0], [0, 2]])
+  agree(t, app, routes)
+})
+
+test('events are counted: sent, replayed, dropped, and the gaps', async (t) => {
+  const { app, scrape } = await measured(t, { history: { size: 2 } })
+  app.sseRoute('/log', { topics: ['log'] })
+  app.sseRoute('/slow', { topics: ['burst'], overflow: 'drop', maxBufferedBytes: 1_000 })
+  const ids: string[] = []
+  for (const data of ['1', '2', '3']) ids.push(await app.sse.publish('log', data))
+  for (const [id, events] of [[ids[0], '2 3'], ['1-0', 'gap 2 3']]) {
+    const stream = await injectSSE(app, { url: '/log', headers: { 'last-event-id': id } })
+    for (const expected of String(events).split(' ')) {
+      const { event, data } = await stream.next() ?? {}
+      t.equal(event === 'gap' ? event : data, expected)
+    }
+  }
+  const slow = await injectSSE(app, { url: '/slow' })
+  await Promise.all(Array.from({ length: 50 }, () => app.sse.publish('burst', BIG)))
+  let sent = 0
+  for await (const { event } of slow) {
+    if (event === 'gap') break
+    sent++
+  }
+  const { routes } = await scrape()
+  t.match(routes['/log'], { sse_events_sent_total: 4, sse_events_replayed_total: 4, sse_events_dropped_total: 0, sse_gaps_total: 1 })
+  t.match(routes['/slow'], { sse_events_sent_total: sent, sse_events_replayed_total: 0, sse_events_dropped_total: 50 - sent, sse_gaps_total: 1 })
+  t.ok(sent > 0 && sent < 50)
+  agree(t, app, routes)
+})
+
+test('the bytes are those that a client gets', async (t) => {
+  const { app, scrape } = await measured(t, { retry: 1_000, heartbeat: 5 })
+  app.sseRoute('/source', { source: () => ['€', { comments: 'a', data: { b: 1 } }, BIG] })
+  app.sseRoute('/topics', { topics: ['news'] })
+  app.setNotFoundHandler((_request, reply) => reply.sse(['x']))
+  const bodies: Record<string, string> = { '/source': (await app.inject('/source')).body, '': (await app.inject('/nowhere')).body }
+  const response = await app.inject({ url: '/topics', payloadAsStream: true })
+  let body = ''
+  const reading = response.stream().setEncoding('utf8').on('data', (text: string) => { body += text })
+  await app.sse.publish('news', { event: 'big', data: BIG })
+  await app.sse.broadcast('€')
+  await until('a heartbeat', () => /^data: €\n\nid: \d+-\d+\n\n/m.test(body))
+  for (const stream of app.sse.streams.values()) stream.close()
+  await once(reading, 'end')
+  t.ok(/^retry: 1000\nid: \d+-\d+\n\nid:/.test(body), 'opening lines and all')
+  bodies['/topics'] = body
+  const { routes } = await scrape()
+  for (const [route, body] of Object.entries(bodies)) t.equal(routes[route]?.sse_bytes_sent_total, Buffer.byteLength(body), route)
+  agree(t, app, routes)
+})
+
+test('the lag', async (t) => {
+  t.test('is observed for each write of published events, and for none of a route\'s own', async (t) => {
+    const { app, scrape } = await measured(t)
+    app.sseRoute('/topics', { topics: ['news'], onConnect: async (_request, stream) => { await stream.send('hello') } })
+    app.sseRoute('/own', { source: () => ['x'] })
+    await app.inject('/own')
+    const streams = [await injectSSE(app, { url: '/topics' }), await injectSSE(app, { url: '/topics' })]
+    const all = async (data: string) => { for (const stream of streams) t.match(await stream.next(), { data }) }
+    const count = async () => (await scrape()).routes['/topics']?.sse_delivery_lag_seconds_count
+    await all('hello')
+    t.equal(await count(), undefined)
+    for (const [i, writes] of [2, 4, 6].entries()) {
+      await app.sse.publish('news', String(i))
+      await all(String(i))
+      t.equal(await count(), writes)
+    }
+    await Promise.all([app.sse.publish('news', 'a'), app.sse.broadcast('b')])
+    await all('a')
+    await all('b')
+    t.equal(await count(), 8, 'what is published within a tick goes out in one write')
+    for (const stream of app.sse.streams.values()) t.equal(await stream.send('own'), true)
+    await all('own')
+    const { routes } = await scrape()
+    t.match(routes['/topics'], { sse_delivery_lag_seconds_count: 8 })
+    t.notOk(Object.keys(routes['/own'] ?? {}).some((key) => key.startsWith('sse_delivery_lag')))
+  })
+
+  t.test('is as long as a stalled client kept the oldest event waiting', async (t) => {
+    const { app, scrape } = await measured(t, { maxBufferedBytes: 1e9 })
+    app.sseRoute('/:client', { topics: ['news'] })
+    const lag = async (key: string) => (await scrape()).routes['/:client']?.[`sse_delivery_lag_seconds_${key}`] ?? NaN
+    const client = await open(t, await listen(app), '/stalled')
+    client.pause()
+    const [stream] = app.sse.streams.values()
+    while (stream?.request.raw.socket.writableNeedDrain === false) {
+      await app.sse.publish('news', 'x'.repeat(10_000))
+      await wait(0)
+    }
+    const [quick, count, sum, start] = [await lag('bucket 0.25'), await lag('count'), await lag('sum'), performance.now()]
+    await app.sse.publish('news', 'oldest')
+    await wait(300)
+    await app.sse.publish('news', 'newest')
+    client.resume()
+    await client.until('data: newest')
+    t.equal(await lag('count'), count + 1)
+    t.equal(await lag('bucket 0.25'), quick, 'the one that waited is in a higher bucket')
+    const seconds = await lag('sum') - sum
+    t.ok(seconds >= 0.29 && seconds <= (performance.now() - start) / 1_000, `${seconds} s`)
+  })
+})
+
+test('called later, it tells what was counted before', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/topics', { topics: ['news'] })
+  app.sseRoute('/source', { source: () => ['x'] })
+  await app.inject('/source')
+  const stream = await injectSSE(app, { url: '/topics' })
+  await app.sse.publish('news', 'before')
+  await stream.next()
+  t.strictSame(lags(app), [null, null], 'nothing is measured that nobody asks for')
+  const register = new Registry()
+  sseMetrics(app, { register })
+  agree(t, app, read(await register.metrics()).routes)
+  await app.sse.publish('news', 'after')
+  await stream.next()
+  const { routes } = read(await register.metrics())
+  t.match(routes['/topics'], { sse_events_sent_total: 2, sse_delivery_lag_seconds_count: 1 })
+  t.match(routes['/source'], { sse_streams_opened_total: 1, sse_streams_open: 0 })
+})
+
+test('each app has its registry', async (t) => {
+  const [one, other] = [await measured(t), await measured(t)]
+  for (const { app } of [one, other]) app.sseRoute('/', { source: () => ['x'] })
+  for (const { app } of [one, one, other]) await app.inject('/')
+  t.match((await one.scrape()).routes, { '/': { sse_streams_opened_total: 2 } })
+  t.match((await other.scrape()).routes, { '/': { sse_streams_opened_total: 1 } })
+})
+
+test('a registry that has metrics of these names is refused, and what it has goes on', async (t) => {
+  const app = await makeApp(t)
+  const second = await makeApp(t)
+  for (const each of [app, second]) each.sseRoute('/', { topics: ['news'] })
+  const register = new Registry()
+  sseMetrics(app, { register })
+  t.throws(() => sseMetrics(second, { register }), /sse_streams_open has already been registered/)
+  t.throws(() => sseMetrics(app, { register }), /sse_streams_open has already been registered/)
+  for (const each of [app, second]) {
+    const stream = await injectSSE(each, { url: '/' })
+    await each.sse.publish('news', 'x')
+    await stream.next()
+  }
+  t.strictSame(lags(second), [null])
+  t.match(read(await register.metrics()).routes['/'], { sse_streams_open: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
+})
+
+test('without the plugin it says so', async (t) => {
+  const register = new Registry()
+  const message = /^sseMetrics\(\) needs the plugin/
+  t.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED', message })
+  const early = Fastify()
+  early.register(sse)
+  t.throws(() => sseMetrics(early, { register }), { code: 'SSE_ERR_NOT_REGISTERED', message }, 'not loaded yet')
+  t.equal(await register.metrics(), '\n', 'nothing was registered')
+  await early
+  sseMetrics(early, { register })
+  t.strictSame(read(await register.metrics()).types, TYPES)
+  await early.close()
+})
