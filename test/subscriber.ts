@@ -2,6 +2,7 @@ import { createParser } from 'eventsource-parser'
 import type { FastifyInstance } from 'fastify'
 import type { Hub } from '../lib/hub.js'
 import { type InjectedEvent, type InjectedStream, injectSSE } from '../lib/testing.js'
+import { until } from './until.js'
 
 /** Declares `/on/:topics`, which follows the topics that are named in its path, with commas between them. */
 export function serveTopics (app: FastifyInstance): void {
@@ -52,4 +53,15 @@ export function idsOf (text: string): string[] {
 /** `app.sse`, with what it keeps. */
 export function hubOf (app: FastifyInstance): Hub {
   return app.sse as Hub
+}
+
+/** Waits until a number has not changed for a while. */
+export async function atRest (what: string, read: () => number): Promise<void> {
+  let [last, times] = [NaN, 0]
+  await until(`${what} at rest`, () => {
+    const now = read()
+    times = now === last ? times + 1 : 0
+    last = now
+    return times === 10
+  })
 }
