@@ -1,0 +1,106 @@
+import { type ClientRequest, get, type IncomingMessage } from 'node:http'
+import { createParser } from 'eventsource-parser'
+import { compareEventIds } from '../../lib/event-id.js'
+
+/** What was published on a subscriber's topics: the event's id, and its data as a client reads it. */
+export interface Published {
+  id: string
+  data: string
+}
+
+/** An event as it came. */
+interface Received extends Published {
+  event: string
+  /** The id that the subscriber held just before. */
+  held: string | null
+}
+
+/** Decides how much of a text is read. */
+type Reader = (text: string, response: IncomingMessage) => string
+
+/** A client that comes and goes, and keeps what it was sent in all. It holds its last id as the standard has it. */
+export class Subscriber {
+  /** What it comes back with. A blank line sets it: an `id:` line that is followed by none is none. */
+  lastEventId: string | null
+  readonly received: Received[] = []
+  response: IncomingMessage | null = null
+  readonly #url: string
+  #request: ClientRequest | null = null
+  /** The first id it held: what was published before is not for it. */
+  #since: string | null
+
+  constructor (port: number, path: string, lastEventId: string | null = null) {
+    this.#url = `http://127.0.0.1:${port}${path}`
+    this.#since = this.lastEventId = lastEventId
+  }
+
+  /** Comes, or comes back; resolves when the connection is over, whoever ended it. */
+  async visit (read: Reader = (text) => text): Promise<void> {
+    const headers = this.lastEventId === null ? {} : { 'last-event-id': this.lastEventId }
+    const feed = this.#listen()
+    this.response = null
+    const request = this.#request = get(this.#url, { agent: false, headers })
+    await new Promise<void>((resolve) => {
+      request.on('error', () => {}).on('response', (response) => {
+        this.response = response
+        response.setEncoding('utf8').on('error', () => {}).on('close', resolve)
+        response.on('data', (text: string) => { feed(read(text, response)) })
+      })
+      // of a response there may be more to read
+      request.on('close', () => { if (this.response === null) resolve() })
+    })
+  }
+
+  leave (): void {
+    this.#request?.destroy()
+    this.response?.destroy()
+  }
+
+  /** What is wrong with what it received of what its topics had, oldest first; and how many events it missed. */
+  account (published: readonly Published[]): { faults: string[], missed: number } {
+    const faults: string[] = []
+    const { received } = this
+    const since = this.#since ?? 'no id at all'
+    const due = new Map(published.filter(({ id }) => compareEventIds(since, id) < 0).map(({ id, data }) => [id, data]))
+    let before = since
+    for (const { id, event, data, held } of received) {
+      if (compareEventIds(before, id) >= 0) faults.push(`${event} ${id} came after ${before}`)
+      if (event === 'gap') {
+        const { lastEventId } = JSON.parse(data)
+        if (lastEventId !== held) faults.push(`the gap ${id} is said to begin at ${lastEventId}, not at ${held}`)
+      } else if (due.get(id) !== data) {
+        faults.push(`${id} is not one that its topics had: ${data}`)
+      } else {
+        due.delete(id)
+      }
+      before = id
+    }
+    const gaps = received.filter(({ event }) => event === 'gap')
+    for (const id of due.keys()) {
+      if (!gaps.some((gap) => compareEventIds(gap.held ?? '', id) < 0 && compareEventIds(id, gap.id) <= 0)) faults.push(`${id} is missing, and no gap tells of it`)
+    }
+    return { faults, missed: due.size }
+  }
+
+  /** A parser for one connection. It is given a line at a time, so that an event is known before its id is held. */
+  #listen (): (text: string) => void {
+    const parser = createParser({
+      onEvent: ({ id = '', event = 'message', data }) => { this.received.push({ id, event, data, held: this.lastEventId }) }
+    })
+    let [line, id] = ['', this.lastEventId]
+    return (text) => {
+      const lines = (line + text).split('\n')
+      line = lines.pop() ?? ''
+      for (const whole of lines) {
+        parser.feed(`${whole}\n`)
+        if (whole.startsWith('id:')) id = whole.slice(3).trimStart()
+        else if (whole === '') this.#hold(id)
+      }
+    }
+  }
+
+  #hold (id: string | null): void {
+    this.#since ??= id
+    this.lastEventId = id
+  }
+}
