@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { test } from 'tap'
+import type { FastifyInstance } from 'fastify'
+import { test, type Test } from 'tap'
 import type { SSEStream } from '../lib/index.js'
 import { injectSSE } from '../lib/testing.js'
 import { listen, makeApp, open, until } from './harness.js'
@@ -266,5 +267,69 @@ test('a shared interval', async (t) => {
       const order = [await stream.next(), await stream.next(), await stream.next()].map((event) => event?.data)
       t.strictSame(order, ['hello', 'ready', 'tick'])
     }
+  })
+})
+
+test('ticks that are left out count as skipped', async (t) => {
+  const INTERVAL = 20
+
+  /** A payload that sees at each call that all streams got each tick since the first, or had it counted, none twice. */
+  function counted (t: Test, app: FastifyInstance, streams: number, payload: () => string | Promise<string>): () => string | Promise<string> {
+    let first: number | undefined
+    return () => {
+      const now = performance.now()
+      const { sent, skipped } = app.sse.stats()
+      const ahead = (sent + skipped) / streams - (now - (first ??= now)) / INTERVAL
+      t.ok(ahead > -2 && ahead < 1, `${ahead.toFixed(2)} ticks ahead of the time, with ${sent} sent and ${skipped} skipped`)
+      return payload()
+    }
+  }
+
+  /** Has so many streams get their first payload together. */
+  function gate (app: FastifyInstance, streams: number): () => Promise<void> {
+    let opened: Promise<void> | undefined
+    return () => opened ??= until('all are open', () => app.sse.streams.size === streams)
+  }
+
+  t.test('none where the payload and the client are quick', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute({ url: '/', interval: INTERVAL, payload: counted(t, app, 1, () => 'x') })
+    const stream = await injectSSE(app, { url: '/' })
+    for (let i = 0; i < 20; i++) await stream.next()
+  })
+
+  t.test('those that a slow payload misses, for each stream that it is shared by', async (t) => {
+    const slow = async () => { await wait(3.5 * INTERVAL); return 'x' }
+    const blocking = () => {
+      for (const end = performance.now() + 3.5 * INTERVAL; performance.now() < end;) { /* the event loop is blocked */ }
+      return 'x'
+    }
+    for (const payload of [slow, blocking]) {
+      for (const streams of [1, 3]) {
+        const app = await makeApp(t)
+        app.sseRoute({ url: '/', interval: INTERVAL, shared: streams > 1, onConnect: gate(app, streams), payload: counted(t, app, streams, payload) })
+        const clients = await Promise.all(Array.from({ length: streams }, () => injectSSE(app, { url: '/' })))
+        for (let i = 0; i < 4; i++) for (const client of clients) await client.next()
+        t.ok(app.sse.stats().skipped >= 6 * streams)
+        await app.close()
+      }
+    }
+  })
+
+  t.test('those of a client that is behind', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute({ url: '/', interval: INTERVAL, payload: counted(t, app, 1, () => BIG) })
+    const stream = await injectSSE(app, { url: '/' })
+    await until('five are skipped', () => app.sse.stats().skipped >= 5)
+    t.equal(app.sse.stats().sent, 1)
+    for (let i = 0; i < 4; i++) await stream.next()
+  })
+
+  t.test('those of a client that is behind, and not of the others that share them', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute({ url: '/', interval: INTERVAL, shared: true, onConnect: gate(app, 2), payload: counted(t, app, 2, () => BIG) })
+    const [, healthy] = await Promise.all([injectSSE(app, { url: '/' }), injectSSE(app, { url: '/' })])
+    for (let i = 0; i < 8; i++) await healthy.next()
+    t.ok(app.sse.stats().skipped >= 7)
   })
 })
