@@ -2,11 +2,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { FastifyInstance } from 'fastify'
+import { Registry } from 'prom-client'
 import { type Test, test } from 'tap'
 import ts from 'typescript'
 import * as errors from '../lib/errors.js'
+import { sseMetrics } from '../lib/metrics.js'
 import { readPluginOptions } from '../lib/options.js'
 import { injectSSE } from '../lib/testing.js'
+import { listen, makeApp, open, until } from './harness.js'
+import { launchChromium } from './integration/chromium.js'
 import { anchors, blocks, membersOf, readme, root, typeErrors } from './readme.js'
 
 const inTypeScript = blocks().filter(({ language }) => language === 'ts')
@@ -51,18 +55,62 @@ test('the other ways to send do what is said', async (t) => {
   const news = await injectSSE(app, { url: '/news', headers: { 'last-event-id': '7' } })
   t.match(await news.next(), { event: 'hello', data: '{"since":"7"}' })
   news.close()
+  const order = await injectSSE(app, { url: '/orders/42' })
+  const post = (id: string) => app.inject({ method: 'POST', url: `/orders/${id}/parcels`, payload: { carrier: 'DHL' } })
+  await post('41')
+  const { id } = (await post('42')).json()
+  t.strictSame(await order.next(), { id, event: 'shipped', data: '{"carrier":"DHL"}' })
+  order.close()
 })
 
 test('it names every option, member, error code and room', async (t) => {
-  for (const name of [...membersOf('types.ts'), ...membersOf('event.ts')]) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const name of ['types.ts', 'event.ts', 'backplane.ts', 'metrics.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
   for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(row(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
   for (const file of readdirSync(join(root, 'lib'))) t.ok(readme.includes(`\`${file}\``), file)
 })
 
+test('it has a row for every metric', async (t) => {
+  const register = new Registry()
+  sseMetrics(await makeApp(t), { register })
+  for (const { name, type } of await register.getMetricsAsJSON()) t.equal(row(name)[2], type, name)
+})
+
+test('a page that follows a stream as it says comes back after a refusal, and misses nothing', async (t) => {
+  const [code = ''] = blocks().filter(({ code }) => code.includes('function follow')).map(({ code }) => code)
+  const app = await makeApp(t, { maxStreams: 1, retry: 300 })
+  app.get('/', (request, reply) => reply.type('text/html').send('<link rel="icon" href="data:,">'))
+  app.sseRoute('/orders/42', { topics: ['order:42'] })
+  const port = await listen(app)
+  const publish = (carrier: string) => app.sse.publish('order:42', { event: 'shipped', data: { carrier } })
+  const refused = (times: number) => until(`${times} refusals`, () => app.sse.stats().rejected >= times)
+  const closed = (times: number) => until(`${times} streams closed`, () => app.sse.streams.size === 0 && app.sse.stats().opened === times)
+  const page = await (await launchChromium(t)).newPage()
+  const seen = (count: number) => page.waitForFunction('seen.length >= ' + count).then(() => page.evaluate('seen'))
+
+  const first = await open(t, port, '/orders/42')
+  await page.goto(`http://127.0.0.1:${port}/`)
+  await page.addScriptTag({ content: `const seen = []; const load = () => seen.push('load'); const show = ({ carrier }) => seen.push(carrier)\n${code.replaceAll('1_000', '50')}` })
+  await refused(1)
+  first.leave()
+  t.strictSame(await seen(1), ['load'], 'it has no id, so it loads')
+  await publish('a')
+  t.strictSame(await seen(2), ['load', 'a'])
+
+  for (const stream of app.sse.streams.values()) stream.close()
+  await closed(2)
+  const second = await open(t, port, '/orders/42')
+  await refused(app.sse.stats().rejected + 1)
+  await publish('b')
+  second.leave()
+  t.strictSame(await seen(3), ['load', 'a', 'b'])
+  t.match(app.sse.stats(), { opened: 4, resumed: 1, replayed: 1, gaps: 0 })
+})
+
 test('the defaults it names are those of the options', async (t) => {
-  const { stream, drain, openapi } = readPluginOptions({})
+  const { stream, drain, history, openapi } = readPluginOptions({})
   const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
   t.equal(row('drain')[3], `\`{ spread: ${drain.spread} }\``)
+  t.equal(row('history')[3], `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
   t.equal(row('overflow')[3], `\`'${overflow}'\``)
   for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(row(name)[3], `\`${value}\``, name)
 })
@@ -71,7 +119,7 @@ test('its links lead somewhere, and it justifies the dependencies there are', as
   for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
     t.ok(target.startsWith('#') ? anchors().includes(target.slice(1)) : existsSync(join(root, target)), target)
   }
-  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { dependencies, peerDependenciesMeta } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const [, list = ''] = readme.split('\n## Dependencies\n')
-  t.strictSame([...(list.split('\n## ')[0] ?? '').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name).sort(), Object.keys(dependencies).sort())
+  t.strictSame([...(list.split('\n## ')[0] ?? '').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name).sort(), Object.keys({ ...dependencies, ...peerDependenciesMeta }).sort())
 })
