@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import cookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
 import swaggerUI from '@fastify/swagger-ui'
@@ -12,8 +14,14 @@ import dashboard from './dashboard.js'
 import { openAIModel, textModel } from './data/language-model.js'
 import { measureVitals } from './data/vitals.js'
 import logs from './logs.js'
+import metrics from './metrics.js'
+import notifications from './notifications.js'
+import orders from './orders.js'
+import room from './room.js'
+import session from './session.js'
 import stocks from './stocks.js'
 import time from './time.js'
+import trades from './trades.js'
 
 export interface BuildOptions {
   /** The OpenAPI version to describe the routes in; default 3.1.0, the newest that Swagger UI shows in full. */
@@ -29,6 +37,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 /**
  * All examples as one app that does not listen yet.
  * A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
+ * COOKIE_SECRET keeps users signed in from one start to the next; without it a new one is made up each time.
  */
 export function build ({ openapi = '3.1.0', logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
   const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
@@ -39,9 +48,14 @@ export function build ({ openapi = '3.1.0', logger = false, logFile = path('serv
   })
 
   app.register(swagger, {
-    openapi: { openapi, info: { title: 'fastify-sse-routes examples', description: 'Event streams that are described by their routes.', version: '1.0.0' } }
+    openapi: {
+      openapi,
+      info: { title: 'fastify-sse-routes examples', description: 'Event streams that are described by their routes.', version: '1.0.0' },
+      components: { securitySchemes: { session: { type: 'apiKey', in: 'cookie', name: 'session' } } }
+    }
   })
   app.register(swaggerUI, { routePrefix: '/docs' })
+  app.register(cookie, { secret: process.env.COOKIE_SECRET || randomBytes(32).toString('hex') })
   app.register(sse)
 
   app.register(time)
@@ -50,6 +64,12 @@ export function build ({ openapi = '3.1.0', logger = false, logFile = path('serv
   app.register(stocks)
   app.register(chat, { model: baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel })
   app.register(aiChat)
+  app.register(room)
+  app.register(session)
+  app.register(notifications)
+  app.register(orders)
+  app.register(trades)
+  app.register(metrics)
 
   app.register(fastifyStatic, { root: path('public') })
   app.register(fastifyStatic, { root: path('../node_modules/uplot/dist'), prefix: '/uplot/', decorateReply: false })

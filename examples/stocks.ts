@@ -1,17 +1,13 @@
-import { createError } from '@fastify/error'
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { isListed, listing, pastPrices, PriceSchema, quote, QuoteSchema } from './data/market.js'
-
-const UnknownSymbol = createError('UNKNOWN_SYMBOL', 'No company is listed as %s', 404)
+import { company, listing, pastPrices, PriceSchema, quote, QuoteSchema } from './data/market.js'
+import { errorSchema } from './data/schemas.js'
 
 const schema = {
   summary: 'A share price',
   description: 'One company’s price on a simulated market: the last two minutes first, then once a second. One quote serves all clients of a symbol.',
   tags: ['live data'],
   params: Type.Object({ symbol: Type.String({ examples: listing.map(({ symbol }) => symbol) }) }),
-  response: {
-    404: Type.Object({ statusCode: Type.Integer(), code: Type.String(), error: Type.String(), message: Type.String() }, { description: 'No such symbol' })
-  }
+  response: { 404: errorSchema('No such symbol') }
 }
 
 const stocks: FastifyPluginAsyncTypebox = async (app) => {
@@ -19,8 +15,8 @@ const stocks: FastifyPluginAsyncTypebox = async (app) => {
     url: '/stocks/:symbol',
     schema,
     events: { history: Type.Array(PriceSchema), quote: QuoteSchema },
-    preHandler: async ({ params: { symbol } }) => {
-      if (!isListed(symbol)) throw new UnknownSymbol(symbol)
+    preHandler: async (request) => {
+      company(request.params.symbol)
     },
     interval: 1_000,
     shared: (request) => request.params.symbol,

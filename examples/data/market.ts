@@ -1,3 +1,4 @@
+import { createError } from '@fastify/error'
 import { Type, type Static } from '@fastify/type-provider-typebox'
 
 /** A price at a time. */
@@ -29,8 +30,13 @@ const companies = new Map([
 /** The invented companies of this invented market. */
 export const listing = [...companies].map(([symbol, { name }]) => ({ symbol, name }))
 
-export function isListed (symbol: string): boolean {
-  return companies.has(symbol)
+export const UnknownSymbol = createError('UNKNOWN_SYMBOL', 'No company is listed as %s', 404)
+
+/** The company of a symbol. @throws UnknownSymbol */
+export function company (symbol: string) {
+  const found = companies.get(symbol)
+  if (found === undefined) throw new UnknownSymbol(symbol)
+  return found
 }
 
 /** The quote of a listed company at `time` (ms since 1970). */
@@ -78,12 +84,6 @@ function random (seed: number, n: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x45d9f3b)
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d)
   return ((mixed ^ (mixed >>> 16)) >>> 0) / 2 ** 31 - 1
-}
-
-function company (symbol: string) {
-  const found = companies.get(symbol)
-  if (found === undefined) throw new RangeError(`${symbol} is not listed`)
-  return found
 }
 
 function cents (amount: number): number {

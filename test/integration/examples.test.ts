@@ -134,9 +134,24 @@ t.test('the example server', async (t) => {
     t.equal(answer, 'No language model is')
   })
 
+  t.test('tells at /metrics how many streams each route has open', async (t) => {
+    const client = leaving(t)
+    const metrics = async () => (await fetch(`${server.url}/metrics`)).text()
+    t.match((await fetch(`${server.url}/metrics`)).headers.get('content-type'), /^text\/plain; version=/)
+    await Promise.all(['/trades/BOLT', '/trades/DUNE', '/rooms/lobby'].map((path) => fetch(server.url + path, { signal: client.signal })))
+    const text = await metrics()
+    t.match(text, '\nsse_streams_open{route="/trades/:symbol"} 2\n')
+    t.match(text, '\nsse_streams_open{route="/rooms/:room"} 1\n')
+    client.abort()
+    await until('the streams are closed', async () => (await metrics()).includes('\nsse_streams_closed_total{route="/trades/:symbol",reason="client"} 2\n'))
+    t.match(await metrics(), '\nsse_streams_open{route="/trades/:symbol"} 0\n')
+  })
+
   t.test('ends by itself with code 0 on SIGTERM, with streams of every kind and an unused connection open', async (t) => {
+    const order = await fetch(`${server.url}/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"a kettle"}' })
+    const { id } = Object(await order.json())
     const streams = await Promise.all([
-      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat'].map((path) => fetch(server.url + path)),
+      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0'].map((path) => fetch(server.url + path)),
       ask(server.url, 'Hello')
     ])
     const begun = new Set<Response>()

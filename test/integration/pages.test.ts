@@ -74,9 +74,70 @@ t.test('the example pages, in a browser', async (t) => {
     await page.locator('#talk .answered').waitFor()
     t.equal(await page.locator('#talk .failed').count(), 0, 'an answer can be stopped')
   })
+  await visit('/room.html', async (ada) => {
+    const said = (page: Page) => page.locator('#messages p').allTextContents()
+    const say = async (page: Page, text: string) => {
+      await page.getByLabel('Message', { exact: true }).fill(text)
+      await page.keyboard.press('Enter')
+    }
+    await ada.getByLabel('Your name').fill('Ada')
+    await visit('/room.html', async (bob) => {
+      await bob.getByLabel('Your name').fill('Bob')
+      await say(ada, 'Is <b>anybody</b> here?')
+      await bob.locator('#messages li', { hasText: 'Ada' }).waitFor()
+      t.strictSame(await said(bob), ['Is <b>anybody</b> here?'], 'what one says the other sees, as text')
+      await say(bob, 'I am')
+      await ada.locator('#messages li', { hasText: 'Bob' }).waitFor()
+
+      // The page is gone, and its script not there yet: what is said now is missed.
+      await ada.route('**/room.js', async (route) => {
+        await say(bob, 'Where are you?')
+        await until('the missed message is said', async () => (await said(bob)).length === 3)
+        await route.continue()
+      })
+      await ada.reload()
+      await until('the missed message is shown', async () => (await said(ada)).length >= 3)
+      await say(bob, 'Ah')
+      await until('the next message is shown', async () => (await said(ada)).at(-1) === 'Ah')
+      t.strictSame(await said(ada), ['Is <b>anybody</b> here?', 'I am', 'Where are you?', 'Ah'], 'a reload brings what was missed, and nothing twice')
+      t.equal(await ada.getByLabel('Your name').inputValue(), 'Ada')
+      t.equal(await ada.locator('#messages .notice').count(), 0)
+    })
+    await ada.unroute('**/room.js')
+    await ada.evaluate("sessionStorage.setItem('/rooms/lobby', JSON.stringify({ lastEventId: '1-1', seen: [] }))")
+    await ada.reload()
+    await ada.getByText('Some messages may be missing here.').waitFor()
+    await until('what the server still has is shown', async () => (await said(ada)).length === 4)
+  })
+  await visit('/notifications.html', async (page) => {
+    t.equal(await page.getByLabel('Text').isVisible(), false, 'who is not signed in cannot send')
+    await page.getByLabel('Sign in as').fill('ada')
+    await page.keyboard.press('Enter')
+    await page.getByText('For ada').waitFor()
+    const tab = await page.context().newPage()
+    await tab.goto(`${server.url}/notifications.html`)
+    await tab.getByText('For ada').waitFor()
+    await page.getByLabel('Text').fill('Tea is ready')
+    await page.keyboard.press('Enter')
+    for (const each of [page, tab]) await each.locator('#notifications li', { hasText: 'Tea is ready' }).waitFor()
+    await tab.reload()
+    await tab.locator('#notifications li', { hasText: 'Tea is ready' }).waitFor()
+    t.pass('both tabs show what was sent to their user, also after a reload')
+  })
+  await visit('/stocks.html?symbol=DUNE', async (page) => {
+    await visit('/stocks.html?symbol=DUNE', async (other) => {
+      await until('there is a price', async () => /\d/.test(await shown(page, '#price')() ?? ''))
+      await page.getByLabel('Shares').fill('123')
+      await page.getByLabel('Shares').press('Enter')
+      for (const each of [page, other]) await each.locator('#trades li', { hasText: '123 × ' }).waitFor()
+    })
+  })
   await visit('/docs', async (page) => {
     await page.getByText('/stocks/{symbol}').waitFor()
     const paths = await page.locator('.opblock-summary-path').allTextContents()
-    t.strictSame(paths.map((path) => path.replaceAll('\u200b', '')).sort(), ['/ai/chat', '/chat', '/dashboard', '/logs', '/stocks/{symbol}', '/time'], 'Swagger UI lists every stream')
+    t.strictSame(paths.map((path) => path.replaceAll('\u200b', '')).sort(), [
+      '/ai/chat', '/chat', '/dashboard', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
+      '/session', '/stocks/{symbol}', '/time', '/trades', '/trades/{symbol}'
+    ], 'Swagger UI lists every stream, and what feeds them')
   })
 })

@@ -1,0 +1,84 @@
+import type { FastifyInstance } from 'fastify'
+import { test } from 'tap'
+import { injectSSE } from '../../lib/testing.js'
+import { listen, open } from '../harness.js'
+import { examples, take } from './published-examples.js'
+
+/** The headers of somebody who is signed in. */
+async function signIn (app: FastifyInstance, name: string): Promise<{ cookie: string }> {
+  const { statusCode, headers, cookies } = await app.inject({ method: 'POST', url: '/session', payload: { name } })
+  if (statusCode !== 200) throw new Error(`signing in was answered ${statusCode}`)
+  const [session] = cookies
+  if (!session?.httpOnly || session.sameSite !== 'Strict') throw new Error(`not a safe cookie: ${headers['set-cookie']}`)
+  return { cookie: `session=${encodeURIComponent(session.value)}` }
+}
+
+const notify = (app: FastifyInstance, headers: { cookie?: string }, to: string, text: string) =>
+  app.inject({ method: 'POST', url: '/notifications', headers, payload: { to, text } })
+
+test('a notification reaches all streams of one user, and nobody else’s', async (t) => {
+  const app = await examples(t)
+  const port = await listen(app)
+  const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
+  const [tab, other, his] = await Promise.all([ada, ada, bob].map((headers) => open(t, port, '/notifications', { headers })))
+  if (!tab || !other || !his) throw new Error('no streams')
+  for (const [client, user] of [[tab, 'ada'], [other, 'ada'], [his, 'bob']] as const) await client.until(`event: user\ndata: ${user}\n`)
+
+  t.equal((await notify(app, bob, 'ada', 'for her')).statusCode, 201)
+  t.equal((await notify(app, bob, 'bob', 'for himself')).statusCode, 201)
+  await his.until('"from":"bob","text":"for himself"')
+  for (const client of [tab, other]) {
+    await client.until('event: notification\ndata: {"from":"bob","text":"for her","time":')
+    t.notMatch(client.text, 'himself')
+  }
+  t.notMatch(his.text, 'for her')
+
+  tab.leave()
+  await notify(app, ada, 'ada', 'for the other tab')
+  await other.until('for the other tab')
+  t.pass('one tab less leaves the other alone')
+})
+
+test('what was sent to a user who was away comes with the next stream, to nobody else', async (t) => {
+  const app = await examples(t)
+  const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
+  const { id } = (await notify(app, bob, 'ada', 'first')).json()
+  await notify(app, bob, 'bob', 'for himself')
+  await notify(app, bob, 'ada', 'second')
+
+  const come = async (headers: Record<string, string | undefined>, url: string, count: number) => {
+    const events = await take(await injectSSE(app, { url, headers }), count)
+    return events.map(({ event, data }) => event === 'notification' ? JSON.parse(data).text : event)
+  }
+  t.strictSame(await come({ ...ada, 'last-event-id': id }, '/notifications', 2), ['user', 'second'])
+  t.strictSame(await come(ada, '/notifications?lastEventId=0-0', 4), ['user', 'gap', 'first', 'second'])
+  t.strictSame(await come({ ...bob, 'last-event-id': id }, '/notifications', 2), ['user', 'for himself'])
+})
+
+test('who is not signed in neither receives nor sends', async (t) => {
+  const app = await examples(t)
+  const { cookie } = await signIn(app, 'ada')
+  const error = { statusCode: 401, code: 'NOT_SIGNED_IN', error: 'Unauthorized', message: 'Sign in first, by POST /session' }
+  for (const headers of [{}, { cookie: 'session=ada' }, { cookie: 'session=' }, { cookie: cookie.replace('ada', 'bob') }]) {
+    await t.rejects(injectSSE(app, { url: '/notifications', headers }), { code: 'SSE_ERR_NO_STREAM', statusCode: 401, body: JSON.stringify(error) })
+    t.strictSame((await notify(app, headers, 'bob', 'Hello')).json(), error)
+    t.strictSame((await app.inject({ url: '/session', headers })).json(), { name: null })
+  }
+  t.equal(app.sse.streams.size, 0)
+  t.strictSame((await app.inject({ url: '/session', headers: { cookie } })).json(), { name: 'ada' })
+
+  const elsewhere = await examples(t, 'another secret')
+  await t.rejects(injectSSE(elsewhere, { url: '/notifications', headers: { cookie } }), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
+})
+
+test('names and texts are of reasonable length', async (t) => {
+  const app = await examples(t)
+  const ada = await signIn(app, 'ada')
+  for (const name of ['', 'two words', 'a'.repeat(41)]) {
+    t.equal((await app.inject({ method: 'POST', url: '/session', payload: { name } })).statusCode, 400, `name ${name}`)
+    t.equal((await notify(app, ada, name, 'Hello')).statusCode, 400, `to ${name}`)
+  }
+  for (const text of ['', ' ', 'a'.repeat(201)]) t.equal((await notify(app, ada, 'ada', text)).statusCode, 400, `text ${text}`)
+  const zoë = await signIn(app, 'Zoë')
+  t.strictSame((await app.inject({ url: '/session', headers: zoë })).json(), { name: 'Zoë' })
+})
