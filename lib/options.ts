@@ -187,7 +187,7 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
 
 /** Says which options of a route do not go together. */
 function conflict (declared: RouteDeclaration, { overflow }: StreamSettings, rest: object): string | undefined {
-  const { interval, payload, immediate, shared, source, openOn, topics, events, onConnect } = declared
+  const { interval, payload, immediate, shared, source, openOn, topics, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
@@ -195,7 +195,7 @@ function conflict (declared: RouteDeclaration, { overflow }: StreamSettings, res
   if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
-  if (events && 'gap' in events && (topics || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or "overflow" is \'drop\''
+  if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
 }
 
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {

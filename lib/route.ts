@@ -45,7 +45,8 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   /** Whether its streams may be sent a `gap`, which it does not declare. */
   get gaps (): boolean {
-    return this.declared.topics !== undefined || this.#stream.overflow === 'drop'
+    const { topics, clientId } = this.declared
+    return topics !== undefined || clientId !== undefined || this.#stream.overflow === 'drop'
   }
 
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */

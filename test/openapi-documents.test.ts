@@ -52,7 +52,7 @@ test('every example is in them, with its events', async (t) => {
     'post /chat': ['token', 'done'],
     'get /ai/chat': ['message'],
     'get /rooms/{room}': ['message', 'gap'],
-    'get /notifications': ['user', 'notification'],
+    'get /notifications': ['user', 'notification', 'gap'],
     'get /orders/{id}': ['state', 'gap'],
     'get /trades/{symbol}': ['trade', 'gap']
   })

@@ -120,10 +120,11 @@ test('what the user says of the stream’s own response stays, in whatever form'
 test('a gap is described beside the declared events where one may come', async (t) => {
   const app = await build(t, {}, (app) => {
     app.sseRoute({ url: '/topics', events: { price: Price }, topics: ['prices'] })
+    app.sseRoute({ url: '/client', events: { price: Price }, clientId: () => 'ann', onConnect: () => {} })
     app.sseRoute({ url: '/drop', events: { price: Price }, overflow: 'drop', source: () => [] })
     app.sseRoute({ url: '/any', topics: ['prices'] })
   })
-  for (const url of ['/topics', '/drop']) {
+  for (const url of ['/topics', '/client', '/drop']) {
     const names = at(media(app.swagger(), url), 'itemSchema', 'oneOf') as Array<{ properties: { event: { enum: string[] } } }>
     t.strictSame(names.map(({ properties }) => properties.event.enum[0]), ['price', 'gap'], url)
   }
