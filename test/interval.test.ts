@@ -288,7 +288,10 @@ test('ticks that are left out count as skipped', async (t) => {
   /** Has so many streams get their first payload together. */
   function gate (app: FastifyInstance, streams: number): () => Promise<void> {
     let opened: Promise<void> | undefined
-    return () => opened ??= until('all are open', () => app.sse.streams.size === streams)
+    return () => {
+      opened ??= until('all are open', () => app.sse.streams.size === streams)
+      return opened
+    }
   }
 
   t.test('none where the payload and the client are quick', async (t) => {

@@ -1,6 +1,7 @@
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
-import sse, { type SSEPluginOptions, type SSERouteOptions } from '../lib/index.js'
+import { InProcessBackplane } from '../lib/backplane.js'
+import sse, { type HistorySettings, type SSEPluginOptions, type SSERouteOptions } from '../lib/index.js'
 import { readPluginOptions } from '../lib/options.js'
 import { makeApp } from './harness.js'
 
@@ -67,6 +68,22 @@ const ofPlugin: Record<string, Refusal> = {
       'key "ip"': { max: 1, key: 'ip' }
     }
   },
+  history: {
+    takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
+    refuses: {
+      ...except('an object', 'an array'),
+      'size -1': { size: -1 },
+      'size 0.5': { size: 0.5 },
+      'size Infinity': { size: Infinity },
+      'size "1"': { size: '1' },
+      'size null': { size: null },
+      'maxAge -1': { maxAge: -1 },
+      'maxAge NaN': { size: 1, maxAge: NaN },
+      'maxAge "1s"': { maxAge: '1s' },
+      'maxAge false': { maxAge: false }
+    }
+  },
+  backplane: { takes: 'a function', refuses: notFunction },
   drain: { takes: '{ spread: whole ms, 0 or more }', refuses: { ...except(), 'spread -1': { spread: -1 }, 'spread 0.5': { spread: 0.5 }, 'spread "1"': { spread: '1' } } },
   openapi: { takes: 'true or false', refuses: except('true') }
 }
@@ -84,6 +101,10 @@ const ofRoutes: Record<string, Refusal> = {
   shared: { takes: 'true, false or a function', refuses: except('true', 'a function') },
   source: { takes: 'a function', refuses: notFunction },
   openOn: { takes: "'request' or 'first-event'", refuses: { ...except(), '""': '', 'a list': ['first-event'] } },
+  topics: {
+    takes: 'an array of topics, strings that are not empty, or a function',
+    refuses: { ...except('a function', 'an array'), '"orders"': 'orders', 'an empty topic': ['orders', ''], 'a number': [42], 'a list of lists': [['orders']], 'a Set': new Set(['orders']) }
+  },
   onConnect: { takes: 'a function', refuses: notFunction },
   onDisconnect: { takes: 'a function', refuses: notFunction },
   onError: { takes: 'a function', refuses: notFunction }
@@ -181,6 +202,8 @@ test('what an option takes, it takes', async (t) => {
     clientId: [() => ''],
     maxStreams: [1],
     maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => '' }, { max: 1, key: undefined }],
+    history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000 }],
+    backplane: [(history: HistorySettings) => new InProcessBackplane(history)],
     drain: [{ spread: 0 }, { spread: 60_000 }],
     openapi: [true, false],
     events: [{ price: {} }, { price: {}, closed: { type: 'string' } }],
@@ -188,6 +211,7 @@ test('what an option takes, it takes', async (t) => {
     payload: [() => {}],
     immediate: [true, false],
     shared: [true, false, () => ''],
+    topics: [[], ['orders', 'orders'], ['*', 'order:42', 'a b\n'], () => []],
     onConnect: [() => {}],
     onDisconnect: [() => {}],
     onError: [() => {}]
@@ -203,11 +227,12 @@ test('what an option takes, it takes', async (t) => {
     }
   }
   for (const openOn of ['request', 'first-event', undefined] as const) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], openOn }))
+  for (const topics of [[], ['orders'], () => []]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, topics }))
 })
 
 test('options of a route that do not go together fail at sseRoute, and are told why', async (t) => {
   const app = await makeApp(t)
-  const [payload, source, onConnect, handler] = [() => {}, () => [], () => {}, () => {}]
+  const [payload, source, onConnect, handler, topics, events] = [() => {}, () => [], () => {}, () => {}, ['orders'], { gap: {} }]
   const wrong: Array<[options: object, why: string]> = [
     [{}, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
     [{ onDisconnect: () => {} }, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
@@ -220,6 +245,11 @@ test('options of a route that do not go together fail at sseRoute, and are told 
     [{ source, shared: true }, '"immediate" and "shared" go with "payload"'],
     [{ onConnect, openOn: 'request' }, '"openOn" goes with "source"'],
     [{ payload, interval: 1, openOn: 'first-event' }, '"openOn" goes with "source"'],
+    [{ topics, interval: 1 }, '"interval" needs a "payload"'],
+    [{ topics, shared: true }, '"immediate" and "shared" go with "payload"'],
+    [{ topics, openOn: 'first-event' }, '"openOn" goes with "source"'],
+    [{ topics, events }, 'the event "gap" is the plugin\'s own where there are "topics" or "overflow" is \'drop\''],
+    [{ source, events, overflow: 'drop' }, 'the event "gap" is the plugin\'s own where there are "topics" or "overflow" is \'drop\''],
     [{ onConnect, handler }, 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"']
   ]
   for (const [options, why] of wrong) {
@@ -258,6 +288,10 @@ test('without options the plugin has its defaults', async (t) => {
     openapi: true
   })
   t.equal(readPluginOptions({ heartbeat: false }).stream.heartbeat, 0)
+  t.strictSame(readPluginOptions({ history: false }).history, { size: 0, maxAge: 0 })
+  t.strictSame(readPluginOptions({ history: {} }).history, { size: 1_000, maxAge: 0 })
+  t.strictSame(readPluginOptions({ history: { size: 5 } }).history, { size: 5, maxAge: 0 })
+  t.strictSame(readPluginOptions({ history: { maxAge: 60_000 } }).history, { size: 1_000, maxAge: 60_000 })
 })
 
 test('a route\'s options go over the plugin\'s, and those of reply.sse() too', async (t) => {
