@@ -1,13 +1,31 @@
 // The built package, as an ES module sees it.
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import Fastify from 'fastify'
 import plugin, { sse } from 'fastify-sse-routes'
+import { sseMetrics } from 'fastify-sse-routes/metrics'
 import { injectSSE } from 'fastify-sse-routes/testing'
+import { register, Registry } from 'prom-client'
+
+const require = createRequire(import.meta.url)
+const required = require('fastify-sse-routes')
 
 assert.equal(plugin, sse)
-const app = Fastify()
-await app.register(plugin)
-app.sseRoute('/', { source: () => ['a'] })
-const stream = await injectSSE(app, { url: '/' })
-assert.equal((await stream.next())?.data, 'a')
-await app.close()
+assert.notEqual(required.sse, sse, 'the package is there twice')
+assert.notEqual(require('fastify-sse-routes/metrics').sseMetrics, sseMetrics)
+
+// prom-client's own registry, one of the application's, and the plugin's other copy
+for (const [registered, registry] of [[plugin, register], [plugin, new Registry()], [required, new Registry()]]) {
+  const app = Fastify()
+  await app.register(registered)
+  sseMetrics(app, { register: registry })
+  app.sseRoute('/', { topics: ['news'] })
+  const stream = await injectSSE(app, { url: '/' })
+  await app.sse.publish('news', 'a')
+  assert.equal((await stream.next())?.data, 'a')
+  const metrics = await registry.metrics()
+  assert.match(metrics, /^sse_events_sent_total\{route="\/"\} 1$/m)
+  assert.match(metrics, /^sse_delivery_lag_seconds_count\{route="\/"\} 1$/m)
+  await app.close()
+}
+assert.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED' })

@@ -3,20 +3,37 @@ const assert = require('node:assert/strict')
 const Fastify = require('fastify')
 const whole = require('fastify-sse-routes')
 const { default: plugin, sse } = require('fastify-sse-routes')
+const { sseMetrics } = require('fastify-sse-routes/metrics')
 const { injectSSE } = require('fastify-sse-routes/testing')
+const { register, Registry } = require('prom-client')
 
 assert.equal(plugin, sse)
 
-async function check (registered) {
+async function check (registered, registry) {
   const app = Fastify()
   await app.register(registered)
-  app.sseRoute('/', { source: () => ['a'] })
+  sseMetrics(app, { register: registry })
+  app.sseRoute('/', { topics: ['news'] })
   const stream = await injectSSE(app, { url: '/' })
+  await app.sse.publish('news', 'a')
   assert.equal((await stream.next())?.data, 'a')
+  const metrics = await registry.metrics()
+  assert.match(metrics, /^sse_events_sent_total\{route="\/"\} 1$/m)
+  assert.match(metrics, /^sse_delivery_lag_seconds_count\{route="\/"\} 1$/m)
   await app.close()
 }
 
-check(whole).then(() => check(sse)).catch((error) => {
+async function run () {
+  // prom-client's own registry, one of the application's, and the plugin's other copy
+  await check(whole, register)
+  await check(sse, new Registry())
+  const imported = await import('fastify-sse-routes')
+  assert.notEqual(imported.sse, sse, 'the package is there twice')
+  await check(imported.sse, new Registry())
+  assert.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED' })
+}
+
+run().catch((error) => {
   console.error(error)
   process.exitCode = 1
 })
