@@ -48,7 +48,7 @@ export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
   if (Object.keys(events).length === 0 || dialect === '2.0') return events
   const id = dialect === '3.0' ? { type: 'string', nullable: true } : { type: ['string', 'null'] }
   const gap = { type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'], description: 'Events were left out: load the state anew' }
-  return { ...events, gap }
+  return { ...events, gap: events.gap ?? gap }
 }
 
 function eventSchema (events: EventSchemas, dialect: Dialect): Schema {

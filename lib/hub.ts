@@ -156,7 +156,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   #delay (): number {
-    return Math.floor(Math.random() * (this.#spread + 1))
+    // not at once: EventSource tries again and again at that pace while nothing listens
+    return Math.ceil(this.#spread * (0.2 + 0.8 * Math.random()))
   }
 }
 

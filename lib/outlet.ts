@@ -53,6 +53,20 @@ export function whenOver (raw: RawReply, callback: () => void): void {
   raw.once('close', () => { socket.off('close', gone) })
 }
 
+/** The HTTP/2 session that carries a reply; undefined for HTTP/1.1. */
+export function sessionOf (raw: RawReply): Http2Session | undefined {
+  return isHttp2(raw) ? raw.stream.session : undefined
+}
+
+/** Ends an HTTP/2 session once its streams are over; where its client does not let go, it is cut after `patience` ms. */
+export function endSession (session: Http2Session, patience: number): void {
+  if (session.destroyed) return
+  // given bound to the socket, which a session that has ended does not know any more
+  const { destroySoon } = session.socket
+  session.close()
+  setTimeout(() => { if (session.destroyed) destroySoon() }, patience).unref()
+}
+
 /** HTTP/2 sessions that carry streams, and how many. */
 const carried = new WeakMap<Http2Session, { streams: number }>()
 
@@ -63,7 +77,7 @@ const carried = new WeakMap<Http2Session, { streams: number }>()
  * @param timeout what an HTTP/2 session without streams may be quiet for, ms
  */
 export function keepOpen (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
-  const session = isHttp2(raw) ? raw.stream.session : undefined
+  const session = sessionOf(raw)
   if (session === undefined) {
     // the socket of `inject` has no timeout
     raw.socket?.setTimeout?.(0)

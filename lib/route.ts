@@ -45,7 +45,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   /** Whether its streams may be sent a `gap`, which it does not declare. */
   get gaps (): boolean {
-    const { topics, clientId } = this.declared
+    const { topics, clientId = this.#plugin.settings.clientId } = this.declared
     return topics !== undefined || clientId !== undefined || this.#stream.overflow === 'drop'
   }
 

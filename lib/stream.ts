@@ -8,7 +8,7 @@ import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
-import { isGone, isHttp2, keepOpen, openOutlet, type Outlet, whenOver } from './outlet.js'
+import { endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, whenOver } from './outlet.js'
 import { type Timed, Timers } from './quiet.js'
 import type { Cursor, Host, Owner, Producer } from './roles.js'
 import { validTopics } from './names.js'
@@ -222,12 +222,11 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
   async drain (retry: number): Promise<void> {
-    const { raw } = this.#reply
-    const session = isHttp2(raw) ? raw.stream.session : undefined
+    const session = sessionOf(this.#reply.raw)
     this.closeWith('drain', `${encodeRetry(retry)}\n`)
     await this.over()
     // an HTTP/2 server waits for its sessions, which clients keep open
-    session?.close()
+    if (session !== undefined) endSession(session, LINGER)
   }
 
   /** Sends what is pending, then breaks the response off, so that the client sees a failure and no end. */

@@ -89,6 +89,17 @@ test('the id of a gap', async (t) => {
     t.equal(app.sse.stats().gaps, 1)
   })
 
+  t.test('comes in the gap itself, and in no line of its own', async (t) => {
+    const app = await makeApp(t, { heartbeat: false })
+    serveTopics(app)
+    const start = hubOf(app).newest
+    const client = await open(t, await listen(app), '/on/a', { headers: { 'last-event-id': '1-1' } })
+    await client.until('event: gap')
+    const id = await app.sse.publish('a', 'next')
+    await client.until('data: next\n\n')
+    t.equal(client.text, `id: 1-1\n\nid: ${start}\nevent: gap\ndata: {"lastEventId":"1-1","oldestId":null}\n\nid: ${id}\ndata: next\n\n`)
+  })
+
   t.test('is followed by heartbeats and opening lines that lead to none either', async (t) => {
     const app = await makeApp(t, { history: { size: 3 }, heartbeat: 20 })
     serveTopics(app)

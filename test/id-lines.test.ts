@@ -169,6 +169,20 @@ test('a stream without topics', async (t) => {
     }
   })
 
+  t.test('carries the id of the log in its heartbeat where it came with one that is known', async (t) => {
+    const app = await makeApp(t, { heartbeat: 30 })
+    const paths = servePlain(app)
+    const port = await listen(app)
+    const [older, newest] = await publishAll(app, 'busy', '1', '2')
+    for (const path of paths) {
+      for (const id of [older, newest]) {
+        const client = await open(t, port, path, { headers: { 'last-event-id': id } })
+        await client.until(`id: ${newest}\n\n`, 2)
+        t.match(client.text, new RegExp(`^(id: ${newest}\n\n)+$`))
+      }
+    }
+  })
+
   t.test('has a plain heartbeat again after an id of its own', async (t) => {
     const app = await makeApp(t, { heartbeat: 30 })
     servePlain(app)

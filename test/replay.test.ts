@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'tap'
-import type { SSEStream } from '../lib/index.js'
+import { InProcessBackplane } from '../lib/backplane.js'
+import type { Page, SSEStream } from '../lib/index.js'
 import { injectSSE } from '../lib/testing.js'
 import { listen, makeApp, open, until } from './harness.js'
 import { atRest, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from './subscriber.js'
@@ -200,8 +201,15 @@ test('none comes twice, none is lost, all come in order', async (t) => {
   })
 })
 
-test('history far longer than maxBufferedBytes', async (t) => {
-  const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 } })
+test('a replay goes at the client\'s pace, however much more than maxBufferedBytes it is', async (t) => {
+  let reads = 0
+  class Counted extends InProcessBackplane {
+    override read (after: string, limit: number): Page {
+      reads++
+      return super.read(after, limit)
+    }
+  }
+  const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 }, backplane: (settings) => new Counted(settings) })
   let stream: SSEStream | undefined
   app.sseRoute('/', { topics: ['a'], onConnect: (_request, connected) => { stream = connected } })
   const fill = 'x'.repeat(20_000)
@@ -213,6 +221,7 @@ test('history far longer than maxBufferedBytes', async (t) => {
   t.teardown(() => clearInterval(sample))
   await atRest('the replay', () => app.sse.stats().replayed)
   t.ok(app.sse.stats().replayed < 1_000, `${app.sse.stats().replayed} were enough to fill the kernel's buffers`)
+  await atRest('the reads', () => reads)
   ids.push(...await publishAll(app, 'a', 'live 1', 'live 2'))
   client.resume()
   await until('all of it', () => idsOf(client.text.slice(-1_000)).includes(ids.at(-1) ?? ''))

@@ -234,6 +234,17 @@ test('HTTP/2', async (t) => {
     await until('both ended', () => streams.every(({ readableEnded }) => readableEnded))
     for (const stream of streams) t.match(stream.text, /retry: \d+\n\n$/)
   })
+
+  t.test('app.close waits 5 s for a client that does not read, and no longer', async (t) => {
+    const app = await http2App(t)
+    app.sseRoute('/', { topics: ['a'] })
+    const unread = (await session(t, app)).request({ ':path': '/' })
+    await once(unread, 'response')
+    const start = performance.now()
+    await app.close()
+    const took = performance.now() - start
+    t.ok(took > 4_900 && took < 7_000, `${took} ms`)
+  })
 })
 
 test('inject', async (t) => {
