@@ -49,8 +49,9 @@ export class RouteCounters {
 
   /** Has the lag of every route told to what `lagOf` gives for it. */
   measureLag (lagOf: (route: string) => (ms: number) => void): void {
-    this.#lagOf = lagOf
-    for (const [route, counters] of this.#byRoute) counters.lag = lagOf(route)
+    const before = this.#lagOf
+    this.#lagOf = before === null ? lagOf : (route) => both(before(route), lagOf(route))
+    for (const [route, counters] of this.#byRoute) counters.lag = this.#lagOf(route)
   }
 
   total (): SSEStats {
@@ -71,6 +72,13 @@ export class RouteCounters {
       bytes: of(({ bytes }) => bytes),
       closed
     }
+  }
+}
+
+function both (first: (ms: number) => void, second: (ms: number) => void): (ms: number) => void {
+  return (ms) => {
+    first(ms)
+    second(ms)
   }
 }
 

@@ -82,8 +82,10 @@ export class LogCursor implements Cursor {
 
   /** Hands on an event that was published, unless it will be read from the log. Hot path. */
   deliver (event: PublishedEvent): void {
-    if (!this.#live || !this.#write(event)) return
+    if (!this.#live) return
+    // before it is written, since it may go out at once
     if (this.#stream.counters.lag !== null) this.#waiting ??= event
+    if (!this.#write(event) && this.#waiting === event) this.#waiting = null
   }
 
   wrote (now: number): boolean {

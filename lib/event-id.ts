@@ -1,3 +1,5 @@
+import { randomInt } from 'node:crypto'
+
 /** A position in the log: `<ms>-<n>`, two whole numbers of 64 bits, as the ids of Redis Streams are. */
 const FORM = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/
 const GREATEST = '18446744073709551615'
@@ -20,10 +22,18 @@ function compareNumbers (a: string, b: string): number {
   return a < b ? -1 : Number(a > b)
 }
 
-/** Ids that grow, also when the clock steps back or stands still. */
+/**
+ * Ids that grow, also when the clock steps back or stands still. Those of one millisecond are counted from
+ * a number of this process's own: an id of another process, or of an earlier one, must not pass for one of these.
+ */
 export class EventIds {
+  readonly #least: number
   #ms = Date.now()
-  #n = 0
+  #n: number
+
+  constructor (least = randomInt(1_000_000_000)) {
+    this.#least = this.#n = least
+  }
 
   /** The id given last; before the first one that comes before it. */
   get last (): string {
@@ -34,7 +44,7 @@ export class EventIds {
     const now = Date.now()
     if (now > this.#ms) {
       this.#ms = now
-      this.#n = 0
+      this.#n = this.#least
     } else {
       this.#n++
     }

@@ -92,7 +92,7 @@ export class History {
     if (!known) from = 0
     const events: PublishedEvent[] = []
     for (let event = this.#at(from); event !== null && events.length < limit; event = this.#at(++from)) events.push(event)
-    return { gap: known ? null : { oldestId: this.oldestId, through: this.#through }, events }
+    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, through: this.#through }, events }
   }
 
   #at (index: number): PublishedEvent | null {

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
 import { COUNTERS, type Counters, type RouteCounters } from './counters.js'
 import { SSE_ERR_NOT_REGISTERED } from './errors.js'
 
 export interface SSEMetricsOptions {
   /** Where the metrics are registered: prom-client's `register`, or a `Registry` of your own. */
-  register: Registry
+  register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
 }
 
 /** Delivery takes less than a ms to a client that keeps up, and up to minutes to one that does not; seconds. */
@@ -20,7 +20,7 @@ const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
  *
  * @throws SSE_ERR_NOT_REGISTERED; what prom-client throws where the registry has metrics of these names
  */
-export function sseMetrics (app: FastifyInstance, { register }: SSEMetricsOptions): void {
+export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register }: SSEMetricsOptions): void {
   const counters = countersOf(app)
   const registers = [register]
 
@@ -74,7 +74,7 @@ function byReason (counts: Record<string, number>): Values {
   return Object.entries(counts).map(([reason, count]) => [{ reason }, count])
 }
 
-function countersOf ({ sse }: FastifyInstance): RouteCounters {
+function countersOf ({ sse }: Pick<FastifyInstance, 'sse'>): RouteCounters {
   // undefined as long as the plugin is not loaded, whatever its type says
   const given: FastifyInstance['sse'] | undefined = sse
   if (given === undefined || !(COUNTERS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')

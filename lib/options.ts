@@ -33,6 +33,7 @@ const aFunction: Rule = { takes: 'a function', test: (value) => typeof value ===
 const aBoolean: Rule = { takes: 'true or false', test: (value) => typeof value === 'boolean' }
 const anObject = (what: string, test: (value: object) => boolean): Rule =>
   ({ takes: what, test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && test(value) })
+const orFalse = ({ takes, test }: Rule): Rule => ({ takes: `false, or ${takes}`, test: (value) => value === false || test(value) })
 const oneOf = (...values: string[]): Rule =>
   ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => typeof value === 'string' && values.includes(value) })
 const count = (takes: string, least: number): Rule =>
@@ -57,10 +58,7 @@ const pluginRules: Rules<SSEPluginOptions> = {
     const { max, key } = value as { max?: unknown, key?: unknown }
     return Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
   }),
-  history: {
-    takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
-    test: (value) => value === false || (typeof value === 'object' && value !== null && isHistory(value))
-  },
+  history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
   backplane: aFunction,
   drain: anObject('{ spread: whole ms, 0 or more }', (value) => wholeMilliseconds.test((value as { spread?: unknown }).spread)),
   openapi: aBoolean
@@ -151,7 +149,8 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
   }
   check(options, pluginRules)
   const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, drain = { spread: 3_000 }, openapi = true } = options
-  const history = options.history === false ? { size: 0, maxAge: 0 } : { size: 1_000, maxAge: 0, ...options.history }
+  const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
+  const history = { size, maxAge }
   return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
 }
 

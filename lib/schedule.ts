@@ -124,6 +124,6 @@ export class Schedules {
  * so that a late tick does not shift the ones after it, and ticks that were missed are left out.
  */
 export function nextTick (due: number, interval: number, now: number): number {
-  const missed = Math.max(0, Math.floor((now + GRANULARITY - due) / interval))
+  const missed = Math.max(0, Math.floor((now - due) / interval))
   return due + (missed + 1) * interval
 }

@@ -35,7 +35,7 @@ export interface InjectedStream extends AsyncIterable<InjectedEvent> {
  * Opens an event stream of `app` without a port.
  * @throws SSE_ERR_NO_STREAM, SSE_ERR_TIMEOUT
  */
-export async function injectSSE (app: FastifyInstance, options: InjectSSEOptions): Promise<InjectedStream> {
+export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: InjectSSEOptions): Promise<InjectedStream> {
   const { timeout = 5_000, ...request } = options
   const response = await within(timeout, `An answer from ${String(request.url)}`, app.inject({ method: 'GET', ...request, payloadAsStream: true }))
   const { statusCode, headers } = response

@@ -73,16 +73,22 @@ function setClock (t: Test, now: number): { now: number } {
 test('the ids that are given', async (t) => {
   t.test('tell the time, and are counted within a ms', async (t) => {
     const clock = setClock(t, 1_700_000_000_000)
-    const ids = new EventIds()
+    const ids = new EventIds(0)
     clock.now++
     t.same([ids.next(), ids.next(), ids.next()], ['1700000000001-0', '1700000000001-1', '1700000000001-2'])
     clock.now += 5
     t.same([ids.next(), ids.next()], ['1700000000006-0', '1700000000006-1'])
   })
 
+  t.test('are not those that another process gives in the same ms', async (t) => {
+    setClock(t, 1_000)
+    const [here, there] = [new EventIds(), new EventIds()].map((ids) => Array.from({ length: 1_000 }, () => ids.next()))
+    t.notOk(here?.some((id) => there?.includes(id)))
+  })
+
   t.test('follow a position that is none of theirs', async (t) => {
     setClock(t, 1_000)
-    const ids = new EventIds()
+    const ids = new EventIds(0)
     const start = ids.last
     t.ok(isEventId(start))
     t.equal(ids.last, start, 'which stays')
@@ -94,7 +100,7 @@ test('the ids that are given', async (t) => {
 
   t.test('grow while the clock stands still', async (t) => {
     setClock(t, 1_000)
-    const ids = new EventIds()
+    const ids = new EventIds(0)
     let last = ids.last
     for (let i = 0; i < 1_000; i++) {
       const id = ids.next()
@@ -106,7 +112,7 @@ test('the ids that are given', async (t) => {
 
   t.test('grow when the clock steps back, and tell the time again once it has caught up', async (t) => {
     const clock = setClock(t, 1_000)
-    const ids = new EventIds()
+    const ids = new EventIds(0)
     clock.now = 2_000
     const given = [ids.next()]
     for (clock.now = 1_500; clock.now <= 2_000; clock.now += 100) given.push(ids.next())
@@ -120,7 +126,7 @@ test('the ids that are given', async (t) => {
   t.test('grow whatever the clock does', async (t) => {
     const clock = setClock(t, 0)
     fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 50 }), (times) => {
-      const ids = new EventIds()
+      const ids = new EventIds(0)
       let last = ids.last
       for (clock.now of times) {
         const id = ids.next()

@@ -279,6 +279,20 @@ test('the lag', async (t) => {
     const seconds = await lag('sum') - sum
     t.ok(seconds >= 0.29 && seconds <= (performance.now() - start) / 1_000, `${seconds} s`)
   })
+
+  t.test('is that of an event which goes out at once for its size, and each registry is told', async (t) => {
+    const { app, scrape } = await measured(t)
+    const second = new Registry()
+    sseMetrics(app, { register: second })
+    app.sseRoute('/large', { topics: ['a'] })
+    const stream = await injectSSE(app, { url: '/large' })
+    await app.sse.publish('a', 'x'.repeat(20_000))
+    await stream.next()
+    for (const { routes } of [await scrape(), read(await second.metrics())]) {
+      t.match(routes['/large'], { 'sse_delivery_lag_seconds_bucket 0.25': 1, sse_delivery_lag_seconds_count: 1 })
+    }
+    stream.close()
+  })
 })
 
 test('called later, it tells what was counted before', async (t) => {

@@ -71,7 +71,7 @@ const ofPlugin: Record<string, Refusal> = {
   history: {
     takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
     refuses: {
-      ...except('an object', 'an array'),
+      ...except('an object'),
       'size -1': { size: -1 },
       'size 0.5': { size: 0.5 },
       'size Infinity': { size: Infinity },
@@ -290,6 +290,7 @@ test('without options the plugin has its defaults', async (t) => {
   t.equal(readPluginOptions({ heartbeat: false }).stream.heartbeat, 0)
   t.strictSame(readPluginOptions({ history: false }).history, { size: 0, maxAge: 0 })
   t.strictSame(readPluginOptions({ history: {} }).history, { size: 1_000, maxAge: 0 })
+  t.strictSame(readPluginOptions({ history: { size: undefined, maxAge: undefined } }).history, { size: 1_000, maxAge: 0 })
   t.strictSame(readPluginOptions({ history: { size: 5 } }).history, { size: 5, maxAge: 0 })
   t.strictSame(readPluginOptions({ history: { maxAge: 60_000 } }).history, { size: 1_000, maxAge: 60_000 })
 })
