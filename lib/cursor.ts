@@ -178,7 +178,7 @@ export class LogCursor implements Cursor {
   }
 
   #sayPosition (): void {
-    if (!this.#stream.congested) this.#stream.tell(`${this.line()}\n`)
+    this.#stream.note(`${this.line()}\n`)
   }
 
   #gap ({ oldestId, through }: Gap): string {

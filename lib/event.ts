@@ -88,10 +88,14 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
   return `${text}\n`
 }
 
-/** The id that a payload has of its own. */
+/** The id that a payload has of its own; the payload is one that was encoded. */
 export function ownIdOf (payload: unknown): string | undefined {
-  const id = typeof payload === 'object' && payload !== null ? (payload as SSEPayload).id : undefined
+  const id = idOf(payload)
   return id === undefined ? id : String(id)
+}
+
+function idOf (payload: unknown): unknown {
+  return typeof payload === 'object' && payload !== null ? (payload as SSEPayload).id : undefined
 }
 
 /**
@@ -107,7 +111,7 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
 
 /** Where the log of published events gives the ids, so that what was missed can be told by them. @throws SSE_ERR_OWN_ID */
 export function refuseOwnId (payload: unknown): void {
-  const id = ownIdOf(payload)
+  const id = idOf(payload)
   if (id !== undefined) throw new SSE_ERR_OWN_ID(show(id))
 }
 

@@ -14,7 +14,7 @@ export function validTopic (topic: unknown): string {
 /** Each topic once. @throws SSE_ERR_TOPIC */
 export function validTopics (topics: unknown): readonly string[] {
   if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} in place of an array of them`)
-  return [...new Set(topics.map(validTopic))]
+  return Array.from(new Set(topics), validTopic)
 }
 
 /** @throws SSE_ERR_CLIENT_ID */

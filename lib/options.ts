@@ -75,7 +75,7 @@ const routeRules: Rules<RouteDeclaration> = {
   openOn: oneOf('request', 'first-event'),
   topics: {
     takes: 'an array of topics, strings that are not empty, or a function',
-    test: (value) => aFunction.test(value) || (Array.isArray(value) && value.every(isName))
+    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isName))
   },
   onConnect: aFunction,
   onDisconnect: aFunction,

@@ -89,6 +89,11 @@ export class Outbox implements Flushable {
     return this.#outlet.write(text)
   }
 
+  /** Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say. */
+  note (text: string): void {
+    if (!this.#dropping && !this.#closed) this.writeOut(text)
+  }
+
   /** True once the client takes more, false if the outbox is closed before. */
   ready (): Promise<boolean> {
     if (!this.congested) return TRUE

@@ -17,7 +17,15 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
   if (reply.sent || streamed.has(reply)) throw new SSE_ERR_REPLY_SENT()
   const source = isSource(first) ? new SourceOwner(first, reply) : null
   if (source === null && first !== undefined && (typeof first !== 'object' || first === null)) throw new SSE_ERR_SOURCE(show(first))
-  const own = source === null ? first as SSEStreamOptions | undefined ?? second : second
+  try {
+    return respond(plugin, reply, source, source === null ? first as SSEStreamOptions | undefined ?? second : second)
+  } catch (error) {
+    source?.refused()
+    throw error
+  }
+}
+
+function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | null, own: SSEStreamOptions | undefined): SSEStream | FastifyReply {
   const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
   plugin.limits.admit(reply)
   const { clientId } = plugin.settings
@@ -67,6 +75,10 @@ class SourceOwner implements Owner<EventStream> {
   belongsTo (stream: EventStream): void {
     if (stream.closed) this.#source.stop()
     else stream.producer = this.#source
+  }
+
+  refused (): void {
+    this.#source.stop()
   }
 
   async opened (stream: EventStream): Promise<void> {

@@ -184,8 +184,11 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     return true
   }
 
-  /** Writes text that is no event of anybody's. */
+  /** Writes text that is no event of the application's, and is not counted. */
   tell (text: string): void { this.#outbox.write(text) }
+
+  /** Writes text that is no event at all, however far behind the client is. */
+  note (text: string): void { this.#outbox.note(text) }
 
   wrote (now: number): void {
     // bytes without an id leave the client's place in the log behind
@@ -196,7 +199,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     // to a client that is behind, the bytes that wait for it are sign enough
     if (!this.congested) {
       const line = this.cursor?.line() ?? ''
-      this.#outbox.writeOut(line === '' ? HEARTBEAT : `${line}\n`)
+      this.note(line === '' ? HEARTBEAT : `${line}\n`)
     }
     this.#timers?.wrote(performance.now())
   }
@@ -240,7 +243,9 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
   fail (error: unknown): void {
-    this.request.log.error(asError(error))
+    const { log } = this.request
+    if (this.closed) log.debug({ err: error }, 'failed after its event stream was closed')
+    else log.error(asError(error))
     this.cut()
   }
 

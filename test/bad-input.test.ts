@@ -18,6 +18,7 @@ const noPayloads: [what: string, payload: unknown, code: string][] = [
   ['id 0', { id: 0, data: 'x' }, 'SSE_ERR_OWN_ID'],
   ['id \'\'', { id: '', data: 'x' }, 'SSE_ERR_OWN_ID'],
   ['id of the log', { id: '1-1', data: 'x' }, 'SSE_ERR_OWN_ID'],
+  ['id without a text', { id: Object.create(null), data: 'x' }, 'SSE_ERR_OWN_ID'],
   ['{}', {}, 'SSE_ERR_PAYLOAD'],
   ['null', null, 'SSE_ERR_PAYLOAD'],
   ['undefined', undefined, 'SSE_ERR_PAYLOAD'],
@@ -89,7 +90,7 @@ test('what names no topic or client', async (t) => {
   t.test('is refused among a route\'s topics when it is registered', async (t) => {
     const app = await makeApp(t)
     const refused = [...Object.values(noNames).map((name) => ['a', name]), ...Object.values(noNames).filter((value) => !Array.isArray(value))]
-    for (const topics of refused) {
+    for (const topics of [...refused, Array(1)]) {
       if (topics === undefined) continue
       t.throws(() => app.sseRoute('/', { topics: topics as string[], onConnect: () => {} }), { code: 'SSE_ERR_OPTION', message: 'The option "topics" takes an array of topics, strings that are not empty, or a function' })
     }

@@ -47,6 +47,22 @@ test('reply.sse(source)', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
+  t.test('stops its source if it is refused by a limit, or for its client id or options', async (t) => {
+    const app = await makeApp(t, { maxStreams: 1, clientId: ({ query }) => String((query as { id?: string }).id ?? '') })
+    const sources: Readable[] = []
+    app.get('/', async (_request, reply) => {
+      const source = new Readable({ read () {} })
+      sources.push(source)
+      return reply.sse(source, reply.request.url.includes('wrong') ? { retry: -1 } : {})
+    })
+    await injectSSE(app, { url: '/?id=ann' })
+    t.equal((await app.inject('/?id=bob')).statusCode, 503)
+    t.equal((await app.inject('/?id=bob&wrong')).json().code, 'SSE_ERR_OPTION')
+    for (const stream of app.sse.streams.values()) stream.close()
+    await until('there is a place', async () => (await app.inject('/')).json().code === 'SSE_ERR_CLIENT_ID')
+    await until('all are destroyed', () => sources.length > 3 && sources.every(({ destroyed }) => destroyed))
+  })
+
   t.test('tells the log of a source that fails after it was stopped', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })

@@ -164,3 +164,50 @@ test('a slow client with overflow: drop', async (t) => {
     t.match(app.sse.stats(), { dropped: 0, gaps: 0 })
   })
 })
+
+test('a stream that subscribes while its client is behind', async (t) => {
+  t.test('says its place in the log all the same, so that an overflow loses nothing', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => {
+      stream = reply.sse()
+      if (stream.lastEventId !== null) stream.subscribe('a')
+    })
+    const port = await listen(app)
+    const client = await open(t, port, '/')
+    client.pause()
+    await until('it is behind', async () => {
+      stream?.send(FILL).catch(t.error)
+      await turn()
+      return (stream?.request.raw.socket.writableLength ?? 0) > 0
+    })
+    stream?.send(FILL.repeat(3)).catch(t.error)
+    stream?.subscribe('a')
+    const id = await app.sse.publish('a', 'missed')
+    await until('it is closed', () => stream?.closeReason === 'overflow')
+    client.resume()
+    await client.over()
+    const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) ?? '' } })
+    await again.until(`id: ${id}\ndata: missed\n\n`)
+  })
+
+  t.test('leaves it to the gap where events are being left out', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const client = await open(t, await listen(app), '/')
+    client.pause()
+    await until('events are left out', async () => {
+      stream?.send(FILL).catch(t.error)
+      await turn()
+      return app.sse.stats().dropped > 0
+    })
+    await app.sse.broadcast('left out')
+    stream?.subscribe('a')
+    client.resume()
+    await client.until('event: gap')
+    t.strictSame(idsOf(client.text), [hubOf(app).newest], 'the id is that of the gap')
+    const id = await app.sse.publish('a', 'live')
+    await client.until(`id: ${id}\ndata: live\n\n`)
+  })
+})
