@@ -16,6 +16,9 @@ const MB = 1_000_000
 /** What may be held for clients that are behind, and for those that come back. */
 const HELD = CLIENTS * MAX_BUFFERED + HISTORY * BYTES
 
+/** V8 lets garbage lie until it wants the room: with little to spare, the process is about as large as what it holds. */
+const SMALL = ['--max-old-space-size=96', '--max-semi-space-size=2']
+
 /** A client that stops reading after the first bytes. */
 class Staller extends Subscriber {
   #reads = false
@@ -50,8 +53,9 @@ class Server {
   }
 
   publish (events: number): Promise<Measured> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#measured = resolve
+      this.#child.once('exit', (code, signal) => reject(new Error(`the server ended with ${signal ?? code}`)))
       const order: Order = { events, bytes: BYTES }
       this.#child.send(order)
     })
@@ -61,13 +65,14 @@ class Server {
 async function startServer (t: Test, options: SSEPluginOptions): Promise<Server> {
   const { PATH, HOME } = process.env
   const child = fork(fileURLToPath(new URL('stalled-server.ts', import.meta.url)), [JSON.stringify({ maxBufferedBytes: MAX_BUFFERED, history: { size: HISTORY }, ...options })], {
-    execArgv: ['--import=tsx', '--expose-gc'],
+    execArgv: ['--import=tsx', '--expose-gc', ...SMALL],
     // its coverage would be mixed up with that of the tests, which run the same files compiled otherwise
     env: { PATH, HOME, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
   })
+  const ended = once(child, 'exit')
   t.teardown(async () => {
     child.kill('SIGKILL')
-    await once(child, 'exit')
+    await ended
   })
   const [{ port }] = await once(child, 'message')
   return new Server(child, port)
@@ -82,15 +87,11 @@ async function stayHealthy (t: Test, { port }: Server): Promise<Subscriber> {
   return healthy
 }
 
-async function stall (t: Test, client: Staller): Promise<void> {
-  t.teardown(() => client.leave())
-  client.stall()
-  await until('it has begun', () => client.response)
-}
-
 async function stallMany (t: Test, { port }: Server): Promise<Staller[]> {
   const clients = Array.from({ length: CLIENTS }, (_, i) => new Staller(port, `/stalled/${i}`))
-  for (const client of clients) await stall(t, client)
+  t.teardown(() => { for (const client of clients) client.leave() })
+  for (const client of clients) client.stall()
+  await until('all have begun', () => clients.every(({ lastEventId }) => lastEventId !== null))
   return clients
 }
 
@@ -109,11 +110,11 @@ async function checkEvents (t: Test, server: Server, healthy: Subscriber, client
   await until('all are live', allAreThere)
   const { received } = healthy
   t.strictSame(received.map(({ data }) => data), received.map((_, i) => String(i)), 'the healthy client got everything')
-  t.ok(received.length >= EVENTS)
-  t.strictSame(healthy.account(received).faults, [])
+  t.ok(received.length > EVENTS)
+  t.strictSame(healthy.account(received).faults, [], 'in order')
   for (const [i, client] of clients.entries()) {
     t.strictSame(client.account(received).faults.slice(0, 5), [], `client ${i}`)
-    t.strictSame(client.received.slice(-10).map(({ data }) => data), received.slice(-10).map(({ data }) => data))
+    t.strictSame(client.received.slice(-10).map(({ data }) => data), received.slice(-10).map(({ data }) => data), 'and is live')
   }
 }
 
@@ -131,7 +132,7 @@ test('clients that stop reading are sent away, come back and stop again', async 
     clients[n]?.leave()
     // every other one as a stranger, who falls behind again; the others come for what they missed, and do not read that
     const client = ++closed % 2 === 0 ? clients[n] : clients[n] = new Staller(server.port, path)
-    if (client !== undefined) stall(t, client)
+    client?.stall()
   }
   checkMemory(t, await server.publish(EVENTS))
   t.ok(closed > 1.2 * CLIENTS, `${closed} were sent away`)
@@ -145,9 +146,9 @@ test('clients that stop reading have events left out, and are told', async (t) =
   const measured = await server.publish(EVENTS)
   checkMemory(t, measured)
   t.ok(measured.stats.dropped > 0.5 * CLIENTS * EVENTS, `${measured.stats.dropped} events were left out`)
-  t.equal(measured.stats.active, CLIENTS + 1)
+  t.equal(measured.stats.active, CLIENTS + 1, 'nobody was sent away')
   await checkEvents(t, server, healthy, clients)
-  t.ok(clients.every((client) => gapsOf(client) > 0))
+  t.ok(clients.every((client) => gapsOf(client) > 0), 'each gap is told')
 })
 
 test('clients that stop reading in the middle of a replay hold nothing but their place', async (t) => {
@@ -155,11 +156,13 @@ test('clients that stop reading in the middle of a replay hold nothing but their
   const healthy = await stayHealthy(t, server)
   await server.publish(2 * HISTORY)
   const clients: Staller[] = []
+  t.teardown(() => { for (const client of clients) client.leave() })
   for (let i = 0; i < CLIENTS; i++) {
     // the oldest event there is: all others are to be replayed
     const client = new Staller(server.port, `/stalled/${i}`, healthy.received.at(-HISTORY)?.id)
-    await stall(t, client)
     clients.push(client)
+    client.stall()
+    await until('it has begun', () => client.response)
     await server.publish(100)
   }
   const measured = await server.publish(EVENTS - 2 * HISTORY - 100 * CLIENTS)
@@ -168,5 +171,5 @@ test('clients that stop reading in the middle of a replay hold nothing but their
   t.ok(replayed > 0 && replayed < 0.95 * CLIENTS * HISTORY, `${replayed} events were replayed`)
   t.equal(active, CLIENTS + 1, 'a replay is no overflow')
   await checkEvents(t, server, healthy, clients)
-  t.ok(clients.every((client) => gapsOf(client) === 1))
+  t.ok(clients.every((client) => gapsOf(client) > 0), 'what the log lost meanwhile is told')
 })

@@ -1,4 +1,5 @@
 // Started by stalled-clients.test.ts, in a process of its own, so that what is measured is the server's memory alone.
+import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import Fastify from 'fastify'
@@ -52,11 +53,10 @@ function measure (): void {
   peak.heap = Math.max(peak.heap, heap - start.heap)
 }
 
-/** Publishes as fast as the healthy client reads: what the others do must not matter. */
+/** Publishes as fast as the healthy client reads: what the others do must not matter. No event shares memory with another. */
 async function publish ({ events, bytes }: Order): Promise<void> {
-  const comments = 'x'.repeat(bytes)
   for (const end = published + events; published < end; published++) {
-    await app.sse.publish('feed', { data: String(published), comments })
+    await app.sse.publish('feed', { data: String(published), comments: randomBytes(bytes / 2).toString('hex') })
     if (published % 10 !== 9) continue
     await healthy?.send({})
     await turn()
