@@ -1,6 +1,7 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { encode, withoutId } from './event.js'
-import { isEventId } from './event-id.js'
+import { SSE_ERR_BACKPLANE } from './errors.js'
+import { compareEventIds, isEventId } from './event-id.js'
 import type { Gap, Page, PublishedEvent } from './history.js'
 import type { Cursor } from './roles.js'
 import type { EventStream } from './stream.js'
@@ -16,6 +17,9 @@ export interface Log {
   leave (topic: string, cursor: Cursor): void
 }
 
+/** How long events take, roughly, that one process has and another has not yet, ms. */
+const AHEAD = 5
+
 /** How many events are taken from the log at once; then other streams have their turn. */
 const PAGE = 128
 
@@ -26,9 +30,14 @@ const PAGE = 128
 export class LogCursor implements Cursor {
   readonly #stream: EventStream
   readonly #log: Log
-  /** Null as long as the stream was not subscribed to any. */
-  #topics: readonly string[] | null = null
-  /** Whose ids the client is sent: the log's, or the application's own, if any. */
+  /** Null as long as the stream was not subscribed to any. May be other streams' as well. */
+  #topics: ReadonlySet<string> | null = null
+  /** The same, once they changed and are this stream's alone. */
+  #ownTopics: Set<string> | null = null
+  /**
+   * Whose ids the client holds. None until it is sent one; the log's from its first published event or topic on;
+   * the application's own from the first of these on, until the stream is subscribed to a topic.
+   */
   #ids: 'none' | 'log' | 'own' = 'none'
   /** The id the client holds, if it came with one or was sent one. */
   #heldId: string | null
@@ -40,44 +49,47 @@ export class LogCursor implements Cursor {
   /** The oldest event that waits to be written, if lag is measured. */
   #waiting: PublishedEvent | null = null
 
-  /** @param live whether there is nothing to wait for before the events to come */
-  constructor (stream: EventStream, log: Log, live: boolean) {
+  /** @param from where in the log a stream begins whose client came with no id of the log */
+  constructor (stream: EventStream, log: Log, from: string) {
     this.#stream = stream
     this.#log = log
-    this.#live = live
     const { lastEventId } = stream
-    const resumes = lastEventId !== null && isEventId(lastEventId)
     this.#heldId = lastEventId
-    this.#position = resumes ? lastEventId : log.newest
-    if (lastEventId !== null && !resumes) this.#ids = 'own'
+    if (lastEventId !== null) this.#ids = isEventId(lastEventId) ? 'log' : 'own'
+    this.#position = lastEventId !== null && this.#ids === 'log' ? lastEventId : from
+    // one that is not greeted yet is to get nothing before; nothing is replayed by ids of the application's own
+    this.#live = stream.begun || this.#ids === 'own'
   }
 
   get takesIds (): boolean {
     return this.#topics === null
   }
 
-  /** @param topics valid, each once */
-  subscribe (topics: readonly string[]): void {
-    const before = this.#topics
-    const added = before === null ? topics : topics.filter((topic) => !before.includes(topic))
-    for (const topic of added) this.#log.join(topic, this)
-    this.#topics = before === null ? topics : [...before, ...added]
+  subscribe (topics: ReadonlySet<string>): void {
+    for (const topic of topics) this.#log.join(topic, this)
+    if (this.#topics === null) {
+      this.#topics = topics
+    } else {
+      const own = this.#changeable(this.#topics)
+      for (const topic of topics) own.add(topic)
+    }
     if (this.#ids === 'log') return
     this.#ids = 'log'
-    if (this.#live) this.#sayPosition()
+    if (!this.#stream.begun) this.#wait()
+    else if (this.#live) this.#sayPosition()
   }
 
   unsubscribe (topics: readonly string[]): void {
-    const before = this.#topics ?? []
-    for (const topic of before) if (topics.includes(topic)) this.#log.leave(topic, this)
-    this.#topics = before.filter((topic) => !topics.includes(topic))
+    if (this.#topics === null) return
+    const own = this.#changeable(this.#topics)
+    for (const topic of topics) if (own.delete(topic)) this.#log.leave(topic, this)
   }
 
-  /** Reads what was missed, then goes live. */
-  begin (): void {
-    if (this.#live) return
-    if (this.#position === this.#log.newest) this.#goLive()
-    else this.#catchUp()
+  begin (): Promise<void> | null {
+    if (this.#live) return null
+    if (this.#position !== this.#log.newest) return this.#catchUp()
+    this.#goLive()
+    return null
   }
 
   /** Hands on an event that was published, unless it will be read from the log. Hot path. */
@@ -111,19 +123,29 @@ export class LogCursor implements Cursor {
   wroteOwn (id: string): void {
     this.#ids = 'own'
     this.#heldId = id
+    this.#live ||= this.#position === this.#log.newest
   }
 
   close (): void {
     for (const topic of this.#topics ?? []) this.#log.leave(topic, this)
   }
 
+  #changeable (topics: ReadonlySet<string>): Set<string> {
+    this.#topics = this.#ownTopics ??= new Set(topics)
+    return this.#ownTopics
+  }
+
+  /** What is published from now on is for after the greeting. */
+  #wait (): void {
+    if (this.#live) this.#position = this.#log.newest
+    this.#live = false
+  }
+
   async #catchUp (): Promise<void> {
     const stream = this.#stream
     try {
       while (!stream.closed && this.#position !== this.#log.newest) {
-        const page = await this.#log.read(this.#position, PAGE)
-        // it is not kept while the client is waited for: the log alone is the memory of what that missed
-        if (!stream.closed) this.#replay(page)
+        await this.#readPage()
         if (stream.congested) await stream.ready()
         else if (this.#position !== this.#log.newest) await turn()
       }
@@ -133,10 +155,25 @@ export class LogCursor implements Cursor {
     }
   }
 
+  /**
+   * A call of its own, since a function that waits keeps all its variables: no page is kept while
+   * the client is waited for, so that the log alone is the memory of what that missed.
+   */
+  async #readPage (): Promise<void> {
+    const { newest } = this.#log
+    const page = await this.#log.read(this.#position, PAGE)
+    if (page.gap !== null || page.events.length > 0) {
+      this.#replay(page)
+      return
+    }
+    // the client comes from a process that is ahead of this one
+    if (compareEventIds(this.#position, newest) > 0) await wait(AHEAD)
+    else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#position}, though ${newest} came later`)
+  }
+
   #replay ({ gap, events }: Page): void {
-    if (this.#stream.congested) return
-    if (gap === null) this.#recognize()
-    else this.#leap(gap)
+    if (this.#stream.congested || this.#stream.closed) return
+    if (gap !== null) this.#leap(gap)
     for (const event of events) {
       if (this.#stream.congested) return
       this.#position = event.id
@@ -145,15 +182,8 @@ export class LogCursor implements Cursor {
   }
 
   #goLive (): void {
-    const held = this.#heldId === this.#position
     this.#live = true
-    if (held) this.#recognize()
-    else if (this.#ids === 'log') this.#sayPosition()
-  }
-
-  /** The id that the client came with is one of the log's. */
-  #recognize (): void {
-    if (this.#ids === 'none' && this.#heldId !== null) this.#ids = 'log'
+    if (this.#ids === 'log' && this.#heldId !== this.#position) this.#sayPosition()
   }
 
   #leap (gap: Gap): void {
@@ -163,7 +193,7 @@ export class LogCursor implements Cursor {
 
   #concerns ({ to, name }: PublishedEvent): boolean {
     if (to === 'all') return true
-    return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.includes(name)
+    return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.has(name)
   }
 
   /** Hot path. Where the ids are the application's, the event is written without its own. */

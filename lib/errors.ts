@@ -21,6 +21,9 @@ export const SSE_ERR_TOPIC = createError<[string]>('SSE_ERR_TOPIC', 'A topic is 
 /** A client id, given to `sendTo` or by the option `clientId`, that is not a string, or an empty one. */
 export const SSE_ERR_CLIENT_ID = createError<[string]>('SSE_ERR_CLIENT_ID', 'A client id is a string that is not empty, got %s', 500, TypeError)
 
+/** The backplane does not do what it promises. */
+export const SSE_ERR_BACKPLANE = createError<[string]>('SSE_ERR_BACKPLANE', 'The backplane failed: %s')
+
 /** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 

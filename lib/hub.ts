@@ -26,6 +26,9 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #writeData: DataWriter
   readonly #spread: number
   #draining = false
+  /** The event before the one that is handed on. */
+  #before = ''
+  #handed: string
 
   /**
    * @param writeData makes the text of a published event's data
@@ -33,6 +36,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
    */
   constructor (backplane: Backplane, writeData: DataWriter, spread: number) {
     this.#backplane = backplane
+    this.#handed = backplane.newest
     this.#writeData = writeData
     this.#spread = spread
   }
@@ -86,7 +90,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   cursor (stream: EventStream): Cursor {
-    return new LogCursor(stream, this, stream.begun)
+    return new LogCursor(stream, this, this.newest)
   }
 
   /** Keeps a stream that is not open yet, so that `drain` knows of it. */
@@ -136,6 +140,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
 
   /** Hands an event to those it is for. Hot path. */
   #received (event: PublishedEvent): void {
+    this.#before = this.#handed
+    this.#handed = event.id
     if (event.to === 'topic') {
       for (const cursor of this.topics.get(event.name) ?? NOBODY) cursor.deliver(event)
       return
@@ -150,8 +156,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   #reach (stream: EventStream, event: PublishedEvent): void {
-    // one without a place in the log has nothing to wait for
-    stream.cursor ??= new LogCursor(stream, this, true)
+    // one that is not greeted yet is to read the event later
+    stream.cursor ??= new LogCursor(stream, this, this.#before)
     stream.cursor.deliver(event)
   }
 

@@ -14,7 +14,7 @@ export type { Backplane, BackplaneFactory } from './backplane.js'
 export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
 export type {
-  CloseReason, EventDataMap, EventSchemas, PayloadOf, SSE, SSEPluginOptions, SSERouteOptions, SSESource, SSEStats,
+  CloseReason, EventDataMap, EventSchemas, PayloadOf, SSE, SSEPluginOptions, SSEPublication, SSERouteOptions, SSESource, SSEStats,
   SSEStream, SSEStreamOptions
 } from './types.js'
 
@@ -38,7 +38,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.decorate('sse', hub)
 
   app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
-    const { declared, stream, rest } = readRouteOptions(settings.stream, typeof first === 'string' ? { ...second, url: first } : first)
+    const { declared, stream, rest } = readRouteOptions(settings, typeof first === 'string' ? { ...second, url: first } : first)
     const route = new Route(this, shared, declared, stream)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
     routes.set(handler, route)

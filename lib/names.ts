@@ -11,10 +11,12 @@ export function validTopic (topic: unknown): string {
   return topic
 }
 
-/** Each topic once. @throws SSE_ERR_TOPIC */
-export function validTopics (topics: unknown): readonly string[] {
+/** @throws SSE_ERR_TOPIC */
+export function validTopics (topics: unknown): ReadonlySet<string> {
   if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} in place of an array of them`)
-  return Array.from(new Set(topics), validTopic)
+  const valid = new Set<string>()
+  for (const topic of topics) valid.add(validTopic(topic))
+  return valid
 }
 
 /** @throws SSE_ERR_CLIENT_ID */

@@ -167,10 +167,10 @@ export function readStreamOptions (base: StreamSettings, options: SSEStreamOptio
  * A route's options, checked, in three parts: what it declares, its streams' options, and what is left for Fastify.
  * @throws SSE_ERR_OPTION, SSE_ERR_ROUTE
  */
-export function readRouteOptions (base: StreamSettings, options: SSERouteOptions): {
+export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
   declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
 } {
-  const stream = readStreamOptions(base, options)
+  const stream = readStreamOptions(settings.stream, options)
   check(options, routeRules)
   const declared: Record<string, unknown> = {}
   const rest: Record<string, unknown> = { method: 'GET' }
@@ -179,7 +179,7 @@ export function readRouteOptions (base: StreamSettings, options: SSERouteOptions
     const part = Object.hasOwn(routeRules, name) ? declared : rest
     part[name] = value
   }
-  const wrong = conflict(declared, stream, rest)
+  const wrong = conflict({ clientId: settings.clientId, ...declared }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
   return { declared, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }

@@ -8,6 +8,8 @@ export interface Sender {
   wrote (now: number): void
   /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
   overflowed (): void
+  /** What a hook put between the stream and the response threw at a write. */
+  broken (error: unknown): void
   /** The client has caught up, after events were left out: the event that tells it so. */
   gap (): string
 }
@@ -86,12 +88,19 @@ export class Outbox implements Flushable {
     this.#pending = ''
     this.#pendingBytes = 0
     this.counters.bytes += Buffer.byteLength(text)
-    return this.#outlet.write(text)
+    try {
+      return this.#outlet.write(text)
+    } catch (error) {
+      this.#sender.broken(error)
+      return true
+    }
   }
 
   /** Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say. */
   note (text: string): void {
-    if (!this.#dropping && !this.#closed) this.writeOut(text)
+    if (this.#dropping || this.#closed) return
+    this.flush(performance.now())
+    this.writeOut(text)
   }
 
   /** True once the client takes more, false if the outbox is closed before. */
@@ -114,12 +123,9 @@ export class Outbox implements Flushable {
       this.#pendingBytes += Buffer.byteLength(text)
       return true
     }
-    if (overflow === 'disconnect') {
-      this.#sender.overflowed()
-    } else {
-      this.#dropping = true
-      this.counters.dropped++
-    }
+    if (overflow === 'drop') this.counters.dropped++
+    else if (!this.#dropping) this.#sender.overflowed()
+    this.#dropping = true
     return false
   }
 

@@ -82,7 +82,8 @@ class SourceOwner implements Owner<EventStream> {
   }
 
   async opened (stream: EventStream): Promise<void> {
-    stream.begin()
+    const replay = stream.begin()
+    if (replay !== null) await replay
     try {
       await this.#source.pump(stream)
       stream.close()

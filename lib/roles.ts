@@ -34,11 +34,11 @@ export interface Producer<Stream> {
 export interface Cursor {
   /** Whether the stream may send ids of its own, since it was subscribed to no topic. */
   readonly takesIds: boolean
-  /** @param topics valid, each once */
-  subscribe (topics: readonly string[]): void
+  /** @param topics valid */
+  subscribe (topics: ReadonlySet<string>): void
   unsubscribe (topics: readonly string[]): void
-  /** Replays what was missed, then goes live. */
-  begin (): void
+  /** Reads what was missed, then goes live; null where it is live at once, otherwise it resolves then, or when the stream is closed. */
+  begin (): Promise<void> | null
   /** An event is published. Hot path. */
   deliver (event: PublishedEvent): void
   /** Text goes out, at `now`; whether an id was in it, or none needs to be. */

@@ -32,7 +32,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   /** The sources whose first item opened their stream. */
   readonly #started = new WeakMap<EventStream, { source: Source, item: IteratorResult<unknown, undefined> }>()
   readonly #shared = new Map<string | number, SharedInterval>()
-  readonly #topics: readonly string[] | undefined
+  readonly #topics: ReadonlySet<string> | undefined
   #stream: StreamOptions
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
@@ -77,13 +77,15 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
-      this.#respond(request, reply, validTopics(await given))
+      const topics = validTopics(await given)
+      // Fastify's handlerTimeout may have answered meanwhile
+      if (!reply.sent) this.#respond(request, reply, topics)
     } catch (error) {
       reply.send(asError(error))
     }
   }
 
-  #respond (request: FastifyRequest, reply: FastifyReply, topics: readonly string[] | undefined): void {
+  #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
     const { hub, settings } = this.#plugin
     const { clientId = settings.clientId, shared, openOn } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
@@ -164,7 +166,17 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   #begin (stream: EventStream): void {
-    stream.begin()
+    const replay = stream.begin()
+    if (replay === null) this.#produce(stream)
+    else this.#produceAfter(replay, stream)
+  }
+
+  async #produceAfter (replay: Promise<void>, stream: EventStream): Promise<void> {
+    await replay
+    if (!stream.closed) this.#produce(stream)
+  }
+
+  #produce (stream: EventStream): void {
     const { interval, payload, source, immediate = true } = this.declared
     if (source !== undefined) {
       this.#pump(stream)

@@ -138,17 +138,16 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
 
-  /** @param topics valid, each once */
-  follow (topics: readonly string[]): void {
+  follow (topics: ReadonlySet<string>): void {
     if (!this.closed) this.#placed().subscribe(topics)
   }
 
   unsubscribe (...topics: string[]): void { this.cursor?.unsubscribe(topics) }
 
-  /** The client is greeted: what it missed may come, and what is published. */
-  begin (): void {
+  /** The client is greeted: see `Cursor.begin`. */
+  begin (): Promise<void> | null {
     this.begun = true
-    this.cursor?.begin()
+    return this.cursor?.begin() ?? null
   }
 
   /** Encodes and writes one event. @throws what `encode` throws */
@@ -204,8 +203,10 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     this.#timers?.wrote(performance.now())
   }
 
-  // later, since callbacks of the application's have no place within a fan-out
+  // these two later, since callbacks of the application's have no place within a fan-out
   overflowed (): void { process.nextTick(() => this.closeWith('overflow')) }
+
+  broken (error: unknown): void { process.nextTick(() => this.fail(error)) }
 
   gap (): string { return this.#placed().gap() }
 
@@ -243,9 +244,8 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
   fail (error: unknown): void {
-    const { log } = this.request
-    if (this.closed) log.debug({ err: error }, 'failed after its event stream was closed')
-    else log.error(asError(error))
+    if (this.closed) this.request.log.debug({ err: error }, 'failed after its event stream was closed')
+    else this.request.log.error(asError(error))
     this.cut()
   }
 
@@ -256,7 +256,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   #firstLines (): string {
     const { retry } = this.#options
-    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.cursor?.line() ?? ''}`
+    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.cursor?.takesIds === false ? this.cursor.line() : ''}`
     return lines && `${lines}\n`
   }
 

@@ -67,7 +67,7 @@ export interface SSEStream<Payload = SSEInput> {
   send (payload: Payload): Promise<boolean>
   /**
    * Has the stream get what is published to these topics. In `onConnect`, and in a handler right after `reply.sse()`,
-   * that includes what its client missed; later it is what comes from now on. @throws SSE_ERR_TOPIC
+   * that includes what its client missed; later it is what comes from now on, or from where its replay is. @throws SSE_ERR_TOPIC
    */
   subscribe (...topics: string[]): void
   unsubscribe (...topics: string[]): void
@@ -187,6 +187,9 @@ export interface SSEStats {
   closed: Record<CloseReason, number>
 }
 
+/** An event that is published: its id comes from the log. */
+export type SSEPublication = Omit<SSEPayload, 'id'> | string
+
 /** `app.sse`. */
 export interface SSE {
   /**
@@ -195,11 +198,11 @@ export interface SSE {
    * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
    * SSE_ERR_SERIALIZATION, SSE_ERR_OWN_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
    */
-  publish (topic: string, payload: SSEInput): Promise<string>
+  publish (topic: string, payload: SSEPublication): Promise<string>
   /** As `publish`, to all open streams. */
-  broadcast (payload: SSEInput): Promise<string>
+  broadcast (payload: SSEPublication): Promise<string>
   /** As `publish`, to the streams of one client id. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
-  sendTo (clientId: string, payload: SSEInput): Promise<string>
+  sendTo (clientId: string, payload: SSEPublication): Promise<string>
   /** The streams that are open in this process, by `id`. */
   readonly streams: ReadonlyMap<string, SSEStream>
   stats (): SSEStats

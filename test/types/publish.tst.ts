@@ -3,7 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
-  Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEInput, SSEPluginOptions, SSEStats, SSEStream
+  Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
 } from '../../lib/index.js'
 import sse from '../../lib/index.js'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -12,9 +12,9 @@ const app = Fastify()
 
 describe('app.sse', () => {
   test('publishes what a stream can send, and gives the id', () => {
-    expect(app.sse.publish).type.toBe<(topic: string, payload: SSEInput) => Promise<string>>()
-    expect(app.sse.broadcast).type.toBe<(payload: SSEInput) => Promise<string>>()
-    expect(app.sse.sendTo).type.toBe<(clientId: string, payload: SSEInput) => Promise<string>>()
+    expect(app.sse.publish).type.toBe<(topic: string, payload: SSEPublication) => Promise<string>>()
+    expect(app.sse.broadcast).type.toBe<(payload: SSEPublication) => Promise<string>>()
+    expect(app.sse.sendTo).type.toBe<(clientId: string, payload: SSEPublication) => Promise<string>>()
     expect(app.sse.publish('order:42', 'shipped')).type.toBe<Promise<string>>()
     expect(app.sse.publish('order:42', { event: 'shipped', data: { carrier: 'DHL' }, retry: 1_000 })).type.toBe<Promise<string>>()
     expect(app.sse.broadcast({ comments: ['a'], data: 1 })).type.toBe<Promise<string>>()
@@ -22,6 +22,8 @@ describe('app.sse', () => {
   })
 
   test('publishes nothing else', () => {
+    expect(app.sse.publish).type.not.toBeCallableWith('order:42', { id: 1, data: 'text' })
+    expect(app.sse.publish).type.not.toBeCallableWith('order:42', null)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', 1)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', true)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', ['text'])
