@@ -2,12 +2,12 @@ import { type Flushable, flushLater } from './batch.js'
 import type { Counters } from './counters.js'
 import type { Outlet } from './outlet.js'
 
-/** Whose events an outbox holds. */
+/** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
   /** Text goes out now, ms on the clock of `performance.now()`. */
   wrote (now: number): void
   /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
-  overflowed (): void
+  closeWith (reason: 'overflow'): void
   /** What a hook put between the stream and the response threw at a write. */
   broken (error: unknown): void
   /** The client has caught up, after events were left out: the event that tells it so. */
@@ -91,7 +91,7 @@ export class Outbox implements Flushable {
     try {
       return this.#outlet.write(text)
     } catch (error) {
-      this.#sender.broken(error)
+      process.nextTick(() => this.#sender.broken(error))
       return true
     }
   }
@@ -124,7 +124,7 @@ export class Outbox implements Flushable {
       return true
     }
     if (overflow === 'drop') this.counters.dropped++
-    else if (!this.#dropping) this.#sender.overflowed()
+    else if (!this.#dropping) process.nextTick(() => this.#sender.closeWith('overflow'))
     this.#dropping = true
     return false
   }

@@ -203,10 +203,10 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     this.#timers?.wrote(performance.now())
   }
 
-  // these two later, since callbacks of the application's have no place within a fan-out
-  overflowed (): void { process.nextTick(() => this.closeWith('overflow')) }
-
-  broken (error: unknown): void { process.nextTick(() => this.fail(error)) }
+  broken (error: unknown): void {
+    this.fail(error)
+    this.#reply.raw.destroy()
+  }
 
   gap (): string { return this.#placed().gap() }
 

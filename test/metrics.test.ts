@@ -293,6 +293,17 @@ test('the lag', async (t) => {
     }
     stream.close()
   })
+
+  t.test('is not longer for an event that goes out with a heartbeat', async (t) => {
+    const { app, scrape } = await measured(t, { heartbeat: 200 })
+    app.sseRoute('/beats', { topics: ['a'] })
+    app.sseRoute('/feed', { interval: 200, payload: () => { app.sse.publish('a', 'x').catch(t.error) } })
+    const streams = [await injectSSE(app, { url: '/beats' }), await injectSSE(app, { url: '/feed' })]
+    for (let i = 0; i < 4; i++) await streams[0]?.next()
+    const { routes } = await scrape()
+    t.equal(routes['/beats']?.['sse_delivery_lag_seconds_bucket 0.1'], routes['/beats']?.sse_delivery_lag_seconds_count)
+    for (const stream of streams) stream.close()
+  })
 })
 
 test('called later, it tells what was counted before', async (t) => {

@@ -256,6 +256,8 @@ test('options of a route that do not go together fail at sseRoute, and are told 
     t.throws(() => app.sseRoute({ url: '/stocks', ...options }), { code: 'SSE_ERR_ROUTE', message: `The SSE route GET /stocks: ${why}` }, Object.keys(options).join(', '))
   }
   t.throws(() => app.sseRoute('/stocks', { method: 'POST' }), { code: 'SSE_ERR_ROUTE', message: /^The SSE route POST \/stocks: it needs/ })
+  const withIds = await makeApp(t, { clientId: () => 'ann' })
+  t.throws(() => withIds.sseRoute('/', { source, events }), { code: 'SSE_ERR_ROUTE', message: /the event "gap" is the plugin's own/ })
 })
 
 test('undefined counts as not given', async (t) => {
