@@ -44,7 +44,7 @@ export class History {
   readonly #size: number
   readonly #maxAge: number
   /** A ring, which grows up to `size` and then is overwritten from its oldest event on. */
-  readonly #ring: Array<PublishedEvent | null> = []
+  readonly #ring: Array<PublishedEvent | undefined> = []
   #first = 0
   #count = 0
   #newest: string
@@ -76,7 +76,8 @@ export class History {
       return
     }
     this.#expire()
-    if (this.#count === this.#size) this.#forget()
+    const oldest = this.#at(0)
+    if (oldest !== undefined && this.#count === this.#size) this.#forget(oldest)
     this.#ring[(this.#first + this.#count) % this.#size] = event
     this.#count++
   }
@@ -91,12 +92,12 @@ export class History {
     const known = after === (from === 0 ? this.#through : this.#at(from - 1)?.id)
     if (!known) from = 0
     const events: PublishedEvent[] = []
-    for (let event = this.#at(from); event !== null && events.length < limit; event = this.#at(++from)) events.push(event)
+    for (let event = this.#at(from); event !== undefined && events.length < limit; event = this.#at(++from)) events.push(event)
     return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, through: this.#through }, events }
   }
 
-  #at (index: number): PublishedEvent | null {
-    return index < this.#count ? this.#ring[(this.#first + index) % this.#size] ?? null : null
+  #at (index: number): PublishedEvent | undefined {
+    return index < this.#count ? this.#ring[(this.#first + index) % this.#size] : undefined
   }
 
   /** Where the first event after an id stands. */
@@ -105,7 +106,7 @@ export class History {
     while (low < high) {
       const middle = (low + high) >>> 1
       const event = this.#at(middle)
-      if (event !== null && compareEventIds(event.id, id) <= 0) low = middle + 1
+      if (event !== undefined && compareEventIds(event.id, id) <= 0) low = middle + 1
       else high = middle
     }
     return low
@@ -114,12 +115,12 @@ export class History {
   #expire (): void {
     if (this.#maxAge === 0) return
     const least = performance.now() - this.#maxAge
-    for (let oldest = this.#at(0); oldest !== null && oldest.time < least; oldest = this.#at(0)) this.#forget()
+    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#forget(oldest)
   }
 
-  #forget (): void {
-    this.#through = this.#at(0)?.id ?? this.#through
-    this.#ring[this.#first] = null
+  #forget (oldest: PublishedEvent): void {
+    this.#through = oldest.id
+    this.#ring[this.#first] = undefined
     this.#first = (this.#first + 1) % this.#size
     this.#count--
   }

@@ -199,7 +199,7 @@ test('replay from a log that is read asynchronously', async (t) => {
     t.equal(app.sse.stats().replayed, replayed)
     t.equal(app.sse.stats().gaps, 0, 'nobody was told of a gap')
     const late = await follow(app, 'a', first)
-    remote.onRead = () => { remote.failure = new Error('too late to matter') }
+    remote.failure = new Error('too late to matter')
     late.close()
     await until('it is gone', () => app.sse.streams.size === 0)
     await wait(150)

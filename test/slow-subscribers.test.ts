@@ -210,4 +210,22 @@ test('a stream that subscribes while its client is behind', async (t) => {
     const id = await app.sse.publish('a', 'live')
     await client.until(`id: ${id}\ndata: live\n\n`)
   })
+
+  t.test('and is read to from the log meanwhile, gets a gap that leaps over nothing of it', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
+    let stream: SSEStream | undefined
+    app.sseRoute('/', { topics: ['a'], onConnect: (_request, opened) => { stream = opened } })
+    const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => FILL))
+    const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
+    client.pause()
+    await atRest('the replay', () => app.sse.stats().replayed)
+    for (let i = 0; i < 10; i++) stream?.send(FILL).catch(t.error)
+    t.ok(app.sse.stats().dropped > 0)
+    client.resume()
+    await has(client, ids.at(-1))
+    const events = eventsOf(client.text).filter(({ id }) => id !== undefined)
+    t.strictSame(events.filter(({ event }) => event === 'message').map(({ id }) => id), ids.slice(1), 'all that was missed')
+    const place = events.findIndex(({ event }) => event === 'gap')
+    t.equal(events[place]?.id, events[place - 1]?.id, 'the gap stays where the replay is')
+  })
 })

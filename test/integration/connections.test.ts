@@ -235,6 +235,20 @@ test('HTTP/2', async (t) => {
     for (const stream of streams) t.match(stream.text, /retry: \d+\n\n$/)
   })
 
+  t.test('app.close does not wait for a client that leaves meanwhile', async (t) => {
+    const app = await http2App(t)
+    let open: SSEStream | undefined
+    app.sseRoute('/', { onConnect: (_request, stream) => { open = stream } })
+    const client = await session(t, app)
+    await once(client.request({ ':path': '/' }), 'response')
+    const closed = app.close()
+    await until('its end is on its way', () => open?.closeReason === 'drain')
+    client.destroy()
+    const start = performance.now()
+    await closed
+    t.ok(performance.now() - start < 1_000)
+  })
+
   t.test('app.close waits 5 s for a client that does not read, and no longer', async (t) => {
     const app = await http2App(t)
     app.sseRoute('/', { topics: ['a'] })
