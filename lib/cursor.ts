@@ -75,8 +75,14 @@ export class LogCursor implements Cursor {
     }
     if (this.#ids === 'log') return
     this.#ids = 'log'
-    if (!this.#stream.begun) this.#wait()
-    else if (this.#live) this.#sayPosition()
+    if (!this.#live) return
+    if (this.#stream.begun) {
+      this.#sayPosition()
+    } else {
+      // what is published from now on is for after the greeting
+      this.#position = this.#log.newest
+      this.#live = false
+    }
   }
 
   unsubscribe (topics: readonly string[]): void {
@@ -133,12 +139,6 @@ export class LogCursor implements Cursor {
   #changeable (topics: ReadonlySet<string>): Set<string> {
     this.#topics = this.#ownTopics ??= new Set(topics)
     return this.#ownTopics
-  }
-
-  /** What is published from now on is for after the greeting. */
-  #wait (): void {
-    if (this.#live) this.#position = this.#log.newest
-    this.#live = false
   }
 
   async #catchUp (): Promise<void> {
