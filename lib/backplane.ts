@@ -1,4 +1,4 @@
-import { SSE_ERR_CLOSING } from './errors.js'
+import { SSE_ERR_CLOSING, SSE_ERR_OPTION, show } from './errors.js'
 import { EventIds } from './event-id.js'
 import { type Audience, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
 
@@ -34,6 +34,14 @@ export interface Backplane {
 
 /** Makes a backplane that keeps so much of the log; the plugin opens it when it is registered. */
 export type BackplaneFactory = (history: HistorySettings) => Backplane
+
+/** @throws SSE_ERR_OPTION where what a factory gave is no backplane */
+export function asBackplane (given: Backplane): Backplane {
+  for (const member of ['open', 'publish', 'read', 'close'] as const) {
+    if (typeof given?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${show(given)} without a method "${member}"`)
+  }
+  return given
+}
 
 /** An event of the log, from its id and its text without one. */
 export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {

@@ -69,19 +69,10 @@ export class LogCursor implements Cursor {
     for (const topic of topics) this.#log.join(topic, this)
     if (this.#topics === null) {
       this.#topics = topics
+      this.#followed()
     } else {
       const own = this.#changeable(this.#topics)
       for (const topic of topics) own.add(topic)
-    }
-    if (this.#ids === 'log') return
-    this.#ids = 'log'
-    if (!this.#live) return
-    if (this.#stream.begun) {
-      this.#sayPosition()
-    } else {
-      // what is published from now on is for after the greeting
-      this.#position = this.#log.newest
-      this.#live = false
     }
   }
 
@@ -118,12 +109,12 @@ export class LogCursor implements Cursor {
 
   line (): string {
     if (this.#ids !== 'log') return ''
-    this.#hold(this.#live ? this.#log.newest : this.#position)
+    this.#hold(this.#reached)
     return `id: ${this.#heldId}\n`
   }
 
   gap (): string {
-    return this.#gap({ oldestId: this.#log.oldestId, through: this.#live ? this.#log.newest : this.#position })
+    return this.#gap({ oldestId: this.#log.oldestId, through: this.#reached })
   }
 
   wroteOwn (id: string): void {
@@ -134,6 +125,30 @@ export class LogCursor implements Cursor {
 
   close (): void {
     for (const topic of this.#topics ?? []) this.#log.leave(topic, this)
+  }
+
+  /** The stream has its first topics. */
+  #followed (): void {
+    const { begun, lastEventId } = this.#stream
+    const came = this.#ids
+    this.#ids = 'log'
+    if (came === 'log') {
+      // too late for the replay: what its client missed of these topics was passed over
+      if (begun && lastEventId !== null && lastEventId !== this.#reached) {
+        this.#stream.tell(this.#gap({ oldestId: this.#log.oldestId, through: this.#reached }, lastEventId))
+      }
+    } else if (this.#live && begun) {
+      this.#sayPosition()
+    } else if (this.#live) {
+      // what is published from now on is for after the greeting
+      this.#position = this.#log.newest
+      this.#live = false
+    }
+  }
+
+  /** Up to where the log was gone through for its client. */
+  get #reached (): string {
+    return this.#live ? this.#log.newest : this.#position
   }
 
   #changeable (topics: ReadonlySet<string>): Set<string> {
@@ -211,9 +226,9 @@ export class LogCursor implements Cursor {
     this.#stream.note(`${this.line()}\n`)
   }
 
-  #gap ({ oldestId, through }: Gap): string {
+  #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {
     this.#stream.counters.gaps++
-    const data = { lastEventId: this.#heldId, oldestId }
+    const data = { lastEventId, oldestId }
     if (this.#ids !== 'log') return encode({ event: 'gap', data })
     this.#hold(through)
     return encode({ id: through, event: 'gap', data })

@@ -40,7 +40,7 @@ export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCH
 export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, got %s', 500, TypeError)
 
 /** The plugin is not registered on this app, or not loaded yet. */
-export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: register fastify-sse-routes before')
+export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: await the registration of fastify-sse-routes before it, or call it in app.after()')
 
 /** `reply.sse()` on a reply that was sent or is a stream already. */
 export const SSE_ERR_REPLY_SENT = createError('SSE_ERR_REPLY_SENT', 'reply.sse() can be called once, and only before the reply is sent')

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { InProcessBackplane } from './backplane.js'
+import { asBackplane, InProcessBackplane } from './backplane.js'
 import { COUNTERS } from './counters.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
@@ -28,7 +28,8 @@ interface Registered {
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
   const stream = streamOptions(settings.stream)
-  const backplane = settings.backplane?.(settings.history) ?? new InProcessBackplane(settings.history)
+  const { history } = settings
+  const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history))
   const hub = new Hub(backplane, stream.writeData, settings.drain.spread)
   const limits = new Limits(settings, hub[COUNTERS])
   const shared: Plugin = { hub, limits, settings, stream }

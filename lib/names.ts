@@ -13,7 +13,7 @@ export function validTopic (topic: unknown): string {
 
 /** @throws SSE_ERR_TOPIC */
 export function validTopics (topics: unknown): ReadonlySet<string> {
-  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} in place of an array of them`)
+  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} where an array of topics is expected`)
   const valid = new Set<string>()
   for (const topic of topics) valid.add(validTopic(topic))
   return valid

@@ -55,12 +55,15 @@ const pluginRules: Rules<SSEPluginOptions> = {
   clientId: aFunction,
   maxStreams: count('a whole number above 0', 1),
   maxStreamsPerClient: anObject('{ max: a whole number above 0, key?: a function }', (value) => {
-    const { max, key } = value as { max?: unknown, key?: unknown }
-    return Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
+    const { max, key, ...others } = value as { max?: unknown, key?: unknown }
+    return isEmpty(others) && Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
   }),
   history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
   backplane: aFunction,
-  drain: anObject('{ spread: whole ms, 0 or more }', (value) => wholeMilliseconds.test((value as { spread?: unknown }).spread)),
+  drain: anObject('{ spread: whole ms, 0 or more }', (value) => {
+    const { spread, ...others } = value as { spread?: unknown }
+    return isEmpty(others) && wholeMilliseconds.test(spread)
+  }),
   openapi: aBoolean
 }
 
@@ -206,8 +209,13 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime }
 }
 
-function isHistory ({ size = 0, maxAge = 0 }: { size?: unknown, maxAge?: unknown }): boolean {
-  return Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
+function isHistory ({ size = 0, maxAge = 0, ...others }: { size?: unknown, maxAge?: unknown }): boolean {
+  return isEmpty(others) && Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
+}
+
+/** Whether nothing is left: what an option does not know would be a mistake unseen. */
+function isEmpty (others: object): boolean {
+  return Object.keys(others).length === 0
 }
 
 function isSchema (value: unknown): boolean {

@@ -188,7 +188,7 @@ export interface SSEStats {
 }
 
 /** An event that is published: its id comes from the log. */
-export type SSEPublication = Omit<SSEPayload, 'id'> | string
+export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
 
 /** `app.sse`. */
 export interface SSE {

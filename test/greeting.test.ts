@@ -173,3 +173,36 @@ test('a backplane that has nothing where it should have something is told of, an
   await t.rejects((await follow(app, 'a', first)).next())
   t.match(lines, [/SSE_ERR_BACKPLANE/])
 })
+
+test('a stream whose client came with an id, and that has its first topics only later,', async (t) => {
+  t.test('gets a gap for what may have been passed over, and no other for more topics', async (t) => {
+    const app = await makeApp(t, { heartbeat: false })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const [first, missed] = await publishAll(app, 'a', '1', '2')
+    const client = await follow(app, '/', first)
+    await until('it has begun', () => stream?.closed === false)
+    await wait(5)
+    stream?.subscribe('a')
+    stream?.subscribe('b')
+    const later = await app.sse.publish('a', '3')
+    t.strictSame(await take(client, 2), [
+      { id: missed, event: 'gap', data: JSON.stringify({ lastEventId: first, oldestId: first }) },
+      { id: later, event: 'message', data: '3' }
+    ])
+    t.equal(app.sse.stats().gaps, 1)
+  })
+
+  t.test('gets none where nothing was published meanwhile', async (t) => {
+    const app = await makeApp(t)
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const [, newest] = await publishAll(app, 'a', '1', '2')
+    const client = await follow(app, '/', newest)
+    await wait(5)
+    stream?.subscribe('a')
+    await app.sse.publish('a', '3')
+    t.strictSame(await takeData(client, 1), ['3'])
+    t.equal(app.sse.stats().gaps, 0)
+  })
+})

@@ -65,13 +65,15 @@ const ofPlugin: Record<string, Refusal> = {
       'max 1.5': { max: 1.5 },
       'max "1"': { max: '1' },
       'key alone': { key: () => '' },
-      'key "ip"': { max: 1, key: 'ip' }
+      'key "ip"': { max: 1, key: 'ip' },
+      'a name that there is not': { max: 1, keys: () => '' }
     }
   },
   history: {
     takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
     refuses: {
       ...except('an object'),
+      'a name that there is not': { sise: 1 },
       'size -1': { size: -1 },
       'size 0.5': { size: 0.5 },
       'size Infinity': { size: Infinity },
@@ -84,7 +86,7 @@ const ofPlugin: Record<string, Refusal> = {
     }
   },
   backplane: { takes: 'a function', refuses: notFunction },
-  drain: { takes: '{ spread: whole ms, 0 or more }', refuses: { ...except(), 'spread -1': { spread: -1 }, 'spread 0.5': { spread: 0.5 }, 'spread "1"': { spread: '1' } } },
+  drain: { takes: '{ spread: whole ms, 0 or more }', refuses: { ...except(), 'a name that there is not': { spread: 1, spraed: 1 }, 'spread -1': { spread: -1 }, 'spread 0.5': { spread: 0.5 }, 'spread "1"': { spread: '1' } } },
   openapi: { takes: 'true or false', refuses: except('true') }
 }
 

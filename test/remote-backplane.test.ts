@@ -1,8 +1,9 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import Fastify from 'fastify'
 import { test, type Test } from 'tap'
 import { type Backplane, InProcessBackplane } from '../lib/backplane.js'
 import { compareEventIds } from '../lib/event-id.js'
-import type { Audience, HistorySettings, Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../lib/index.js'
+import sse, { type Audience, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../lib/index.js'
 import { makeApp, until } from './harness.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from './subscriber.js'
 
@@ -91,6 +92,13 @@ test('a backplane', async (t) => {
       await follow(app, '/')
       await app.close()
       t.strictSame([...closed, remote.closed], [0, 1])
+    }
+  })
+
+  t.test('that is none is refused, with the method it lacks', async (t) => {
+    for (const [given, message] of [[undefined, /got one that gave undefined without a method "open"/], [{ async open () {} }, /an object \(Object\) without a method "publish"/]] as const) {
+      const app = Fastify()
+      await t.rejects(async () => app.register(sse, { backplane: () => given as unknown as Backplane }), { code: 'SSE_ERR_OPTION', message })
     }
   })
 

@@ -157,6 +157,8 @@ test('subscribe', async (t) => {
       t.strictSame(await takeData(stream, 1), ['all'], `${url} ${resumes}`)
       onlyStream(app).subscribe('a')
       await publishAll(app, 'a', 'after')
+      // its first topics come too late for what its client missed of them
+      if (url === '/hand' && resumes) t.match(await stream.next(), { event: 'gap' })
       t.strictSame(await takeData(stream, 1), ['after'], `${url} ${resumes}`)
     }
   })

@@ -1,9 +1,9 @@
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { Registry, register as globalRegister } from 'prom-client'
+import { type OpenMetricsContentType, type PrometheusContentType, Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
-  Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
+  Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
 } from '../../lib/index.js'
 import sse from '../../lib/index.js'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -23,6 +23,7 @@ describe('app.sse', () => {
 
   test('publishes nothing else', () => {
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', { id: 1, data: 'text' })
+    expect(app.sse.publish).type.not.toBeCallableWith('order:42', { id: '1' } as SSEPayload)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', null)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', 1)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', true)
@@ -162,7 +163,7 @@ describe('the options of the log', () => {
 })
 
 test('sseMetrics takes an app and a registry of prom-client', () => {
-  expect<SSEMetricsOptions>().type.toBe<{ register: Registry }>()
+  expect<SSEMetricsOptions>().type.toBe<{ register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType> }>()
   expect(sseMetrics(app, { register: new Registry() })).type.toBe<void>()
   expect(sseMetrics).type.toBeCallableWith(app, { register: globalRegister })
   expect(sseMetrics).type.toBeCallableWith(Fastify().withTypeProvider<TypeBoxTypeProvider>(), { register: globalRegister })
