@@ -21,7 +21,15 @@ export function userOf (request: Pick<FastifyRequest, 'cookies' | 'unsignCookie'
 }
 
 const session: FastifyPluginAsyncTypebox = async (app) => {
-  app.post('/session', { schema: signIn }, async ({ body: { name } }, reply) => {
+  app.post('/session', {
+    schema: signIn,
+    // Other tabs of the browser share the cookie: their streams end, and come back as those of the new user.
+    onResponse: async (request, reply) => {
+      const before = userOf(request)
+      if (reply.statusCode !== 200 || before === null || before === request.body.name) return
+      for (const stream of app.sse.streams.values()) if (stream.clientId === before) stream.close()
+    }
+  }, async ({ body: { name } }, reply) => {
     reply.setCookie('session', name, { signed: true, httpOnly: true, sameSite: 'strict', secure: 'auto', path: '/' })
     return { name }
   })

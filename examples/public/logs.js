@@ -1,4 +1,5 @@
 import { connect } from './connection.js'
+import { followEnd } from './follow-end.js'
 
 const KEPT = 500
 const NAMES = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
@@ -16,7 +17,6 @@ function follow () {
 }
 
 function add (line) {
-  const atEnd = lines.scrollTop + lines.clientHeight >= lines.scrollHeight - 8
   const row = document.createElement('li')
   const time = document.createElement('time')
   time.textContent = clock.format(line.time)
@@ -24,7 +24,6 @@ function add (line) {
   row.append(time, span('level', NAMES[line.level] ?? line.level), text(line))
   lines.append(row)
   if (lines.childElementCount > KEPT) lines.firstElementChild.remove()
-  if (atEnd) lines.scrollTop = lines.scrollHeight
 }
 
 function text ({ msg, req, res, responseTime, err, vitals, reqId }) {
@@ -48,6 +47,7 @@ function span (name, content) {
   return made
 }
 
+followEnd(lines)
 level.addEventListener('change', follow)
 document.querySelector('#good').addEventListener('click', () => fetch('/stocks'))
 document.querySelector('#bad').addEventListener('click', () => fetch('/stocks/NOPE'))

@@ -10,12 +10,17 @@ const list = element('notifications')
 let stream
 let user
 
-function follow () {
+function leave () {
   stream?.close()
   user = undefined
   list.replaceChildren()
+}
+
+function follow () {
+  leave()
   stream = connect(`/notifications?lastEventId=${START}`)
   stream.addEventListener('user', ({ data }) => signedIn(data))
+  stream.addEventListener('error', refused)
   stream.addEventListener('notification', ({ data }) => {
     const { from, time, text } = JSON.parse(data)
     list.prepend(entry(from, time, text))
@@ -36,6 +41,21 @@ function signedIn (name) {
   element('user').textContent = name
   element('to').value ||= name
   element('signed-in').hidden = false
+}
+
+/** A refused stream does not come back by itself. The cookie is of no use any more where the server was given another secret. */
+async function refused ({ target }) {
+  if (target.readyState !== window.EventSource.CLOSED || await whoAmI() !== null || target !== stream) return
+  leave()
+  element('connection').textContent = 'not signed in'
+  delete element('connection').dataset.state
+  element('signed-in').hidden = true
+  element('send').querySelector('[role=alert]').textContent = ''
+  element('sign-in').querySelector('[role=alert]').textContent = 'You are no longer signed in.'
+}
+
+async function whoAmI () {
+  return (await (await fetch('/session')).json()).name
 }
 
 /** Has a form do something instead of loading another page, and say beneath it what went wrong. */
@@ -61,5 +81,4 @@ onSubmit(element('send'), async () => {
   element('text').value = ''
 })
 
-const { name } = await (await fetch('/session')).json()
-if (name !== null) follow()
+if (await whoAmI() !== null) follow()

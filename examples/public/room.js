@@ -1,5 +1,6 @@
 import { connect } from './connection.js'
 import { entry, notice } from './entries.js'
+import { followEnd } from './follow-end.js'
 import { post } from './post.js'
 
 /** Comes before every event: asks for all that the server still has. */
@@ -8,18 +9,18 @@ const KEPT = 200
 const ROOMS = ['lobby', 'garden', 'kitchen']
 const storage = window.sessionStorage
 const element = (id) => document.querySelector(`#${id}`)
-const room = new URLSearchParams(window.location.search).get('room') ?? ROOMS[0]
-const url = `/rooms/${encodeURIComponent(room)}`
+const asked = new URLSearchParams(window.location.search).get('room') ?? ''
+const room = /^[a-z0-9-]{1,40}$/.test(asked) ? asked : ROOMS[0]
+const url = `/rooms/${room}`
+const list = element('messages')
+const toEnd = followEnd(list)
 
 // A page that is loaded again sends no Last-Event-ID: it keeps what it has seen, and asks for what came after it.
 const memory = JSON.parse(storage.getItem(url)) ?? { lastEventId: START, seen: [] }
 
 function show ({ name, time, text }) {
-  const list = element('messages')
-  const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 8
   list.append(name === undefined ? notice('Some messages may be missing here.') : entry(name, time, text))
   if (list.childElementCount > KEPT) list.firstElementChild.remove()
-  if (atEnd) list.scrollTop = list.scrollHeight
 }
 
 function add (item, lastEventId) {
@@ -44,11 +45,12 @@ element('say').addEventListener('submit', async (event) => {
   storage.setItem('name', name.value)
   text.value = ''
   element('problem').textContent = ''
+  toEnd()
   try {
     await post(`${url}/messages`, { name: name.value, text: said })
   } catch (error) {
     text.value ||= said
-    element('problem').textContent = `Not sent: ${error.message}`
+    element('problem').textContent = error.message
   }
 })
 

@@ -71,6 +71,24 @@ test('who is not signed in neither receives nor sends', async (t) => {
   await t.rejects(injectSSE(elsewhere, { url: '/notifications', headers: { cookie } }), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
 })
 
+test('who signs in as somebody else ends the streams of who the cookie stood for', async (t) => {
+  const app = await examples(t)
+  const port = await listen(app)
+  const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
+  const [tab, his] = await Promise.all([ada, bob].map((headers) => open(t, port, '/notifications', { headers })))
+  if (!tab || !his) throw new Error('no streams')
+  const signInAgain = (headers: { cookie?: string }, name: string) => app.inject({ method: 'POST', url: '/session', headers, payload: { name } })
+
+  for (const [headers, name] of [[{}, 'carl'], [{ cookie: 'session=ada' }, 'carl'], [ada, 'ada'], [ada, 'two words']] as const) await signInAgain(headers, name)
+  await notify(app, bob, 'ada', 'still hers')
+  await tab.until('still hers')
+  t.equal((await signInAgain(ada, 'carl')).statusCode, 200)
+  t.ok(await tab.over(), 'as the browser has another cookie now')
+  await notify(app, bob, 'bob', 'still his')
+  await his.until('still his')
+  t.equal(app.sse.streams.size, 1)
+})
+
 test('names and texts are of reasonable length', async (t) => {
   const app = await examples(t)
   const ada = await signIn(app, 'ada')

@@ -104,10 +104,27 @@ t.test('the example pages, in a browser', async (t) => {
       t.equal(await ada.locator('#messages .notice').count(), 0)
     })
     await ada.unroute('**/room.js')
+    const list = ada.locator('#messages')
+    const atEnd = () => list.evaluate((list) => list.scrollHeight > list.clientHeight && list.scrollTop + list.clientHeight >= list.scrollHeight - 8)
+    await say(ada, 'many words '.repeat(90))
+    await until('a long message is scrolled to', atEnd)
+    await ada.setViewportSize({ width: 320, height: 600 })
+    await until('the end is in sight in a narrow window', atEnd)
+    await list.evaluate((list) => { list.scrollTop = 0 })
+    await fetch(`${server.url}/rooms/lobby/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'Bob', text: 'Well' }) })
+    await list.locator('li', { hasText: 'Well' }).waitFor()
+    t.equal(await list.evaluate((list) => list.scrollTop), 0, 'who has scrolled away stays there')
+    await say(ada, 'Bye')
+    await list.locator('li', { hasText: 'Bye' }).waitFor()
+    await until('one’s own message is scrolled to', atEnd)
     await ada.evaluate("sessionStorage.setItem('/rooms/lobby', JSON.stringify({ lastEventId: '1-1', seen: [] }))")
     await ada.reload()
     await ada.getByText('Some messages may be missing here.').waitFor()
-    await until('what the server still has is shown', async () => (await said(ada)).length === 4)
+    await until('what the server still has is shown', async () => (await said(ada)).length === 7)
+  })
+  await visit('/room.html?room=Bad%20Room', async (page) => {
+    await page.locator('#connection', { hasText: 'live' }).waitFor()
+    t.equal(await page.locator('#rooms [aria-current]').textContent(), 'lobby', 'what is no room’s name leads to the lobby')
   })
   await visit('/notifications.html', async (page) => {
     t.equal(await page.getByLabel('Text').isVisible(), false, 'who is not signed in cannot send')
@@ -123,6 +140,14 @@ t.test('the example pages, in a browser', async (t) => {
     await tab.reload()
     await tab.locator('#notifications li', { hasText: 'Tea is ready' }).waitFor()
     t.pass('both tabs show what was sent to their user, also after a reload')
+
+    await page.getByLabel('Sign in as').fill('carl')
+    await page.keyboard.press('Enter')
+    for (const each of [page, tab]) {
+      await each.getByText('For carl').waitFor()
+      await until('what was ada’s is gone', async () => await each.locator('#notifications li').count() === 0)
+    }
+    t.pass('signing in as somebody else changes both tabs')
   })
   await visit('/stocks.html?symbol=DUNE', async (page) => {
     await visit('/stocks.html?symbol=DUNE', async (other) => {
@@ -139,5 +164,42 @@ t.test('the example pages, in a browser', async (t) => {
       '/ai/chat', '/chat', '/dashboard', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
       '/session', '/stocks/{symbol}', '/time', '/trades', '/trades/{symbol}'
     ], 'Swagger UI lists every stream, and what feeds them')
+  })
+})
+
+t.test('the example pages, when the server goes and comes back', async (t) => {
+  const browser = await launchChromium(t)
+  const server = await startExampleServer(t)
+  const context = await browser.newContext()
+  const [page, room] = [await context.newPage(), await context.newPage()]
+  await room.goto(`${server.url}/room.html`)
+  await room.getByLabel('Your name').fill('Bob')
+  await page.goto(`${server.url}/notifications.html`)
+  await page.getByLabel('Sign in as').fill('bob')
+  await page.keyboard.press('Enter')
+  await page.getByText('For bob').waitFor()
+  await page.getByLabel('Text').fill('Hello')
+
+  // The stream is kept from coming back before somebody has tried to send.
+  await page.route('**/notifications?*', (route) => route.abort('connectionrefused'))
+  server.signal('SIGTERM')
+  await server.ended
+  await room.getByLabel('Message', { exact: true }).fill('Hello')
+  await room.keyboard.press('Enter')
+  await room.getByText('Not sent: the server cannot be reached').waitFor()
+  t.equal(await room.getByLabel('Message', { exact: true }).inputValue(), 'Hello', 'what was not sent is kept')
+
+  // Without COOKIE_SECRET the new server knows nobody.
+  await t.test('comes back', async (t) => {
+    await startExampleServer(t, { PORT: new URL(server.url).port })
+    await page.getByLabel('Text').press('Enter')
+    await page.getByText('Not sent: you need to sign in first').waitFor()
+    await page.unroute('**/notifications?*')
+    await page.getByText('You are no longer signed in.').waitFor()
+    t.equal(await page.locator('#connection').textContent(), 'not signed in')
+    t.equal(await page.getByLabel('Text').isVisible(), false)
+    await page.getByLabel('Sign in as').press('Enter')
+    await page.getByText('For bob').waitFor()
+    t.equal(await page.getByText('You are no longer signed in.').isVisible(), false)
   })
 })
