@@ -131,6 +131,11 @@ test('replay from a log that is read asynchronously', async (t) => {
       Object.assign(remote, settings)
       serveTopics(app)
       const published: Promise<string>[] = []
+      let later = 0
+      const publishLater = () => {
+        later--
+        publish()
+      }
       const publish = () => {
         published.push(app.sse.publish('a', String(published.length)))
         app.sse.publish('b', 'another').catch(t.error)
@@ -141,13 +146,15 @@ test('replay from a log that is read asynchronously', async (t) => {
       remote.onRead = () => {
         if (published.length >= 250) return
         // before the page arrives, while it does, and after
+        later += 2
         publish()
-        setImmediate(publish)
-        setTimeout(publish, 2)
+        setImmediate(publishLater)
+        setTimeout(publishLater, 2)
       }
       const streams = await Promise.all([0, 20, 130, 148].map((start) => follow(app, 'a', ids[start])))
       await until('many are published', () => published.length >= 170)
       remote.onRead = () => {}
+      await until('none is to be published later', () => later === 0)
       const all = await Promise.all(published.concat(app.sse.publish('a', 'last')))
       for (const [index, start] of [0, 20, 130, 148].entries()) {
         const stream = streams[index] ?? await follow(app, 'a')
