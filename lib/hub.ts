@@ -26,8 +26,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #writeData: DataWriter
   readonly #spread: number
   #draining = false
-  /** The event before the one that is handed on. */
-  #before = ''
+  /** The event that was handed on last. */
   #handed: string
 
   /**
@@ -140,24 +139,24 @@ export class Hub implements SSE, Host<EventStream>, Log {
 
   /** Hands an event to those it is for. Hot path. */
   #received (event: PublishedEvent): void {
-    this.#before = this.#handed
+    const before = this.#handed
     this.#handed = event.id
     if (event.to === 'topic') {
       for (const cursor of this.topics.get(event.name) ?? NOBODY) cursor.deliver(event)
       return
     }
     if (event.to === 'all') {
-      for (const stream of this.streams.values()) this.#reach(stream, event)
+      for (const stream of this.streams.values()) this.#reach(stream, event, before)
       return
     }
-    for (const stream of this.clients.get(event.name) ?? NOBODY) this.#reach(stream, event)
+    for (const stream of this.clients.get(event.name) ?? NOBODY) this.#reach(stream, event, before)
     const stream = this.streams.get(event.name)
-    if (stream?.clientId === event.name) this.#reach(stream, event)
+    if (stream?.clientId === event.name) this.#reach(stream, event, before)
   }
 
-  #reach (stream: EventStream, event: PublishedEvent): void {
+  #reach (stream: EventStream, event: PublishedEvent, before: string): void {
     // one that is not greeted yet is to read the event later
-    stream.cursor ??= new LogCursor(stream, this, this.#before)
+    stream.cursor ??= new LogCursor(stream, this, before)
     stream.cursor.deliver(event)
   }
 
