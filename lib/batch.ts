@@ -1,23 +1,36 @@
-/** What can wait for the end of the tick before it writes. */
-export interface Flushable {
-  /** @param now ms, on the clock of `performance.now()`, read once for all */
-  flush (now: number): void
-}
+/**
+ * Events that go out together. Streams that are written the same ones, one after the other, share it, so that
+ * a fan-out joins, counts and frames them once. Hot path.
+ */
+export class Batch {
+  readonly text: string
+  readonly bytes: number
+  #chunk: Buffer | null = null
+  #added = ''
+  #next: Batch | null = null
 
-let waiting: Flushable[] = []
-let spare: Flushable[] = []
+  private constructor (text: string, bytes: number) {
+    this.text = text
+    this.bytes = bytes
+  }
 
-/** Has `stream` flushed at the end of this tick, so that what is written within it goes out together. Hot path. */
-export function flushLater (stream: Flushable): void {
-  if (waiting.length === 0) process.nextTick(flushAll)
-  waiting.push(stream)
-}
+  /** Where every batch begins. */
+  static readonly empty = new Batch('', 0)
 
-function flushAll (): void {
-  const streams = waiting
-  waiting = spare
-  const now = performance.now()
-  for (const stream of streams) stream.flush(now)
-  streams.length = 0
-  spare = streams
+  /** This batch and one more event. */
+  and (text: string): Batch {
+    if (text === '') return this
+    // the same string as a rule, so that nothing is compared
+    if (this.#next === null || this.#added !== text) {
+      this.#next = new Batch(this.text + text, this.bytes + Buffer.byteLength(text))
+      this.#added = text
+    }
+    return this.#next
+  }
+
+  /** As a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
+  get chunk (): Buffer {
+    this.#chunk ??= Buffer.from(`${this.bytes.toString(16)}\r\n${this.text}\r\n`)
+    return this.#chunk
+  }
 }

@@ -1,5 +1,6 @@
-import { type Flushable, flushLater } from './batch.js'
+import { Batch } from './batch.js'
 import type { Counters } from './counters.js'
+import { type Flushable, flushLater } from './flush.js'
 import type { Outlet } from './outlet.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
@@ -20,8 +21,8 @@ export interface OutboxOptions {
   overflow: 'disconnect' | 'drop'
 }
 
-/** Text that waits for the end of the tick is written earlier past this length: Node's own high-water mark. */
-const BATCH = 16_384
+/** Bytes past which text does not wait for the end of the tick: Node's own high-water mark. */
+const ENOUGH = 16_384
 
 const TRUE = Promise.resolve(true)
 
@@ -36,9 +37,7 @@ export class Outbox implements Flushable {
   readonly #sender: Sender
   readonly #options: OutboxOptions
   #outlet: Outlet | null = null
-  #pending = ''
-  /** Bytes of `#pending`, kept only while congested. */
-  #pendingBytes = 0
+  #pending = Batch.empty
   /** Whether events were left out since the client fell behind. */
   #dropping = false
   #closed = false
@@ -55,7 +54,7 @@ export class Outbox implements Flushable {
   /** Where the text goes from now on, `first` before what was written already. */
   attach (outlet: Outlet, first: string): void {
     this.#outlet = outlet
-    this.#pending = first + this.#pending
+    this.#pending = Batch.empty.and(first + this.#pending.text)
     this.#relieve()
   }
 
@@ -64,16 +63,16 @@ export class Outbox implements Flushable {
    * @returns false where it was left out
    */
   write (text: string): boolean {
-    if (this.congested && !this.#admits(text)) return false
-    if (this.#pending === '') flushLater(this)
-    this.#pending += text
-    if (this.#pending.length > BATCH) this.flush(performance.now())
+    if (this.congested && !this.#admits()) return false
+    if (this.#pending === Batch.empty) flushLater(this)
+    this.#pending = this.#pending.and(text)
+    if (this.#pending.bytes > ENOUGH) this.flush(performance.now())
     return true
   }
 
   /** Gives what is pending to the client, unless it is behind. Hot path. */
   flush (now: number): void {
-    if (this.congested || this.#closed || this.#pending === '') return
+    if (this.congested || this.#closed || this.#pending === Batch.empty) return
     this.#sender.wrote(now)
     if (this.writeOut()) return
     this.congested = true
@@ -83,13 +82,12 @@ export class Outbox implements Flushable {
 
   /** Gives all that is pending to the outlet, however far behind the client is; false if that is behind now. */
   writeOut (last = ''): boolean {
-    const text = this.#pending + last
-    if (text === '' || this.#outlet === null) return true
-    this.#pending = ''
-    this.#pendingBytes = 0
-    this.counters.bytes += Buffer.byteLength(text)
+    const batch = this.#pending.and(last)
+    if (batch === Batch.empty || this.#outlet === null) return true
+    this.#pending = Batch.empty
+    this.counters.bytes += batch.bytes
     try {
-      return this.#outlet.write(text)
+      return this.#outlet.write(batch)
     } catch (error) {
       process.nextTick(() => this.#sender.broken(error))
       return true
@@ -116,13 +114,10 @@ export class Outbox implements Flushable {
     this.#settle?.(false)
   }
 
-  #admits (text: string): boolean {
+  #admits (): boolean {
     const { maxBufferedBytes, overflow } = this.#options
-    const buffered = this.#pendingBytes + (this.#outlet?.buffered ?? 0)
-    if (!this.#dropping && buffered <= maxBufferedBytes) {
-      this.#pendingBytes += Buffer.byteLength(text)
-      return true
-    }
+    const buffered = this.#pending.bytes + (this.#outlet?.buffered ?? 0)
+    if (!this.#dropping && buffered <= maxBufferedBytes) return true
     if (overflow === 'drop') this.counters.dropped++
     else if (!this.#dropping) process.nextTick(() => this.#sender.closeWith('overflow'))
     this.#dropping = true
