@@ -1,4 +1,6 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { Writable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
 /** What goes through a door: told where to write, and whether to end that when it ends itself. */
 export interface Guest {
@@ -57,4 +59,26 @@ export class Door {
   destroy (): this {
     return this
   }
+}
+
+/**
+ * The last onSend hook of every route: an ordinary response enters its stream here. Fastify, which would do
+ * the same after watching both for their end, keeps those that take more: trailers, HEAD, another status.
+ */
+export function throughDoor (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
+  const { raw, statusCode } = reply
+  if (!(payload instanceof Door) || statusCode !== 200 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
+    done()
+    return
+  }
+  raw.writeHead(statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+  payload.pipe(raw)
+}
+
+let trailers: symbol | undefined
+
+/** Fastify tells of a trailer by its name only: whether there are any says a field of its own, null without. */
+function mayHaveTrailers (reply: FastifyReply): boolean {
+  trailers ??= Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.trailers')
+  return trailers === undefined || Reflect.get(reply, trailers) !== null
 }

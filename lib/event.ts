@@ -21,8 +21,8 @@ export interface SSEPayload<Data = unknown> {
 /** What may stand for an event: a payload, a string for `{ data: string }`, or nothing. */
 export type SSEInput = SSEPayload | string | null | undefined
 
-/** Makes the text of an event's data, undefined if it has none; `event` is its name, `message` where that is not given. */
-export type DataWriter = (data: unknown, event: string) => string | undefined
+/** Makes the `data:` lines of an event, `''` if it has no data; `event` is its name, `message` where that is not given. */
+export type DataWriter = (data: unknown, event: string) => string
 
 /** Makes text of data that is not a string. */
 export type Serializer = (data: unknown) => string
@@ -35,7 +35,19 @@ const NOT_IN_A_LINE = /[\r\n\0]/
  * @throws SSE_ERR_SERIALIZATION where that throws or gives no string
  */
 export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
-  return (data, event) => data === undefined || typeof data === 'string' ? data : serialize(serializer, data, event)
+  // which escapes every line break
+  const onOneLine = serializer === JSON.stringify
+  return (data, event) => {
+    if (data === undefined) return ''
+    if (typeof data === 'string') return dataLines(data)
+    const text = serialize(serializer, data, event)
+    return onOneLine ? `data: ${text}\n` : dataLines(text)
+  }
+}
+
+/** A text as the data of an event. */
+export function dataLines (text: string): string {
+  return lines('data: ', text)
 }
 
 /** Calls a serializer; whatever goes wrong in it becomes an SSE_ERR_SERIALIZATION. */
@@ -58,7 +70,7 @@ const writePlainData = plainData()
  * Encodes one event, hot path of everything that is sent.
  *
  * @param payload what to write; `{}`, `null` and `undefined` write nothing
- * @param writeData makes the text of `data`
+ * @param writeData makes the lines of `data`
  * @returns the event's text, ready for the wire, or `''` where there is nothing to write
  * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, all before anything is written
  */
@@ -75,14 +87,11 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
   }
   if (event !== undefined) {
     if (typeof event !== 'string') throw new SSE_ERR_FIELD('event', 'a string', show(event))
-    if (event !== '') text += `event: ${line('event', event)}\n`
+    if (event !== '') text += eventLine(event)
   }
   if (comments !== undefined) text += encodeComments(comments)
   // a name alone is an event as well, and may be one that is not declared
-  if (data !== undefined || event) {
-    const value = writeData(data, event || 'message')
-    if (value !== undefined) text += lines('data: ', value)
-  }
+  if (data !== undefined || event) text += writeData(data, event || 'message')
   if (retry !== undefined) text += encodeRetry(retry)
   if (text === '') return nothing(given)
   return `${text}\n`
@@ -128,6 +137,18 @@ export function encodeRetry (retry: number): string {
   // past the safe integers a number prints with an exponent, which a client ignores
   if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', show(retry))
   return `retry: ${retry}\n`
+}
+
+// most events have the name of the one before
+let lastName = ''
+let lastLine = ''
+
+function eventLine (name: string): string {
+  if (name !== lastName) {
+    lastLine = `event: ${line('event', name)}\n`
+    lastName = name
+  }
+  return lastLine
 }
 
 function encodeComments (comments: unknown): string {

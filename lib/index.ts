@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
 import { COUNTERS } from './counters.js'
+import { throughDoor } from './door.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
 import { describeRoutes } from './openapi.js'
@@ -58,6 +59,8 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.addHook('onRoute', function (options) {
     const route = routes.get(options.handler)
     if (route !== undefined && options.method !== 'HEAD') registered.push({ app: this, route, options })
+    // after what the onRoute hooks that come after this one put there
+    process.nextTick(() => { options.onSend = [options.onSend ?? [], throughDoor].flat() })
   })
 
   app.addHook('onReady', async () => {

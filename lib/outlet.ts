@@ -3,6 +3,7 @@ import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
+import type { Batch } from './batch.js'
 
 /** Fastify's `reply.raw`, whichever protocol it speaks. */
 export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
@@ -10,7 +11,7 @@ export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
 /** Where the text of one stream goes: the way to its client, with what Node tells of it. */
 export interface Outlet {
   /** Hot path. `false`: enough is waiting, `onDrain` tells when it is gone. */
-  write (text: string): boolean
+  write (batch: Batch): boolean
   /** Bytes that the client has not taken. */
   readonly buffered: number
   /** Calls back once, when all that was waiting is gone. */
@@ -26,10 +27,27 @@ export interface Outlet {
  * piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between).
  */
 export function openOutlet (raw: RawReply, destination: Writable): Outlet {
-  if (destination === raw && 'chunkedEncoding' in raw && raw.chunkedEncoding && raw.socket instanceof Socket) {
-    return new ChunkOutlet(raw, raw.socket)
-  }
-  return new PipeOutlet(raw, destination)
+  // what is in between sends the headers with its first bytes
+  if (destination !== raw) return new PipeOutlet(raw, destination)
+  const socket = !isHttp2(raw) && raw.socket instanceof Socket ? raw.socket : null
+  if (socket !== null) cork(socket)
+  if ('flushHeaders' in raw) raw.flushHeaders()
+  return socket !== null && 'chunkedEncoding' in raw && raw.chunkedEncoding ? new ChunkOutlet(raw, socket) : new PipeOutlet(raw, destination)
+}
+
+let corked: Socket[] = []
+
+/** What goes into a socket in this turn of the event loop, headers, first events, perhaps the end, is one write. */
+function cork (socket: Socket): void {
+  if (corked.length === 0) setImmediate(uncorkAll)
+  socket.cork()
+  corked.push(socket)
+}
+
+function uncorkAll (): void {
+  const sockets = corked
+  corked = []
+  for (const socket of sockets) socket.uncork()
 }
 
 export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
@@ -92,19 +110,6 @@ export function keepOpen (raw: RawReply, timeout: number | undefined): (() => vo
   }
 }
 
-// All streams of a fan-out write the same text one after the other: its frame is built once.
-let lastText = ''
-let lastFrame: Buffer = Buffer.alloc(0)
-
-/** A chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
-function chunk (text: string): Buffer {
-  if (text !== lastText) {
-    lastFrame = Buffer.from(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`)
-    lastText = text
-  }
-  return lastFrame
-}
-
 /**
  * Writes chunks to the socket itself, past `res.write`, which spends as long on its bookkeeping
  * as the kernel does on a small write. The response's head is sent before, and its end by `res.end`.
@@ -118,8 +123,8 @@ class ChunkOutlet implements Outlet {
     this.#socket = socket
   }
 
-  write (text: string): boolean {
-    return this.#socket.write(chunk(text))
+  write (batch: Batch): boolean {
+    return this.#socket.write(batch.chunk)
   }
 
   get buffered (): number {
@@ -149,8 +154,8 @@ class PipeOutlet implements Outlet {
     this.#destination = destination
   }
 
-  write (text: string): boolean {
-    return this.#destination.write(text)
+  write (batch: Batch): boolean {
+    return this.#destination.write(batch.text)
   }
 
   get buffered (): number {

@@ -1,5 +1,8 @@
 import { LONGEST, type Schedule, type Schedules, type Task } from './schedule.js'
 
+/** The part of a delay that it may be exceeded by. */
+const SLACK = 1 / 32
+
 /** A stream that may be quiet for too long, or open for too long. */
 export interface Timed {
   /** Nothing was written for `heartbeat` ms. */
@@ -8,7 +11,10 @@ export interface Timed {
   closeWith (reason: 'idle' | 'lifetime'): void
 }
 
-/** A stream's place in the schedule of a delay, which begins anew whenever the quiet is broken. */
+/**
+ * A stream's place in the schedule of a delay, which begins anew whenever the quiet is broken. While a stream is
+ * written to again and again its place is moved now and then only: what comes after that may be late by `SLACK`.
+ */
 abstract class Quiet implements Task {
   due = 0
   before: Task | null = null
@@ -16,17 +22,27 @@ abstract class Quiet implements Task {
   protected readonly stream: Timed
   readonly #delay: number
   readonly #schedule: Schedule
+  /** Until then the place is good enough. */
+  #settled = 0
 
   constructor (schedules: Schedules, delay: number, stream: Timed) {
     this.stream = stream
     this.#delay = delay
     this.#schedule = schedules.every(delay)
-    this.broken(performance.now())
+    this.begin(performance.now())
+  }
+
+  /** The quiet begins anew, and may last. */
+  begin (now: number): void {
+    this.#settled = now
+    this.#schedule.at(now + this.#delay, this)
   }
 
   /** Something was written at `now`. Hot path. */
   broken (now: number): void {
-    this.#schedule.at(now + this.#delay, this)
+    if (now < this.#settled) return
+    this.#settled = now + this.#delay * SLACK
+    this.#schedule.at(this.#settled + this.#delay, this)
   }
 
   stop (): void {
@@ -36,7 +52,13 @@ abstract class Quiet implements Task {
   abstract run (): void
 }
 
-class Heartbeat extends Quiet {
+/** A stream's heartbeat. */
+export class Heartbeat extends Quiet {
+  /** @param heartbeat ms, 0: none */
+  static of (schedules: Schedules, { heartbeat }: { heartbeat: number }, stream: Timed): Heartbeat | null {
+    return heartbeat > 0 ? new Heartbeat(schedules, heartbeat, stream) : null
+  }
+
   run (): void {
     this.stream.beat()
   }
@@ -48,26 +70,27 @@ class IdleTimeout extends Quiet {
   }
 }
 
-/** The times of one open stream. */
-export class Timers {
-  readonly #heartbeat: Heartbeat | null
+interface TimeLimits {
+  idleTimeout: number
+  maxLifetime: number
+}
+
+/** What ends a stream by itself: it was sent no event for too long, or has been open for too long. */
+export class Deadlines {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: NodeJS.Timeout | undefined
 
-  /** @param times ms, 0: none */
-  constructor (schedules: Schedules, times: { heartbeat: number, idleTimeout: number, maxLifetime: number }, stream: Timed) {
-    const { heartbeat, idleTimeout, maxLifetime } = times
-    this.#heartbeat = heartbeat > 0 ? new Heartbeat(schedules, heartbeat, stream) : null
+  /** @param limits ms, 0: none */
+  static of (schedules: Schedules, limits: TimeLimits, stream: Timed): Deadlines | null {
+    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new Deadlines(schedules, limits, stream) : null
+  }
+
+  private constructor (schedules: Schedules, { idleTimeout, maxLifetime }: TimeLimits, stream: Timed) {
     this.#idle = idleTimeout > 0 ? new IdleTimeout(schedules, idleTimeout, stream) : null
     if (maxLifetime > 0) {
       const spread = 0.9 + 0.2 * Math.random()
       this.#lifetime = setTimeout(() => stream.closeWith('lifetime'), Math.min(maxLifetime * spread, LONGEST)).unref()
     }
-  }
-
-  /** Bytes went out at `now` that make a heartbeat needless. Hot path. */
-  wrote (now: number): void {
-    this.#heartbeat?.broken(now)
   }
 
   /** An event was written. Hot path. */
@@ -76,7 +99,6 @@ export class Timers {
   }
 
   stop (): void {
-    this.#heartbeat?.stop()
     this.#idle?.stop()
     clearTimeout(this.#lifetime)
   }

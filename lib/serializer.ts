@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
-import { type DataWriter, serialize, type Serializer } from './event.js'
+import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
 import { SSE_ERR_SCHEMA, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './types.js'
 
@@ -21,7 +21,7 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
   return (data, event) => {
     const serializer = serializers.get(event)
     if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(event, [...serializers.keys()].join(', '))
-    return data === undefined ? data : serialize(serializer, data, event)
+    return data === undefined ? '' : dataLines(serialize(serializer, data, event))
   }
 }
 

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { TextDecoder } from 'node:util'
 import { SSE_ERR_SOURCE, show } from './errors.js'
 import type { Producer } from './roles.js'
 import type { EventStream } from './stream.js'
@@ -23,7 +24,7 @@ export function isSource (value: unknown): boolean {
 export class Source implements Producer<EventStream> {
   readonly #reader: Reader
   readonly #failed: (error: unknown) => void
-  readonly #decoder = new TextDecoder()
+  #decoder: TextDecoder | null = null
   #over = false
 
   /**
@@ -38,35 +39,32 @@ export class Source implements Producer<EventStream> {
     if (source instanceof Readable) source.on('error', (error) => { if (this.#over) failed(error) })
   }
 
-  /** The next item, hot path. @throws what the source throws */
+  /** The next item. @throws what the source throws */
   async next (): Promise<IteratorResult<unknown, undefined>> {
     try {
-      const result = await this.#reader.next()
-      if (!result.done && !this.#over) {
-        return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
-      }
-      // a generator that runs cannot be stopped: one that closed its own stream is stopped now
-      if (!result.done) this.#stop().catch(this.#failed)
-      // bytes that end within a character
-      const rest = this.#decoder.decode()
-      if (rest !== '' && !this.#over) return { done: false, value: rest }
+      return this.#taken(await this.#reader.next())
     } catch (error) {
-      if (!this.#over) throw this.#ended(error)
-      this.#failed(error)
+      return this.#lost(error)
     }
-    return { done: true, value: this.#ended(undefined) }
   }
 
   /**
-   * Writes all items to `stream`.
-   * @param item the first, if it was read already
+   * Writes all items to `stream`. Hot path.
+   * @param first the first, if it was read already
    * @throws what the source throws, and what cannot be encoded
    */
-  async pump (stream: EventStream, item?: IteratorResult<unknown, undefined>): Promise<void> {
+  async pump (stream: EventStream, first?: IteratorResult<unknown, undefined>): Promise<void> {
     try {
-      for (item ??= await this.next(); !item.done; item = await this.next()) {
+      let item = first ?? await this.next()
+      while (!item.done) {
         stream.push(item.value)
         if (stream.congested && !await stream.ready()) return
+        try {
+          // as `next` does it, without a promise more for each item
+          item = this.#taken(await this.#reader.next())
+        } catch (error) {
+          item = this.#lost(error)
+        }
       }
     } finally {
       this.stop()
@@ -83,13 +81,33 @@ export class Source implements Producer<EventStream> {
     await this.#reader.stop()
   }
 
-  #ended<T> (value: T): T {
+  #taken (result: IteratorResult<unknown>): IteratorResult<unknown, undefined> {
+    if (!result.done && !this.#over) {
+      return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
+    }
+    // a generator that runs cannot be stopped: one that closed its own stream is stopped now
+    if (!result.done) this.#stop().catch(this.#failed)
+    // bytes that end within a character
+    const rest = this.#decoder?.decode() ?? ''
+    return rest !== '' && !this.#over ? { done: false, value: rest } : this.#end()
+  }
+
+  #lost (error: unknown): IteratorResult<unknown, undefined> {
+    const known = this.#over
+    const end = this.#end()
+    if (!known) throw error
+    this.#failed(error)
+    return end
+  }
+
+  #end (): IteratorResult<unknown, undefined> {
     this.#over = true
-    return value
+    return { done: true, value: undefined }
   }
 
   /** What a chunk of bytes says, but for a character that is cut at its end: that comes with the next chunk. */
   #text (bytes: Uint8Array): string | null {
+    this.#decoder ??= new TextDecoder()
     return this.#decoder.decode(bytes, { stream: true }) || null
   }
 }

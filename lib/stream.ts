@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
@@ -9,9 +8,10 @@ import { readLastEventId, setHeaders } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
 import { endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, whenOver } from './outlet.js'
-import { type Timed, Timers } from './quiet.js'
+import { Deadlines, Heartbeat, type Timed } from './quiet.js'
 import type { Cursor, Host, Owner, Producer } from './roles.js'
 import { validTopics } from './names.js'
+import { newStreamId } from './stream-id.js'
 import type { CloseReason, SSEStream } from './types.js'
 
 /** What a client has not taken so many ms after the stream was closed is cut. */
@@ -22,7 +22,7 @@ const FALSE = Promise.resolve(false)
 
 /** One client: opens its response, writes at its pace, closes it. Knows no routes and no log. */
 export class EventStream implements SSEStream, Guest, Sender, Timed {
-  readonly id = randomBytes(15).toString('base64url')
+  readonly id = newStreamId()
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
@@ -45,7 +45,8 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   #letGo: (() => void) | undefined
   #endsOutlet = true
   #controller: AbortController | null = null
-  #timers: Timers | null = null
+  #heartbeat: Heartbeat | null = null
+  #deadlines: Deadlines | null = null
   #linger: NodeJS.Timeout | undefined
 
   constructor (host: Host<EventStream>, owner: Owner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
@@ -105,16 +106,16 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
       return
     }
     this.#endsOutlet = endDestination
-    if (destination === raw) {
-      raw.flushHeaders()
-      // but for trailers, nothing of Fastify's has to wait for our end
-      if (endDestination) this.#door?.ended()
-    }
+    // but for trailers, nothing of Fastify's has to wait for our end
+    if (destination === raw && endDestination) this.#door?.ended()
     this.#letGo = keepOpen(raw, this.request.server.initialConfig.http2SessionTimeout)
     this.#outlet = openOutlet(raw, destination)
     this.#host.opened(this)
     const { closeReason } = this
-    if (closeReason === null) this.#timers = new Timers(this.#host.schedules, this.#options, this)
+    if (closeReason === null) {
+      this.#heartbeat = Heartbeat.of(this.#host.schedules, this.#options, this)
+      this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
+    }
     // what a hook put in between lets no header through before the first byte
     this.#outbox.attach(this.#outlet, this.#firstLines() || (destination === raw ? '' : HEARTBEAT))
     if (closeReason === null) {
@@ -179,7 +180,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   write (text: string): boolean {
     if (this.closed || !this.#outbox.write(text)) return false
     this.#outbox.counters.sent++
-    this.#timers?.sent()
+    this.#deadlines?.sent()
     return true
   }
 
@@ -191,7 +192,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   wrote (now: number): void {
     // bytes without an id leave the client's place in the log behind
-    if (this.cursor === null || this.cursor.wrote(now)) this.#timers?.wrote(now)
+    if (this.cursor === null || this.cursor.wrote(now)) this.#heartbeat?.broken(now)
   }
 
   beat (): void {
@@ -200,7 +201,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
       const line = this.cursor?.line() ?? ''
       this.note(line === '' ? HEARTBEAT : `${line}\n`)
     }
-    this.#timers?.wrote(performance.now())
+    this.#heartbeat?.begin(performance.now())
   }
 
   broken (error: unknown): void {
@@ -249,10 +250,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     this.cut()
   }
 
-  #placed (): Cursor {
-    this.cursor ??= this.#host.cursor(this)
-    return this.cursor
-  }
+  #placed (): Cursor { return (this.cursor ??= this.#host.cursor(this)) }
 
   #firstLines (): string {
     const { retry } = this.#options
@@ -263,8 +261,9 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   /** The stream is over for whoever sends: told once, whatever the reason. */
   #finish (reason: CloseReason): void {
     this.closeReason = reason
-    this.#timers?.stop()
-    this.#timers = null
+    this.#heartbeat?.stop()
+    this.#deadlines?.stop()
+    this.#heartbeat = this.#deadlines = null
     this.#outbox.close()
     this.#controller?.abort()
     this.producer?.stop(this)

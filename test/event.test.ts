@@ -130,7 +130,7 @@ test('data', async (t) => {
   })
 
   t.test('tells its writer the event\'s name, `message` where it has none', (t) => {
-    const named = (_data: unknown, event: string) => event
+    const named = (_data: unknown, event: string) => `data: ${event}\n`
     t.equal(encode({ event: 'price', data: 1 }, named), 'event: price\ndata: price\n\n')
     t.equal(encode({ data: 1 }, named), 'data: message\n\n')
     t.equal(encode({ event: '', data: 1 }, named), 'data: message\n\n')
