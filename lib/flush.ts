@@ -1,23 +1,38 @@
 /** What can wait for the end of the tick before it writes. */
 export interface Flushable {
+  /** Whether it waits. */
+  waiting: boolean
+  /** The one that waits after it. */
+  next: Flushable | null
   /** @param now ms, on the clock of `performance.now()`, read once for all */
   flush (now: number): void
 }
 
-let waiting: Flushable[] = []
-let spare: Flushable[] = []
+let first: Flushable | null = null
+let last: Flushable | null = null
 
 /** Has `stream` flushed at the end of this tick, so that what is written within it goes out together. Hot path. */
 export function flushLater (stream: Flushable): void {
-  if (waiting.length === 0) process.nextTick(flushAll)
-  waiting.push(stream)
+  if (stream.waiting) return
+  stream.waiting = true
+  if (last === null) {
+    first = stream
+    process.nextTick(flushAll)
+  } else {
+    last.next = stream
+  }
+  last = stream
 }
 
 function flushAll (): void {
-  const streams = waiting
-  waiting = spare
+  let stream = first
+  first = last = null
   const now = performance.now()
-  for (const stream of streams) stream.flush(now)
-  streams.length = 0
-  spare = streams
+  while (stream !== null) {
+    const { next } = stream
+    stream.waiting = false
+    stream.next = null
+    stream.flush(now)
+    stream = next
+  }
 }

@@ -33,6 +33,8 @@ const TRUE = Promise.resolve(true)
 export class Outbox implements Flushable {
   /** The client is behind, so that what is not made yet had better wait. */
   congested = true
+  waiting = false
+  next: Flushable | null = null
   readonly counters: Counters
   readonly #sender: Sender
   readonly #options: OutboxOptions
@@ -64,7 +66,7 @@ export class Outbox implements Flushable {
    */
   write (text: string): boolean {
     if (this.congested && !this.#admits()) return false
-    if (this.#pending === Batch.empty) flushLater(this)
+    flushLater(this)
     this.#pending = this.#pending.and(text)
     if (this.#pending.bytes > ENOUGH) this.flush(performance.now())
     return true

@@ -16,8 +16,8 @@ export interface Outlet {
   readonly buffered: number
   /** Calls back once, when all that was waiting is gone. */
   onDrain (callback: () => void): void
-  /** Ends the response as the protocol has it. */
-  end (): void
+  /** Ends the response as the protocol has it; true where the kernel has all of it already. */
+  end (): boolean
   /** Sends what is waiting, then breaks the response off, so that the client can tell it from an end. */
   cut (): void
 }
@@ -135,8 +135,9 @@ class ChunkOutlet implements Outlet {
     this.#socket.once('drain', callback)
   }
 
-  end (): void {
+  end (): boolean {
     this.#res.end()
+    return this.#socket.writableLength === 0
   }
 
   cut (): void {
@@ -167,8 +168,9 @@ class PipeOutlet implements Outlet {
     this.#destination.once('drain', callback)
   }
 
-  end (): void {
+  end (): boolean {
     this.#destination.end()
+    return false
   }
 
   cut (): void {

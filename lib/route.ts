@@ -107,7 +107,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   closed (stream: EventStream): void {
-    this.#disconnect(stream)
+    if (this.declared.onDisconnect !== undefined) this.#disconnect(stream)
   }
 
   payload (stream: EventStream): unknown {
@@ -193,7 +193,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   async #pump (stream: EventStream): Promise<void> {
     try {
-      const { source, item } = this.#started.get(stream) ?? { source: await this.#open(stream), item: undefined }
+      const { source, item } = this.#started.get(stream) ?? { source: this.#open(stream), item: undefined }
       if (stream.closed) return
       await source.pump(stream, item)
       stream.close()
@@ -202,8 +202,8 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     }
   }
 
-  async #open (stream: EventStream): Promise<Source> {
-    const source = new Source(await this.declared.source?.call(this.#app, stream.request, stream), (error) => this.#tellIfOpen(error, stream))
+  #open (stream: EventStream): Source {
+    const source = new Source(this.declared.source?.call(this.#app, stream.request, stream), (error) => this.#tellIfOpen(error, stream))
     if (stream.closed) source.stop()
     else stream.producer = source
     return source
@@ -230,7 +230,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   async #first (stream: EventStream): Promise<{ source: Source, item: IteratorResult<unknown, undefined> }> {
-    const source = await this.#open(stream)
+    const source = this.#open(stream)
     try {
       const item = await source.next()
       if (!item.done) stream.encode(item.value)

@@ -122,12 +122,13 @@ function open (source: unknown): Reader {
 }
 
 function promisedReader (promise: PromiseLike<unknown>): Reader {
-  const reader = Promise.resolve(promise).then(open)
+  let reader: Reader | null = null
+  const opened = Promise.resolve(promise).then((source) => (reader = open(source)))
   // whoever reads or stops it is told
-  reader.catch(() => {})
+  opened.catch(() => {})
   return {
-    next: async () => (await reader).next(),
-    stop: async () => (await reader).stop()
+    next: () => reader === null ? opened.then((reader) => reader.next()) : reader.next(),
+    stop: async () => (await opened).stop()
   }
 }
 

@@ -1,18 +1,22 @@
 import { randomFillSync } from 'node:crypto'
 
-/** Bytes of an id: nobody guesses it. */
-const LENGTH = 15
+/** Characters of an id, each 6 bits: nobody guesses it. */
+const LENGTH = 20
+const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
 // asking for random bytes costs far more than the bytes
 const pool = Buffer.allocUnsafe(256 * LENGTH)
 let used = pool.length
 
-/** The id of a new stream, 20 characters that are safe in a URL. */
+/** The id of a new stream, safe in a URL. */
 export function newStreamId (): string {
-  if (used === pool.length) {
-    randomFillSync(pool)
-    used = 0
-  }
+  if (used === pool.length) refill()
   const from = used
   used += LENGTH
-  return pool.toString('base64url', from, used)
+  return pool.toString('latin1', from, used)
+}
+
+function refill (): void {
+  randomFillSync(pool)
+  for (const [i, byte] of pool.entries()) pool[i] = ALPHABET[byte & 63] ?? 0
+  used = 0
 }

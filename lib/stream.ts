@@ -279,9 +279,9 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   #end (last = ''): void {
     this.#outbox.writeOut(last)
-    if (this.#endsOutlet) this.#outlet?.end()
+    const taken = this.#endsOutlet && this.#outlet?.end()
     this.#door?.ended()
-    this.#lingerOn()
+    if (!taken) this.#lingerOn()
   }
 
   #lingerOn (): void {
