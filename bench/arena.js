@@ -5,50 +5,51 @@ import { Child } from './child.js'
  * @property {string} name as the table has it
  * @property {string} candidate the module in candidates/
  * @property {string} path its route
+ * @property {number} [clients] streams to open and to keep
  * @property {string} [build] for ours: the build to take, a file URL
  */
 
-/** A server process for each contender, all open at the same time, of which only the one that is measured runs. */
+/**
+ * Two processes for each contender, its server and its clients: those of all together would be more
+ * than one process may open. All are there at the same time, but of the servers only the one that is measured runs.
+ */
 export class Arena {
-  #load
-  #servers = new Map()
+  #pairs = new Map()
 
-  constructor (load) {
-    this.#load = load
-  }
-
-  /** @param {Contender[]} contenders @param {number} clients streams to open on each and to keep */
-  static async open (load, contenders, clients = 0) {
-    const arena = new Arena(load)
-    for (const contender of contenders) await arena.#start(contender, clients)
+  /** @param {Contender[]} contenders */
+  static async open (contenders) {
+    const arena = new Arena()
+    for (const contender of contenders) await arena.#start(contender)
     return arena
   }
 
-  async #start ({ name, candidate, path, build }, clients) {
+  async #start (contender) {
+    const { candidate, path, clients, build } = contender
     const server = new Child('server.js', [candidate, build])
+    const load = new Child('load.js')
     const port = await server.ask('port')
-    if (clients > 0) await this.#load.ask('open', { name, port, path, count: clients })
+    if (clients) await load.ask('open', { port, path, count: clients })
     server.pause()
-    this.#servers.set(name, { server, port, clients })
+    this.#pairs.set(contender, { server, load, port })
   }
 
   /**
    * Lets a contender work while all others stand still.
-   * @param work does it; gets the server process, its port, and a function that begins the measuring
+   * @param work does it; gets the server process, that of the clients, and the port
    * @returns what `work` gives
    */
-  async run ({ name }, work) {
-    const { server, port } = this.#servers.get(name)
-    server.resume()
-    const result = await work(server, port)
-    server.pause()
+  async run (contender, work) {
+    const pair = this.#pairs.get(contender)
+    pair.server.resume()
+    const result = await work(pair)
+    pair.server.pause()
     return result
   }
 
-  async close () {
-    for (const [name, { server, clients }] of this.#servers) {
-      if (clients > 0) await this.#load.ask('close', name)
+  close () {
+    for (const { server, load } of this.#pairs.values()) {
       server.stop()
+      load.stop()
     }
   }
 }

@@ -5,8 +5,9 @@ const HERE = import.meta.dirname
 const children = new Set()
 // one that stands still would not notice that its parent is gone
 process.on('exit', () => { for (const child of children) child.stop() })
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-/** A process of a bench's own, which is asked for things and answers. Ends with its parent. */
+/** A process of a bench's own, with those that it starts; it is asked for things and answers. Ends with its parent. */
 export class Child {
   #process
   #asked = new Map()
@@ -18,7 +19,7 @@ export class Child {
    * @param {string[]} execArgv options of node
    */
   constructor (script, args = [], execArgv = []) {
-    this.#process = fork(`${HERE}/${script}`, args, { execArgv })
+    this.#process = fork(`${HERE}/${script}`, args, { execArgv, detached: true })
     children.add(this)
     this.#process.on('message', ({ id, error, result }) => {
       const { resolve, reject } = this.#asked.get(id)
@@ -27,6 +28,7 @@ export class Child {
       else reject(new Error(`${script} ${args.join(' ')}: ${error}`))
     })
     this.#process.on('exit', (code, signal) => {
+      children.delete(this)
       for (const { reject } of this.#asked.values()) reject(new Error(`${script} ${args.join(' ')} ended: ${code ?? signal}`))
     })
   }
@@ -42,17 +44,22 @@ export class Child {
 
   /** Stands still, so that it takes no time from the one that is measured. */
   pause () {
-    this.#process.kill('SIGSTOP')
+    this.#signal('SIGSTOP')
   }
 
   resume () {
-    this.#process.kill('SIGCONT')
+    this.#signal('SIGCONT')
   }
 
   stop () {
     children.delete(this)
     this.#process.removeAllListeners('exit')
-    this.#process.kill('SIGKILL')
+    this.#signal('SIGKILL')
+  }
+
+  /** To the group that it leads, which holds what it started. */
+  #signal (signal) {
+    process.kill(-this.#process.pid, signal)
   }
 }
 

@@ -26,14 +26,21 @@ function ours (path, how) {
   return contenders
 }
 
+/** How many clients at once, by `scale` and `heartbeat`. */
+export const MANY = quick ? 2_000 : 8_000
+
+/** By hand and ours. */
+export function rawAndOurs (path, ways = [[path]]) {
+  return [{ name: 'raw node:http by hand', candidate: 'raw', path }, ...ways.flatMap(([path, how]) => ours(path, how))]
+}
+
 /**
- * All candidates, on the same path.
+ * All candidates that are libraries for Node, on the same path.
  * @param {string} path @param {string[][]} ways our own paths, each with what it is called, where there are several ways
  */
 export function contenders (path, ways = [[path]]) {
   return [
-    { name: 'raw node:http by hand', candidate: 'raw', path },
-    ...ways.flatMap(([path, how]) => ours(path, how)),
+    ...rawAndOurs(path, ways),
     { name: '@fastify/sse', candidate: 'fastify-sse', path },
     { name: 'better-sse', candidate: 'better-sse', path },
     { name: 'fastify-sse-v2', candidate: 'fastify-sse-v2', path }

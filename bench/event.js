@@ -4,6 +4,9 @@ export const NAME = 'price'
 /** What every candidate listens on and tells its server process. */
 export const INTERVAL = 100
 
+/** How often a stream of `/heartbeat` is sent a comment, ms. */
+export const HEARTBEAT = 1_000
+
 /** The data of the event with this number: an object whose event is about 120 bytes on the wire. */
 export function data (seq) {
   return { seq, symbol: 'ACME', price: 123.45, volume: 1200, venue: 'XNYS', at: '2026-11-21T09:30:00.000Z' }

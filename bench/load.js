@@ -2,14 +2,13 @@ import { connect } from 'node:net'
 import { answer } from './child.js'
 import { data } from './event.js'
 
-// The process of all clients. It reads every event and compares it with what must have been sent.
+// The process of all clients of one candidate. It reads every event and compares it with what must have been sent.
 
 /** Connections that are opened at the same time. */
 const AT_ONCE = 100
 const PATIENCE = 20_000
 const LAST_CHUNK = '\r\n0\r\n\r\n'
 
-const groups = new Map()
 const known = []
 
 /** The data of an event as text; all clients of a fan-out ask for the same one. */
@@ -19,17 +18,18 @@ function json (seq) {
   return known[slot].json
 }
 
-/** The clients of one candidate, and who waits for what they get. */
+/** Clients, and who waits for what they get. */
 class Group {
-  name
   clients = []
   received = 0
+  heartbeats = 0
+  /** Rejects with the first error of any client. */
+  failure = new Promise((resolve, reject) => { this.failed = reject })
   #wanted = Infinity
   #reached
-  #failed
 
-  constructor (name) {
-    this.name = name
+  constructor () {
+    this.failure.catch(() => {})
   }
 
   arrived (count) {
@@ -37,25 +37,18 @@ class Group {
     if (this.received >= this.#wanted) this.#reached()
   }
 
-  failed (error) {
-    this.error ??= error
-    this.#failed?.(this.error)
-  }
-
   /** Resolves when all clients together have got `wanted` events. */
   async until (wanted) {
     let timer
-    await new Promise((resolve, reject) => {
-      if (this.error) throw this.error
+    await Promise.race([this.failure, new Promise((resolve, reject) => {
       this.#wanted = wanted
       this.#reached = resolve
-      this.#failed = reject
-      timer = setTimeout(() => reject(new Error(`${this.name}: ${this.received} of ${wanted} events after ${PATIENCE} ms`)), PATIENCE)
+      timer = setTimeout(() => reject(new Error(`${this.received} of ${wanted} events after ${PATIENCE} ms`)), PATIENCE)
       this.arrived(0)
-    })
+    })])
     clearTimeout(timer)
     this.#wanted = Infinity
-    if (this.received !== wanted) throw new Error(`${this.name}: ${this.received} events, ${wanted} were sent`)
+    if (this.received !== wanted) throw new Error(`${this.received} events, ${wanted} were sent`)
   }
 }
 
@@ -94,9 +87,10 @@ class Client {
     const before = this.received
     for (let end = this.#rest.indexOf('\n\n'); end !== -1; end = this.#rest.indexOf('\n\n', from)) {
       const event = this.#rest.slice(from, end)
-      // what has no data, such as a heartbeat, is no event
+      // what has no data is no event
       const field = event.indexOf('\ndata:')
-      if (field !== -1) {
+      if (field === -1) group.heartbeats++
+      else {
         // the space after the colon is optional
         if (!event.startsWith(json(this.received), field + (event[field + 6] === ' ' ? 7 : 6))) group.failed(new Error(`not event ${this.received}: ${event}`))
         this.received++
@@ -116,42 +110,37 @@ async function times (count, task) {
   }))
 }
 
+const group = new Group()
+
 answer({
-  /** Opens `count` streams and keeps them. */
-  async open ({ name, port, path, count }) {
-    const group = groups.get(name) ?? new Group(name)
-    groups.set(name, group)
-    await times(count, () => new Promise((resolve) => {
+  /** Opens `count` streams more and keeps them. */
+  async open ({ port, path, count }) {
+    await Promise.race([group.failure, times(count, () => new Promise((resolve) => {
       group.clients.push(new Client(group, { port, path }, { opened: resolve }))
-    }))
-    if (group.error) throw group.error
+    }))])
   },
 
   /** Resolves when each client has got `each` events so far, or, where they differ, all have got `all`. */
-  async received ({ name, each, all }) {
-    const group = groups.get(name)
+  async received ({ each, all }) {
     await group.until(all ?? each * group.clients.length)
     if (each === undefined) return
     for (const { received } of group.clients) if (received !== each) throw new Error(`a client has ${received} events, ${each} were sent`)
   },
 
-  close (name) {
-    for (const { socket } of groups.get(name).clients) socket.destroy()
-    groups.delete(name)
-  },
+  /** How many comments and the like all clients have got so far. */
+  heartbeats: () => group.heartbeats,
 
   /** `count` times: connect, ask, read `events` events and the end, close. */
   async visit ({ port, path, count, events }) {
-    const group = new Group(path)
-    await times(count, () => new Promise((resolve, reject) => {
-      group.failed = reject
-      const client = new Client(group, { port, path }, {
+    const visitors = new Group()
+    await Promise.race([visitors.failure, times(count, () => new Promise((resolve) => {
+      const client = new Client(visitors, { port, path }, {
         ended () {
           client.socket.destroy()
           if (client.received === events) resolve()
-          else reject(new Error(`${client.received} of ${events} events`))
+          else visitors.failed(new Error(`${client.received} of ${events} events`))
         }
       })
-    }))
+    }))])
   }
 })

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
+import * as nginx from './nginx.js'
 
 const require = createRequire(import.meta.url)
 
@@ -9,7 +10,8 @@ export function machine () {
   const processors = cpus()
   return [
     `${processors.length} × ${processors[0].model}, ${Math.round(totalmem() / 2 ** 30)} GB, ${type()} ${release()}`,
-    [`Node ${process.versions.node}`, ...['fastify', '@fastify/sse', 'better-sse', 'fastify-sse-v2'].map((name) => `${name} ${version(name)}`)].join(', ')
+    [`Node ${process.versions.node}`, ...['fastify', '@fastify/sse', 'better-sse', 'fastify-sse-v2'].map((name) => `${name} ${version(name)}`)].join(', '),
+    nginx.missing === undefined ? nginx.versions() : `nchan is left out: there is no ${nginx.missing}`
   ].join('\n')
 }
 

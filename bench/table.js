@@ -1,18 +1,19 @@
 import { median, ratio } from './rounds.js'
 
 /**
- * Prints a table as Markdown: for each contender the median, the range, what it is to raw, and what ours is to it.
+ * Prints a table as Markdown: for each contender the median, the range, and, unless `alone`, what it is to raw, and what ours is to it.
  *
  * @param {string} title
  * @param {Record<string, string>} units the numbers of a result, by name: what they are called
  * @param results of `interleave`
+ * @param {boolean} [options.alone] whether the numbers stand alone
  */
-export function print (title, units, results) {
+export function print (title, units, results, { alone = false } = {}) {
   const contenders = [...results.keys()]
   const raw = contenders.find(({ candidate }) => candidate === 'raw')
   const ours = contenders.find(({ candidate }) => candidate === 'ours')
   const of = (contender, unit) => results.get(contender).map((result) => result[unit])
-  const header = ['', ...Object.entries(units).flatMap(([, label]) => [label, 'range', '× raw', 'ours is × this'])]
+  const header = ['', ...Object.entries(units).flatMap(([, label]) => alone ? [label, 'range'] : [label, 'range', '× raw', 'ours is × this'])]
   const rows = contenders.map((contender) => [
     contender.name,
     ...Object.keys(units).flatMap((unit) => {
@@ -20,8 +21,7 @@ export function print (title, units, results) {
       return [
         figure(median(values)),
         `${figure(Math.min(...values))}–${figure(Math.max(...values))}`,
-        ratio(values, of(raw, unit)).toFixed(2),
-        ratio(of(ours, unit), values).toFixed(2)
+        ...alone ? [] : [ratio(values, of(raw, unit)).toFixed(2), ratio(of(ours, unit), values).toFixed(2)]
       ]
     })
   ])

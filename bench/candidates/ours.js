@@ -1,19 +1,34 @@
 import Fastify from 'fastify'
-import { data, events, INTERVAL, NAME } from '../event.js'
+import { data, events, HEARTBEAT, INTERVAL, NAME } from '../event.js'
+import { Lateness } from '../lateness.js'
 
 /** How often a shared route asks whether there is an event, ms. */
 const SHARED_INTERVAL = 10
+
+const HOOKS = [
+  'onRequest', 'preParsing', 'preValidation', 'preHandler', 'preSerialization',
+  'onSend', 'onResponse', 'onRequestAbort', 'onTimeout', 'onError'
+]
 
 /** This project. @param {string} build the built package, a file URL */
 export async function open (build) {
   const { sse } = await import(build)
   const ticks = { on: false, sent: 0 }
+  const lateness = new Lateness()
   const published = []
   const app = Fastify()
   await app.register(sse)
   app.decorateRequest('seq', 0)
+  app.decorateRequest('tick', null)
 
   app.sseRoute('/topic', { topics: ['feed'] })
+
+  app.sseRoute('/heartbeat', { topics: [], heartbeat: HEARTBEAT })
+
+  app.register(async (app) => {
+    for (const name of HOOKS) app.addHook(name, async (request) => {})
+    app.sseRoute('/every-hook', { topics: ['feed'], async onConnect () {}, async onDisconnect () {} })
+  })
 
   app.get('/feed', (request, reply) => { reply.sse() })
 
@@ -23,6 +38,17 @@ export async function open (build) {
     interval: INTERVAL,
     payload (request) {
       if (!ticks.on) return
+      ticks.sent++
+      return { event: NAME, data: data(request.seq++) }
+    }
+  })
+
+  app.sseRoute('/lateness', {
+    interval: INTERVAL,
+    payload (request) {
+      if (!ticks.on) return
+      request.tick ??= lateness.stream()
+      request.tick()
       ticks.sent++
       return { event: NAME, data: data(request.seq++) }
     }
@@ -53,9 +79,11 @@ export async function open (build) {
   return {
     port: app.server.address().port,
     ticks,
+    lateness,
     publish (data, path) {
       const event = { event: NAME, data }
       if (path === '/topic') app.sse.publish('feed', event)
+      else if (path === '/heartbeat') app.sse.broadcast(event)
       else if (path === '/shared') published.push(event)
       else for (const stream of app.sse.streams.values()) stream.send(event)
     }

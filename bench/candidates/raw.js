@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { events, INTERVAL, text } from '../event.js'
+import { events, HEARTBEAT, INTERVAL, text } from '../event.js'
+import { Lateness } from '../lateness.js'
 
 const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
 
 /** node:http by hand: what one writes who uses no library. */
 export async function open () {
   const ticks = { on: false, sent: 0 }
+  const lateness = new Lateness()
   const feed = new Set()
 
   const server = createServer(async (req, res) => {
@@ -30,6 +32,29 @@ export async function open () {
         res.on('close', () => clearInterval(timer))
         break
       }
+      case '/lateness': {
+        res.flushHeaders()
+        let seq = 0
+        const tick = lateness.stream()
+        const timer = setInterval(() => {
+          if (!ticks.on) return
+          tick()
+          res.write(text(seq++))
+          ticks.sent++
+        }, INTERVAL)
+        res.on('close', () => clearInterval(timer))
+        break
+      }
+      case '/heartbeat': {
+        res.flushHeaders()
+        feed.add(res)
+        const timer = setInterval(() => res.write(':\n\n'), HEARTBEAT)
+        res.on('close', () => {
+          feed.delete(res)
+          clearInterval(timer)
+        })
+        break
+      }
       case '/source': {
         for await (const { event, data } of events(Number(url.searchParams.get('count')))) {
           if (!res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)) await once(res, 'drain')
@@ -49,6 +74,7 @@ export async function open () {
   return {
     port: server.address().port,
     ticks,
+    lateness,
     publish (data) {
       const event = `event: price\ndata: ${JSON.stringify(data)}\n\n`
       for (const res of feed) res.write(event)

@@ -6,14 +6,14 @@ import { print } from '../table.js'
 const VISITS = quick ? 500 : 1_500
 
 /** Connect, three events, close: server CPU per visit. */
-export async function run (load) {
+export async function run () {
   const all = contenders('/three', [['/three', 'source'], ['/three-by-hand', 'reply.sse()']])
-  const arena = await Arena.open(load, all)
-  const results = await interleave(all, plan(9, 30), ({ name, path }) => arena.run({ name }, async (server, port) => {
+  const arena = await Arena.open(all)
+  const results = await interleave(all, plan(9, 30), (contender) => arena.run(contender, async ({ server, load, port }) => {
     await server.ask('mark')
-    await load.ask('visit', { port, path, count: VISITS, events: 3 })
+    await load.ask('visit', { port, path: contender.path, count: VISITS, events: 3 })
     return { cpu: await server.ask('cpu') / VISITS }
   }))
-  await arena.close()
+  arena.close()
   print('Connect, three events, close', { cpu: 'µs per visit' }, results)
 }

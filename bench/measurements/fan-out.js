@@ -1,25 +1,24 @@
 import { Arena } from '../arena.js'
-import { contenders, plan, quick } from '../contenders.js'
-import { interleave } from '../rounds.js'
+import { contenders } from '../contenders.js'
+import { fanOut, title } from '../fan-out.js'
+import { nchan } from '../nginx.js'
 import { print } from '../table.js'
 
-const CLIENTS = 1_000
+const WAYS = [['/topic', 'publish'], ['/shared', 'shared interval'], ['/feed', 'stream.send']]
 
 /** An event to all clients: server CPU per delivery. */
-export async function run (load) {
-  await fanOut(load, { ticks: quick ? 10 : 20, perTick: 1, ways: [['/topic', 'publish'], ['/shared', 'shared interval'], ['/feed', 'stream.send']] })
-  await fanOut(load, { ticks: quick ? 4 : 10, perTick: 10, ways: [['/topic', 'publish'], ['/feed', 'stream.send']] })
+export async function run () {
+  await fanOutTo(100, [{ perTick: 1, deliveries: 5_000, time: 15 }, { perTick: 10, deliveries: 20_000, time: 10 }])
+  await fanOutTo(1_000, [{ perTick: 1, deliveries: 20_000, time: 30 }, { perTick: 10, deliveries: 100_000, time: 30 }])
 }
 
-async function fanOut (load, { ticks, perTick, ways }) {
-  const all = contenders('/feed', ways)
-  const arena = await Arena.open(load, all, CLIENTS)
-  const results = await interleave(all, plan(9, 30), (contender) => arena.run(contender, async (server) => {
-    await server.ask('mark')
-    const each = await server.ask('publish', { path: contender.path, ticks, perTick })
-    await load.ask('received', { name: contender.name, each })
-    return { cpu: await server.ask('cpu') / (ticks * perTick * CLIENTS) }
-  }))
-  await arena.close()
-  print(`Fan-out to ${CLIENTS} clients, ${perTick === 1 ? 'one event at a time' : `${perTick} events per tick`}`, { cpu: 'µs per delivery' }, results)
+async function fanOutTo (clients, works) {
+  const all = [...contenders('/feed', WAYS), ...nchan()].map((contender) => ({ ...contender, clients }))
+  const arena = await Arena.open(all)
+  for (const work of works) {
+    // a shared interval gives one event per tick
+    const able = work.perTick === 1 ? all : all.filter(({ path }) => path !== '/shared')
+    print(title(clients, work.perTick), { cpu: 'µs per delivery' }, await fanOut(arena, able, work))
+  }
+  arena.close()
 }

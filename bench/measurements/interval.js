@@ -9,18 +9,19 @@ const CLIENTS = 1_000
 const DURATION = quick ? 500 : 1_000
 
 /** An interval per client: server CPU per delivery. */
-export async function run (load) {
+export async function run () {
   const all = contenders('/interval', [['/interval', 'own payload'], ['/interval-shared', 'shared payload']])
-  const arena = await Arena.open(load, all, CLIENTS)
-  const results = await interleave(all, plan(7, 40), ({ name, ...contender }) => arena.run({ name, ...contender }, async (server) => {
-    const before = await server.ask('ticking', true)
+    .map((contender) => ({ ...contender, clients: CLIENTS }))
+  const arena = await Arena.open(all)
+  const results = await interleave(all, plan(7, 40), (contender) => arena.run(contender, async ({ server, load }) => {
     await server.ask('mark')
+    const before = await server.ask('ticking', true)
     await sleep(DURATION)
     const cpu = await server.ask('cpu')
     const sent = await server.ask('ticking', false)
-    await load.ask('received', { name, all: sent })
+    await load.ask('received', { all: sent })
     return { cpu: cpu / (sent - before) }
   }))
-  await arena.close()
+  arena.close()
   print(`Interval route, ${CLIENTS} clients every ${INTERVAL} ms`, { cpu: 'µs per delivery' }, results)
 }

@@ -8,17 +8,18 @@ const STREAMS = quick ? 500 : 2_000
 const WARM_UP = 200
 
 /** Heap and RSS per open stream on which nothing is sent; a new process each time, and so no warming up. */
-export async function run (load) {
-  const all = contenders('/feed', [['/topic', 'topics'], ['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
-  const results = await interleave(all, { ...plan(3, 40), warmUp: false }, async ({ name, candidate, path, build }) => {
+export async function run () {
+  const all = contenders('/feed', [['/topic', 'topics'], ['/every-hook', 'topics, every hook'], ['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
+  const results = await interleave(all, { ...plan(3, 40), warmUp: false }, async ({ candidate, path, build }) => {
     const server = new Child('server.js', [candidate, build], ['--expose-gc'])
+    const load = new Child('load.js')
     const port = await server.ask('port')
-    await load.ask('open', { name, port, path, count: WARM_UP })
+    await load.ask('open', { port, path, count: WARM_UP })
     const before = await server.ask('memory')
-    await load.ask('open', { name, port, path, count: STREAMS })
+    await load.ask('open', { port, path, count: STREAMS })
     const after = await server.ask('memory')
-    await load.ask('close', name)
     server.stop()
+    load.stop()
     return { heap: (after.heapUsed - before.heapUsed) / STREAMS / 1024, rss: (after.rss - before.rss) / STREAMS / 1024 }
   })
   print(`Memory, ${STREAMS} open streams`, { heap: 'KB of heap per stream', rss: 'KB of RSS per stream' }, results)

@@ -6,14 +6,14 @@ import { print } from '../table.js'
 const EVENTS = quick ? 50_000 : 200_000
 
 /** One stream at full speed from an async generator: server CPU per event. */
-export async function run (load) {
+export async function run () {
   const all = contenders('/source')
-  const arena = await Arena.open(load, all)
-  const results = await interleave(all, plan(5, 40), ({ name, path }) => arena.run({ name }, async (server, port) => {
+  const arena = await Arena.open(all)
+  const results = await interleave(all, plan(5, 40), (contender) => arena.run(contender, async ({ server, load, port }) => {
     await server.ask('mark')
-    await load.ask('visit', { port, path: `${path}?count=${EVENTS}`, count: 1, events: EVENTS })
+    await load.ask('visit', { port, path: `${contender.path}?count=${EVENTS}`, count: 1, events: EVENTS })
     return { cpu: await server.ask('cpu') / EVENTS }
   }))
-  await arena.close()
+  arena.close()
   print(`One stream, ${EVENTS} events from an async generator`, { cpu: 'µs per event' }, results)
 }
