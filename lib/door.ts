@@ -2,6 +2,9 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
+/** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
+export const taken = new WeakSet<FastifyReply>()
+
 /** What goes through a door: told where to write, and whether to end that when it ends itself. */
 export interface Guest {
   enter (destination: Writable, endDestination: boolean): void
@@ -63,11 +66,11 @@ export class Door {
 
 /**
  * The last onSend hook of every route: an ordinary response enters its stream here. Fastify, which would do
- * the same after watching both for their end, keeps those that take more: trailers, HEAD, another status.
+ * the same after watching both for their end, keeps those that take more: trailers, HEAD, a status without a body.
  */
 export function throughDoor (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
   const { raw, statusCode } = reply
-  if (!(payload instanceof Door) || statusCode !== 200 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
+  if (!(payload instanceof Door) || statusCode < 200 || statusCode === 204 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
     done()
     return
   }

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply } from 'fastify'
+import { taken } from './door.js'
 import { SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, show } from './errors.js'
 import { validClientId } from './names.js'
 import { readStreamOptions, streamOptions } from './options.js'
@@ -9,12 +10,9 @@ import { isSource, Source } from './source.js'
 import { EventStream } from './stream.js'
 import type { SSEStream, SSEStreamOptions } from './types.js'
 
-/** Replies that are an event stream, or were to be one, made by `reply.sse()`. */
-const streamed = new WeakSet<FastifyReply>()
-
 /** `reply.sse()`: a stream to write by hand, or a source to stream to its end. */
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
-  if (reply.sent || streamed.has(reply)) throw new SSE_ERR_REPLY_SENT()
+  if (reply.sent || taken.has(reply)) throw new SSE_ERR_REPLY_SENT()
   const source = isSource(first) ? new SourceOwner(first, reply) : null
   if (source === null && first !== undefined && (typeof first !== 'object' || first === null)) throw new SSE_ERR_SOURCE(show(first))
   try {
@@ -32,19 +30,16 @@ function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | nul
   const id = clientId === undefined ? clientId : validClientId(clientId(reply.request))
   const stream = new EventStream(plugin.hub, source ?? byHand, reply, options, id)
   source?.belongsTo(stream)
-  streamed.add(reply)
+  taken.add(reply)
   stream.start()
   // or else Fastify would send what an async handler returns, while onSend hooks still run
   reply.hijack()
   return source === null ? stream : reply
 }
 
-/**
- * The answer to a request whose onSend hook refused the stream: `reply.sse()` took the reply
- * out of Fastify's hands, so that Fastify cannot give it.
- */
+/** The answer to a request whose onSend hook refused the stream, or cannot pass it on: Fastify cannot give it, since the reply is taken. */
 export function answerRefused (reply: FastifyReply, error: FastifyError): void {
-  if (!streamed.has(reply) || reply.raw.headersSent) return
+  if (!taken.has(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
   reply.raw.statusCode = statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) {

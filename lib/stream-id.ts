@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto'
 
 /** Characters of an id, each 6 bits: nobody guesses it. */
 const LENGTH = 20
-const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 // asking for random bytes costs far more than the bytes
 const pool = Buffer.allocUnsafe(256 * LENGTH)
 let used = pool.length
@@ -17,6 +17,6 @@ export function newStreamId (): string {
 
 function refill (): void {
   randomFillSync(pool)
-  for (const [i, byte] of pool.entries()) pool[i] = ALPHABET[byte & 63] ?? 0
+  for (const [i, byte] of pool.entries()) pool[i] = ALPHABET.charCodeAt(byte & 63)
   used = 0
 }

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
-import { Door, type Guest } from './door.js'
+import { Door, type Guest, taken } from './door.js'
 import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
 import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { readLastEventId, setHeaders } from './head.js'
@@ -100,7 +100,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     if (this.#outlet !== null) this.request.log.error('an event stream was piped a second time: it goes only where it was piped first')
     // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
     if (destination === raw) this.#reply.hijack()
-    else raw.once('pipe', () => this.#reply.hijack())
+    else raw.once('pipe', () => taken.add(this.#reply.hijack()))
     if (isGone(raw) || this.#outlet !== null || this.request.method === 'HEAD') {
       destination.end()
       return

@@ -108,6 +108,19 @@ test('a source', async (t) => {
     t.match(app.sse.stats(), { active: 0, closed: { client: 4 } })
   })
 
+  t.test('of a route that closes the stream at once is stopped, and not read', async (t) => {
+    const app = await makeApp(t)
+    const told: string[] = []
+    app.sseRoute('/', {
+      source (_request, stream) {
+        stream.close()
+        return { [Symbol.iterator]: () => ({ next: () => ({ done: false, value: told.push('read').toString() }), return: () => ({ done: true, value: told.push('stopped') }) }) }
+      }
+    })
+    t.strictSame(await (await fetch(`http://127.0.0.1:${await listen(app)}/`)).text(), '')
+    t.strictSame(told, ['stopped'])
+  })
+
   t.test('that comes when the client has left is stopped', async (t) => {
     const app = await makeApp(t)
     let stopped = 0

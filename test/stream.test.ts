@@ -1,15 +1,16 @@
 import { Agent } from 'node:http'
-import { finished as watch, PassThrough, pipeline } from 'node:stream'
+import { finished as watch, PassThrough, pipeline, Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { constants, createGzip } from 'node:zlib'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import type { Hub } from '../lib/hub.js'
 import { injectSSE } from '../lib/testing.js'
-import type { CloseReason, SSEStream } from '../lib/index.js'
+import sse, { type CloseReason, type SSEStream } from '../lib/index.js'
 import { dial, listen, makeApp, open, until } from './harness.js'
 
 const EVENT = `data: ${'x'.repeat(1_000)}\n\n`
@@ -177,6 +178,57 @@ test('the response', async (t) => {
       if (sent % 10 === 0) await wait(0)
     }
     t.equal(stream?.closeReason, 'overflow')
+  })
+
+  t.test('is an ordinary 500 where what it is piped through fails at once', async (t) => {
+    const app = await makeApp(t)
+    app.addHook('onSend', async (_request, _reply, payload) => {
+      const broken = new Transform({ transform: (_chunk, _encoding, done) => done(new Error('broken')) })
+      pipeline(payload as NodeJS.ReadableStream, broken, () => {})
+      return broken
+    })
+    app.sseRoute('/', { source: async function * () { await wait(10); yield 'a' } })
+    app.get('/hand', (_request, reply) => { reply.sse() })
+    const port = await listen(app)
+    for (const path of ['/', '/hand']) {
+      const client = await open(t, port, path)
+      t.equal(client.response.statusCode, 500)
+      t.ok(await client.over())
+      t.match(JSON.parse(client.text), { statusCode: 500, message: 'broken' })
+    }
+    await until('they are over', () => app.sse.stats().active === 0)
+  })
+
+  t.test('passes the onSend hooks that other plugins give the route after this one has seen it', async (t) => {
+    const app = await makeApp(t)
+    app.addHook('onRoute', (route) => {
+      route.onSend = [route.onSend ?? [], async (_request: FastifyRequest, reply: FastifyReply) => { reply.header('x-after', String(reply.getHeader('content-type'))) }].flat()
+    })
+    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.sseRoute('/route', { topics: ['a'], onSend: async (_request, reply) => { reply.header('x-own', 'yes') } })
+    const port = await listen(app)
+    t.match((await open(t, port, '/hand')).response.headers, { 'x-after': 'text/event-stream' })
+    t.match((await open(t, port, '/route')).response.headers, { 'x-after': 'text/event-stream', 'x-own': 'yes' })
+  })
+
+  t.test('opens in a route that is older than the plugin as well', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.get('/', (_request, reply) => { reply.sse().close() })
+    app.register(sse)
+    const client = await open(t, await listen(app), '/')
+    t.ok(await client.over())
+    t.match(client.response.headers, { 'content-type': 'text/event-stream' })
+  })
+
+  t.test('is empty where a hook says that it is', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'], onSend: async (_request, reply) => { reply.code(204) } })
+    const client = await open(t, await listen(app), '/')
+    t.ok(await client.over())
+    t.equal(client.response.statusCode, 204)
+    t.notOk(client.response.headers['content-type'])
+    t.match(app.sse.stats(), { opened: 0 })
   })
 
   t.test('that has trailers ends quietly when the client leaves', async (t) => {
