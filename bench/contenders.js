@@ -35,7 +35,7 @@ export function rawAndOurs (path, ways = [[path]]) {
 }
 
 /**
- * All candidates that are libraries for Node, on the same path.
+ * All candidates that run in Node, on the same path.
  * @param {string} path @param {string[][]} ways our own paths, each with what it is called, where there are several ways
  */
 export function contenders (path, ways = [[path]]) {

@@ -14,7 +14,7 @@ export async function run () {
   const few = rawAndOurs('/feed', OURS).map((contender) => ({ ...contender, clients: FEW }))
   const all = many.flatMap((contender) => [contender, ...few.filter(({ name }) => name === contender.name)])
   const arena = await Arena.open(all)
-  for (const work of [{ perTick: 1, deliveries: 5 * MANY, time: 45 }, { perTick: 10, deliveries: 20 * MANY, time: 45 }]) {
+  for (const work of [{ perTick: 1, deliveries: 5 * MANY, time: 45 }, { perTick: 10, deliveries: 20 * MANY, time: 60 }]) {
     const results = await fanOut(arena, all, work)
     print(title(MANY, work.perTick), { cpu: 'µs per delivery' }, new Map(many.map((contender) => [contender, results.get(contender)])))
     print(`The same beside ${FEW} clients`, { few: `µs per delivery, ${FEW} clients`, many: `${MANY} clients`, times: 'these ÷ those' }, new Map(few.map((contender) => [
