@@ -1,0 +1,18 @@
+/** Of a server that tests start on this machine, and for nothing else: it signs itself, and its key is known to all. */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgr/xJqCYLspnd2Mjb
+YIgOz5tN13QU5YW3Ym4CIUg2Fq6hRANCAASMwsMKmez97es5wthoYPPIp4wQUna3
+YKmFotbeETh4SKPuuCYLgXRQDh46DtCZBAvX7Ibifp0ibQi6XojbopqK
+-----END PRIVATE KEY-----`
+
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUKiyCsqYlZ/51lc/h0ZPCbnsc2vkwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTE3MDgwMFoYDzIxMjYxMDI4
+MTcwODAwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASMwsMKmez97es5wthoYPPIp4wQUna3YKmFotbeETh4SKPuuCYLgXRQ
+Dh46DtCZBAvX7Ibifp0ibQi6XojbopqKo1MwUTAdBgNVHQ4EFgQU7TtNC/V10XyS
+apBeLVD60mkbsqQwHwYDVR0jBBgwFoAU7TtNC/V10XySapBeLVD60mkbsqQwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiBeiYLu30DRTuDcQ/ZDPJzJ
+gnMUD5E9u35reKJ34JO6aAIhALkQ0O4tq9i+dVGlalX9TC6rAmppd5Lh5SlfASAW
+6t/P
+-----END CERTIFICATE-----`
