@@ -10,7 +10,7 @@ const WARM_UP = 200
 /** Heap and RSS per open stream on which nothing is sent; a new process each time, and so no warming up. */
 export async function run () {
   const all = contenders('/feed', [['/topic', 'topics'], ['/every-hook', 'topics, every hook'], ['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
-  const results = await interleave(all, { ...plan(3, 40), warmUp: false }, async ({ candidate, path, build }) => {
+  const results = await interleave(all, { ...plan(3, 60), warmUp: false }, async ({ candidate, path, build }) => {
     const server = new Child('server.js', [candidate, build], ['--expose-gc'])
     const load = new Child('load.js')
     const port = await server.ask('port')
