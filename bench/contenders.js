@@ -46,3 +46,6 @@ export function contenders (path, ways = [[path]]) {
     { name: 'fastify-sse-v2', candidate: 'fastify-sse-v2', path }
   ]
 }
+
+/** One chunk for all, written past `res.write`: the least that Node lets a delivery of one event cost. */
+export const chunks = { name: 'raw, chunks to the sockets', candidate: 'raw', path: '/chunks' }

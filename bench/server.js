@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answer } from './child.js'
 import { data } from './event.js'
+import { mute } from './mute.js'
 
 // The process of one candidate: `server.js <candidate> <build of ours>`.
 const [, , name, build] = process.argv
@@ -21,6 +22,7 @@ const cpu = candidate.cpu ?? (() => {
 
 let seq = 0
 let mark
+let muted
 
 answer({
   port: () => candidate.port,
@@ -42,6 +44,14 @@ answer({
 
   /** How late the ticks since the last call were. */
   lateness: () => candidate.lateness.take(),
+
+  /** Lets what is written go nowhere. */
+  async mute () {
+    muted = await mute()
+  },
+
+  /** How many writes went nowhere. */
+  writes: () => muted.writes,
 
   async mark () {
     await sleep(CATCH_UP)

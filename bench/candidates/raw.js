@@ -10,6 +10,7 @@ export async function open () {
   const ticks = { on: false, sent: 0 }
   const lateness = new Lateness()
   const feed = new Set()
+  const sockets = new Set()
 
   const server = createServer(async (req, res) => {
     const url = new URL(req.url, 'http://localhost')
@@ -19,6 +20,12 @@ export async function open () {
         res.flushHeaders()
         feed.add(res)
         res.on('close', () => feed.delete(res))
+        break
+      }
+      case '/chunks': {
+        res.flushHeaders()
+        sockets.add(res.socket)
+        res.on('close', () => sockets.delete(req.socket))
         break
       }
       case '/interval': {
@@ -75,9 +82,14 @@ export async function open () {
     port: server.address().port,
     ticks,
     lateness,
-    publish (data) {
+    publish (data, path) {
       const event = `event: price\ndata: ${JSON.stringify(data)}\n\n`
-      for (const res of feed) res.write(event)
+      if (path === '/chunks') {
+        const chunk = Buffer.from(`${Buffer.byteLength(event).toString(16)}\r\n${event}\r\n`)
+        for (const socket of sockets) socket.write(chunk)
+      } else {
+        for (const res of feed) res.write(event)
+      }
     }
   }
 }

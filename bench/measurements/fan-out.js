@@ -1,5 +1,5 @@
 import { Arena } from '../arena.js'
-import { contenders } from '../contenders.js'
+import { chunks, contenders } from '../contenders.js'
 import { fanOut, title } from '../fan-out.js'
 import { nchan } from '../nginx.js'
 import { print } from '../table.js'
@@ -13,7 +13,7 @@ export async function run () {
 }
 
 async function fanOutTo (clients, works) {
-  const all = [...contenders('/feed', WAYS), ...nchan()].map((contender) => ({ ...contender, clients }))
+  const all = [...contenders('/feed', WAYS), chunks, ...nchan()].map((contender) => ({ ...contender, clients }))
   const arena = await Arena.open(all)
   for (const work of works) {
     // a shared interval gives one event per tick
