@@ -1,6 +1,7 @@
+import type { FastifyBaseLogger } from 'fastify'
 import { SSE_ERR_CLOSING, SSE_ERR_OPTION, show } from './errors.js'
 import { EventIds } from './event-id.js'
-import { type Audience, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
+import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
 
 /**
  * Where published events go, and come from: the log that all processes of an application share.
@@ -14,8 +15,10 @@ export interface Backplane {
   /**
    * Has every event that is published from now on received once, in the order of the log.
    * @param receive must not throw
+   * @param lost told where events will not be received, since the log has lost them: what is received next follows
+   * `through`, which is the newest position from then on. Must not throw
    */
-  open (receive: (event: PublishedEvent) => void): Promise<void>
+  open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void>
   /**
    * Appends an event; resolves to its id once the log has it.
    * @param name the topic or client id, `''` for all
@@ -32,8 +35,8 @@ export interface Backplane {
   close (): Promise<void>
 }
 
-/** Makes a backplane that keeps so much of the log; the plugin opens it when it is registered. */
-export type BackplaneFactory = (history: HistorySettings) => Backplane
+/** Makes a backplane that keeps so much of the log; the plugin opens it when it is registered. `log` is the app's. */
+export type BackplaneFactory = (history: HistorySettings, log: FastifyBaseLogger) => Backplane
 
 /** @throws SSE_ERR_OPTION where what a factory gave is no backplane */
 export function asBackplane (given: Backplane): Backplane {

@@ -44,8 +44,6 @@ export class LogCursor implements Cursor {
   /** Up to where the log was read, until the stream is live. */
   #position: string
   #live: boolean
-  /** The client was sent an id since `wrote` was last called. */
-  #moved = false
   /** The oldest event that waits to be written, if lag is measured. */
   #waiting: PublishedEvent | null = null
 
@@ -63,6 +61,10 @@ export class LogCursor implements Cursor {
 
   get takesIds (): boolean {
     return this.#topics === null
+  }
+
+  get inLog (): boolean {
+    return this.#ids === 'log'
   }
 
   subscribe (topics: ReadonlySet<string>): void {
@@ -97,19 +99,20 @@ export class LogCursor implements Cursor {
     if (!this.#write(event) && this.#waiting === event) this.#waiting = null
   }
 
-  wrote (now: number): boolean {
-    if (this.#waiting !== null) {
-      this.#stream.counters.lag?.(now - this.#waiting.time)
-      this.#waiting = null
-    }
-    const moved = this.#moved || this.#ids !== 'log'
-    this.#moved = false
-    return moved
+  lost (gap: Gap): void {
+    // one that reads on comes to the gap by itself, unless it has read up to there
+    if (this.#live || this.#position === gap.through) this.#stream.tell(this.#gap(gap))
+  }
+
+  wrote (now: number): void {
+    if (this.#waiting === null) return
+    this.#stream.counters.lag?.(now - this.#waiting.time)
+    this.#waiting = null
   }
 
   line (): string {
     if (this.#ids !== 'log') return ''
-    this.#hold(this.#reached)
+    this.#heldId = this.#reached
     return `id: ${this.#heldId}\n`
   }
 
@@ -217,7 +220,7 @@ export class LogCursor implements Cursor {
     if (!this.#stream.write(own ? withoutId(text) : text)) return false
     if (!own) {
       this.#ids = 'log'
-      this.#hold(id)
+      this.#heldId = id
     }
     return true
   }
@@ -230,12 +233,7 @@ export class LogCursor implements Cursor {
     this.#stream.counters.gaps++
     const data = { lastEventId, oldestId }
     if (this.#ids !== 'log') return encode({ event: 'gap', data })
-    this.#hold(through)
+    this.#heldId = through
     return encode({ id: through, event: 'gap', data })
-  }
-
-  #hold (id: string): void {
-    this.#heldId = id
-    this.#moved = true
   }
 }

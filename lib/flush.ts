@@ -10,6 +10,7 @@ export interface Flushable {
 
 let first: Flushable | null = null
 let last: Flushable | null = null
+let began = 0
 
 /** Has `stream` flushed at the end of this tick, so that what is written within it goes out together. Hot path. */
 export function flushLater (stream: Flushable): void {
@@ -17,11 +18,17 @@ export function flushLater (stream: Flushable): void {
   stream.waiting = true
   if (last === null) {
     first = stream
+    began = performance.now()
     process.nextTick(flushAll)
   } else {
     last.next = stream
   }
   last = stream
+}
+
+/** When the first of those that wait was written to, ms on the clock of `performance.now()`: time enough for all of a tick. */
+export function timeOfTick (): number {
+  return began
 }
 
 function flushAll (): void {

@@ -4,7 +4,7 @@ import { COUNTERS, type Counters, RouteCounters } from './counters.js'
 import { LogCursor, type Log } from './cursor.js'
 import { type DataWriter, encodePublished } from './event.js'
 import { isEventId } from './event-id.js'
-import type { Page, PublishedEvent } from './history.js'
+import type { Gap, Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
@@ -41,7 +41,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   async open (): Promise<void> {
-    await this.#backplane.open((event) => this.#received(event))
+    await this.#backplane.open((event) => this.#received(event), (gap) => this.#lost(gap))
   }
 
   async close (): Promise<void> {
@@ -152,6 +152,15 @@ export class Hub implements SSE, Host<EventStream>, Log {
     for (const stream of this.clients.get(event.name) ?? NOBODY) this.#reach(stream, event, before)
     const stream = this.streams.get(event.name)
     if (stream?.clientId === event.name) this.#reach(stream, event, before)
+  }
+
+  /** Nobody knows whom the events were for: all are told who are sent some. */
+  #lost (gap: Gap): void {
+    this.#handed = gap.through
+    for (const stream of this.streams.values()) {
+      if (stream.clientId !== stream.id) stream.cursor ??= this.cursor(stream)
+      stream.cursor?.lost(gap)
+    }
   }
 
   #reach (stream: EventStream, event: PublishedEvent, before: string): void {

@@ -30,7 +30,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const settings = readPluginOptions(options)
   const stream = streamOptions(settings.stream)
   const { history } = settings
-  const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history))
+  const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const hub = new Hub(backplane, stream.writeData, settings.drain.spread)
   const limits = new Limits(settings, hub[COUNTERS])
   const shared: Plugin = { hub, limits, settings, stream }

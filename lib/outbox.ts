@@ -5,7 +5,7 @@ import type { Outlet } from './outlet.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
-  /** Text goes out now, ms on the clock of `performance.now()`. */
+  /** Text goes out now, ms on the clock of `performance.now()`; not called unless lag is measured. */
   wrote (now: number): void
   /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
   closeWith (reason: 'overflow'): void
@@ -75,7 +75,7 @@ export class Outbox implements Flushable {
   /** Gives what is pending to the client, unless it is behind. Hot path. */
   flush (now: number): void {
     if (this.congested || this.#closed || this.#pending === Batch.empty) return
-    this.#sender.wrote(now)
+    if (this.counters.lag !== null) this.#sender.wrote(now)
     if (this.writeOut()) return
     this.congested = true
     // The pause lets the other streams have their turn when a client takes all that a fast source gives.

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
-import type { PublishedEvent } from './history.js'
+import type { Gap, PublishedEvent } from './history.js'
 import type { Schedules } from './schedule.js'
 import type { CloseReason } from './types.js'
 
@@ -34,6 +34,8 @@ export interface Producer<Stream> {
 export interface Cursor {
   /** Whether the stream may send ids of its own, since it was subscribed to no topic. */
   readonly takesIds: boolean
+  /** Whether the ids that the client holds are the log's. */
+  readonly inLog: boolean
   /** @param topics valid */
   subscribe (topics: ReadonlySet<string>): void
   unsubscribe (topics: readonly string[]): void
@@ -41,8 +43,10 @@ export interface Cursor {
   begin (): Promise<void> | null
   /** An event is published. Hot path. */
   deliver (event: PublishedEvent): void
-  /** Text goes out, at `now`; whether an id was in it, or none needs to be. */
-  wrote (now: number): boolean
+  /** The log has lost events that the stream may have been sent. */
+  lost (gap: Gap): void
+  /** Text goes out, at `now`; see `Sender`. */
+  wrote (now: number): void
   /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
   line (): string
   /** The event that tells of events that were left out. */

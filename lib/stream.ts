@@ -4,6 +4,7 @@ import type { Counters } from './counters.js'
 import { Door, type Guest, taken } from './door.js'
 import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
 import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
+import { timeOfTick } from './flush.js'
 import { readLastEventId, setHeaders } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
@@ -168,32 +169,31 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
   writeOwn (text: string, id: string | undefined): void {
-    if (id === undefined || this.closed) this.write(text)
-    else if (!this.#placed().takesIds) this.write(withoutId(text))
+    if (id === undefined || this.closed) this.write(text, this.cursor?.inLog !== true)
+    else if (!this.#placed().takesIds) this.write(withoutId(text), false)
     else if (this.write(text)) this.#placed().wroteOwn(id)
   }
 
   /**
    * Writes one encoded event. Hot path.
+   * @param placed false where it leaves the client's place in the log behind, so that a heartbeat has to bring that
    * @returns false where it was left out, or the stream is or gets closed
    */
-  write (text: string): boolean {
+  write (text: string, placed = true): boolean {
     if (this.closed || !this.#outbox.write(text)) return false
     this.#outbox.counters.sent++
     this.#deadlines?.sent()
+    if (placed) this.#heartbeat?.broken(timeOfTick())
     return true
   }
 
   /** Writes text that is no event of the application's, and is not counted. */
-  tell (text: string): void { this.#outbox.write(text) }
+  tell (text: string): void { if (this.#outbox.write(text)) this.#heartbeat?.broken(timeOfTick()) }
 
   /** Writes text that is no event at all, however far behind the client is. */
   note (text: string): void { this.#outbox.note(text) }
 
-  wrote (now: number): void {
-    // bytes without an id leave the client's place in the log behind
-    if (this.cursor === null || this.cursor.wrote(now)) this.#heartbeat?.broken(now)
-  }
+  wrote (now: number): void { this.cursor?.wrote(now) }
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough

@@ -1,7 +1,7 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { test, type Test } from 'tap'
-import type { Backplane, BackplaneFactory } from '../lib/backplane.js'
+import type { Backplane } from '../lib/backplane.js'
 import { compareEventIds, isEventId } from '../lib/event-id.js'
 import type { Audience, Gap, HistorySettings, PublishedEvent } from '../lib/history.js'
 import { until } from './until.js'
@@ -11,7 +11,7 @@ import { until } from './until.js'
  * and that it grows, nor that a log is cut at exactly its size and age.
  * @param make gives each backplane a log of its own, which is empty
  */
-export function testBackplane (name: string, make: BackplaneFactory): void {
+export function testBackplane (name: string, make: (history: HistorySettings) => Backplane): void {
   const open: Open = (t, history) => Log.open(t, make({ size: 2_000, maxAge: 0, ...history }))
   test(`${name}: publishing`, (t) => testPublishing(t, open))
   test(`${name}: replay`, (t) => testReplay(t, open))
@@ -52,7 +52,7 @@ class Log {
     await backplane.open((event) => {
       log.received.push(event)
       log.positions.push(backplane.newest)
-    })
+    }, ({ through }) => t.fail(`events were lost up to ${through}`))
     log.start = backplane.newest
     return log
   }

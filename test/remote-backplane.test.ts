@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import { test, type Test } from 'tap'
 import { type Backplane, InProcessBackplane } from '../lib/backplane.js'
 import { compareEventIds } from '../lib/event-id.js'
-import sse, { type Audience, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../lib/index.js'
+import sse, { type Audience, type Gap, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../lib/index.js'
 import { makeApp, until } from './harness.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from './subscriber.js'
 
@@ -19,6 +19,8 @@ class RemoteBackplane implements Backplane {
   failure: Error | null = null
   reads = 0
   closed = 0
+  /** Tells that events are lost. */
+  lose: (gap: Gap) => void = () => {}
   readonly settings: HistorySettings
   readonly #log: InProcessBackplane
 
@@ -30,8 +32,12 @@ class RemoteBackplane implements Backplane {
 
   get oldestId (): string | null { return this.#log.oldestId }
 
-  async open (receive: (event: PublishedEvent) => void): Promise<void> {
+  async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
     if (this.failure !== null) throw this.failure
+    this.lose = (gap) => {
+      this.newest = gap.through
+      lost(gap)
+    }
     let order = Promise.resolve()
     const arrived = (event: PublishedEvent) => {
       this.newest = event.id
@@ -117,6 +123,45 @@ test('a backplane', async (t) => {
     await publishAll(app, 'a', 'next')
     t.strictSame(await takeData(stream, 1), ['next'])
     t.strictSame(lines, [])
+  })
+})
+
+test('events that the log has lost', async (t) => {
+  t.test('are told of to every stream that may have been sent them', async (t) => {
+    const { app, remote } = await makeRemote(t, { clientId: ({ query }) => (query as { user?: string }).user ?? 'nobody' })
+    serveTopics(app)
+    app.sseRoute('/user', { onConnect: (_request, stream) => stream.send('hello') })
+    const [id] = await publishAll(app, 'a', 'seen')
+    const [topic, user] = [await follow(app, 'a', id), await follow(app, '/user?user=ann')]
+    t.strictSame(await takeData(user, 1), ['hello'])
+    const through = `${Number(id?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, through })
+    t.strictSame(await take(topic, 1), [{ id: through, event: 'gap', data: JSON.stringify({ lastEventId: id, oldestId: null }) }])
+    t.strictSame(await take(user, 1), [{ id: undefined, event: 'gap', data: JSON.stringify({ lastEventId: null, oldestId: null }) }])
+    t.equal(app.sse.stats().gaps, 2)
+  })
+
+  t.test('are none of those that no published event is for', async (t) => {
+    const { app, remote } = await makeRemote(t)
+    app.sseRoute('/', { interval: 20, payload: () => 'tick' })
+    const stream = await follow(app, '/')
+    remote.lose({ oldestId: null, through: remote.newest })
+    t.strictSame(await takeData(stream, 3), ['tick', 'tick', 'tick'])
+    t.equal(app.sse.stats().gaps, 0)
+  })
+
+  t.test('are told of after the greeting, to a stream that is not live yet', async (t) => {
+    const { app, remote } = await makeRemote(t)
+    let greet = () => {}
+    app.sseRoute('/', { topics: ['a'], onConnect: () => new Promise<void>((resolve) => { greet = resolve }) })
+    const ids = await publishAll(app, 'a', 'seen', 'held')
+    const stream = await follow(app, '/', ids[0])
+    const through = `${Number(ids[1]?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, through })
+    remote.read = async (after) => ({ gap: after === through ? null : { oldestId: null, through }, events: [] })
+    greet()
+    t.match(await take(stream, 1), [{ id: through, event: 'gap' }])
+    t.equal(app.sse.stats().gaps, 1)
   })
 })
 
