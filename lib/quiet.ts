@@ -70,6 +70,29 @@ class IdleTimeout extends Quiet {
   }
 }
 
+class Lifetime implements Task {
+  due = 0
+  before: Task | null = null
+  after: Task | null = null
+  readonly #stream: Timed
+  readonly #schedule: Schedule
+
+  constructor (schedules: Schedules, maxLifetime: number, stream: Timed) {
+    this.#stream = stream
+    this.#schedule = schedules.every(maxLifetime)
+    const spread = 0.9 + 0.2 * Math.random()
+    this.#schedule.at(performance.now() + Math.min(maxLifetime * spread, LONGEST), this)
+  }
+
+  stop (): void {
+    this.#schedule.remove(this)
+  }
+
+  run (): void {
+    this.#stream.closeWith('lifetime')
+  }
+}
+
 interface TimeLimits {
   idleTimeout: number
   maxLifetime: number
@@ -78,7 +101,7 @@ interface TimeLimits {
 /** What ends a stream by itself: it was sent no event for too long, or has been open for too long. */
 export class Deadlines {
   readonly #idle: IdleTimeout | null
-  readonly #lifetime: NodeJS.Timeout | undefined
+  readonly #lifetime: Lifetime | null
 
   /** @param limits ms, 0: none */
   static of (schedules: Schedules, limits: TimeLimits, stream: Timed): Deadlines | null {
@@ -87,10 +110,7 @@ export class Deadlines {
 
   private constructor (schedules: Schedules, { idleTimeout, maxLifetime }: TimeLimits, stream: Timed) {
     this.#idle = idleTimeout > 0 ? new IdleTimeout(schedules, idleTimeout, stream) : null
-    if (maxLifetime > 0) {
-      const spread = 0.9 + 0.2 * Math.random()
-      this.#lifetime = setTimeout(() => stream.closeWith('lifetime'), Math.min(maxLifetime * spread, LONGEST)).unref()
-    }
+    this.#lifetime = maxLifetime > 0 ? new Lifetime(schedules, maxLifetime, stream) : null
   }
 
   /** An event was written. Hot path. */
@@ -100,6 +120,6 @@ export class Deadlines {
 
   stop (): void {
     this.#idle?.stop()
-    clearTimeout(this.#lifetime)
+    this.#lifetime?.stop()
   }
 }
