@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
 import * as nginx from './nginx.js'
+import * as redis from './redis.js'
 
 const require = createRequire(import.meta.url)
 
@@ -11,7 +12,8 @@ export function machine () {
   return [
     `${processors.length} × ${processors[0].model}, ${Math.round(totalmem() / 2 ** 30)} GB, ${type()} ${release()}`,
     [`Node ${process.versions.node}`, ...['fastify', '@fastify/sse', 'better-sse', 'fastify-sse-v2'].map((name) => `${name} ${version(name)}`)].join(', '),
-    nginx.missing === undefined ? nginx.versions() : `nchan is left out: there is no ${nginx.missing}`
+    nginx.missing === undefined ? nginx.versions() : `nchan is left out: there is no ${nginx.missing}`,
+    redis.missing === null ? `${redis.version}, by ${version('redis')} of its package for Node` : `processes is left out: there is no ${redis.missing}`
   ].join('\n')
 }
 

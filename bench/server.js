@@ -11,6 +11,9 @@ const candidate = await open(build)
 /** Between two ticks of a fan-out, ms: the event loop turns, as it does when events come from outside. */
 const PACE = 10
 
+/** Events that are published without waiting for the one before. */
+const AT_ONCE = 100
+
 /** What came due while a process stood still, such as heartbeats, is done in this time, ms. */
 const CATCH_UP = 20
 
@@ -34,6 +37,18 @@ answer({
       await sleep(PACE)
     }
     return seq
+  },
+
+  /**
+   * Publishes events that tell when they were sent, ns on the machine's clock: one every `pace` ms, or some at once as
+   * fast as they are taken.
+   */
+  async send ({ count, pace }) {
+    const publish = () => candidate.publish({ seq: seq++, sent: Number(process.hrtime.bigint()) })
+    for (let left = count; left > 0; left -= AT_ONCE) {
+      if (pace === undefined) await Promise.all(Array.from({ length: Math.min(left, AT_ONCE) }, publish))
+      else for (let i = 0; i < Math.min(left, AT_ONCE); i++) await Promise.all([publish(), sleep(pace)])
+    }
   },
 
   /** Lets the interval routes send, or skip their ticks; gives how many events were sent so far. */

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NAME } from '../event.js'
 import { MODULE, NGINX } from '../nginx.js'
+import { freePort } from '../port.js'
 
 /** Events that nchan keeps for who has not got them; with its default of 10, a burst would lose some. */
 const BUFFER = 1_000
@@ -78,15 +79,6 @@ export async function open () {
     /** Time on the CPU, which is what process.cpuUsage() gives for a process of one thread. */
     cpu: () => Number(readFileSync(`/proc/${worker}/schedstat`, 'utf8').split(' ')[0]) / 1_000
   }
-}
-
-async function freePort () {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** A connection to nginx, as soon as it listens. */

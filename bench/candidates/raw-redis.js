@@ -1,0 +1,24 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createClient } from 'redis'
+
+/** node:http and Redis' publish and subscribe by hand; what is published while a client is away is lost to it. */
+export async function open () {
+  const feed = new Set()
+  const publisher = await createClient({ url: process.env.REDIS_URL }).connect()
+  const subscriber = await publisher.duplicate().connect()
+  await subscriber.subscribe('feed', (event) => { for (const res of feed) res.write(event) })
+
+  const server = createServer((req, res) => {
+    res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
+    res.flushHeaders()
+    feed.add(res)
+    res.on('close', () => feed.delete(res))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: server.address().port,
+    publish: (data) => publisher.publish('feed', `event: price\ndata: ${JSON.stringify(data)}\n\n`)
+  }
+}
