@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import Fastify from 'fastify'
 import plugin, { sse } from 'fastify-sse-routes'
 import { sseMetrics } from 'fastify-sse-routes/metrics'
+import { redisBackplane } from 'fastify-sse-routes/redis'
 import { injectSSE } from 'fastify-sse-routes/testing'
 import { register, Registry } from 'prom-client'
 
@@ -29,3 +30,7 @@ for (const [registered, registry] of [[plugin, register], [plugin, new Registry(
   await app.close()
 }
 assert.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED' })
+
+// the package `redis` is found; nobody listens there
+const nowhere = { url: 'redis://127.0.0.1:1', timeout: 500 }
+await assert.rejects(async () => Fastify().register(plugin, { backplane: redisBackplane(nowhere) }), { code: 'SSE_ERR_BACKPLANE', message: /ECONNREFUSED/ })

@@ -4,6 +4,7 @@ const Fastify = require('fastify')
 const whole = require('fastify-sse-routes')
 const { default: plugin, sse } = require('fastify-sse-routes')
 const { sseMetrics } = require('fastify-sse-routes/metrics')
+const { redisBackplane } = require('fastify-sse-routes/redis')
 const { injectSSE } = require('fastify-sse-routes/testing')
 const { register, Registry } = require('prom-client')
 
@@ -31,6 +32,9 @@ async function run () {
   assert.notEqual(imported.sse, sse, 'the package is there twice')
   await check(imported.sse, new Registry())
   assert.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED' })
+  // the package `redis` is found; nobody listens there
+  const nowhere = { url: 'redis://127.0.0.1:1', timeout: 500 }
+  await assert.rejects(async () => Fastify().register(sse, { backplane: redisBackplane(nowhere) }), { code: 'SSE_ERR_BACKPLANE', message: /ECONNREFUSED/ })
 }
 
 run().catch((error) => {

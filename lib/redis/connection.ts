@@ -1,0 +1,102 @@
+import { within } from './deadline.js'
+
+/** What is used of a node-redis client. */
+interface NodeRedis {
+  readonly isReady: boolean
+  connect (): Promise<unknown>
+  sendCommand (args: string[]): Promise<unknown>
+  destroy (): void
+  on (name: string, listener: (error: Error) => void): unknown
+}
+
+/** What is used of an ioredis client. */
+interface IORedis {
+  readonly status: string
+  connect (): Promise<unknown>
+  call (command: string, ...args: string[]): Promise<unknown>
+  disconnect (): void
+  on (name: string, listener: (error: Error) => void): unknown
+}
+
+/** A client of node-redis or of ioredis. */
+export interface RedisClient {
+  duplicate (options?: object): object
+}
+
+/** Nothing waits in a client for its connection: what cannot be sent now is refused, and what has no answer then is not sent again. */
+const NODE_REDIS = { disableOfflineQueue: true, commandOptions: {} }
+const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 }
+
+/** A connection to Redis, which the client makes again whenever it is lost, and which is begun anew where nothing comes on it. */
+export class Connection {
+  readonly #model: RedisClient
+  readonly #waiting = new Set<() => void>()
+  #client: NodeRedis | IORedis
+  #closed = false
+  /** Why the connection does not stand, as far as is known. */
+  #error: Error | null = null
+
+  /** @param model whose options it has */
+  constructor (model: RedisClient) {
+    this.#model = model
+    this.#client = this.#begin()
+  }
+
+  /**
+   * Does something once commands can be sent, those who wait for that in the order of their calls.
+   * Rejects where all that takes more than `ms`; what has not begun by then never does.
+   */
+  async do<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
+    const client = this.#client
+    const ready = 'call' in client ? client.status === 'ready' : client.isReady
+    let go = () => {}
+    const done = ready || this.#closed ? work() : new Promise<void>((resolve) => { this.#waiting.add(go = resolve) }).then(work)
+    try {
+      return await within(ms, done, () => {
+        if (client === this.#client) this.#renew()
+        return new Error(`no answer within ${ms} ms`, { cause: this.#error })
+      })
+    } finally {
+      this.#waiting.delete(go)
+    }
+  }
+
+  /** Rejects where Redis refuses the command, or the connection is lost before its answer. */
+  send (command: string, ...args: string[]): Promise<unknown> {
+    return 'call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args])
+  }
+
+  /** What is being done rejects. */
+  close (): void {
+    this.#closed = true
+    end(this.#client)
+    for (const go of this.#waiting) go()
+  }
+
+  /** The other end may be gone without a word. */
+  #renew (): void {
+    if (this.#closed) return
+    end(this.#client)
+    this.#client = this.#begin()
+  }
+
+  #begin (): NodeRedis | IORedis {
+    const model = this.#model
+    const client = model.duplicate('call' in model ? IOREDIS : NODE_REDIS) as NodeRedis | IORedis
+    client.on('error', (error) => { if (client === this.#client) this.#error = error })
+    client.on('ready', () => {
+      // node-redis goes on connecting where it was ended meanwhile
+      if (this.#closed || client !== this.#client) return end(client)
+      this.#error = null
+      for (const go of this.#waiting) go()
+    })
+    // what it rejects with comes as an event as well
+    client.connect().catch(() => {})
+    return client
+  }
+}
+
+function end (client: NodeRedis | IORedis): void {
+  if ('call' in client) client.disconnect()
+  else client.destroy()
+}

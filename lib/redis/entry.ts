@@ -1,0 +1,43 @@
+import { publishedEvent } from '../backplane.js'
+import type { Audience, PublishedEvent } from '../history.js'
+
+/** The fields of the entry that holds an event, one after the other with their values. */
+export function fieldsOf (to: Audience, name: string, text: string): string[] {
+  return ['to', to, 'name', name, 'text', text]
+}
+
+/** The events in a reply to XRANGE. */
+export function eventsOf (reply: unknown): PublishedEvent[] {
+  return (reply as Array<[id: string, fields: unknown]>).map(([id, fields]) => eventOf(id, toMap(fields)))
+}
+
+/** The events in a reply to XREAD for one key, none where there was nothing to read. */
+export function eventsRead (reply: unknown): PublishedEvent[] {
+  const [stream] = toMap(reply).values()
+  return stream === undefined ? [] : eventsOf(stream)
+}
+
+/** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
+export function nothingAt (id: string): PublishedEvent {
+  return { id, to: 'client', name: '', text: '', time: performance.now() }
+}
+
+export function isNothing ({ text }: PublishedEvent): boolean {
+  return text === ''
+}
+
+function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
+  const [to, name, text] = [fields.get('to'), fields.get('name'), fields.get('text')]
+  if (to !== 'topic' && to !== 'client' && to !== 'all') return nothingAt(id)
+  if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return nothingAt(id)
+  return publishedEvent(id, to, name, text)
+}
+
+/** Whatever form a reply of names and values has: flat or in pairs (RESP2), a Map or an object (RESP3). */
+export function toMap (reply: unknown): Map<unknown, unknown> {
+  if (reply === null || reply === undefined) return new Map()
+  if (reply instanceof Map) return reply
+  if (!Array.isArray(reply)) return new Map(Object.entries(reply))
+  if (Array.isArray(reply[0])) return new Map(reply as Array<[unknown, unknown]>)
+  return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))
+}

@@ -1,0 +1,57 @@
+import type { PublishedEvent } from '../history.js'
+import type { Connection } from './connection.js'
+import { eventsOf, eventsRead, toMap } from './entry.js'
+
+/** What a Redis stream holds. */
+export interface State {
+  /** The id that was given last; `0-0` where there was none. */
+  last: string
+  /** The id of the oldest entry, null where there is none. */
+  oldest: string | null
+  length: number
+}
+
+/** Adds an entry with an id, which has to be greater than any before, and takes it away again: ids then go on from there. */
+const GO_ON = "redis.call('XADD', KEYS[1], ARGV[1], 'go', 'on') redis.call('XDEL', KEYS[1], ARGV[1])"
+
+/** The commands on one Redis stream. */
+export class RedisStream {
+  readonly #key: string
+
+  constructor (key: string) {
+    this.#key = key
+  }
+
+  /** Appends an entry, and has Redis leave out the oldest past about `maxLength`. Resolves to its id. */
+  async append (connection: Connection, maxLength: number, fields: string[]): Promise<string> {
+    return String(await connection.send('XADD', this.#key, 'MAXLEN', '~', String(maxLength), '*', ...fields))
+  }
+
+  /** Leaves out entries from before a time, ms since the epoch, but for some that are in a node with younger ones. */
+  async expire (connection: Connection, before: number): Promise<void> {
+    await connection.send('XTRIM', this.#key, 'MINID', '~', String(before))
+  }
+
+  /** What follows a position, as soon as there is something; nothing after `block` ms. */
+  async follow (connection: Connection, after: string, limit: number, block: number): Promise<PublishedEvent[]> {
+    return eventsRead(await connection.send('XREAD', 'COUNT', String(limit), 'BLOCK', String(block), 'STREAMS', this.#key, after))
+  }
+
+  /** What there is from a position on, itself included; `-` is the oldest. */
+  async from (connection: Connection, position: string, limit: number): Promise<PublishedEvent[]> {
+    return eventsOf(await connection.send('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
+  }
+
+  async state (connection: Connection): Promise<State> {
+    // of a key that is not there XINFO knows nothing
+    if (Number(await connection.send('EXISTS', this.#key)) === 0) return { last: '0-0', oldest: null, length: 0 }
+    const info = toMap(await connection.send('XINFO', 'STREAM', this.#key))
+    const first = info.get('first-entry') as [id: string] | null
+    return { last: String(info.get('last-generated-id')), oldest: first?.[0] ?? null, length: Number(info.get('length')) }
+  }
+
+  /** Has ids go on after a position, in a stream that knows only lower ones, or in none. */
+  async continueFrom (connection: Connection, position: string): Promise<void> {
+    await connection.send('EVAL', GO_ON, '1', this.#key, position)
+  }
+}
