@@ -48,12 +48,12 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
-    const { timeout } = this.#settings
+    const { timeout, maxLength } = this.#settings
     this.#receive = receive
     this.#lost = lost
     const model = await this.#model()
     const commands = this.#commands = new Connection(model)
-    const reader = this.#reader = new Reader(new Connection(model), this.#stream, { timeout, expiring: this.#history.maxAge > 0 }, this.#log)
+    const reader = this.#reader = new Reader(new Connection(model), this.#stream, { timeout, maxLength, expiring: this.#history.maxAge > 0 }, this.#log)
     try {
       const [{ last, oldest }] = await Promise.all([reader.open(), commands.do(timeout, async () => {})])
       this.#beginAt(last, oldest)

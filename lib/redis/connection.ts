@@ -52,10 +52,13 @@ export class Connection {
     let go = () => {}
     const done = ready || this.#closed ? work() : new Promise<void>((resolve) => { this.#waiting.add(go = resolve) }).then(work)
     try {
-      return await within(ms, done, () => {
+      const result = await within(ms, done, () => {
         if (client === this.#client) this.#renew()
         return new Error(`no answer within ${ms} ms`, { cause: this.#error })
       })
+      // ioredis still takes answers after its end
+      if (this.#closed) throw new Error('the connection is closed')
+      return result
     } finally {
       this.#waiting.delete(go)
     }

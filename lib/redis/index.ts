@@ -1,7 +1,8 @@
 import type { BackplaneFactory } from '../backplane.js'
-import { SSE_ERR_OPTION, show } from '../errors.js'
+import { SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
 import { RedisBackplane } from './backplane.js'
-import { Connection, type RedisClient } from './connection.js'
+import type { RedisClient } from './connection.js'
+import { BATCH } from './reader.js'
 
 export type { RedisClient } from './connection.js'
 
@@ -26,21 +27,33 @@ export interface RedisLogOptions {
   timeout?: number
 }
 
-/** Less than this Redis does not free, and a reader that is late needs some. */
-const LEAST = 100
+/** The longest `timeout`, ms: an hour. */
+const LONGEST = 3_600_000
 
 /**
  * Keeps the log of published events in Redis, for all processes of an application.
- * @throws SSE_ERR_OPTION
+ * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
-export function redisBackplane ({ url, client, key = 'sse', maxLength, timeout = 5_000 }: RedisBackplaneOptions): BackplaneFactory {
+export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactory {
+  if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisBackplane', '{ url } or { client }', show(options))
+  const { url, client, key = 'sse', maxLength, timeout = 5_000, ...others } = options
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION(unknown, 'url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
-  if (url !== undefined && typeof url !== 'string') throw new SSE_ERR_OPTION('url', 'a string', show(url))
+  if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', show(url))
   if (client !== undefined && typeof client?.duplicate !== 'function') throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis', show(client))
   if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', show(key))
-  for (const [name, value] of Object.entries({ maxLength, timeout })) {
-    if (value !== undefined && !(Number.isSafeInteger(value) && value > 0)) throw new SSE_ERR_OPTION(name, 'a whole number above 0', show(value))
-  }
-  const connect = async () => Connection.like(client ?? (await import('redis')).createClient({ url }))
-  return (history, log) => new RedisBackplane(connect, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
+  if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', show(maxLength))
+  if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, show(timeout))
+  const model = async () => client ?? (await import('redis')).createClient({ url })
+  // a reader that is late needs some, and Redis frees no fewer
+  return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(BATCH, maxLength ?? history.size), timeout }, history, log)
+}
+
+function isRedisUrl (url: unknown): boolean {
+  return typeof url === 'string' && /^(rediss?|unix):/.test(url) && URL.canParse(url)
+}
+
+function isCount (value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) > 0
 }

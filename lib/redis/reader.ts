@@ -23,6 +23,8 @@ export interface Listener {
 export interface ReaderSettings {
   /** What Redis may take for an answer, ms. */
   timeout: number
+  /** How many entries are kept at least. */
+  maxLength: number
   /** Whether entries are left out by their age as well, however few there are. */
   expiring: boolean
 }
@@ -31,27 +33,25 @@ export interface ReaderSettings {
 export class Reader {
   readonly #connection: Connection
   readonly #stream: RedisStream
-  readonly #timeout: number
-  readonly #expiring: boolean
+  readonly #settings: ReaderSettings
   readonly #log: FastifyBaseLogger
   /** Up to where it was read. */
   #position = '0-0'
-  /** Whether the stream was empty when it was looked at, so that there is no entry at the position. */
+  /** Whether the stream was empty there, so that there is no entry at the position. */
   #empty = true
   #failing = false
   #closed = false
 
-  constructor (connection: Connection, stream: RedisStream, { timeout, expiring }: ReaderSettings, log: FastifyBaseLogger) {
+  constructor (connection: Connection, stream: RedisStream, settings: ReaderSettings, log: FastifyBaseLogger) {
     this.#connection = connection
     this.#stream = stream
-    this.#timeout = timeout
-    this.#expiring = expiring
+    this.#settings = settings
     this.#log = log
   }
 
   /** Begins at the end of the stream, whose state it resolves to. */
   async open (): Promise<State> {
-    const state = await this.#connection.do(this.#timeout, () => this.#stream.state(this.#connection))
+    const state = await this.#connection.do(this.#settings.timeout, () => this.#stream.state(this.#connection))
     this.#position = state.last
     this.#empty = state.oldest === null
     return state
@@ -75,36 +75,32 @@ export class Reader {
   }
 
   async #read (listener: Listener): Promise<void> {
-    // after a failure, and now and then, since a read that waits is not told of a stream that begins anew
     if (this.#failing) await this.#check(listener)
     const events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
-    const unsure = this.#expiring || events.length === BATCH
-    if (events.length === 0 || (unsure && !await this.#holds())) return this.#check(listener)
-    this.#empty = false
+    // a read that waits is not told of a stream that begins anew
+    const unsure = events.length === 0 || events.length === BATCH || this.#settings.expiring
+    if (unsure && !await this.#check(listener)) return
     for (const event of events) {
+      this.#empty = false
       this.#position = event.id
       listener.take(event)
     }
   }
 
-  /** Whether the stream still has all that follows the position. */
-  async #holds (): Promise<boolean> {
+  /** Whether the stream still has all that follows the position; if not, the listener is told. */
+  async #check (listener: Listener): Promise<boolean> {
     const [event] = await this.#ask((connection) => this.#stream.from(connection, this.#position, 1))
-    return event !== undefined && (event.id === this.#position || lastBefore(event.id) === this.#position)
-  }
-
-  async #check (listener: Listener): Promise<void> {
+    if (event !== undefined && (event.id === this.#position || lastBefore(event.id) === this.#position)) return true
     const { last, oldest, length } = await this.#state()
-    const wasEmpty = this.#empty
-    this.#empty = oldest === null
     const news = compareEventIds(last, this.#position)
-    if (news === 0 && (wasEmpty || !this.#empty)) return
-    // of a stream that was empty, so few are all there ever were
-    if (news > 0 && (wasEmpty ? length <= BATCH : await this.#holds())) return
+    // of a stream that was empty, it is all there ever was
+    if (this.#empty && news >= 0 && length < this.#settings.maxLength) return true
     if (news < 0) await this.#goOn()
     const before = oldest === null ? last : lastBefore(oldest)
     if (compareEventIds(before, this.#position) > 0) this.#position = before
+    this.#empty = oldest === null
     listener.lost(this.#position, oldest)
+    return false
   }
 
   /** Redis knows lower ids only, or none: ids grow all the same. */
@@ -122,7 +118,7 @@ export class Reader {
   }
 
   #ask<Result> (work: (connection: Connection) => Promise<Result>): Promise<Result> {
-    return this.#connection.do(BLOCK + this.#timeout, () => work(this.#connection))
+    return this.#connection.do(BLOCK + this.#settings.timeout, () => work(this.#connection))
   }
 
   async #failed (error: unknown): Promise<void> {
