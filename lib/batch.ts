@@ -28,6 +28,12 @@ export class Batch {
     return this.#next
   }
 
+  /** What was shared so far is not shared any more, and not kept. */
+  forget (): void {
+    this.#next = null
+    this.#added = ''
+  }
+
   /** As a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
   get chunk (): Buffer {
     this.#chunk ??= Buffer.from(`${this.bytes.toString(16)}\r\n${this.text}\r\n`)

@@ -1,3 +1,5 @@
+import { Batch } from './batch.js'
+
 /** What can wait for the end of the tick before it writes. */
 export interface Flushable {
   /** Whether it waits. */
@@ -42,4 +44,6 @@ function flushAll (): void {
     stream.flush(now)
     stream = next
   }
+  // the next tick has other events
+  Batch.empty.forget()
 }
