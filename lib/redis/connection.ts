@@ -23,9 +23,9 @@ export interface RedisClient {
   duplicate (options?: object): object
 }
 
-/** Nothing waits in a client for its connection: what cannot be sent now is refused, and what has no answer then is not sent again. */
+/** Nothing waits in a client for its connection: what cannot be sent is refused, what has no answer by its end is not sent again. */
 const NODE_REDIS = { disableOfflineQueue: true, commandOptions: {} }
-const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 }
+const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0 }
 
 /** A connection to Redis, which the client makes again whenever it is lost, and which is begun anew where nothing comes on it. */
 export class Connection {

@@ -3,12 +3,21 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { Test } from 'tap'
+import { basename, join } from 'node:path'
+import { createClient } from 'redis'
+import { type Test, test } from 'tap'
 import { until } from '../until.js'
 
 /** The Redis servers of this machine, by name. */
 export const SERVERS = ['redis-server', 'valkey-server'].filter(isThere)
+
+if (SERVERS.length === 0) console.error(`There is no redis-server on the PATH (apt-get install redis-server): the tests of ${basename(process.argv[1] ?? '')} are left out`)
+
+/** A test with a server of its own, once for each kind that this machine has. */
+export function testRedis (name: string, run: (t: Test, server: RedisServer) => Promise<void>): void {
+  if (SERVERS.length === 0) test(name, { skip: 'there is no redis-server' }, () => {})
+  for (const command of SERVERS) test(`${command}: ${name}`, async (t) => run(t, await RedisServer.start(t, command)))
+}
 
 function isThere (command: string): boolean {
   try {
@@ -53,6 +62,17 @@ export class RedisServer {
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
     await until('Redis to be ready', () => output.includes('Ready to accept connections'))
+  }
+
+  /** Has it do a command, on a connection for that alone. */
+  async call (...command: string[]): Promise<unknown> {
+    const client = createClient({ url: this.url })
+    await client.connect()
+    try {
+      return await client.sendCommand(command)
+    } finally {
+      client.destroy()
+    }
   }
 
   /** Ends it at once (SIGKILL). */

@@ -1,0 +1,63 @@
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import type { SSEPluginOptions } from '../../lib/index.js'
+import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { makeApp, until } from '../harness.js'
+import { follow, serveTopics } from '../subscriber.js'
+import type { RedisServer } from './server.js'
+
+/** A line of an app's log. */
+interface Line {
+  level: number
+  msg: string
+  err?: Error
+}
+
+export const WARN = 40
+export const ERROR = 50
+
+/** An app on a Redis, as one of several processes, and the lines of its log. */
+export interface RedisApp {
+  app: FastifyInstance
+  lines: Line[]
+}
+
+export async function startApp (t: Test, redis: RedisBackplaneOptions, options: SSEPluginOptions = {}): Promise<RedisApp> {
+  const lines: Line[] = []
+  const write = (text: string) => {
+    const line = JSON.parse(text)
+    if (line.reqId === undefined) lines.push(line)
+  }
+  const app = await makeApp(t, { ...options, backplane: redisBackplane(redis) }, { logger: { level: 'info', stream: { write } } })
+  serveTopics(app)
+  return { app, lines }
+}
+
+/** What the log says of its connection. */
+export function saidOf (lines: Line[]): string[] {
+  return lines.filter(({ msg }) => msg.startsWith('events are')).map(({ msg }) => msg)
+}
+
+export const OUTAGE = ['events are not received from Redis, which is tried again', 'events are received from Redis again']
+
+/** Waits until an app has noticed that Redis is gone. */
+export async function outage ({ lines }: RedisApp): Promise<void> {
+  await until('the app to notice', () => lines.findLast(({ msg }) => msg.startsWith('events are'))?.level === ERROR)
+}
+
+/** Appends an event as another process does; its id. */
+export async function publishFromOutside (server: RedisServer, topic: string, data: string, id = '*'): Promise<string> {
+  return String(await server.call('XADD', 'sse', id, 'to', 'topic', 'name', topic, 'text', `data: ${data}\n\n`))
+}
+
+/** Publishes until an app takes it; the id. */
+export async function publishAtLast (app: FastifyInstance, topic: string, data: string): Promise<string> {
+  let id = ''
+  await until('an event to be published', async () => {
+    id = await app.sse.publish(topic, data).catch(() => '')
+    return id !== ''
+  })
+  return id
+}
+
+export { follow, until }

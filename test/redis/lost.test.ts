@@ -1,0 +1,163 @@
+import { listen, open } from '../harness.js'
+import { compareEventIds } from '../../lib/event-id.js'
+import { eventsOf, publishAll, take, takeData } from '../subscriber.js'
+import { ERROR, follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
+import { openProxy } from './proxy.js'
+import { testRedis } from './server.js'
+
+/** Greater than any that the clock gives: as if the clock of a new Redis was behind. */
+const FUTURE = '9999999999999-5'
+
+testRedis('it comes back empty: streams are told, and ids go on growing', async (t, server) => {
+  await publishFromOutside(server, 'news', '0', FUTURE)
+  const options = { clientId: () => 'somebody' }
+  const apps = [await startApp(t, { url: server.url }), await startApp(t, { url: server.url }, options)] as const
+  const [{ app: first }, { app: second }] = apps
+  first.sseRoute('/bare', { interval: 60_000, payload: () => 'bare' })
+  second.sseRoute('/client', { onConnect: async (_request, stream) => { await stream.send('hello') } })
+  const [bare, byClient, ...byTopic] = await Promise.all([follow(first, '/bare'), follow(second, '/client'), follow(first, 'news'), follow(second, 'news')])
+  const id = await first.sse.publish('news', '1')
+  for (const stream of byTopic) t.strictSame(await takeData(stream, 1), ['1'])
+  t.strictSame([await takeData(bare, 1), await takeData(byClient, 1)], [['bare'], ['hello']])
+
+  await server.restartEmpty()
+  const gap = { id, event: 'gap', data: JSON.stringify({ lastEventId: id, oldestId: null }) }
+  for (const stream of byTopic) t.strictSame(await take(stream, 1), [gap])
+  t.strictSame(await take(byClient, 1), [{ id: undefined, event: 'gap', data: JSON.stringify({ lastEventId: null, oldestId: null }) }])
+  const [after = '', all = ''] = [await publishAtLast(second, 'news', '2'), await first.sse.broadcast('3')]
+  t.ok(compareEventIds(after, id) > 0, `${after} after ${id}`)
+  for (const stream of byTopic) t.strictSame((await take(stream, 2)).map(({ id }) => id), [after, all])
+  t.strictSame(await take(bare, 1), [{ id: all, event: 'message', data: '3' }], 'that of no client and no topic is not told')
+  t.strictSame((await take(byClient, 1)).map(({ id }) => id), [all])
+
+  const resumed = await take(await follow(first, 'news', FUTURE), 3)
+  t.strictSame(resumed.map(({ event, data }) => event === 'gap' ? data : event), [JSON.stringify({ lastEventId: FUTURE, oldestId: after }), 'message', 'message'])
+  t.strictSame(await takeData(await follow(first, 'news', id), 2), ['2', '3'], 'nothing is missing after the gap')
+  for (const { app, lines } of apps) {
+    await until('the end of the outage', () => saidOf(lines).length === 2)
+    t.strictSame(saidOf(lines), OUTAGE)
+    t.equal(lines.filter(({ msg }) => msg.includes('has lost events')).length, 1)
+    t.equal(app.sse.stats().gaps, 2)
+  }
+})
+
+testRedis('it comes back empty, after it was empty', async (t, server) => {
+  const { app } = await startApp(t, { url: server.url })
+  const stream = await follow(app, 'news')
+  await server.restartEmpty()
+  await publishAtLast(app, 'news', '1')
+  t.strictSame(await takeData(stream, 1), ['1'], 'nothing is missing')
+})
+
+testRedis('it comes back with another log', async (t, server) => {
+  const apps = [await startApp(t, { url: server.url }), await startApp(t, { url: server.url })] as const
+  const streams = await Promise.all(apps.map(({ app }) => follow(app, 'news')))
+  const last = await apps[0].app.sse.publish('news', '1')
+  for (const stream of streams) await take(stream, 1)
+  await server.kill()
+  await Promise.all(apps.map(outage))
+  await server.restartEmpty()
+  const oldest = await publishFromOutside(server, 'news', 'after')
+  for (const stream of streams) {
+    const [gap, after] = await take(stream, 2)
+    t.strictSame([gap?.event, gap?.data, after?.data], ['gap', JSON.stringify({ lastEventId: last, oldestId: oldest }), 'after'])
+    t.ok(compareEventIds(gap?.id ?? '', oldest) < 0)
+  }
+})
+
+testRedis('the key is deleted, begun anew, or another thing', async (t, server) => {
+  const { app, lines } = await startApp(t, { url: server.url, timeout: 500 })
+  const stream = await follow(app, 'news')
+  const first = await app.sse.publish('news', '1')
+  await server.call('DEL', 'sse')
+  t.strictSame((await take(stream, 2)).map(({ event, id }) => [event, id]), [['message', first], ['gap', first]])
+
+  // lower ids than any before
+  await server.call('DEL', 'sse')
+  for (const id of ['1-1', '1-2', '1-3']) await publishFromOutside(server, 'news', 'lower', id)
+  t.strictSame((await take(stream, 1)).map(({ event, data }) => [event, data]), [['gap', JSON.stringify({ lastEventId: first, oldestId: '1-1' })]])
+  const second = await app.sse.publish('news', '2')
+  t.ok(compareEventIds(second, first) > 0)
+  t.strictSame(await takeData(stream, 1), ['2'])
+  t.strictSame(await takeData(await follow(app, 'news', '1-2'), 2), ['lower', '2'], 'who comes with one of them goes on from there')
+
+  await server.call('SET', 'sse', 'text')
+  await until('a line in the log', () => saidOf(lines).length > 0)
+  const [line] = lines.filter(({ level }) => level === ERROR)
+  t.match(line?.err?.message, /WRONGTYPE/)
+  await t.rejects(app.sse.publish('news', 'x'), { code: 'SSE_ERR_BACKPLANE', message: /WRONGTYPE/ })
+  await server.call('DEL', 'sse')
+  t.strictSame((await take(stream, 1)).map(({ event }) => event), ['gap'])
+  const third = await app.sse.publish('news', '3')
+  t.ok(compareEventIds(third, second) > 0)
+  t.strictSame(await takeData(stream, 1), ['3'])
+  await until('the end of it', () => saidOf(lines).length === 2)
+})
+
+testRedis('the newest of its events are taken out', async (t, server) => {
+  const writer = await startApp(t, { url: server.url })
+  const [first = '', second = ''] = await publishAll(writer.app, 'news', '1', '2')
+  await server.call('XDEL', 'sse', second)
+  const { app } = await startApp(t, { url: server.url })
+  const stream = await follow(app, 'news', first)
+  await app.sse.publish('news', '3')
+  t.strictSame(await takeData(stream, 1), ['3'])
+  t.equal(app.sse.stats().gaps, 0)
+})
+
+testRedis('the log is trimmed while a slow client replays it', async (t, server) => {
+  const writer = await startApp(t, { url: server.url, maxLength: 500 })
+  const text = 'x'.repeat(20_000)
+  const ids = await Promise.all(Array.from({ length: 500 }, (_, i) => writer.app.sse.publish('news', `${i} ${text}`)))
+  const { app } = await startApp(t, { url: server.url, maxLength: 500 })
+  const client = await open(t, await listen(app), '/on/news', { headers: { 'last-event-id': ids[0] } })
+  client.pause()
+  await until('it is behind', () => app.sse.stats().replayed > 10)
+  ids.push(...await Promise.all(Array.from({ length: 500 }, (_, i) => writer.app.sse.publish('news', `${i + 500} ${text}`))))
+  client.resume()
+  await client.until(`id: ${ids.at(-1)}\n`)
+  const events = eventsOf(client.text)
+  const at = events.findIndex(({ event }) => event === 'gap')
+  t.ok(at > 0, 'it is told')
+  const { oldestId } = JSON.parse(events[at]?.data ?? '')
+  t.strictSame(events.slice(0, at).map(({ id }) => id), ids.slice(1, at + 1), 'what came before the gap')
+  t.strictSame(events.slice(at + 1).map(({ id }) => id), ids.slice(ids.indexOf(oldestId)), 'all there was after it')
+  t.ok(at + 1 < ids.indexOf(oldestId))
+  t.equal(app.sse.stats().gaps, 1)
+})
+
+for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0], ['longer than it keeps', { maxAge: 50 }, 30, 30]] as const) {
+  testRedis(`a process is behind by ${what}`, async (t, server) => {
+    const proxy = await openProxy(t, server.port)
+    const late = await startApp(t, { url: proxy.url, maxLength: 100 }, { history })
+    const writer = await startApp(t, { url: server.url, maxLength: 100 }, { history })
+    const stream = await follow(late.app, 'news')
+    const seen = await late.app.sse.publish('news', 'seen')
+    await take(stream, 1)
+    proxy.stall()
+    const ids: string[] = []
+    for (let i = 0; i < count; i++) {
+      ids.push(await writer.app.sse.publish('news', String(i)))
+      if (pause > 0) await new Promise((resolve) => { setTimeout(resolve, pause) })
+    }
+    if (pause > 0) await server.call('XTRIM', 'sse', 'MAXLEN', '5')
+    proxy.resume()
+    const got = [seen]
+    let gaps = 0
+    while (got.at(-1) !== ids.at(-1)) {
+      const [event] = await take(stream, 1)
+      if (event?.event !== 'gap') {
+        got.push(event?.id ?? '')
+        continue
+      }
+      gaps++
+      const { lastEventId, oldestId } = JSON.parse(event.data)
+      t.equal(lastEventId, got.at(-1))
+      t.ok(compareEventIds(event.id ?? '', oldestId) < 0)
+      t.ok(ids.indexOf(oldestId) > ids.indexOf(lastEventId) + 1, 'there it misses some')
+    }
+    t.ok(gaps > 0, 'it is told')
+    for (const [i, id] of got.entries()) if (i > 0) t.ok(compareEventIds(got[i - 1] ?? '', id) < 0)
+    t.strictSame(saidOf(late.lines), [])
+  })
+}

@@ -1,0 +1,127 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { listen, open } from '../harness.js'
+import { eventsOf, take, takeData } from '../subscriber.js'
+import { follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
+import { openProxy } from './proxy.js'
+import { type RedisServer, testRedis } from './server.js'
+
+const CLIENTS: Record<string, (server: RedisServer) => RedisBackplaneOptions> = {
+  'a url': ({ url }) => ({ url }),
+  'a client of node-redis': ({ url }) => ({ client: createClient({ url }) }),
+  'a client of ioredis': ({ url }) => ({ client: new Redis(url, { lazyConnect: true }) })
+}
+
+for (const [what, client] of Object.entries(CLIENTS)) {
+  testRedis(`killed, it comes back with its data, by ${what}`, async (t, server) => {
+    const impatient = await startApp(t, { ...client(server), timeout: 400 }, { heartbeat: 20 })
+    const patient = await startApp(t, client(server), { heartbeat: 20 })
+    const port = await listen(impatient.app)
+    const [a, b] = [await open(t, port, '/on/news'), await follow(patient.app, 'news')]
+    const [first] = [await impatient.app.sse.publish('news', '1'), await patient.app.sse.publish('news', '2')]
+    await a.until('data: 2')
+    for (const round of [1, 2]) {
+      await server.kill()
+      // what is on its way is rejected, or was stored
+      const [onTheWay] = await Promise.allSettled([impatient.app.sse.publish('news', `on the way ${round}`)])
+      await Promise.all([outage(impatient), outage(patient)])
+      const begun = performance.now()
+      await t.rejects(impatient.app.sse.publish('news', 'rejected'), { code: 'SSE_ERR_BACKPLANE', message: /^The backplane failed: Redis: no answer within 400 ms \(.*ECONNREFUSED/ })
+      t.ok(performance.now() - begun >= 390, 'it waited')
+      const beats = a.text.length
+      await until('heartbeats', () => a.text.length > beats + 20)
+      const waiting = patient.app.sse.publish('news', `waited ${round}`)
+      await server.start()
+      await publishFromOutside(server, 'news', `from outside ${round}`)
+      const id = await waiting
+      await a.until(`id: ${id}\n`)
+      const last = await publishAtLast(impatient.app, 'news', `after ${round}`)
+      await a.until(`id: ${last}\n`)
+      await until('the end of the outage', () => [impatient, patient].every(({ lines }) => saidOf(lines).length === 2 * round))
+      t.equal(onTheWay.status === 'fulfilled' || onTheWay.reason.code === 'SSE_ERR_BACKPLANE', true)
+    }
+    const log = await server.call('XRANGE', 'sse', '-', '+') as Array<[id: string, fields: string[]]>
+    const published = log.map(([id, fields]) => ({ id, event: 'message', data: fields.at(-1)?.slice('data: '.length, -2) }))
+    t.strictSame(eventsOf(a.text), published, 'each once, in order')
+    t.strictSame(await take(b, published.length), published)
+    t.strictSame(await take(await follow(patient.app, 'news', first), published.length - 1), published.slice(1))
+    t.ok(published.length >= 8)
+    t.notOk(published.some(({ data }) => data === 'rejected'), 'what was rejected is not stored later')
+    for (const { app, lines } of [impatient, patient]) {
+      t.strictSame(saidOf(lines), [...OUTAGE, ...OUTAGE], 'one line per outage, one when it is over')
+      t.equal(lines.length, 4 + Number(app === impatient.app), 'and no other, but where it listens')
+      t.equal(app.sse.stats().gaps, 0)
+    }
+  })
+}
+
+testRedis('it stands still for a while', async (t, server) => {
+  const hasty = await startApp(t, { url: server.url, timeout: 200 })
+  const { app } = await startApp(t, { url: server.url })
+  const [a, b] = [await follow(hasty.app, 'news'), await follow(app, 'news')]
+  await hasty.app.sse.publish('news', '1')
+  server.pause()
+  const begun = performance.now()
+  await t.rejects(hasty.app.sse.publish('news', 'unsure'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 200 ms/ })
+  await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 200 ms/ })
+  t.ok(performance.now() - begun < 3_000)
+  await outage(hasty)
+  const waiting = app.sse.publish('news', '2')
+  server.resume()
+  await waiting
+  await publishAtLast(hasty.app, 'news', 'end')
+  const events: string[] = []
+  for (let data = ''; data !== 'end'; events.push(data)) [data = ''] = await takeData(b, 1)
+  t.strictSame(await takeData(a, events.length), events, 'the same to all')
+  t.equal(new Set(events).size, events.length, 'nothing twice')
+  t.ok(events.includes('2'))
+  t.notOk(events.includes('too late'), 'what never began is not stored')
+  t.strictSame([hasty.app.sse.stats().gaps, app.sse.stats().gaps], [0, 0])
+  await until('the end of the outage', () => saidOf(hasty.lines).length === 2)
+})
+
+testRedis('it stands still while apps close', async (t, server) => {
+  for (const [what, client] of Object.entries(CLIENTS)) {
+    const { app } = await startApp(t, client(server))
+    await follow(app, 'news')
+    server.pause()
+    const published = app.sse.publish('news', 'x')
+    const begun = performance.now()
+    await Promise.all([app.close(), t.rejects(published, { code: 'SSE_ERR_CLOSING' })])
+    t.ok(performance.now() - begun < 2_000, what)
+    server.resume()
+  }
+})
+
+testRedis('it is gone while apps close', async (t, server) => {
+  const apps = await Promise.all(Object.values(CLIENTS).map((client) => startApp(t, client(server))))
+  await server.kill()
+  await Promise.all(apps.map(outage))
+  const begun = performance.now()
+  await Promise.all(apps.map(async ({ app }) => {
+    const waiting = app.sse.publish('news', 'x')
+    await Promise.all([app.close(), t.rejects(waiting, { code: 'SSE_ERR_CLOSING' })])
+  }))
+  t.ok(performance.now() - begun < 2_000)
+  await server.start()
+  await wait(300)
+  t.equal(String(await server.call('CLIENT', 'LIST')).trim().split('\n').length, 1, 'none connects again')
+})
+
+testRedis('a connection that is dead without a word', async (t, server) => {
+  const proxy = await openProxy(t, server.port)
+  const app = await startApp(t, { url: proxy.url, timeout: 200 })
+  const stream = await follow(app.app, 'news')
+  await app.app.sse.publish('news', '1')
+  t.strictSame(await takeData(stream, 1), ['1'])
+  proxy.stall()
+  await t.rejects(app.app.sse.publish('news', 'lost'), { code: 'SSE_ERR_BACKPLANE' })
+  await t.resolves(app.app.sse.publish('news', '2'), 'the next goes another way')
+  await publishFromOutside(server, 'news', '3')
+  t.strictSame(await takeData(stream, 2), ['2', '3'])
+  await until('the end of the outage', () => saidOf(app.lines).length === 2)
+  t.strictSame(saidOf(app.lines), OUTAGE)
+  t.equal(app.app.sse.stats().gaps, 0)
+})
