@@ -16,11 +16,11 @@ export interface ExampleServer {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Starts the examples as `npm start` does, in a process of their own on a free port, which ends with the test. */
-export async function startExampleServer (t: Test, env: Record<string, string> = {}): Promise<ExampleServer> {
+/** Starts the examples as `npm start` does, or another server of them, in a process of its own on a free port, which ends with the test. */
+export async function startExampleServer (t: Test, env: Record<string, string> = {}, file = 'examples/server.ts'): Promise<ExampleServer> {
   const logFile = join(t.testdir(), 'server.log')
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', 'examples/server.ts'], {
+  const child = spawn(process.execPath, ['--import', 'tsx', file], {
     cwd: root,
     // tap would count what the child loads of lib, compiled otherwise than in the tests
     env: { PATH, HOME, PORT: '0', LOG_FILE: logFile, _TAPJS_PROCESSINFO_COVERAGE_: '0', ...env },

@@ -24,13 +24,16 @@ export class Subscriber {
   lastEventId: string | null
   readonly received: Received[] = []
   response: IncomingMessage | null = null
-  readonly #url: string
+  /** Where it goes next. */
+  port: number
+  readonly #path: string
   #request: ClientRequest | null = null
   /** The first id it held: what was published before is not for it. */
   #since: string | null
 
   constructor (port: number, path: string, lastEventId: string | null = null) {
-    this.#url = `http://127.0.0.1:${port}${path}`
+    this.port = port
+    this.#path = path
     this.#since = this.lastEventId = lastEventId
   }
 
@@ -39,7 +42,7 @@ export class Subscriber {
     const headers = this.lastEventId === null ? {} : { 'last-event-id': this.lastEventId }
     const feed = this.#listen()
     this.response = null
-    const request = this.#request = get(this.#url, { agent: false, headers })
+    const request = this.#request = get({ host: '127.0.0.1', port: this.port, path: this.#path, agent: false, headers })
     await new Promise<void>((resolve) => {
       request.on('error', () => {}).on('response', (response) => {
         this.response = response
