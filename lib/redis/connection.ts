@@ -49,11 +49,13 @@ export class Connection {
   async do<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
     const ready = 'call' in client ? client.status === 'ready' : client.isReady
-    let go = () => {}
-    const done = ready || this.#closed ? work() : new Promise<void>((resolve) => { this.#waiting.add(go = resolve) }).then(work)
+    let go!: () => void
+    const turn = new Promise<void>((resolve) => { go = resolve })
+    if (ready || this.#closed) go()
+    else this.#waiting.add(go)
     try {
-      const result = await within(ms, done, () => {
-        if (client === this.#client) this.#renew()
+      const result = await within(ms, turn.then(work), () => {
+        if (!this.#closed && client === this.#client) this.#renew()
         return new Error(`no answer within ${ms} ms`, { cause: this.#error })
       })
       // ioredis still takes answers after its end
@@ -78,7 +80,6 @@ export class Connection {
 
   /** The other end may be gone without a word. */
   #renew (): void {
-    if (this.#closed) return
     end(this.#client)
     this.#client = this.#begin()
   }

@@ -1,8 +1,8 @@
 const GREATEST = 2n ** 64n - 1n
 
-/** The greatest position before an id: from there on, what the id is of comes next. */
+/** The greatest position before an entry's id: from there on, that entry comes next. */
 export function lastBefore (id: string): string {
-  const [ms = 0n, n = 0n] = id.split('-').map(BigInt)
-  if (n > 0n) return `${ms}-${n - 1n}`
-  return ms > 0n ? `${ms - 1n}-${GREATEST}` : '0-0'
+  const dash = id.indexOf('-')
+  const [ms, n] = [BigInt(id.slice(0, dash)), BigInt(id.slice(dash + 1))]
+  return n > 0n ? `${ms}-${n - 1n}` : `${ms - 1n}-${GREATEST}`
 }

@@ -94,6 +94,22 @@ testRedis('the key is deleted, begun anew, or another thing', async (t, server) 
   await until('the end of it', () => saidOf(lines).length === 2)
 })
 
+testRedis('there is no room to go on', async (t, server) => {
+  const { app, lines } = await startApp(t, { url: server.url })
+  const stream = await follow(app, 'news')
+  const first = await app.sse.publish('news', '1')
+  await server.call('CONFIG', 'SET', 'maxmemory', '1')
+  await server.call('DEL', 'sse')
+  await until('a line in the log', () => saidOf(lines).length > 0)
+  t.match(lines.find(({ level }) => level === ERROR)?.err?.message, /OOM/)
+  await t.rejects(app.sse.publish('news', 'x'), { code: 'SSE_ERR_BACKPLANE', message: /OOM/ })
+  await server.call('CONFIG', 'SET', 'maxmemory', '0')
+  t.strictSame((await take(stream, 2)).map(({ event, id }) => [event, id]), [['message', first], ['gap', first]])
+  await app.sse.publish('news', '2')
+  t.strictSame(await takeData(stream, 1), ['2'])
+  await until('the end of it', () => saidOf(lines).length === 2)
+})
+
 testRedis('the newest of its events are taken out', async (t, server) => {
   const writer = await startApp(t, { url: server.url })
   const [first = '', second = ''] = await publishAll(writer.app, 'news', '1', '2')

@@ -9,12 +9,24 @@ export interface Proxy {
   stall (): void
   /** What was held back comes. */
   resume (): void
+  /** Those made from now on are ended at once. */
+  refuse (): void
+  accept (): void
+  /** How many were. */
+  readonly refused: number
 }
 
 /** Passes connections on to a port of this machine. */
 export async function openProxy (t: Test, port: number): Promise<Proxy> {
   const sockets = new Set<Socket>()
+  let refusing = false
+  let refused = 0
   const server = createServer((near) => {
+    if (refusing) {
+      refused++
+      near.on('error', () => {}).destroy()
+      return
+    }
     const far = connect({ host: '127.0.0.1', port })
     for (const [from, to] of [[near, far], [far, near]] as const) {
       sockets.add(from)
@@ -32,6 +44,9 @@ export async function openProxy (t: Test, port: number): Promise<Proxy> {
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     stall () { for (const socket of sockets) socket.pause() },
-    resume () { for (const socket of sockets) socket.resume() }
+    resume () { for (const socket of sockets) socket.resume() },
+    refuse () { refusing = true },
+    accept () { refusing = false },
+    get refused () { return refused }
   }
 }

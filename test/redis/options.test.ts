@@ -1,0 +1,65 @@
+import { createClient } from 'redis'
+import { test } from 'tap'
+import { redisBackplane } from '../../lib/redis/index.js'
+import { startApp, until } from './app.js'
+import { testRedis } from './server.js'
+
+test('options of redisBackplane that are refused', async (t) => {
+  const url = 'redis://127.0.0.1'
+  const client = createClient({ url })
+  const cases: Array<[options: unknown, message: string]> = [
+    [undefined, 'The option "redisBackplane" takes { url } or { client }, got undefined'],
+    [null, 'The option "redisBackplane" takes { url } or { client }, got null'],
+    [url, 'The option "redisBackplane" takes { url } or { client }, got "redis://127.0.0.1"'],
+    [{}, 'The option "redisBackplane" takes either a url or a client, got neither'],
+    [{ url, client }, 'The option "redisBackplane" takes either a url or a client, got both'],
+    ...[1, null, '', 'localhost:6379', 'http://127.0.0.1', 'redis://['].map((url): [unknown, string] =>
+      [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${JSON.stringify(url)}`]),
+    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, got null'],
+    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, got an object (Object)'],
+    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, got "redis://127.0.0.1"'],
+    [{ url, key: '' }, 'The option "key" takes a string that is not empty, got ""'],
+    [{ url, key: 1 }, 'The option "key" takes a string that is not empty, got 1'],
+    ...[0, -1, 1.5, Infinity, NaN, '5', null].map((maxLength): [unknown, string] =>
+      [{ url, maxLength }, `The option "maxLength" takes a whole number above 0, got ${typeof maxLength === 'string' ? '"5"' : String(maxLength)}`]),
+    ...[0, -1, 1.5, 3_600_001, Infinity, NaN, '5', null].map((timeout): [unknown, string] =>
+      [{ url, timeout }, `The option "timeout" takes whole ms above 0, at most 3600000, got ${typeof timeout === 'string' ? '"5"' : String(timeout)}`])
+  ]
+  for (const [options, message] of cases) {
+    t.throws(() => redisBackplane(options as { url: string }), { code: 'SSE_ERR_OPTION', message })
+  }
+  t.throws(() => redisBackplane({ url, maxlength: 5 } as { url: string }), {
+    code: 'SSE_ERR_UNKNOWN_OPTION', message: 'There is no option "maxlength"; there are url, client, key, maxLength, timeout'
+  })
+  for (const good of ['redis://127.0.0.1', 'redis://user:pass@host:1/2', 'rediss://host', 'unix:///run/redis.sock']) t.doesNotThrow(() => redisBackplane({ url: good }))
+})
+
+testRedis('how much is kept, and where', async (t, server) => {
+  const length = async (key: string) => Number(await server.call('XLEN', key))
+  const cases: Array<[key: string, options: { maxLength?: number }, history: { size: number } | false | undefined, least: number, most: number]> = [
+    ['by history.size', {}, { size: 300 }, 300, 400], ['by maxLength', { maxLength: 400 }, { size: 10 }, 400, 500],
+    ['at least 100', { maxLength: 1 }, undefined, 100, 200], ['none is replayed, though some are kept', {}, false, 100, 200], ['by default', {}, undefined, 600, 600]
+  ]
+  for (const [key, options, history, least, most] of cases) {
+    const { app } = await startApp(t, { url: server.url, key, ...options }, history === undefined ? {} : { history })
+    await Promise.all(Array.from({ length: 600 }, () => app.sse.publish('news', 'x')))
+    const kept = await length(key)
+    t.ok(kept >= least && kept <= most, `${key}: ${kept}`)
+    await app.close()
+  }
+  t.equal(await length('sse'), 0)
+  const { app } = await startApp(t, { url: server.url })
+  await app.sse.publish('news', 'x')
+  t.equal(await length('sse'), 1)
+})
+
+testRedis('what is past its age is taken out as others are published', async (t, server) => {
+  const { app } = await startApp(t, { url: server.url }, { history: { maxAge: 100 } })
+  await Promise.all(Array.from({ length: 250 }, () => app.sse.publish('news', 'x')))
+  t.equal(Number(await server.call('XLEN', 'sse')), 250)
+  let after = 0
+  await until('no more than a node of those before', async () => {
+    await app.sse.publish('news', 'x')
+    return Number(await server.call('XLEN', 'sse')) <= 100 + ++after
+  })
+})

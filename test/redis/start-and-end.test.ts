@@ -1,0 +1,138 @@
+import { execFile } from 'node:child_process'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { follow, publishAtLast, publishFromOutside, startApp, until } from './app.js'
+import { openProxy } from './proxy.js'
+import { type RedisServer, testRedis } from './server.js'
+
+const run = promisify(execFile)
+
+/** What a process of its own prints until it exits by itself. */
+async function runProcess (url: string): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
+    env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, timeout: 30_000
+  })
+  return stdout.trim()
+}
+
+/** Who is connected, but for the one who asks. */
+async function connected (server: RedisServer): Promise<string[]> {
+  const lines = String(await server.call('CLIENT', 'LIST')).trim().split('\n')
+  return lines.filter((line) => !line.includes('cmd=client')).map((line) => / cmd=(\S*)/.exec(line)?.[1] ?? '')
+}
+
+testRedis('a Redis that an app cannot use at start is an error within the time limit, which says what is wrong', async (t, server) => {
+  await server.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@connection')
+  await server.call('SET', 'text', 'x')
+  const proxy = await openProxy(t, server.port)
+  proxy.refuse()
+  const address = server.url.slice('redis://'.length)
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await until('a server that says nothing', () => silent.listening)
+  t.teardown(() => silent.close())
+  const { port } = silent.address() as { port: number }
+  const timeout = 400
+  const ioredis = (url: string): RedisBackplaneOptions => ({ client: new Redis(url, { lazyConnect: true }), timeout })
+  const cases: Array<[what: string, options: RedisBackplaneOptions, message: RegExp]> = [
+    ['nobody listens', { url: 'redis://127.0.0.1:1', timeout }, /no answer within 400 ms \(connect ECONNREFUSED 127\.0\.0\.1:1\)/],
+    ['nobody listens, on no address of a name', { url: 'redis://localhost:1', timeout }, /no answer within 400 ms \(.*ECONNREFUSED/],
+    ['nobody listens to ioredis', ioredis('redis://127.0.0.1:1'), /no answer within 400 ms \(connect ECONNREFUSED 127\.0\.0\.1:1\)/],
+    ['a wrong password', { url: `redis://reader:wrong@${address}`, timeout }, /WRONGPASS/],
+    ['a wrong password, from ioredis', ioredis(`redis://reader:wrong@${address}`), /WRONGPASS/],
+    ['a user without rights', { url: `redis://reader:secret@${address}`, timeout }, /NOPERM/],
+    ['a database that is not there', { url: `${server.url}/99`, timeout }, /DB index is out of range/],
+    ['a key of something else', { url: server.url, key: 'text', timeout }, /WRONGTYPE/],
+    ['another host\'s end of the connection', { url: proxy.url, timeout }, /no answer within 400 ms \(.*(closed|ECONNRESET)/],
+    ['somebody who says nothing', { url: `redis://127.0.0.1:${port}`, timeout }, /no answer within 400 ms/]
+  ]
+  for (const [what, options, message] of cases) {
+    const begun = performance.now()
+    await t.rejects(startApp(t, options), { code: 'SSE_ERR_BACKPLANE', message }, what)
+    t.ok(performance.now() - begun < 2_000, 'in time')
+  }
+  server.pause()
+  await t.rejects(startApp(t, { url: server.url, timeout }), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 400 ms/ }, 'one that stands still')
+  server.resume()
+  await until('nobody is connected', async () => (await connected(server)).length === 0)
+})
+
+testRedis('a password that is asked for', async (t, server) => {
+  await server.call('CONFIG', 'SET', 'requirepass', 'secret')
+  const address = server.url.slice('redis://'.length)
+  for (const options of [{ url: server.url }, { url: `redis://:wrong@${address}` }, { client: new Redis(server.url, { lazyConnect: true }) }]) {
+    await t.rejects(startApp(t, { ...options, timeout: 500 }), { code: 'SSE_ERR_BACKPLANE', message: /NOAUTH|WRONGPASS/ })
+  }
+  const { app } = await startApp(t, { url: `redis://:secret@${address}` })
+  await t.resolves(app.sse.publish('news', 'x'))
+})
+
+testRedis('a process exits by itself, after app.close() and where it cannot start', async (t, server) => {
+  const [closed, refused] = await Promise.all([runProcess(server.url), runProcess('redis://127.0.0.1:1')])
+  t.equal(closed, '5 streams were open')
+  t.match(refused, /^The backplane failed: Redis: .*ECONNREFUSED/)
+})
+
+testRedis('after app.close() no connection is left, and a client that was given is as it was', async (t, server) => {
+  const nodeRedis = createClient({ url: server.url })
+  await nodeRedis.connect()
+  const ioredis = new Redis(server.url)
+  await ioredis.ping()
+  t.teardown(() => {
+    nodeRedis.destroy()
+    ioredis.disconnect()
+  })
+  const unused = createClient({ url: server.url })
+  for (const options of [{ url: server.url }, { client: nodeRedis }, { client: ioredis }, { client: unused }]) {
+    const { app } = await startApp(t, options)
+    const stream = await follow(app, 'news')
+    await app.sse.publish('news', 'x')
+    await stream.next()
+    t.equal((await connected(server)).length, 4, 'two of its own')
+    await app.close()
+    await until('its connections to be closed', async () => (await connected(server)).length === 2)
+    t.strictSame([await nodeRedis.ping(), await ioredis.ping(), unused.isOpen], ['PONG', 'PONG', false])
+  }
+})
+
+testRedis('a client with settings of its own', async (t, server) => {
+  const clients: Array<[what: string, options: RedisBackplaneOptions, key?: string]> = [
+    ['node-redis with Buffers for strings', { client: createClient({ url: server.url }).withTypeMapping({ 36: Buffer }) }],
+    ['node-redis that does not connect again', { client: createClient({ url: server.url, socket: { reconnectStrategy: false } }), timeout: 300 }],
+    ['ioredis with text for numbers', { client: new Redis(server.url, { lazyConnect: true, stringNumbers: true }) }],
+    ['ioredis with a prefix for keys', { client: new Redis(server.url, { lazyConnect: true, keyPrefix: 'mine:' }) }, 'mine:log'],
+    ['ioredis that does not connect again', { client: new Redis(server.url, { lazyConnect: true, retryStrategy: () => null }), timeout: 300 }],
+    ['ioredis that speaks RESP2', { client: new Redis(server.url, { lazyConnect: true, protocol: 2 }) }]
+  ]
+  const apps = await Promise.all(clients.map(async ([what, options, stored], i) => {
+    const key = stored === undefined ? `log ${i}` : 'log'
+    const started = await startApp(t, { ...options, key })
+    const stream = await follow(started.app, 'news')
+    const id = await started.app.sse.publish('news', '1')
+    t.strictSame((await stream.next())?.id, id, what)
+    t.equal(await server.call('EXISTS', stored ?? key), 1, what)
+    await server.call('DEL', stored ?? key)
+    t.strictSame((await stream.next())?.event, 'gap', what)
+    return { ...started, what, stream }
+  }))
+  await server.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await Promise.all(apps.map(async ({ app, lines, what, stream }) => {
+    await publishAtLast(app, 'news', '2')
+    t.strictSame((await stream.next())?.data, '2', what)
+    t.notOk(lines.some(({ msg }) => msg.includes('is no event')), what)
+  }))
+})
+
+testRedis('a first connection that is slow', async (t, server) => {
+  const proxy = await openProxy(t, server.port)
+  await publishFromOutside(server, 'news', '0')
+  proxy.refuse()
+  const starting = startApp(t, { url: proxy.url, timeout: 3_000 })
+  await until('some attempts', () => proxy.refused > 2)
+  proxy.accept()
+  const { app } = await starting
+  await t.resolves(app.sse.publish('news', '1'))
+})
