@@ -74,7 +74,13 @@ export function throughDoor (request: FastifyRequest, reply: FastifyReply, paylo
     done()
     return
   }
-  raw.writeHead(statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+  try {
+    raw.writeHead(statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+  } catch (error) {
+    // set before the headers are looked at; the answer to the error has its own
+    raw.statusMessage = ''
+    throw error
+  }
   payload.pipe(raw)
 }
 

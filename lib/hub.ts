@@ -27,7 +27,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #spread: number
   #draining = false
   /** The event that was handed on last. */
-  #handed: string
+  #handed = ''
 
   /**
    * @param writeData makes the text of a published event's data
@@ -35,13 +35,13 @@ export class Hub implements SSE, Host<EventStream>, Log {
    */
   constructor (backplane: Backplane, writeData: DataWriter, spread: number) {
     this.#backplane = backplane
-    this.#handed = backplane.newest
     this.#writeData = writeData
     this.#spread = spread
   }
 
   async open (): Promise<void> {
     await this.#backplane.open((event) => this.#received(event), (gap) => this.#lost(gap))
+    this.#handed = this.#backplane.newest
   }
 
   async close (): Promise<void> {

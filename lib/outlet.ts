@@ -124,7 +124,12 @@ class ChunkOutlet implements Outlet {
   }
 
   write (batch: Batch): boolean {
-    return this.#socket.write(batch.chunk)
+    const socket = this.#socket
+    if (socket.write(batch.chunk)) return true
+    // what we keep back ourselves does not tell that the client is behind
+    if (socket.writableCorked === 0) return false
+    socket.uncork()
+    return !socket.writableNeedDrain
   }
 
   get buffered (): number {

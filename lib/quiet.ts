@@ -1,7 +1,11 @@
+import { randomInt } from 'node:crypto'
 import { LONGEST, type Schedule, type Schedules, type Task } from './schedule.js'
 
-/** The part of a delay that it may be exceeded by. */
-const SLACK = 1 / 32
+/** The part of a delay within which a place is not moved again. */
+const SLACK = 1 / 33
+
+/** How many different lifetimes streams have, so that their clients do not all come back at once. */
+const STEPS = 64
 
 /** A stream that may be quiet for too long, or open for too long. */
 export interface Timed {
@@ -13,7 +17,7 @@ export interface Timed {
 
 /**
  * A stream's place in the schedule of a delay, which begins anew whenever the quiet is broken. While a stream is
- * written to again and again its place is moved now and then only: what comes after that may be late by `SLACK`.
+ * written to again and again its place is moved now and then only: it is due up to `SLACK` before the delay is over.
  */
 abstract class Quiet implements Task {
   due = 0
@@ -29,20 +33,15 @@ abstract class Quiet implements Task {
     this.stream = stream
     this.#delay = delay
     this.#schedule = schedules.every(delay)
-    this.begin(performance.now())
-  }
-
-  /** The quiet begins anew, and may last. */
-  begin (now: number): void {
-    this.#settled = now
-    this.#schedule.at(now + this.#delay, this)
+    this.broken(performance.now())
   }
 
   /** Something was written at `now`. Hot path. */
   broken (now: number): void {
     if (now < this.#settled) return
     this.#settled = now + this.#delay * SLACK
-    this.#schedule.at(this.#settled + this.#delay, this)
+    // always the same delay, so that what is scheduled last is due last
+    this.#schedule.at(now + this.#delay, this)
   }
 
   stop (): void {
@@ -65,6 +64,11 @@ export class Heartbeat extends Quiet {
 }
 
 class IdleTimeout extends Quiet {
+  constructor (schedules: Schedules, idleTimeout: number, stream: Timed) {
+    // late rather than early
+    super(schedules, idleTimeout / (1 - SLACK), stream)
+  }
+
   run (): void {
     this.stream.closeWith('idle')
   }
@@ -79,9 +83,10 @@ class Lifetime implements Task {
 
   constructor (schedules: Schedules, maxLifetime: number, stream: Timed) {
     this.#stream = stream
-    this.#schedule = schedules.every(maxLifetime)
-    const spread = 0.9 + 0.2 * Math.random()
-    this.#schedule.at(performance.now() + Math.min(maxLifetime * spread, LONGEST), this)
+    // in steps, so that each schedule has one delay, and is in order by itself
+    const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), LONGEST)
+    this.#schedule = schedules.every(delay)
+    this.#schedule.at(performance.now() + delay, this)
   }
 
   stop (): void {

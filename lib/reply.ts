@@ -43,10 +43,19 @@ export function answerRefused (reply: FastifyReply, error: FastifyError): void {
   const { statusCode = 500, code, message } = error
   reply.raw.statusCode = statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined && name !== 'content-length' && name !== 'content-encoding') reply.raw.setHeader(name, value)
+    if (value !== undefined && name !== 'content-length' && name !== 'content-encoding') setHeader(reply, name, value)
   }
   reply.raw.setHeader('content-type', 'application/json; charset=utf-8')
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
+}
+
+/** A header that Node refuses may be what the error is about. */
+function setHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
+  try {
+    raw.setHeader(name, value)
+  } catch (error) {
+    log.debug({ err: error }, 'a header is left out of the answer to a failed event stream')
+  }
 }
 
 /** Of a stream that a handler writes to by itself: what it says of topics right away counts as part of the greeting. */

@@ -33,10 +33,9 @@ export class Source implements Producer<EventStream> {
    * @throws SSE_ERR_SOURCE
    */
   constructor (source: unknown, failed: (error: unknown) => void) {
-    this.#reader = open(source)
+    // what fails before it is read the next read tells; what fails afterwards nobody else would hear
+    this.#reader = open(source, (error) => { if (this.#over) failed(error) })
     this.#failed = failed
-    // it may fail before it is read, which the next read tells; or afterwards
-    if (source instanceof Readable) source.on('error', (error) => { if (this.#over) failed(error) })
   }
 
   /** The next item. @throws what the source throws */
@@ -112,23 +111,30 @@ export class Source implements Producer<EventStream> {
   }
 }
 
-function open (source: unknown): Reader {
+/** @param onError told what a Readable fails with, whenever that is */
+function open (source: unknown, onError: (error: unknown) => void): Reader {
   if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(show(source))
+  if (source instanceof Readable) source.on('error', onError)
   if ('getReader' in source && typeof source.getReader === 'function') return webReader(source as ReadableStream)
   if (Symbol.asyncIterator in source) return iteratorReader((source as AsyncIterable<unknown>)[Symbol.asyncIterator](), source)
   if (Symbol.iterator in source) return iteratorReader((source as Iterable<unknown>)[Symbol.iterator](), source)
-  if ('then' in source && typeof source.then === 'function') return promisedReader(source as PromiseLike<unknown>)
+  if ('then' in source && typeof source.then === 'function') return promisedReader(source as PromiseLike<unknown>, onError)
   throw new SSE_ERR_SOURCE(show(source))
 }
 
-function promisedReader (promise: PromiseLike<unknown>): Reader {
+function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown) => void): Reader {
   let reader: Reader | null = null
-  const opened = Promise.resolve(promise).then((source) => (reader = open(source)))
+  let stopped = false
+  const opened = Promise.resolve(promise).then((source) => (reader = open(source, onError)))
   // whoever reads or stops it is told
   opened.catch(() => {})
   return {
-    next: () => reader === null ? opened.then((reader) => reader.next()) : reader.next(),
-    stop: async () => (await opened).stop()
+    // one that comes too late is not begun
+    next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
+    async stop () {
+      stopped = true
+      await (await opened).stop()
+    }
   }
 }
 

@@ -201,7 +201,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
       const line = this.cursor?.line() ?? ''
       this.note(line === '' ? HEARTBEAT : `${line}\n`)
     }
-    this.#heartbeat?.begin(performance.now())
+    this.#heartbeat?.broken(performance.now())
   }
 
   broken (error: unknown): void {

@@ -133,6 +133,41 @@ test('a source', async (t) => {
     await until('both are stopped', () => stopped === 2)
   })
 
+  t.test('that comes when the client has left is not begun', async (t) => {
+    const app = await makeApp(t)
+    const begun: string[] = []
+    const later = async (signal: AbortSignal) => {
+      await once(signal, 'abort')
+      await wait(10)
+      return (async function * () { yield String(begun.push('x')) })()
+    }
+    let over = 0
+    app.sseRoute('/', { source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
+    app.sseRoute('/first', { openOn: 'first-event', source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
+    const port = await listen(app)
+    ;(await open(t, port, '/')).leave()
+    const socket = await dial(t, port)
+    socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
+    await wait(20)
+    socket.destroy()
+    await until('both sources came', () => over === 2)
+    await wait(20)
+    t.strictSame(begun, [])
+  })
+
+  t.test('that is promised, and fails before its stream is open, breaks that off', async (t) => {
+    const app = await makeApp(t)
+    app.addHook('onSend', async () => { await wait(30) })
+    const failing = () => {
+      const readable = new Readable({ read () {} })
+      setTimeout(() => readable.destroy(new Error('early')), 5)
+      return readable
+    }
+    app.get('/', (_request, reply) => reply.sse((async () => failing())()))
+    const client = await open(t, await listen(app), '/')
+    t.notOk(await client.over())
+  })
+
   t.test('that fails: what was sent arrives, then the response is broken off', async (t) => {
     const app = await makeApp(t)
     const errors: string[] = []

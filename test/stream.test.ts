@@ -199,6 +199,21 @@ test('the response', async (t) => {
     await until('they are over', () => app.sse.stats().active === 0)
   })
 
+  t.test('is an ordinary 500 where Node refuses one of its headers', async (t) => {
+    const app = await makeApp(t, { maxStreams: 1 })
+    app.addHook('onRequest', async (_request, reply) => { reply.header('x-user', '\u65e5') })
+    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.sseRoute('/route', { topics: ['a'] })
+    app.setErrorHandler((error, _request, reply) => { reply.removeHeader('x-user').code(500).send(error) })
+    const port = await listen(app)
+    for (const path of ['/hand', '/route', '/hand']) {
+      const { response } = await open(t, port, path)
+      t.match(response, { statusCode: 500, statusMessage: 'Internal Server Error' })
+      response.resume()
+    }
+    await until('they are over', () => app.sse.stats().active === 0)
+  })
+
   t.test('passes the onSend hooks that other plugins give the route after this one has seen it', async (t) => {
     const app = await makeApp(t)
     app.addHook('onRoute', (route) => {
@@ -431,6 +446,26 @@ test('a client that falls behind', async (t) => {
     t.equal(stream?.closeReason, 'overflow')
     t.ok(most <= 100_000 + 2 * 16_384, `${most} bytes waited at most`)
     t.match(app.sse.stats(), { active: 0, closed: { overflow: 1 } })
+  })
+
+  t.test('is not one that is sent much in the tick in which its stream opens', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 65_536 })
+    const snapshot = 'x'.repeat(80_000)
+    app.sseRoute('/route', {
+      topics: ['a'],
+      onConnect (_request, stream) {
+        stream.send(snapshot).catch(t.error)
+        stream.send('next').catch(t.error)
+      }
+    })
+    app.get('/hand', (_request, reply) => {
+      const stream = reply.sse()
+      stream.send(snapshot).catch(t.error)
+      stream.send('next').catch(t.error)
+    })
+    const port = await listen(app)
+    for (const path of ['/route', '/hand']) await (await open(t, port, path)).until('data: next')
+    t.match(app.sse.stats(), { active: 2, closed: { overflow: 0 } })
   })
 
   t.test('with overflow: drop misses events, is told by a gap, and goes on', async (t) => {

@@ -4,7 +4,7 @@ import { asError, SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event-id.js'
 import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from '../history.js'
 import { Connection, type RedisClient } from './connection.js'
-import { fieldsOf, isNothing, nothingAt } from './entry.js'
+import { fieldsOf, isLoss, isNothing, nothingAt } from './entry.js'
 import { lastBefore } from './position.js'
 import { type Listener, Reader } from './reader.js'
 import { RedisStream } from './stream.js'
@@ -24,7 +24,6 @@ export interface RedisSettings {
  */
 export class RedisBackplane implements Backplane, Listener {
   newest = '0-0'
-  oldestId: string | null = null
   readonly #model: () => Promise<RedisClient>
   readonly #stream: RedisStream
   readonly #settings: RedisSettings
@@ -34,8 +33,11 @@ export class RedisBackplane implements Backplane, Listener {
   #commands: Connection | null = null
   #reader: Reader | null = null
   #recent: History
-  #receive: (event: PublishedEvent) => void = () => {}
-  #lost: (gap: Gap) => void = () => {}
+  /** The oldest event there was when Redis was looked at last, and how many were received since. */
+  #oldest: string | null = null
+  #since = 0
+  #receive!: (event: PublishedEvent) => void
+  #lost!: (gap: Gap) => void
 
   /** @param model the client whose options the connections have */
   constructor (model: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
@@ -47,13 +49,18 @@ export class RedisBackplane implements Backplane, Listener {
     this.#recent = new History(history, this.newest)
   }
 
+  get oldestId (): string | null {
+    // one that so many came after is likely to be gone
+    return this.#since < this.#history.size && this.#oldest !== null ? this.#oldest : this.#recent.oldestId
+  }
+
   async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
-    const { timeout, maxLength } = this.#settings
+    const { timeout } = this.#settings
     this.#receive = receive
     this.#lost = lost
     const model = await this.#model()
     const commands = this.#commands = new Connection(model)
-    const reader = this.#reader = new Reader(new Connection(model), this.#stream, { timeout, maxLength, expiring: this.#history.maxAge > 0 }, this.#log)
+    const reader = this.#reader = new Reader(new Connection(model), this.#stream, timeout, this.#log)
     try {
       const [{ last, oldest }] = await Promise.all([reader.open(), commands.do(timeout, async () => {})])
       this.#beginAt(last, oldest)
@@ -87,24 +94,29 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   take (event: PublishedEvent): void {
-    if (isNothing(event)) this.#log.warn(`the entry ${event.id} of the Redis stream "${this.#settings.key}" is no event of this plugin's, and is skipped`)
+    if (isNothing(event) && !isLoss(event)) this.#log.warn(`the entry ${event.id} of the Redis stream "${this.#settings.key}" is no event of this plugin's, and is skipped`)
     this.newest = event.id
     this.#recent.append(event)
-    this.oldestId ??= this.#recent.oldestId
+    this.#since++
     this.#receive(event)
   }
 
   lost (through: string, oldest: string | null): void {
     this.#log.warn(`the Redis stream "${this.#settings.key}" has lost events, or they were trimmed before they were read: the streams are sent a gap`)
     this.#beginAt(through, oldest)
-    this.#lost({ oldestId: oldest, through })
+    this.#lost({ oldestId: this.oldestId, through })
   }
 
   /** From here on nothing is missing. */
   #beginAt (position: string, oldest: string | null): void {
     this.newest = position
-    this.oldestId = this.#history.size === 0 ? null : oldest
+    this.#looked(oldest)
     this.#recent = new History(this.#history, position)
+  }
+
+  #looked (oldest: string | null): void {
+    this.#oldest = this.#history.size === 0 ? null : oldest
+    this.#since = 0
   }
 
   async #readStream (commands: Connection, after: string, limit: number): Promise<Page> {
@@ -113,16 +125,19 @@ export class RedisBackplane implements Backplane, Listener {
     const received = ({ id }: PublishedEvent) => compareEventIds(id, newest) <= 0
     const [first, ...more] = await this.#stream.from(commands, after, limit + 1)
     if (first !== undefined && (first.id === after || lastBefore(first.id) === after)) {
-      const events = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(received)
+      const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(received)
       // the newest itself may be gone
-      if (events.length === 0 && compareEventIds(after, newest) < 0) events.push(nothingAt(newest))
-      return { gap: null, events }
+      if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [nothingAt(newest)] : [] }
+      if (isLoss(next)) return { gap: { oldestId: this.oldestId, through: next.id }, events: beforeLoss(others) }
+      return { gap: null, events: beforeLoss([next, ...others]) }
     }
     const events = (await this.#stream.from(commands, '-', limit)).filter(received)
+    const held = events.findIndex((event) => !isLoss(event))
     const [oldest] = events
     if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
-    this.oldestId = oldest.id
-    return { gap: { oldestId: oldest.id, through: lastBefore(oldest.id) }, events }
+    this.#looked(events[held]?.id ?? null)
+    const through = held === 0 ? lastBefore(oldest.id) : events.at(held - 1)?.id ?? newest
+    return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
   }
 
   /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
@@ -137,8 +152,14 @@ export class RedisBackplane implements Backplane, Listener {
   }
 }
 
+/** What comes after it is read after a gap. */
+function beforeLoss (events: PublishedEvent[]): PublishedEvent[] {
+  const at = events.findIndex(isLoss)
+  return at < 0 ? events : events.slice(0, at)
+}
+
 function failed (error: unknown): Error {
   const { message, cause } = asError(error)
-  const why = cause instanceof Error ? ` (${cause.message || String('code' in cause ? cause.code : cause.name)})` : ''
+  const why = cause instanceof Error ? ` (${cause.message || (cause as NodeJS.ErrnoException).code})` : ''
   return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${message}${why}`), { cause: error })
 }

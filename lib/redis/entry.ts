@@ -26,8 +26,17 @@ export function isNothing ({ text }: PublishedEvent): boolean {
   return text === ''
 }
 
+/** The fields of an entry that says: of what came before, some is lost. It is the first of every stream. */
+export const LOSS = ['lost', 'before']
+
+/** Whether an entry says so. */
+export function isLoss ({ name, text }: PublishedEvent): boolean {
+  return text === '' && name === LOSS[0]
+}
+
 function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
   const [to, name, text] = [fields.get('to'), fields.get('name'), fields.get('text')]
+  if (fields.has('lost')) return { ...nothingAt(id), name: 'lost' }
   if (to !== 'topic' && to !== 'client' && to !== 'all') return nothingAt(id)
   if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return nothingAt(id)
   return publishedEvent(id, to, name, text)
@@ -35,9 +44,9 @@ function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
 
 /** Whatever form a reply of names and values has: flat or in pairs (RESP2), a Map or an object (RESP3). */
 export function toMap (reply: unknown): Map<unknown, unknown> {
-  if (reply === null || reply === undefined) return new Map()
+  if (reply === null) return new Map()
   if (reply instanceof Map) return reply
-  if (!Array.isArray(reply)) return new Map(Object.entries(reply))
+  if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   if (Array.isArray(reply[0])) return new Map(reply as Array<[unknown, unknown]>)
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))
 }

@@ -2,7 +2,6 @@ import type { BackplaneFactory } from '../backplane.js'
 import { SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
 import { RedisBackplane } from './backplane.js'
 import type { RedisClient } from './connection.js'
-import { BATCH } from './reader.js'
 
 export type { RedisClient } from './connection.js'
 
@@ -27,6 +26,8 @@ export interface RedisLogOptions {
   timeout?: number
 }
 
+/** A reader that is late needs some. */
+const LEAST = 100
 /** The longest `timeout`, ms: an hour. */
 const LONGEST = 3_600_000
 
@@ -41,17 +42,21 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION(unknown, 'url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
   if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', show(url))
-  if (client !== undefined && typeof client?.duplicate !== 'function') throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis', show(client))
+  if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', show(client))
   if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', show(key))
   if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', show(maxLength))
   if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, show(timeout))
   const model = async () => client ?? (await import('redis')).createClient({ url })
-  // a reader that is late needs some, and Redis frees no fewer
-  return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(BATCH, maxLength ?? history.size), timeout }, history, log)
+  return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
 }
 
 function isRedisUrl (url: unknown): boolean {
   return typeof url === 'string' && /^(rediss?|unix):/.test(url) && URL.canParse(url)
+}
+
+/** The clients of a cluster, and node-redis' one of a Sentinel, take commands in other forms, or do them twice. */
+function isClient (client: unknown): boolean {
+  return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && Reflect.get(client, 'isCluster') !== true && !('masters' in client) && !('getMasterNode' in client)
 }
 
 function isCount (value: unknown): boolean {

@@ -3,13 +3,14 @@ import type { FastifyBaseLogger } from 'fastify'
 import { compareEventIds } from '../event-id.js'
 import type { PublishedEvent } from '../history.js'
 import type { Connection } from './connection.js'
+import { isLoss } from './entry.js'
 import { lastBefore } from './position.js'
 import type { RedisStream, State } from './stream.js'
 
 /** How long Redis keeps a read waiting for something new, ms; then the stream is looked at. */
 const BLOCK = 1_000
-/** How many entries are read at once: no more than `maxLength` keeps, so that it leaves no hole before a page that is not full. */
-export const BATCH = 100
+/** How many entries are read at once. */
+const BATCH = 1_000
 /** A pause after a failure, ms. */
 const PAUSE = 100
 
@@ -20,40 +21,35 @@ export interface Listener {
   lost (through: string, oldest: string | null): void
 }
 
-export interface ReaderSettings {
-  /** What Redis may take for an answer, ms. */
-  timeout: number
-  /** How many entries are kept at least. */
-  maxLength: number
-  /** Whether entries are left out by their age as well, however few there are. */
-  expiring: boolean
-}
-
 /** Reads a Redis stream from a position on, until it is closed: through failures of Redis, and where that lost entries. */
 export class Reader {
   readonly #connection: Connection
   readonly #stream: RedisStream
-  readonly #settings: ReaderSettings
+  readonly #timeout: number
   readonly #log: FastifyBaseLogger
   /** Up to where it was read. */
   #position = '0-0'
-  /** Whether the stream was empty there, so that there is no entry at the position. */
-  #empty = true
+  /** Where this reader has said in the stream that entries are lost: its listener knows. */
+  #marked = ''
   #failing = false
   #closed = false
 
-  constructor (connection: Connection, stream: RedisStream, settings: ReaderSettings, log: FastifyBaseLogger) {
+  /** @param timeout what Redis may take for an answer, ms */
+  constructor (connection: Connection, stream: RedisStream, timeout: number, log: FastifyBaseLogger) {
     this.#connection = connection
     this.#stream = stream
-    this.#settings = settings
+    this.#timeout = timeout
     this.#log = log
   }
 
   /** Begins at the end of the stream, whose state it resolves to. */
   async open (): Promise<State> {
-    const state = await this.#connection.do(this.#settings.timeout, () => this.#stream.state(this.#connection))
+    const state = await this.#connection.do(this.#timeout, async () => {
+      const found = await this.#stream.state(this.#connection)
+      // so that there is an entry at the position, and ids of a log before this one are not taken for its own
+      return found.last === '0-0' ? { ...found, last: await this.#stream.markLoss(this.#connection, '*') } : found
+    })
     this.#position = state.last
-    this.#empty = state.oldest === null
     return state
   }
 
@@ -75,50 +71,48 @@ export class Reader {
   }
 
   async #read (listener: Listener): Promise<void> {
-    if (this.#failing) await this.#check(listener)
-    const events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
-    // a read that waits is not told of a stream that begins anew
-    const unsure = events.length === 0 || events.length === BATCH || this.#settings.expiring
-    if (unsure && !await this.#check(listener)) return
+    let events = await this.#following(listener)
+    // what a read waited for is the first there is; of one that need not wait nobody knows what it follows
+    if (events.length === 0) events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
     for (const event of events) {
-      this.#empty = false
       this.#position = event.id
-      listener.take(event)
+      if (isLoss(event) && event.id !== this.#marked) listener.lost(event.id, null)
+      else listener.take(event)
     }
   }
 
-  /** Whether the stream still has all that follows the position; if not, the listener is told. */
-  async #check (listener: Listener): Promise<boolean> {
-    const [event] = await this.#ask((connection) => this.#stream.from(connection, this.#position, 1))
-    if (event !== undefined && (event.id === this.#position || lastBefore(event.id) === this.#position)) return true
-    const { last, oldest, length } = await this.#state()
-    const news = compareEventIds(last, this.#position)
-    // of a stream that was empty, it is all there ever was
-    if (this.#empty && news >= 0 && length < this.#settings.maxLength) return true
-    if (news < 0) await this.#goOn()
-    const before = oldest === null ? last : lastBefore(oldest)
-    if (compareEventIds(before, this.#position) > 0) this.#position = before
-    this.#empty = oldest === null
+  /** What follows the position; where that is not all, the listener is told. */
+  async #following (listener: Listener): Promise<PublishedEvent[]> {
+    const [first, ...more] = await this.#from(BATCH + 1)
+    if (first?.id === this.#position) return more
+    if (first !== undefined && lastBefore(first.id) === this.#position) return [first, ...more]
+    const { last, oldest } = await this.#ask((connection) => this.#stream.state(connection))
+    // the entry at the position is gone, and was the newest
+    if (last === this.#position) return []
+    // the end of the stream was lost, or all of it: whoever comes with an id from before has to know as well
+    if (oldest === null || compareEventIds(oldest, this.#position) < 0) await this.#markLoss(last)
+    const [next] = await this.#from(1)
+    if (next !== undefined && next.id !== this.#position) this.#position = lastBefore(next.id)
     listener.lost(this.#position, oldest)
-    return false
+    return []
   }
 
-  /** Redis knows lower ids only, or none: ids grow all the same. */
-  async #goOn (): Promise<void> {
+  /** Ids go on after the position, also where Redis knows lower ones only. */
+  async #markLoss (last: string): Promise<void> {
     try {
-      await this.#ask((connection) => this.#stream.continueFrom(connection, this.#position))
+      this.#marked = await this.#ask((connection) => this.#stream.markLoss(connection, compareEventIds(last, this.#position) < 0 ? this.#position : '*'))
     } catch (error) {
       // another process was first
-      if (compareEventIds((await this.#state()).last, this.#position) < 0) throw error
+      if (!(error instanceof Error && error.message.includes('equal or smaller'))) throw error
     }
   }
 
-  #state (): Promise<State> {
-    return this.#ask((connection) => this.#stream.state(connection))
+  #from (limit: number): Promise<PublishedEvent[]> {
+    return this.#ask((connection) => this.#stream.from(connection, this.#position, limit))
   }
 
   #ask<Result> (work: (connection: Connection) => Promise<Result>): Promise<Result> {
-    return this.#connection.do(BLOCK + this.#settings.timeout, () => work(this.#connection))
+    return this.#connection.do(BLOCK + this.#timeout, () => work(this.#connection))
   }
 
   async #failed (error: unknown): Promise<void> {

@@ -1,6 +1,6 @@
 import type { PublishedEvent } from '../history.js'
 import type { Connection } from './connection.js'
-import { eventsOf, eventsRead, toMap } from './entry.js'
+import { eventsOf, eventsRead, LOSS, toMap } from './entry.js'
 
 /** What a Redis stream holds. */
 export interface State {
@@ -8,11 +8,7 @@ export interface State {
   last: string
   /** The id of the oldest entry, null where there is none. */
   oldest: string | null
-  length: number
 }
-
-/** Adds an entry with an id, which has to be greater than any before, and takes it away again: ids then go on from there. */
-const GO_ON = "redis.call('XADD', KEYS[1], ARGV[1], 'go', 'on') redis.call('XDEL', KEYS[1], ARGV[1])"
 
 /** The commands on one Redis stream. */
 export class RedisStream {
@@ -44,14 +40,14 @@ export class RedisStream {
 
   async state (connection: Connection): Promise<State> {
     // of a key that is not there XINFO knows nothing
-    if (Number(await connection.send('EXISTS', this.#key)) === 0) return { last: '0-0', oldest: null, length: 0 }
+    if (Number(await connection.send('EXISTS', this.#key)) === 0) return { last: '0-0', oldest: null }
     const info = toMap(await connection.send('XINFO', 'STREAM', this.#key))
     const first = info.get('first-entry') as [id: string] | null
-    return { last: String(info.get('last-generated-id')), oldest: first?.[0] ?? null, length: Number(info.get('length')) }
+    return { last: String(info.get('last-generated-id')), oldest: first?.[0] ?? null }
   }
 
-  /** Has ids go on after a position, in a stream that knows only lower ones, or in none. */
-  async continueFrom (connection: Connection, position: string): Promise<void> {
-    await connection.send('EVAL', GO_ON, '1', this.#key, position)
+  /** Says in the stream that some of what came before is lost; with an id, which has to be greater than any before, or a new one. */
+  async markLoss (connection: Connection, id: string): Promise<string> {
+    return String(await connection.send('XADD', this.#key, id, ...LOSS))
   }
 }
