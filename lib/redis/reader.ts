@@ -4,7 +4,7 @@ import { compareEventIds } from '../event-id.js'
 import type { PublishedEvent } from '../history.js'
 import type { Connection } from './connection.js'
 import { isLoss } from './entry.js'
-import { lastBefore } from './position.js'
+import { firstAfter, lastBefore } from './position.js'
 import type { RedisStream, State } from './stream.js'
 
 /** How long Redis keeps a read waiting for something new, ms; then the stream is looked at. */
@@ -29,8 +29,6 @@ export class Reader {
   readonly #log: FastifyBaseLogger
   /** Up to where it was read. */
   #position = '0-0'
-  /** Where this reader has said in the stream that entries are lost: its listener knows. */
-  #marked = ''
   #failing = false
   #closed = false
 
@@ -72,39 +70,55 @@ export class Reader {
 
   async #read (listener: Listener): Promise<void> {
     let events = await this.#following(listener)
-    // what a read waited for is the first there is; of one that need not wait nobody knows what it follows
+    // what a read has to wait for is the first there is
     if (events.length === 0) events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
     for (const event of events) {
       this.#position = event.id
-      if (isLoss(event) && event.id !== this.#marked) listener.lost(event.id, null)
+      if (isLoss(event)) await this.#lost(listener)
       else listener.take(event)
     }
   }
 
-  /** What follows the position; where that is not all, the listener is told. */
+  /** What follows the position; where some of it was left out before it was read, the listener is told. */
   async #following (listener: Listener): Promise<PublishedEvent[]> {
-    const [first, ...more] = await this.#from(BATCH + 1)
+    const page = await this.#from(BATCH + 1)
+    const [first, ...more] = page
     if (first?.id === this.#position) return more
-    if (first !== undefined && lastBefore(first.id) === this.#position) return [first, ...more]
-    const { last, oldest } = await this.#ask((connection) => this.#stream.state(connection))
+    if (first !== undefined && lastBefore(first.id) === this.#position) return page
+    const { last, oldest } = await this.#state()
     // the entry at the position is gone, and was the newest
     if (last === this.#position) return []
-    // the end of the stream was lost, or all of it: whoever comes with an id from before has to know as well
-    if (oldest === null || compareEventIds(oldest, this.#position) < 0) await this.#markLoss(last)
-    const [next] = await this.#from(1)
-    if (next !== undefined && next.id !== this.#position) this.#position = lastBefore(next.id)
-    listener.lost(this.#position, oldest)
-    return []
+    // where the stream says so itself, that is read
+    if (page.some(isLoss)) return page
+    if (first !== undefined && oldest !== null && compareEventIds(oldest, this.#position) > 0) {
+      // it begins after the position: all that came before is gone, for everyone
+      this.#position = lastBefore(first.id)
+      listener.lost(this.#position, oldest)
+    } else {
+      // its end was lost, or all of it
+      await this.#markLoss(last)
+    }
+    return page
   }
 
-  /** Ids go on after the position, also where Redis knows lower ones only. */
+  async #lost (listener: Listener): Promise<void> {
+    const { oldest } = await this.#state()
+    listener.lost(this.#position, oldest === this.#position ? null : oldest)
+  }
+
+  /** Says so in the stream, for all who come with an id from before; ids go on after the position, also where Redis knows lower ones only. */
   async #markLoss (last: string): Promise<void> {
+    const id = compareEventIds(last, this.#position) < 0 ? firstAfter(this.#position) : '*'
     try {
-      this.#marked = await this.#ask((connection) => this.#stream.markLoss(connection, compareEventIds(last, this.#position) < 0 ? this.#position : '*'))
+      await this.#ask((connection) => this.#stream.markLoss(connection, id))
     } catch (error) {
       // another process was first
       if (!(error instanceof Error && error.message.includes('equal or smaller'))) throw error
     }
+  }
+
+  #state (): Promise<State> {
+    return this.#ask((connection) => this.#stream.state(connection))
   }
 
   #from (limit: number): Promise<PublishedEvent[]> {

