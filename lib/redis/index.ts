@@ -20,7 +20,7 @@ export type RedisBackplaneOptions = RedisLogOptions & ({
 export interface RedisLogOptions {
   /** The stream's key, default `sse`: one for each application. */
   key?: string
-  /** How many events Redis keeps; some more, since it frees them by the hundred. Default `history.size`, at least 100. */
+  /** How many events Redis keeps; somewhat more, since it frees memory in pieces. Default `history.size`, at least 100. */
   maxLength?: number
   /** What Redis may take for an answer, ms, default 5000: then `publish` rejects, and so does `register`. */
   timeout?: number
