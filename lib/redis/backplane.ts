@@ -74,8 +74,9 @@ export class RedisBackplane implements Backplane, Listener {
   publish (to: Audience, name: string, text: string): Promise<string> {
     const { maxAge } = this.#history
     return this.#ask(async (commands) => {
-      const expired = maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined
-      const [id] = await Promise.all([this.#stream.append(commands, this.#settings.maxLength, fieldsOf(to, name, text)), expired])
+      // in this order: what is done again where Redis was loading is not done twice
+      const appended = this.#stream.append(commands, this.#settings.maxLength, fieldsOf(to, name, text))
+      const [id] = await Promise.all([appended, maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined])
       return id
     })
   }

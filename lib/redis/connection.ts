@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { within } from './deadline.js'
 
 /** What is used of a node-redis client. */
@@ -27,6 +28,9 @@ export interface RedisClient {
 const NODE_REDIS = { disableOfflineQueue: true, commandOptions: {} }
 const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0 }
 
+/** How long a Redis that is reading its data is left alone, ms. */
+const PAUSE = 50
+
 /** A connection to Redis, which the client makes again whenever it is lost, and which is begun anew where nothing comes on it. */
 export class Connection {
   readonly #model: RedisClient
@@ -53,8 +57,20 @@ export class Connection {
     const turn = new Promise<void>((resolve) => { go = resolve })
     if (ready || this.#closed) go()
     else this.#waiting.add(go)
+    let over = false
+    const loaded = async (): Promise<Result> => {
+      try {
+        return await work()
+      } catch (error) {
+        // a Redis that starts answers before it has its data, and does nothing
+        if (!(error instanceof Error && error.message.startsWith('LOADING'))) throw error
+        await wait(PAUSE)
+        if (over) throw error
+        return loaded()
+      }
+    }
     try {
-      const result = await within(ms, turn.then(work), () => {
+      const result = await within(ms, turn.then(loaded), () => {
         if (!this.#closed && client === this.#client) this.#renew()
         return new Error(`no answer within ${ms} ms`, { cause: this.#error })
       })
@@ -62,6 +78,7 @@ export class Connection {
       if (this.#closed) throw new Error('the connection is closed')
       return result
     } finally {
+      over = true
       this.#waiting.delete(go)
     }
   }

@@ -42,10 +42,9 @@ function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
   return publishedEvent(id, to, name, text)
 }
 
-/** Whatever form a reply of names and values has: flat or in pairs (RESP2), a Map or an object (RESP3). */
+/** Whatever form a reply of names and values has: flat or in pairs (RESP2), or an object (RESP3). */
 export function toMap (reply: unknown): Map<unknown, unknown> {
   if (reply === null) return new Map()
-  if (reply instanceof Map) return reply
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   if (Array.isArray(reply[0])) return new Map(reply as Array<[unknown, unknown]>)
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))

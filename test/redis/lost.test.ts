@@ -46,6 +46,18 @@ testRedis('it comes back empty: streams are told, and ids go on growing', async 
   }
 })
 
+testRedis('an app begins with a stream that is empty, but was not', async (t, server) => {
+  await server.call('XDEL', 'sse', await publishFromOutside(server, 'news', '0', FUTURE))
+  const { app } = await startApp(t, { url: server.url })
+  const [stream, resumed] = [await follow(app, 'news'), await follow(app, 'news', '1-1')]
+  t.strictSame((await take(resumed, 1)).map(({ event }) => event), ['gap'])
+  const id = await app.sse.publish('news', '1')
+  t.ok(compareEventIds(id, FUTURE) > 0)
+  t.equal((await take(resumed, 1))[0]?.id, id)
+  const before = await take(stream, 1)
+  t.match(before[0]?.event, /gap|message/)
+})
+
 testRedis('it comes back with another log', async (t, server) => {
   const apps = [await startApp(t, { url: server.url }), await startApp(t, { url: server.url })] as const
   const streams = await Promise.all(apps.map(({ app }) => follow(app, 'news')))

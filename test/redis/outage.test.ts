@@ -1,3 +1,4 @@
+import { createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -56,6 +57,30 @@ for (const [what, client] of Object.entries(CLIENTS)) {
     }
   })
 }
+
+testRedis('it takes its time to read its data', async (t, server) => {
+  const hasty = await startApp(t, { url: server.url, timeout: 200 }, { history: { maxAge: 600_000 } })
+  const patient = await startApp(t, { url: server.url }, { history: { maxAge: 600_000 } })
+  const stream = await follow(patient.app, 'news')
+  await server.kill()
+  await Promise.all([outage(hasty), outage(patient)])
+  const waiting = patient.app.sse.publish('news', '1')
+  const standIn = createServer((socket) => {
+    // what Redis says while it loads
+    socket.on('error', () => {}).on('data', (data) => { socket.write('-LOADING Redis is loading the dataset in memory\r\n'.repeat(String(data).split(/^\*/m).length - 1)) })
+    loading.add(socket)
+  })
+  const loading = new Set<Socket>()
+  standIn.listen(server.port, '127.0.0.1')
+  await until('all to be told', () => loading.size >= 4)
+  await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 200 ms/ })
+  for (const socket of loading) socket.destroy()
+  standIn.close()
+  await server.start()
+  t.strictSame((await take(stream, 1)).map(({ id, data }) => [id, data]), [[await waiting, '1']])
+  await publishAtLast(hasty.app, 'news', '2')
+  t.strictSame(await takeData(stream, 1), ['2'])
+})
 
 testRedis('it stands still for a while', async (t, server) => {
   const hasty = await startApp(t, { url: server.url, timeout: 200 })
