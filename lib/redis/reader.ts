@@ -73,9 +73,10 @@ export class Reader {
     // what a read has to wait for is the first there is
     if (events.length === 0) events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
     for (const event of events) {
-      this.#position = event.id
-      if (isLoss(event)) await this.#lost(listener)
+      if (isLoss(event)) await this.#tellLoss(event, listener)
       else listener.take(event)
+      // not before: what fails is done again
+      this.#position = event.id
     }
   }
 
@@ -101,9 +102,9 @@ export class Reader {
     return page
   }
 
-  async #lost (listener: Listener): Promise<void> {
+  async #tellLoss ({ id }: PublishedEvent, listener: Listener): Promise<void> {
     const { oldest } = await this.#state()
-    listener.lost(this.#position, oldest === this.#position ? null : oldest)
+    listener.lost(id, oldest === id ? null : oldest)
   }
 
   /** Says so in the stream, for all who come with an id from before; ids go on after the position, also where Redis knows lower ones only. */
