@@ -1,5 +1,5 @@
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { type OpenMetricsContentType, type PrometheusContentType, Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
@@ -135,7 +135,7 @@ describe('the options of the log', () => {
 
   test('are a backplane, made with the history\'s settings', () => {
     expect<SSEPluginOptions['backplane']>().type.toBe<BackplaneFactory | undefined>()
-    expect<BackplaneFactory>().type.toBe<(history: HistorySettings) => Backplane>()
+    expect<BackplaneFactory>().type.toBe<(history: HistorySettings, log: FastifyBaseLogger) => Backplane>()
     expect<HistorySettings>().type.toBe<{ size: number, maxAge: number }>()
     class Own implements Backplane {
       newest = '1-0'
