@@ -3,6 +3,7 @@ import { within } from './deadline.js'
 
 /** What is used of a node-redis client. */
 interface NodeRedis {
+  readonly isOpen: boolean
   readonly isReady: boolean
   connect (): Promise<unknown>
   sendCommand (args: string[]): Promise<unknown>
@@ -119,5 +120,5 @@ export class Connection {
 
 function end (client: NodeRedis | IORedis): void {
   if ('call' in client) client.disconnect()
-  else client.destroy()
+  else if (client.isOpen) client.destroy()
 }
