@@ -39,6 +39,8 @@ async function serve (number: number): Promise<void> {
 /** Starts the first process and, once that listens, the others; and another for each that ends. */
 function startAll (): void {
   let ending = false
+  // each process takes connections itself: one that the primary has handed to a process that is killed meanwhile would be lost
+  cluster.schedulingPolicy = cluster.SCHED_NONE
   const fork = () => { if (!ending) cluster.fork() }
   fork()
   cluster.once('exit', () => { process.exitCode = 1 })

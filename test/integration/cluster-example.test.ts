@@ -47,7 +47,7 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
   // a connection may still lead to it
   const body = JSON.stringify({ text: 'while it is gone' })
   const headers = { 'content-type': 'application/json' }
-  await until('another process publishes', async () => (await fetch(`${server.url}/processes`, { method: 'POST', headers, body }).catch(() => null))?.ok)
+  await until('another process publishes', async () => (await fetch(`${server.url}/processes`, { method: 'POST', headers, body, signal: AbortSignal.timeout(2_000) }).catch(() => null))?.ok)
   await page.getByText('is gone, process').waitFor()
   await bothShow('while it is gone')
   t.not(await page.locator('#here').textContent(), here)
