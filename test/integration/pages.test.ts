@@ -110,7 +110,11 @@ t.test('the example pages, in a browser', async (t) => {
     await until('a long message is scrolled to', atEnd)
     await ada.setViewportSize({ width: 320, height: 600 })
     await until('the end is in sight in a narrow window', atEnd)
-    await list.evaluate((list) => { list.scrollTop = 0 })
+    // the page hears of it a frame later
+    await list.evaluate((list) => new Promise((resolve) => {
+      list.addEventListener('scroll', () => requestAnimationFrame(resolve), { once: true })
+      list.scrollTop = 0
+    }))
     await fetch(`${server.url}/rooms/lobby/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'Bob', text: 'Well' }) })
     await list.locator('li', { hasText: 'Well' }).waitFor()
     t.equal(await list.evaluate((list) => list.scrollTop), 0, 'who has scrolled away stays there')
