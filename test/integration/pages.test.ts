@@ -110,9 +110,9 @@ t.test('the example pages, in a browser', async (t) => {
     await until('a long message is scrolled to', atEnd)
     await ada.setViewportSize({ width: 320, height: 600 })
     await until('the end is in sight in a narrow window', atEnd)
-    // the page hears of it a frame later
+    // the page hears of it a frame later, just before this does
     await list.evaluate((list) => new Promise((resolve) => {
-      list.addEventListener('scroll', () => requestAnimationFrame(resolve), { once: true })
+      list.addEventListener('scroll', resolve, { once: true })
       list.scrollTop = 0
     }))
     await fetch(`${server.url}/rooms/lobby/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'Bob', text: 'Well' }) })
