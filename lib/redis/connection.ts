@@ -3,7 +3,6 @@ import { within } from './deadline.js'
 
 /** What is used of a node-redis client. */
 interface NodeRedis {
-  readonly isOpen: boolean
   readonly isReady: boolean
   connect (): Promise<unknown>
   sendCommand (args: string[]): Promise<unknown>
@@ -91,6 +90,8 @@ export class Connection {
 
   /** What is being done rejects. */
   close (): void {
+    // node-redis 5 refuses to be ended twice
+    if (this.#closed) return
     this.#closed = true
     end(this.#client)
     for (const go of this.#waiting) go()
@@ -120,5 +121,5 @@ export class Connection {
 
 function end (client: NodeRedis | IORedis): void {
   if ('call' in client) client.disconnect()
-  else if (client.isOpen) client.destroy()
+  else client.destroy()
 }
