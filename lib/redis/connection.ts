@@ -90,8 +90,6 @@ export class Connection {
 
   /** What is being done rejects. */
   close (): void {
-    // node-redis 5 refuses to be ended twice
-    if (this.#closed) return
     this.#closed = true
     end(this.#client)
     for (const go of this.#waiting) go()
@@ -120,6 +118,10 @@ export class Connection {
 }
 
 function end (client: NodeRedis | IORedis): void {
-  if ('call' in client) client.disconnect()
-  else client.destroy()
+  try {
+    if ('call' in client) client.disconnect()
+    else client.destroy()
+  } catch {
+    // node-redis 5 refuses to be ended twice; one that was ended while it connected has to be
+  }
 }
