@@ -95,7 +95,7 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   take (event: PublishedEvent): void {
-    if (isNothing(event) && !isLoss(event)) this.#log.warn(`the entry ${event.id} of the Redis stream "${this.#settings.key}" is no event of this plugin's, and is skipped`)
+    if (isNothing(event)) this.#log.warn(`the entry ${event.id} of the Redis stream "${this.#settings.key}" is no event of this plugin's, and is skipped`)
     this.newest = event.id
     this.#recent.append(event)
     this.#since++
