@@ -13,6 +13,7 @@ interface NodeRedis {
 /** What is used of an ioredis client. */
 interface IORedis {
   readonly status: string
+  readonly stream?: { readonly writable: boolean }
   connect (): Promise<unknown>
   call (command: string, ...args: string[]): Promise<unknown>
   disconnect (): void
@@ -52,7 +53,8 @@ export class Connection {
    */
   async do<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
-    const ready = 'call' in client ? client.status === 'ready' : client.isReady
+    // ioredis is still ready for a moment after its socket was closed, and refuses what it is given then
+    const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
     let go!: () => void
     const turn = new Promise<void>((resolve) => { go = resolve })
     if (ready || this.#closed) go()
