@@ -3,6 +3,7 @@ import { within } from './deadline.js'
 
 /** What is used of a node-redis client. */
 interface NodeRedis {
+  readonly isOpen: boolean
   readonly isReady: boolean
   connect (): Promise<unknown>
   sendCommand (args: string[]): Promise<unknown>
@@ -108,22 +109,26 @@ export class Connection {
     const client = model.duplicate('call' in model ? IOREDIS : NODE_REDIS) as NodeRedis | IORedis
     client.on('error', (error) => { if (client === this.#client) this.#error = error })
     client.on('ready', () => {
-      // node-redis goes on connecting where it was ended meanwhile
-      if (this.#closed || client !== this.#client) return end(client)
       this.#error = null
       for (const go of this.#waiting) go()
     })
+    if (!('call' in client)) {
+      reaching.add(client)
+      client.on('reconnecting', () => { reaching.add(client) })
+      client.on('connect', () => { reaching.delete(client) })
+    }
     // what it rejects with comes as an event as well
     client.connect().catch(() => {})
     return client
   }
 }
 
+/** Clients of node-redis that wait for a socket. Ended then, they go on all the same, and version 5 cannot be ended once more. */
+const reaching = new WeakSet<NodeRedis>()
+
 function end (client: NodeRedis | IORedis): void {
-  try {
-    if ('call' in client) client.disconnect()
-    else client.destroy()
-  } catch {
-    // node-redis 5 refuses to be ended twice; one that was ended while it connected has to be
-  }
+  if ('call' in client) return client.disconnect()
+  const destroy = () => { if (client.isOpen) client.destroy() }
+  if (reaching.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
+  else destroy()
 }

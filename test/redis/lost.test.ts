@@ -132,6 +132,21 @@ testRedis('the newest of its events are taken out', async (t, server) => {
   while (data !== '3') data = (await takeData(stream, 1))[0] ?? ''
 })
 
+testRedis('a process is behind another that has told of the loss', async (t, server) => {
+  const proxy = await openProxy(t, server.port)
+  const [late, early] = [await startApp(t, { url: proxy.url }), await startApp(t, { url: server.url })]
+  const [behind, ahead] = [await follow(late.app, 'news'), await follow(early.app, 'news')]
+  await publishFromOutside(server, 'news', '1')
+  for (const stream of [behind, ahead]) await take(stream, 1)
+  proxy.stall()
+  await server.call('DEL', 'sse')
+  const [gap] = await take(ahead, 1)
+  await early.app.sse.publish('news', '2')
+  proxy.resume()
+  t.strictSame((await take(behind, 1)).map(({ id }) => id), [gap?.id], 'it is one loss')
+  for (const stream of [behind, ahead]) t.strictSame(await takeData(stream, 1), ['2'])
+})
+
 testRedis('the log is trimmed while a slow client replays it', async (t, server) => {
   const writer = await startApp(t, { url: server.url, maxLength: 500 })
   const text = 'x'.repeat(20_000)

@@ -5,8 +5,8 @@ import type { Test } from 'tap'
 /** What stands between an app and its Redis. */
 export interface Proxy {
   url: string
-  /** Nothing comes through the connections there are any more, though they stay open; those made later are as ever. */
-  stall (): void
+  /** Nothing comes through the connections there are any more, though they stay open; those made later are as ever. With a command: through those that gave it. */
+  stall (command?: string): void
   /** What was held back comes. */
   resume (): void
   /** Those made from now on are ended at once. */
@@ -18,7 +18,7 @@ export interface Proxy {
 
 /** Passes connections on to a port of this machine. */
 export async function openProxy (t: Test, port: number): Promise<Proxy> {
-  const sockets = new Set<Socket>()
+  const connections = new Set<{ near: Socket, far: Socket, said: string }>()
   let refusing = false
   let refused = 0
   const server = createServer((near) => {
@@ -28,23 +28,36 @@ export async function openProxy (t: Test, port: number): Promise<Proxy> {
       return
     }
     const far = connect({ host: '127.0.0.1', port })
+    const connection = { near, far, said: '' }
+    connections.add(connection)
+    near.on('data', (data) => { connection.said += data.toString() })
     for (const [from, to] of [[near, far], [far, near]] as const) {
-      sockets.add(from)
       from.on('data', (data) => { to.write(data) }).on('error', () => {}).on('close', () => {
-        sockets.delete(from)
+        connections.delete(connection)
         to.destroy()
       })
     }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
+    for (const { near } of connections) near.destroy()
     server.close()
   })
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    stall () { for (const socket of sockets) socket.pause() },
-    resume () { for (const socket of sockets) socket.resume() },
+    stall (command = '') {
+      for (const { near, far, said } of connections) {
+        if (!said.includes(command)) continue
+        near.pause()
+        far.pause()
+      }
+    },
+    resume () {
+      for (const { near, far } of connections) {
+        near.resume()
+        far.resume()
+      }
+    },
     refuse () { refusing = true },
     accept () { refusing = false },
     get refused () { return refused }
