@@ -3,7 +3,6 @@ import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import cookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
-import swagger from '@fastify/swagger'
 import swaggerUI from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import sse from 'fastify-sse-routes'
@@ -13,19 +12,19 @@ import chat from './chat.js'
 import dashboard from './dashboard.js'
 import { openAIModel, textModel } from './data/language-model.js'
 import { measureVitals } from './data/vitals.js'
+import documents from './documents.js'
 import logs from './logs.js'
 import metrics from './metrics.js'
 import notifications from './notifications.js'
 import orders from './orders.js'
 import room from './room.js'
 import session from './session.js'
+import { start } from './start.js'
 import stocks from './stocks.js'
 import time from './time.js'
 import trades from './trades.js'
 
 export interface BuildOptions {
-  /** The OpenAPI version to describe the routes in; default 3.1.0, the newest that Swagger UI shows in full. */
-  openapi?: '3.0.3' | '3.1.0' | '3.2.0'
   /** As Fastify's; default none. */
   logger?: FastifyServerOptions['logger']
   /** The file that the logger writes, for `/logs` to read; default `examples/server.log`. */
@@ -39,7 +38,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
  * A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
  * COOKIE_SECRET keeps users signed in from one start to the next; without it a new one is made up each time.
  */
-export function build ({ openapi = '3.1.0', logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
+export function build ({ logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
   const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
   const app: FastifyInstance = Fastify({ logger })
   const vitals = measureVitals(app)
@@ -47,13 +46,7 @@ export function build ({ openapi = '3.1.0', logger = false, logFile = path('serv
     if (reply.statusCode >= 400) request.log.warn({ req: request, res: reply }, 'request refused')
   })
 
-  app.register(swagger, {
-    openapi: {
-      openapi,
-      info: { title: 'fastify-sse-routes examples', description: 'Event streams that are described by their routes.', version: '1.0.0' },
-      components: { securitySchemes: { session: { type: 'apiKey', in: 'cookie', name: 'session' } } }
-    }
-  })
+  app.register(documents)
   app.register(swaggerUI, { routePrefix: '/docs' })
   app.register(cookie, { secret: process.env.COOKIE_SECRET || randomBytes(32).toString('hex') })
   app.register(sse)
@@ -78,20 +71,12 @@ export function build ({ openapi = '3.1.0', logger = false, logFile = path('serv
 }
 
 async function serve (): Promise<void> {
-  const { PORT = '3000', HOST: host = '127.0.0.1', LOG_FILE: logFile = path('server.log') } = process.env
+  const logFile = process.env.LOG_FILE || path('server.log')
   const log = destination({ dest: logFile, mkdir: true })
   const app = build({ logger: { level: 'debug', stream: log }, logFile })
-  const url = await app.listen({ port: Number(PORT), host })
-  console.log(`Open ${url} in a browser. The log goes to ${logFile}. Ctrl+C ends it.`)
-  for (const signal of ['SIGINT', 'SIGTERM']) {
-    process.once(signal, () => {
-      app.close()
-      // The streams have ended by now; a connection that a browser opened ahead of need would be waited for.
-      setTimeout(() => app.server.closeAllConnections(), 500).unref()
-    })
-  }
   // After rotating the log; not SIGHUP, which a closed terminal sends too and which should end the server.
   process.on('SIGUSR2', () => log.reopen())
+  await start(app, logFile)
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) await serve()
