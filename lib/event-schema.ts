@@ -1,5 +1,5 @@
 import { isText } from './serializer.js'
-import type { EventSchemas } from './types.js'
+import type { EventSchemas } from './event-types.js'
 
 /** A JSON Schema, or another object of an OpenAPI document. */
 export type Schema = Record<string, unknown>

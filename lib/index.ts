@@ -14,8 +14,9 @@ import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStream
 export type { Backplane, BackplaneFactory } from './backplane.js'
 export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
+export type { EventDataMap, EventSchemas, EventsOf } from './event-types.js'
 export type {
-  CloseReason, EventDataMap, EventSchemas, PayloadOf, SSE, SSEPluginOptions, SSEPublication, SSERouteOptions, SSESource, SSEStats,
+  CloseReason, PayloadOf, SSE, SSEPluginOptions, SSEPublication, SSERouteOptions, SSESource, SSEStats,
   SSEStream, SSEStreamOptions
 } from './types.js'
 

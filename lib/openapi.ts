@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { dataSchema, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, type Schema, withGap } from './event-schema.js'
-import type { EventSchemas } from './types.js'
+import type { EventSchemas } from './event-types.js'
 
 /** A route as the plugin's `onRoute` hook saw it. */
 export interface DescribedRoute {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
 import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
 import { SSE_ERR_SCHEMA, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
-import type { EventSchemas } from './types.js'
+import type { EventSchemas } from './event-types.js'
 
 /** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
 export function isText (schema: unknown): boolean {

@@ -6,17 +6,7 @@ import type {
 } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event.js'
-
-/** The events a route declares: by name, the JSON Schema (or TypeBox schema) of their data. */
-export type EventSchemas = Readonly<Record<string, unknown>>
-
-/** The type a schema stands for: TypeBox 0.x carries it, for all others the app's type provider knows. */
-type StaticOf<Provider extends FastifyTypeProvider, Schema> =
-  Schema extends { static: infer Static } ? Static : (Provider & { schema: Schema })['serializer']
-
-/** The data of each declared event, by name. */
-export type EventDataMap<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
+import type { EventDataMap, EventSchemas } from './event-types.js'
 
 type Fields = Omit<SSEPayload, 'event' | 'data'>
 

@@ -1,0 +1,58 @@
+import type { SSEError } from './errors.js'
+import type { Settings } from './options.js'
+
+/** The longest that a timer waits, ms. */
+const LONGEST = 2 ** 31 - 1
+
+/** Whether there is a point in coming back: not where the server has refused this very request. */
+export function isPassing ({ status }: SSEError): boolean {
+  return status === undefined || status === 429 || status >= 500
+}
+
+/** How long to wait before an attempt, ms: what the server asks for, and after failures some more, so that not all who failed come at once. */
+export interface Delay {
+  asked: number
+  whole: number
+}
+
+/**
+ * @param failures how many attempts have failed, one after the other
+ * @param retry what the server's last `retry:` said, ms
+ */
+export function delayOf ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
+  const asked = retryAfter(error?.headers) ?? retry ?? 0
+  const more = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(maxDelay, delay * 2 ** Math.max(0, failures - 1))
+  return { asked, whole: Math.min(LONGEST, Math.round(asked + more)) }
+}
+
+/** RFC 9110, section 10.2.3: seconds, or a date. */
+function retryAfter (headers: Headers | undefined): number | undefined {
+  const value = headers?.get('retry-after')
+  if (value == null) return undefined
+  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now()
+  return ms >= 0 ? ms : undefined
+}
+
+/** What a page has, and a server has not. */
+type Page = Partial<EventTarget> & { document?: { hidden: boolean } }
+
+/**
+ * Waits, at least for what is asked. A page in the background has late timers, and nobody looks at it: it comes back as
+ * soon as it is seen, or the network is there again.
+ */
+export async function wait ({ asked, whole }: Delay, left: AbortSignal): Promise<void> {
+  const page: typeof globalThis & Page = globalThis
+  const ended = new AbortController()
+  const { signal } = ended
+  await new Promise<void>((resolve) => {
+    const begun = Date.now()
+    const timer = setTimeout(resolve, whole)
+    const wake = () => {
+      if (!page.document?.hidden && Date.now() - begun >= asked) resolve()
+    }
+    for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, { signal })
+    left.addEventListener('abort', () => resolve(), { signal })
+    signal.addEventListener('abort', () => clearTimeout(timer))
+  })
+  ended.abort()
+}
