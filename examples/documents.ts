@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 
 /** The versions of OpenAPI that the routes are described in. */
@@ -33,7 +33,7 @@ export function documentOf (app: FastifyInstance, version: Version): BuildDocume
 }
 
 /** Describes the routes that are registered after it in each version, and serves the documents. */
-const documents = fastifyPlugin(async (app: FastifyInstance) => {
+const documents: FastifyPluginAsync = async (app) => {
   for (const version of VERSIONS) {
     await app.register(swagger, {
       decorator: decoratorOf(version),
@@ -45,6 +45,6 @@ const documents = fastifyPlugin(async (app: FastifyInstance) => {
     })
     app.get(pathOf(version), { schema: { hide: true } }, async () => documentOf(app, version)())
   }
-})
+}
 
-export default documents
+export default fastifyPlugin(documents)

@@ -43,7 +43,7 @@ function endAtSignal (app: FastifyInstance): void {
     // npm hands on the signal that the terminal has sent already
     closed ??= app.close()
     // The streams have ended by then; a connection that a browser opened ahead of need would be waited for.
-    setTimeout(() => app.server.closeAllConnections(), 500).unref()
+    setTimeout(() => app.server.closeAllConnections(), 300).unref()
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end)
 }

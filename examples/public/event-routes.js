@@ -41,7 +41,8 @@ export class Reader {
       summary: operation.summary ?? path,
       description: operation.description ?? '',
       signedIn: (operation.security ?? this.#document.security ?? []).some((requirement) => Object.keys(requirement).length > 0),
-      parameters: [...item.parameters ?? [], ...operation.parameters ?? []].map((parameter) => this.#parameter(parameter)),
+      parameters: [...item.parameters ?? [], ...operation.parameters ?? []].map((parameter) => this.#parameter(parameter))
+        .sort((one, other) => Number(other.required) - Number(one.required)),
       body: body && this.resolve(body.schema),
       events: this.#events(stream.content['text/event-stream'].itemSchema),
       refusals: responses.filter(({ status }) => status >= 400)

@@ -1,7 +1,7 @@
-import { element } from './element.js'
+import { element, prose } from './element.js'
 import { eventRoutes } from './event-routes.js'
 import { curlLine, exampleValues } from './request-line.js'
-import { schemaTree, typeOf } from './schema-tree.js'
+import { schemaTree } from './schema-tree.js'
 import { tryStream } from './try-stream.js'
 
 const [contents, list, problem, badge] = ['contents', 'routes', 'problem', 'connection'].map((id) => document.querySelector(`#${id}`))
@@ -16,12 +16,12 @@ function article (route) {
   const { id, method, path, summary, description, signedIn, parameters, body, events, refusals, reader } = route
   return element('article', { id, className: 'panel route' },
     element('h3', {}, element('a', { href: `#${id}` }, element('span', { className: 'method' }, method), ' ', element('code', {}, path))),
-    element('p', {}, element('b', {}, summary), description && `. ${description}`),
+    element('p', {}, element('b', {}, summary), description && '. ', ...prose(description)),
     signedIn && element('p', { className: 'note' }, 'For those who have signed in.'),
     ...part('Parameters', parameters.map((parameter) => parameterRow(parameter, reader))),
     ...part('Body, JSON', body ? [schemaTree(body, reader)] : []),
     ...part('Events', events.map((event) => eventRow(event, reader))),
-    ...part('Refusals', refusals.map(({ status, description }) => element('p', { className: 'refusal' }, element('code', {}, status), ` ${description}`))),
+    ...part('Refusals', refusals.map(({ status, description }) => element('p', { className: 'refusal' }, element('code', {}, status), ' ', ...prose(description)))),
     element('h4', {}, 'Read it'),
     element('pre', { className: 'curl', tabIndex: 0, ariaLabel: `How to read ${path} in a terminal` }, curlLine(route, exampleValues(route), document.location.origin)),
     ...(method === 'GET' ? tryStream(route, tell) : [])
@@ -44,7 +44,7 @@ function eventRow ({ name, unnamed, json, data }, reader) {
     element('h5', {},
       element('code', {}, name ?? 'any name'),
       unnamed && element('span', { className: 'limits' }, name === 'message' ? 'sent without a name' : 'or none'),
-      element('span', { className: 'kind' }, json ? `JSON: ${typeOf(data, reader)}` : 'text')),
+      element('span', { className: 'kind' }, json ? 'JSON' : 'text')),
     schemaTree(data, reader))
 }
 

@@ -1,4 +1,4 @@
-import { element } from './element.js'
+import { element, prose } from './element.js'
 
 /** A schema as a tree: its type, what it says of itself, and what is in it. */
 export function schemaTree (schema, reader) {
@@ -44,7 +44,7 @@ function notes (schema) {
   const examples = schema.examples ?? ('example' in schema ? [schema.example] : [])
   return [
     limits.length > 0 && element('span', { className: 'limits' }, limits.join(', ')),
-    schema.description && element('span', { className: 'about' }, schema.description),
+    schema.description && element('span', { className: 'about' }, ...prose(schema.description)),
     examples.length > 0 && element('span', { className: 'limits' }, 'such as ', ...examples.flatMap((example, index) => [index > 0 && ', ', element('code', {}, JSON.stringify(example))]))
   ].filter(Boolean)
 }
