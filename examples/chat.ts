@@ -3,7 +3,7 @@ import type { LanguageModel } from './data/language-model.js'
 
 const schema = {
   summary: 'An answer, token by token',
-  description: 'From a language model where OPENAI_BASE_URL is set, from a text of this project where it is not. The model stops when the client leaves.',
+  description: 'From a language model where OPENAI_BASE_URL is set, from a text of this project where it is not. The model stops when the client leaves; the log says how far it came.',
   tags: ['chat'],
   body: Type.Object({ prompt: Type.String({ minLength: 1, maxLength: 4_000 }) })
 }
@@ -15,9 +15,17 @@ const chat: FastifyPluginAsyncTypebox<{ model: LanguageModel }> = async (app, { 
     schema,
     events: { token: Type.String(), done: Type.String() },
     openOn: 'first-event',
-    source: async function * (request, stream) {
-      for await (const token of model(request.body.prompt, stream.signal)) yield { event: 'token', data: token }
-      yield { event: 'done', data: '' }
+    source: async function * ({ body, log }, { signal }) {
+      let tokens = 0
+      try {
+        for await (const token of model(body.prompt, signal)) {
+          tokens++
+          yield { event: 'token', data: token }
+        }
+        yield { event: 'done', data: '' }
+      } finally {
+        log.info({ tokens }, signal.aborted ? 'the client left, the model was stopped' : 'the model has answered')
+      }
     }
   })
 }

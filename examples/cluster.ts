@@ -1,10 +1,10 @@
 import cluster from 'node:cluster'
-import { fileURLToPath } from 'node:url'
-import fastifyStatic from '@fastify/static'
 import Fastify from 'fastify'
 import sse from 'fastify-sse-routes'
 import { redisBackplane } from 'fastify-sse-routes/redis'
 import processes from './processes.js'
+import { clusterPages as pages } from './site/pages.js'
+import site from './site/site.js'
 
 const { PORT = '3000', HOST: host = '127.0.0.1', PROCESSES = '3', REDIS_URL: url = 'redis://127.0.0.1:6379' } = process.env
 
@@ -17,7 +17,7 @@ async function serve (number: number): Promise<void> {
     backplane: redisBackplane({ url, key: 'cluster example', timeout: 2_000 })
   })
   app.register(processes, { number })
-  app.register(fastifyStatic, { root: fileURLToPath(new URL('public', import.meta.url)), index: 'cluster.html' })
+  app.register(site, { pages })
 
   // Ctrl+C reaches all processes; the primary tells these when to end.
   process.on('SIGINT', () => {})

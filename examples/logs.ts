@@ -1,9 +1,9 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { LevelSchema, LogLineSchema, tailLog } from './data/log-tail.js'
+import { GapSchema, LevelSchema, LogLineSchema, tailLog } from './data/log-tail.js'
 
 const schema = {
   summary: 'This server’s log',
-  description: 'The end of the log file, then every line that is added to it, also after it was rotated or truncated.',
+  description: 'The end of the log file, or what a client that comes back has missed, then every line that is added, also after the file was rotated or truncated.',
   tags: ['live data'],
   querystring: Type.Object({ level: Type.Optional(LevelSchema) })
 }
@@ -12,12 +12,8 @@ const logs: FastifyPluginAsyncTypebox<{ logFile: string }> = async (app, { logFi
   app.sseRoute({
     url: '/logs',
     schema,
-    events: { line: LogLineSchema },
-    source: async function * (request, stream) {
-      for await (const line of tailLog(logFile, { level: request.query.level, signal: stream.signal })) {
-        yield { event: 'line', data: line }
-      }
-    }
+    events: { line: LogLineSchema, gap: GapSchema },
+    source: (request, { lastEventId, signal }) => tailLog(logFile, { level: request.query.level, lastEventId, signal })
   })
 }
 

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import cookie from '@fastify/cookie'
-import fastifyStatic from '@fastify/static'
 import swaggerUI from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import sse from 'fastify-sse-routes'
@@ -11,6 +10,7 @@ import aiChat from './ai-chat.js'
 import chat from './chat.js'
 import dashboard from './dashboard.js'
 import { openAIModel, textModel } from './data/language-model.js'
+import { numberLines } from './data/log-tail.js'
 import { measureVitals } from './data/vitals.js'
 import documents from './documents.js'
 import logs from './logs.js'
@@ -19,8 +19,11 @@ import notifications from './notifications.js'
 import orders from './orders.js'
 import room from './room.js'
 import session from './session.js'
+import { pages } from './site/pages.js'
+import site from './site/site.js'
 import { start } from './start.js'
 import stocks from './stocks.js'
+import ticker from './ticker.js'
 import time from './time.js'
 import trades from './trades.js'
 
@@ -54,6 +57,7 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   app.register(time)
   app.register(dashboard, { vitals })
   app.register(logs, { logFile })
+  app.register(ticker)
   app.register(stocks)
   app.register(chat, { model: baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel })
   app.register(aiChat)
@@ -64,16 +68,14 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   app.register(trades)
   app.register(metrics)
 
-  app.register(fastifyStatic, { root: path('public') })
-  app.register(fastifyStatic, { root: path('../node_modules/uplot/dist'), prefix: '/uplot/', decorateReply: false })
-  app.register(fastifyStatic, { root: path('../node_modules/eventsource-parser/dist'), prefix: '/eventsource-parser/', decorateReply: false })
+  app.register(site, { pages })
   return app
 }
 
 async function serve (): Promise<void> {
   const logFile = process.env.LOG_FILE || path('server.log')
   const log = destination({ dest: logFile, mkdir: true })
-  const app = build({ logger: { level: 'debug', stream: log }, logFile })
+  const app = build({ logger: { level: 'debug', stream: log, mixin: numberLines() }, logFile })
   // After rotating the log; not SIGHUP, which a closed terminal sends too and which should end the server.
   process.on('SIGUSR2', () => log.reopen())
   await start(app, logFile)

@@ -20,6 +20,13 @@ export const QuoteSchema = Type.Object({
 })
 export type Quote = Static<typeof QuoteSchema>
 
+/** All prices of one second. */
+export const SecondSchema = Type.Object({
+  time: Type.Integer({ description: 'ms since 1970' }),
+  shares: Type.Array(Type.Object({ symbol: Type.String(), price: Type.Number(), open: Type.Number({ description: 'The day’s first price' }) }))
+})
+export type Second = Static<typeof SecondSchema>
+
 const companies = new Map([
   ['ACRE', { name: 'Acre Farms', seed: 11, base: 84, volatility: 1 }],
   ['BOLT', { name: 'Bolt Fasteners', seed: 23, base: 231, volatility: 1.6 }],
@@ -43,9 +50,20 @@ export function company (symbol: string) {
 export function quote (symbol: string, time = Date.now()): Quote {
   const second = Math.floor(time / 1_000)
   const price = priceAt(symbol, second)
-  const open = priceAt(symbol, second - second % 86_400)
+  const open = openAt(symbol, second)
   const change = cents(price - open)
   return { symbol, name: company(symbol).name, time: second * 1_000, price, open, change, changePercent: cents(100 * change / open) }
+}
+
+/** All prices of the seconds after `then` (ms since 1970), of the last two minutes at most, oldest first. */
+export function pricesAfter (then: number, time = Date.now()): Second[] {
+  const now = Math.floor(time / 1_000)
+  const first = Math.max(Math.floor(then / 1_000), now - 120) + 1
+  return Array.from({ length: Math.max(0, now - first + 1) }, (_, index) => {
+    const second = first + index
+    const shares = Array.from(companies.keys(), (symbol) => ({ symbol, price: priceAt(symbol, second), open: openAt(symbol, second) }))
+    return { time: second * 1_000, shares }
+  })
 }
 
 /** The prices of the two minutes before `time`, oldest first. */
@@ -55,6 +73,10 @@ export function pastPrices (symbol: string, time = Date.now()): Price[] {
     const second = now - 120 + index
     return { time: second * 1_000, price: priceAt(symbol, second) }
   })
+}
+
+function openAt (symbol: string, second: number): number {
+  return priceAt(symbol, second - second % 86_400)
 }
 
 /**

@@ -20,10 +20,8 @@ export const VitalsSchema = Type.Object({
 export type Vitals = Static<typeof VitalsSchema>
 
 export interface VitalsLog {
-  /** The last second's. */
-  readonly latest: Vitals
-  /** The last two minutes, oldest first. */
-  readonly history: Vitals[]
+  /** The measurements made after `time` (ms since 1970), of the last two minutes at most, oldest first. */
+  after (time: number): Vitals[]
 }
 
 const SECOND = 1_000
@@ -87,8 +85,7 @@ export function measureVitals (app: FastifyInstance): VitalsLog {
   })
 
   return {
-    history,
-    get latest () { return history.at(-1) ?? measure() }
+    after: (time) => history.filter((vitals) => vitals.time > time)
   }
 }
 

@@ -1,9 +1,10 @@
-import { EventSourceParserStream } from '/eventsource-parser/stream.js'
+import { sse } from 'fastify-sse-routes/client'
+import { follow } from './connection.js'
+import { logLine } from './log-line.js'
 
-const form = document.querySelector('#ask')
-const prompt = document.querySelector('#prompt')
-const send = document.querySelector('#send')
-const talk = document.querySelector('#talk')
+const SHOWN_LINES = 5
+const element = (id) => document.querySelector(`#${id}`)
+const [form, prompt, send, talk, log] = ['ask', 'prompt', 'send', 'talk', 'log'].map(element)
 let answering
 
 function say (name, text = '') {
@@ -16,29 +17,45 @@ function say (name, text = '') {
 
 async function ask (question) {
   answering = new AbortController()
+  const { signal } = answering
   send.textContent = 'Stop'
   say('asked', question)
   const answer = say('writing')
+  let tokens = 0
+  let done = false
   try {
-    const response = await fetch('/chat', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ prompt: question }),
-      signal: answering.signal
-    })
-    if (!response.ok) throw new Error((await response.json()).message)
-    const events = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()).getReader()
-    for (let next = await events.read(); !next.done; next = await events.read()) {
-      if (next.value.event === 'token') answer.append(next.value.data)
+    const headers = { 'content-type': 'application/json' }
+    for await (const { event, data } of sse('/chat', { method: 'POST', headers, body: JSON.stringify({ prompt: question }), signal, text: true })) {
+      if (event === 'token') {
+        tokens++
+        answer.append(data)
+      } else if (event === 'done') {
+        done = true
+      }
       form.scrollIntoView({ block: 'nearest' })
     }
+    if (!done) fail('The answer ends here: the server has closed the stream.', question)
   } catch (error) {
-    if (!answering.signal.aborted) say('failed', error.message)
+    if (signal.aborted) say('stopped', `You stopped it after ${tokens} tokens.`)
+    else fail(tokens > 0 ? 'The connection was lost: the answer is not complete.' : `There is no answer: ${error.message}`, question)
   } finally {
     answer.className = 'answered'
     answering = undefined
     send.textContent = 'Send'
   }
+}
+
+/** To ask again makes a new answer, which is why the client does not do so by itself. */
+function fail (reason, question) {
+  const again = document.createElement('button')
+  again.type = 'button'
+  again.textContent = 'Ask again'
+  again.addEventListener('click', () => {
+    if (answering) return
+    again.remove()
+    ask(question)
+  })
+  say('failed', `${reason} `).append(again)
 }
 
 form.addEventListener('submit', (event) => {
@@ -53,3 +70,10 @@ prompt.addEventListener('keydown', (event) => {
     form.requestSubmit()
   }
 })
+
+// How far the server came is told by itself: by its log, which is a stream as well.
+for await (const { event, data } of follow('/logs?level=info')) {
+  if (event !== 'line' || data.tokens === undefined) continue
+  log.prepend(logLine(data))
+  if (log.childElementCount > SHOWN_LINES) log.lastElementChild.remove()
+}

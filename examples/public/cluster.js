@@ -1,8 +1,6 @@
-import { connect } from './connection.js'
+import { follow, START } from './connection.js'
 import { post } from './post.js'
 
-/** Comes before every event: asks for all that Redis still has. */
-const START = '0-0'
 const KEPT = 200
 const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
 const element = (id) => document.querySelector(`#${id}`)
@@ -35,22 +33,6 @@ function notice (text) {
   add(made)
 }
 
-const stream = connect(`/processes?lastEventId=${START}`)
-stream.addEventListener('process', ({ data }) => {
-  const { number, pid } = JSON.parse(data)
-  if (here !== undefined) notice(`Process ${here} is gone, process ${number} goes on.`)
-  here = number
-  element('here').textContent = `process ${number}`
-  element('kill').textContent = `kill -9 ${pid}`
-})
-stream.addEventListener('message', ({ data }) => {
-  const { from, text, time } = JSON.parse(data)
-  add(processCell(from), cell(text), cell(clock.format(time)), processCell(here))
-})
-stream.addEventListener('gap', ({ data }) => {
-  if (JSON.parse(data).lastEventId !== START) notice('Some events may be missing here.')
-})
-
 element('say').addEventListener('submit', async (event) => {
   event.preventDefault()
   const text = element('text')
@@ -62,3 +44,16 @@ element('say').addEventListener('submit', async (event) => {
     element('problem').textContent = error.message
   }
 })
+
+for await (const { event, data } of follow('/processes', { lastEventId: START })) {
+  if (event === 'process') {
+    if (here !== undefined) notice(`Process ${here} is gone, process ${data.number} goes on.`)
+    here = data.number
+    element('here').textContent = `process ${here}`
+    element('kill').textContent = `kill -9 ${data.pid}`
+  } else if (event === 'gap') {
+    notice('Some events may be missing here.')
+  } else {
+    add(processCell(data.from), cell(data.text), cell(clock.format(data.time)), processCell(here))
+  }
+}

@@ -1,8 +1,8 @@
-import { connect } from './connection.js'
+import { follow } from './connection.js'
 
 const clock = document.querySelector('#clock')
 
-connect('/time').addEventListener('message', ({ data }) => {
+for await (const { data } of follow('/time', { text: true })) {
   clock.dateTime = data
   clock.textContent = new Date(data).toLocaleTimeString([], { hourCycle: 'h23' })
-})
+}

@@ -1,16 +1,19 @@
 import UPlot from '/uplot/uPlot.esm.js'
 
 const SECONDS = 120
+/** Points that are farther apart than this, in seconds, are not joined by a line. */
+const APART = 2.5
 const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
 const colour = (name) => window.getComputedStyle(document.documentElement).getPropertyValue(name)
 
 /**
  * A chart of the last two minutes, under a legend with the newest values, or those under the pointer.
- * `series`: `[{ label, format(value) }]`; `range(min, max)`: the ends of the y axis; `tick(value)`: its labels.
+ * `label`: what it shows, for those who do not see it; `series`: `[{ label, format(value) }]`; `range(min, max)`: the ends of the y axis; `tick(value)`: its labels.
  */
-export function liveChart (element, { series, range, tick, height = '' }) {
+export function liveChart (element, { label, series, range, tick, height = '' }) {
   const keys = series.map((_, index) => `--series-${index + 1}`)
   const rows = [[], ...series.map(() => [])]
+  let drawing
   const values = document.createElement('div')
   values.className = 'values'
   const outputs = series.map(({ label }, index) => {
@@ -24,11 +27,13 @@ export function liveChart (element, { series, range, tick, height = '' }) {
   })
   const plot = document.createElement('div')
   plot.className = `plot ${height}`
+  plot.role = 'img'
+  plot.ariaLabel = `${label} over the last two minutes`
   element.replaceChildren(values, plot)
 
   const show = (index) => outputs.forEach((output, number) => {
     const value = rows[number + 1][index]
-    output.textContent = value === undefined ? '–' : series[number].format(value)
+    output.textContent = value === undefined || value === null ? '–' : series[number].format(value)
   })
   const axis = { stroke: () => colour('--muted'), grid: { stroke: () => colour('--line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' }
   const chart = new UPlot({
@@ -60,16 +65,24 @@ export function liveChart (element, { series, range, tick, height = '' }) {
   new window.ResizeObserver(() => chart.setSize({ width: plot.clientWidth, height: plot.clientHeight })).observe(plot)
   window.matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => chart.redraw())
 
-  return {
-    /** Shows one more point; `time` in ms. What is not newer than the last one is left out. */
+  const live = {
+    /** Shows one more point; `time` in ms. What is not newer than the last one is left out. Returns whether there is a hole before it. */
     add (time, ...point) {
-      if (time / 1_000 <= rows[0].at(-1)) return
-      rows.forEach((row, index) => {
-        row.push(index === 0 ? time / 1_000 : point[index - 1])
-        if (row.length > SECONDS + 1) row.shift()
+      const [times] = rows
+      const before = times.at(-1)
+      const now = time / 1_000
+      if (now <= before) return false
+      const hole = now - before > APART
+      if (hole) push(before + 1, point.map(() => null))
+      push(now, point)
+      while (times[0] < now - SECONDS - 1) for (const row of rows) row.shift()
+      // what comes all at once is drawn once
+      drawing ??= window.requestAnimationFrame(() => {
+        drawing = undefined
+        chart.setData(rows)
       })
-      chart.setData(rows)
-      show(chart.cursor.idx ?? rows[0].length - 1)
+      show(chart.cursor.idx ?? times.length - 1)
+      return hole
     },
     /** Forgets all points. */
     clear () {
@@ -77,7 +90,19 @@ export function liveChart (element, { series, range, tick, height = '' }) {
     },
     /** The values of the first series. */
     get shown () {
-      return rows[1]
+      return rows[1].filter((value) => value !== null)
+    },
+    /** When they were, in ms. */
+    get times () {
+      return rows[0].filter((_, index) => rows[1][index] !== null).map((time) => Math.round(time * 1_000))
     }
+  }
+
+  // for whoever looks at the page from outside
+  element.chart = live
+  return live
+
+  function push (time, point) {
+    rows.forEach((row, index) => row.push(index === 0 ? time : point[index - 1]))
   }
 }

@@ -1,54 +1,74 @@
-import { connect } from './connection.js'
+import { follow } from './connection.js'
+import { notice } from './entries.js'
 import { followEnd } from './follow-end.js'
+import { logLine } from './log-line.js'
 
-const KEPT = 500
-const NAMES = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
-const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3, hourCycle: 'h23' })
-const lines = document.querySelector('#lines')
-const level = document.querySelector('#level')
-let stream
+const KEPT = 1_000
+const element = (id) => document.querySelector(`#${id}`)
+const [lines, level, search, pause, newest, count] = ['lines', 'level', 'search', 'pause', 'newest', 'count'].map(element)
+const toEnd = followEnd(lines, (atEnd) => { newest.hidden = atEnd })
+/** The lines that wait while the list is paused, null while it is not. */
+let held = null
+let reading
 
-function follow () {
-  stream?.close()
-  stream = connect(`/logs?level=${level.value}`)
-  // Each time it opens, the stream begins with the end of the log.
-  stream.addEventListener('open', () => lines.replaceChildren())
-  stream.addEventListener('line', ({ data }) => add(JSON.parse(data)))
+async function read () {
+  reading?.abort()
+  reading = new AbortController()
+  const { signal } = reading
+  lines.replaceChildren()
+  resume()
+  for await (const { event, data } of follow(`/logs?level=${level.value}`, { signal })) {
+    take(event === 'gap' ? notice('Some lines may be missing here.') : logLine(data))
+  }
 }
 
-function add (line) {
-  const row = document.createElement('li')
-  const time = document.createElement('time')
-  time.textContent = clock.format(line.time)
-  row.dataset.level = NAMES[line.level] ?? 'info'
-  row.append(time, span('level', NAMES[line.level] ?? line.level), text(line))
-  lines.append(row)
-  if (lines.childElementCount > KEPT) lines.firstElementChild.remove()
+function take (row) {
+  if (held === null) add([row])
+  else held = [...held, row].slice(-KEPT)
+  tell()
 }
 
-function text ({ msg, req, res, responseTime, err, vitals, reqId }) {
-  const details = [
-    req && `${req.method} ${req.url}`,
-    res && res.statusCode,
-    responseTime && `${responseTime.toFixed(1)} ms`,
-    err && err.message,
-    vitals && `cpu ${vitals.processCpu} %, ${(vitals.rss / 2 ** 20).toFixed(0)} MB, loop ${vitals.eventLoopDelayMax} ms late, streams ${vitals.streams}`,
-    reqId
-  ]
-  const shown = span('text', `${msg ?? ''} `)
-  shown.append(span('details', details.filter(Boolean).join(' · ')))
-  return shown
+function add (rows) {
+  rows.forEach(sift)
+  lines.append(...rows)
+  while (lines.childElementCount > KEPT) lines.firstElementChild.remove()
 }
 
-function span (name, content) {
-  const made = document.createElement('span')
-  made.className = name
-  made.textContent = content
-  return made
+/** Hides a line that does not hold what is searched for. */
+function sift (row) {
+  row.hidden = !row.textContent.toLowerCase().includes(search.value.trim().toLowerCase())
 }
 
-followEnd(lines)
-level.addEventListener('change', follow)
-document.querySelector('#good').addEventListener('click', () => fetch('/stocks'))
-document.querySelector('#bad').addEventListener('click', () => fetch('/stocks/NOPE'))
-follow()
+function resume () {
+  const rows = held ?? []
+  held = null
+  add(rows)
+  tell()
+}
+
+function tell () {
+  pause.ariaPressed = held !== null
+  pause.textContent = held === null ? 'Pause' : `Resume, ${held.length} held back`
+  const shown = lines.querySelectorAll('li:not([hidden])').length
+  count.textContent = search.value.trim() ? `${shown} of ${lines.childElementCount} lines` : ''
+  lines.dataset.empty = search.value.trim() ? 'No line holds that.' : ''
+}
+
+level.addEventListener('change', read)
+search.addEventListener('input', () => {
+  Array.from(lines.children, sift)
+  tell()
+})
+pause.addEventListener('click', () => {
+  if (held !== null) return resume()
+  held = []
+  tell()
+})
+newest.addEventListener('click', () => {
+  if (held !== null) resume()
+  toEnd()
+  lines.focus()
+})
+element('good').addEventListener('click', () => fetch('/stocks'))
+element('bad').addEventListener('click', () => fetch('/stocks/NOPE'))
+read()

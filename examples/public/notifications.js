@@ -1,61 +1,52 @@
-import { connect } from './connection.js'
+import { follow, START, tellIdle } from './connection.js'
 import { entry, notice } from './entries.js'
 import { post } from './post.js'
 
-/** Comes before every event: asks for all that the server still has for this user. */
-const START = '0-0'
 const KEPT = 200
 const element = (id) => document.querySelector(`#${id}`)
 const list = element('notifications')
-let stream
-let user
+let reading
 
-function leave () {
-  stream?.close()
-  user = undefined
+async function read () {
+  reading?.abort()
+  reading = new AbortController()
+  const { signal } = reading
+  let user
   list.replaceChildren()
+  try {
+    for await (const { event, data } of follow('/notifications', { lastEventId: START, text: ['user'], signal })) {
+      if (event === 'user') {
+        // Another tab may have signed in as somebody else before this one came back.
+        if (user !== undefined && user !== data) return read()
+        user = data
+        signedIn(data)
+      } else {
+        add(event === 'gap' ? notice('Some notifications may be missing here.') : entry(data.from, data.time, data.text))
+      }
+    }
+  } catch (error) {
+    // The cookie is of no use any more where the server was given another secret.
+    if (error.status !== 401) throw error
+    signedOut()
+  }
 }
 
-function follow () {
-  leave()
-  stream = connect(`/notifications?lastEventId=${START}`)
-  stream.addEventListener('user', ({ data }) => signedIn(data))
-  stream.addEventListener('error', refused)
-  stream.addEventListener('notification', ({ data }) => {
-    const { from, time, text } = JSON.parse(data)
-    list.prepend(entry(from, time, text))
-    if (list.childElementCount > KEPT) list.lastElementChild.remove()
-  })
-  stream.addEventListener('gap', ({ data }) => {
-    if (JSON.parse(data).lastEventId !== START) list.prepend(notice('Some notifications may be missing here.'))
-  })
+function add (item) {
+  list.prepend(item)
+  if (list.childElementCount > KEPT) list.lastElementChild.remove()
 }
 
 function signedIn (name) {
-  // Another tab may have signed in as somebody else before this one came back.
-  if (user !== undefined && user !== name) {
-    follow()
-    return
-  }
-  user = name
   element('user').textContent = name
   element('to').value ||= name
   element('signed-in').hidden = false
 }
 
-/** A refused stream does not come back by itself. The cookie is of no use any more where the server was given another secret. */
-async function refused ({ target }) {
-  if (target.readyState !== window.EventSource.CLOSED || await whoAmI() !== null || target !== stream) return
-  leave()
-  element('connection').textContent = 'not signed in'
-  delete element('connection').dataset.state
+function signedOut () {
+  tellIdle('not signed in')
   element('signed-in').hidden = true
   element('send').querySelector('[role=alert]').textContent = ''
   element('sign-in').querySelector('[role=alert]').textContent = 'You are no longer signed in.'
-}
-
-async function whoAmI () {
-  return (await (await fetch('/session')).json()).name
 }
 
 /** Has a form do something instead of loading another page, and say beneath it what went wrong. */
@@ -74,11 +65,13 @@ function onSubmit (form, act) {
 
 onSubmit(element('sign-in'), async () => {
   await post('/session', { name: element('name').value })
-  follow()
+  read()
 })
 onSubmit(element('send'), async () => {
   await post('/notifications', { to: element('to').value, text: element('text').value })
   element('text').value = ''
 })
 
-if (await whoAmI() !== null) follow()
+const { name } = await (await fetch('/session')).json()
+if (name === null) tellIdle('not signed in')
+else await read()

@@ -1,10 +1,8 @@
-import { connect } from './connection.js'
+import { follow, START } from './connection.js'
 import { entry, notice } from './entries.js'
 import { followEnd } from './follow-end.js'
 import { post } from './post.js'
 
-/** Comes before every event: asks for all that the server still has. */
-const START = '0-0'
 const KEPT = 200
 const ROOMS = ['lobby', 'garden', 'kitchen']
 const storage = window.sessionStorage
@@ -15,7 +13,7 @@ const url = `/rooms/${room}`
 const list = element('messages')
 const toEnd = followEnd(list)
 
-// A page that is loaded again sends no Last-Event-ID: it keeps what it has seen, and asks for what came after it.
+// A page that is loaded again has no Last-Event-ID: it keeps what it has seen, and asks for what came after it.
 const memory = JSON.parse(storage.getItem(url)) ?? { lastEventId: START, seen: [] }
 
 function show ({ name, time, text }) {
@@ -29,13 +27,6 @@ function add (item, lastEventId) {
   memory.lastEventId = lastEventId
   storage.setItem(url, JSON.stringify(memory))
 }
-
-memory.seen.forEach(show)
-const stream = connect(`${url}?lastEventId=${memory.lastEventId}`)
-stream.addEventListener('message', ({ data, lastEventId }) => add(JSON.parse(data), lastEventId))
-stream.addEventListener('gap', ({ data, lastEventId }) => {
-  if (JSON.parse(data).lastEventId !== START) add({}, lastEventId)
-})
 
 element('name').value = storage.getItem('name')
 element('say').addEventListener('submit', async (event) => {
@@ -61,3 +52,6 @@ for (const name of ROOMS) {
   if (name === room) tab.ariaCurrent = 'page'
   element('rooms').append(tab)
 }
+
+memory.seen.forEach(show)
+for await (const { event, data, id } of follow(url, { lastEventId: memory.lastEventId })) add(event === 'gap' ? {} : data, id)

@@ -1,16 +1,20 @@
-import { connect } from './connection.js'
+import { follow, START } from './connection.js'
 import { liveChart } from './live-chart.js'
 import { post } from './post.js'
+import { quoteCard } from './quote-card.js'
+import { change, money, whole } from './money.js'
 
-const symbol = new URLSearchParams(window.location.search).get('symbol') ?? 'BOLT'
 const SHOWN_TRADES = 8
 const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
-const money = (amount) => amount.toFixed(2)
-const signed = (amount) => `${amount < 0 ? '−' : '+'}${Math.abs(amount).toFixed(2)}`
 const element = (id) => document.querySelector(`#${id}`)
+/** Of each company, by its symbol. */
+const cards = new Map()
+let chosen
+let trading
 
 const chart = liveChart(element('chart'), {
-  series: [{ label: symbol, format: money }],
+  label: 'The price',
+  series: [{ label: 'price', format: money }],
   range: (min, max) => {
     const margin = Math.max((max - min) * 0.1, 0.05)
     return [min - margin, max + margin]
@@ -19,50 +23,73 @@ const chart = liveChart(element('chart'), {
   height: 'tall'
 })
 
-const stream = connect(`/stocks/${encodeURIComponent(symbol)}`)
-stream.addEventListener('history', ({ data }) => {
-  chart.clear()
-  for (const { time, price } of JSON.parse(data)) chart.add(time, price)
-})
-stream.addEventListener('quote', ({ data }) => {
-  const { name, time, price, open, change, changePercent } = JSON.parse(data)
-  chart.add(time, price)
-  document.title = `${money(price)} ${symbol}`
+async function followPrices () {
+  for await (const { data } of follow('/ticker')) {
+    for (const { time, shares } of data) {
+      for (const share of shares) cards.get(share.symbol)?.add(time, share)
+    }
+    for (const card of cards.values()) card.draw()
+    show()
+  }
+}
+
+/** Whatever of the chosen company's prices the chart does not have yet. */
+function show () {
+  const { name, points, share } = cards.get(chosen)
+  for (const { time, price } of points) chart.add(time, price)
+  if (share === undefined) return
+  document.title = `${money(share.price)} ${chosen}`
   element('name').textContent = name
-  element('price').textContent = money(price)
-  element('change').textContent = `${change < 0 ? '▼' : '▲'} ${signed(change)} (${signed(changePercent)} %) today`
-  element('change').className = change < 0 ? 'down' : 'up'
-  element('open').textContent = money(open)
+  element('price').textContent = money(share.price)
+  Object.assign(element('change'), change(share))
+  element('open').textContent = money(share.open)
   element('high').textContent = money(Math.max(...chart.shown))
   element('low').textContent = money(Math.min(...chart.shown))
-})
+}
 
-// From before the first event: the trades that the server still has come first.
-const trades = new window.EventSource(`/trades/${encodeURIComponent(symbol)}?lastEventId=0-0`)
-trades.addEventListener('trade', ({ data }) => {
-  const { price, quantity, time } = JSON.parse(data)
-  const trade = document.createElement('li')
-  trade.textContent = `${clock.format(time)}  ${quantity.toLocaleString('en')} × ${money(price)}`
-  element('trades').prepend(trade)
-  if (element('trades').childElementCount > SHOWN_TRADES) element('trades').lastElementChild.remove()
-})
-trades.addEventListener('gap', () => element('trades').replaceChildren())
+function choose (symbol) {
+  chosen = symbol
+  for (const card of cards.values()) card.choose(card.symbol === symbol)
+  chart.clear()
+  show()
+  followTrades(symbol)
+}
+
+/** From before the first event: the trades that the server still has come first. */
+async function followTrades (symbol) {
+  trading?.abort()
+  trading = new AbortController()
+  const { signal } = trading
+  const list = element('trades')
+  list.replaceChildren()
+  for await (const { event, data } of follow(`/trades/${symbol}`, { lastEventId: START, signal })) {
+    const item = document.createElement('li')
+    item.textContent = event === 'gap' ? 'Some trades may be missing here.' : `${clock.format(data.time)}  ${whole(data.quantity)} × ${money(data.price)}`
+    list.prepend(item)
+    if (list.childElementCount > SHOWN_TRADES) list.lastElementChild.remove()
+  }
+}
 
 element('trade').addEventListener('submit', async (event) => {
   event.preventDefault()
   element('problem').textContent = ''
   try {
-    await post('/trades', { symbol, price: Number(element('price').textContent), quantity: element('quantity').valueAsNumber })
+    await post('/trades', { symbol: chosen, price: cards.get(chosen).share.price, quantity: element('quantity').valueAsNumber })
   } catch (error) {
     element('problem').textContent = error.message
   }
 })
 
-for (const company of await (await fetch('/stocks')).json()) {
-  const tab = document.createElement('a')
-  tab.href = `?symbol=${company.symbol}`
-  tab.title = company.name
-  tab.textContent = company.symbol
-  if (company.symbol === symbol) tab.ariaCurrent = 'page'
-  element('symbols').append(tab)
+for (const { symbol, name } of await (await fetch('/stocks')).json()) {
+  const card = quoteCard(symbol, name)
+  cards.set(symbol, card)
+  element('symbols').append(card.item)
+  card.link.addEventListener('click', (event) => {
+    event.preventDefault()
+    window.history.replaceState(null, '', card.link.href)
+    choose(symbol)
+  })
 }
+const asked = new URLSearchParams(window.location.search).get('symbol')
+choose(cards.has(asked) ? asked : 'BOLT')
+await followPrices()
