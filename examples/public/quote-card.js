@@ -19,7 +19,7 @@ export function quoteCard (symbol, name) {
   svg.setAttribute('preserveAspectRatio', 'none')
   svg.ariaHidden = true
   svg.append(line)
-  link.append(part('b', '', symbol), part('span', 'company', name), price, change, svg)
+  link.append(row(part('b', '', symbol), part('span', 'company', name)), row(price, change), svg)
   item.append(link)
   const points = []
 
@@ -56,6 +56,12 @@ export function quoteCard (symbol, name) {
       link.ariaCurrent = chosen ? 'true' : null
     }
   }
+}
+
+function row (...parts) {
+  const made = part('span', 'row', '')
+  made.append(...parts)
+  return made
 }
 
 function part (name, className, content) {
