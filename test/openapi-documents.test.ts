@@ -46,8 +46,9 @@ test('every example is in them, with its events', async (t) => {
   }
   t.strictSame(streams, {
     'get /time': ['message'],
-    'get /dashboard': ['history', 'vitals'],
-    'get /logs': ['line'],
+    'get /dashboard': ['vitals'],
+    'get /logs': ['line', 'gap'],
+    'get /ticker': ['prices'],
     'get /stocks/{symbol}': ['history', 'quote'],
     'post /chat': ['token', 'done'],
     'get /ai/chat': ['message'],
