@@ -23,7 +23,7 @@ function article (route) {
     ...part('Events', events.map((event) => eventRow(event, reader))),
     ...part('Refusals', refusals.map(({ status, description }) => element('p', { className: 'refusal' }, element('code', {}, status), ' ', ...prose(description)))),
     element('h4', {}, 'Read it'),
-    element('pre', { className: 'curl', tabIndex: 0, ariaLabel: `How to read ${path} in a terminal` }, curlLine(route, exampleValues(route), document.location.origin)),
+    element('pre', { className: 'curl', role: 'region', tabIndex: 0, ariaLabel: `How to read ${path} in a terminal` }, curlLine(route, exampleValues(route), document.location.origin)),
     ...(method === 'GET' ? tryStream(route, tell) : [])
   )
 }
@@ -43,7 +43,9 @@ function eventRow ({ name, unnamed, json, data }, reader) {
   return element('section', { className: 'event' },
     element('h5', {},
       element('code', {}, name ?? 'any name'),
+      ' ',
       unnamed && element('span', { className: 'limits' }, name === 'message' ? 'sent without a name' : 'or none'),
+      ' ',
       element('span', { className: 'kind' }, json ? 'JSON' : 'text')),
     schemaTree(data, reader))
 }

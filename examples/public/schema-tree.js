@@ -35,15 +35,21 @@ function characters (count) {
   return count === 1 ? 'one character' : `${count} characters`
 }
 
-function describe (schema, reader, within) {
-  return [element('span', { className: 'type' }, typeOf(schema, reader)), ...notes(reader.resolve(schema)), ...inside(schema, reader, within)]
+/** @param {string[]} remarks what is to be said of it besides */
+function describe (schema, reader, within, ...remarks) {
+  const line = [element('span', { className: 'type' }, typeOf(schema, reader)), ...remarks.map(remark), ...notes(reader.resolve(schema))]
+  return [...line.flatMap((part) => [' ', part]), ...inside(schema, reader, within)]
+}
+
+function remark (text) {
+  return element('span', { className: 'limits' }, text)
 }
 
 function notes (schema) {
   const limits = Object.entries(LIMITS).filter(([keyword]) => keyword in schema).map(([keyword, text]) => text(schema[keyword]))
   const examples = schema.examples ?? ('example' in schema ? [schema.example] : [])
   return [
-    limits.length > 0 && element('span', { className: 'limits' }, limits.join(', ')),
+    limits.length > 0 && remark(limits.join(', ')),
     schema.description && element('span', { className: 'about' }, ...prose(schema.description)),
     examples.length > 0 && element('span', { className: 'limits' }, 'such as ', ...examples.flatMap((example, index) => [index > 0 && ', ', element('code', {}, JSON.stringify(example))]))
   ].filter(Boolean)
@@ -58,7 +64,7 @@ function inside (schema, reader, within) {
   if (additionalProperties) fields.push(row('any other', additionalProperties, reader, within))
   return [
     element('ul', {}, ...fields),
-    items && element('div', {}, ...notes(reader.resolve(items)), ...inside(items, reader, within)),
+    items && element('div', {}, ...notes(reader.resolve(items)).flatMap((note) => [note, ' ']), ...inside(items, reader, within)),
     alternatives(oneOf ?? anyOf ?? [], reader, within),
     ...allOf.flatMap((part) => inside(part, reader, within))
   ].filter((part) => part && part.childNodes.length > 0)
@@ -67,9 +73,10 @@ function inside (schema, reader, within) {
 /** Alternatives, where the type has not said all of them. */
 function alternatives (schemas, reader, within) {
   const described = schemas.map((schema) => describe(schema, reader, within))
-  return described.some((parts) => parts.length > 1) && element('ul', { className: 'either' }, ...described.map((parts) => element('li', {}, ...parts)))
+  return described.some((parts) => parts.length > 2) &&
+    element('ul', {}, ...described.map((parts, index) => element('li', {}, remark(index === 0 ? 'either' : 'or'), ...parts)))
 }
 
 function row (name, schema, reader, within, optional = false) {
-  return element('li', {}, element('code', {}, name), ' ', ...describe(schema, reader, within), optional && element('span', { className: 'limits' }, 'optional'))
+  return element('li', {}, element('code', {}, name), ...describe(schema, reader, within, ...(optional ? ['optional'] : [])))
 }
