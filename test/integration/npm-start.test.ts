@@ -89,7 +89,7 @@ t.test('npm start', async (t) => {
     const links = started.output.match(/^ +http:\S+/gm)?.map((link) => link.trim()) ?? []
     t.strictSame(links.map((link) => link.replace(url, '')), ['/docs', '/events.html', '/openapi/3.0.json', '/openapi/3.1.json', '/openapi/3.2.json'])
     for (const link of links.slice(0, 2)) t.equal((await fetch(link)).status, 200, link)
-    const versions = links.slice(2).map(async (link) => (await (await fetch(link)).json()).openapi)
+    const versions = links.slice(2).map(async (link) => Object(await (await fetch(link)).json()).openapi)
     t.strictSame(await Promise.all(versions), ['3.0.3', '3.1.0', '3.2.0'])
   })
 
