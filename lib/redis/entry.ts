@@ -11,12 +11,6 @@ export function eventsOf (reply: unknown): PublishedEvent[] {
   return (reply as Array<[id: string, fields: unknown]>).map(([id, fields]) => eventOf(id, toMap(fields)))
 }
 
-/** The events in a reply to XREAD for one key, none where there was nothing to read. */
-export function eventsRead (reply: unknown): PublishedEvent[] {
-  const [stream] = toMap(reply).values()
-  return stream === undefined ? [] : eventsOf(stream)
-}
-
 /** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
 export function nothingAt (id: string): PublishedEvent {
   return { id, to: 'client', name: '', text: '', time: performance.now() }
@@ -42,10 +36,9 @@ function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
   return publishedEvent(id, to, name, text)
 }
 
-/** Whatever form a reply of names and values has: flat or in pairs (RESP2), or an object (RESP3). */
+/** Whatever form a reply of names and values has: flat (RESP2), or an object (RESP3). */
 export function toMap (reply: unknown): Map<unknown, unknown> {
   if (reply === null) return new Map()
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
-  if (Array.isArray(reply[0])) return new Map(reply as Array<[unknown, unknown]>)
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))
 }

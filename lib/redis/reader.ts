@@ -7,7 +7,7 @@ import { isLoss } from './entry.js'
 import { firstAfter, lastBefore } from './position.js'
 import type { RedisStream, State } from './stream.js'
 
-/** How long Redis keeps a read waiting for something new, ms; then the stream is looked at. */
+/** How long Redis keeps a read waiting for something new, ms; then it is seen whether the stream is still there. */
 const BLOCK = 1_000
 /** How many entries are read at once. */
 const BATCH = 1_000
@@ -42,10 +42,15 @@ export class Reader {
 
   /** Begins at the end of the stream, whose state it resolves to. */
   async open (): Promise<State> {
-    const state = await this.#connection.do(this.#timeout, async () => {
-      const found = await this.#stream.state(this.#connection)
+    const connection = this.#connection
+    const state = await connection.do(this.#timeout, async () => {
+      const found = await this.#stream.state(connection)
+      if (found.oldest !== null) return found
       // so that there is an entry at the position, and ids of a log before this one are not taken for its own
-      return found.last === '0-0' ? { ...found, last: await this.#stream.markLoss(this.#connection, '*') } : found
+      await this.#stream.markLoss(connection, '*')
+      // a process that started at the same moment may have done so as well
+      const { last } = await this.#stream.state(connection)
+      return { last, oldest: null }
     })
     this.#position = state.last
     return state
@@ -69,10 +74,7 @@ export class Reader {
   }
 
   async #read (listener: Listener): Promise<void> {
-    let events = await this.#following(listener)
-    // what a read has to wait for is the first there is
-    if (events.length === 0) events = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH, BLOCK))
-    for (const event of events) {
+    for (const event of await this.#following(listener)) {
       if (isLoss(event)) await this.#tellLoss(event, listener)
       else listener.take(event)
       // not before: what fails is done again
@@ -80,50 +82,55 @@ export class Reader {
     }
   }
 
-  /** What follows the position; where some of it was left out before it was read, the listener is told. */
+  /** What follows the position, as soon as there is something; where some of it was left out before it was read, the listener is told. */
   async #following (listener: Listener): Promise<PublishedEvent[]> {
-    const page = await this.#from(BATCH + 1)
+    // after a failure all may be gone
+    const block = this.#failing ? 1 : BLOCK
+    const page = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH + 1, block))
     const [first, ...more] = page
     if (first?.id === this.#position) return more
     if (first !== undefined && lastBefore(first.id) === this.#position) return page
-    const { last, oldest } = await this.#state()
-    // the entry at the position is gone, and was the newest
+    return this.#afterHole(listener)
+  }
+
+  /** What follows a position whose entry is gone. */
+  async #afterHole (listener: Listener): Promise<PublishedEvent[]> {
+    const { last, oldest } = await this.#ask((connection) => this.#stream.state(connection))
+    // it was the newest
     if (last === this.#position) return []
+    const page = await this.#ask((connection) => this.#stream.from(connection, this.#position, BATCH + 1))
+    const [first] = page
     // where the stream says so itself, that is read
     if (page.some(isLoss)) return page
     if (first !== undefined && oldest !== null && compareEventIds(oldest, this.#position) > 0) {
       // it begins after the position: all that came before is gone, for everyone
       this.#position = lastBefore(first.id)
-      listener.lost(this.#position, oldest)
-    } else {
-      // its end was lost, or all of it
-      await this.#markLoss(last)
+      listener.lost(this.#position, first.id)
+      return page
     }
-    return page
+    // its end was lost, or all of it
+    const end = page.at(-1)?.id ?? this.#position
+    await this.#markLoss(page.length > BATCH ? '*' : firstAfter(compareEventIds(last, end) > 0 ? last : end))
+    // what says so is read as well then
+    return []
   }
 
   async #tellLoss ({ id }: PublishedEvent, listener: Listener): Promise<void> {
-    const { oldest } = await this.#state()
+    const { oldest } = await this.#ask((connection) => this.#stream.state(connection))
     listener.lost(id, oldest === id ? null : oldest)
   }
 
-  /** Says so in the stream, for all who come with an id from before; ids go on after the position, also where Redis knows lower ones only. */
-  async #markLoss (last: string): Promise<void> {
-    const id = compareEventIds(last, this.#position) < 0 ? firstAfter(this.#position) : '*'
+  /**
+   * Says so in the stream, for all who come with an id from before. With the id right after its end, since another process may
+   * say so at the same moment, and after the position, also where Redis knows lower ones only.
+   */
+  async #markLoss (id: string): Promise<void> {
     try {
       await this.#ask((connection) => this.#stream.markLoss(connection, id))
     } catch (error) {
-      // another process was first
+      // there is something new, which is looked at first
       if (!(error instanceof Error && error.message.includes('equal or smaller'))) throw error
     }
-  }
-
-  #state (): Promise<State> {
-    return this.#ask((connection) => this.#stream.state(connection))
-  }
-
-  #from (limit: number): Promise<PublishedEvent[]> {
-    return this.#ask((connection) => this.#stream.from(connection, this.#position, limit))
   }
 
   #ask<Result> (work: (connection: Connection) => Promise<Result>): Promise<Result> {

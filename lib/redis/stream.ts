@@ -1,6 +1,6 @@
 import type { PublishedEvent } from '../history.js'
 import type { Connection } from './connection.js'
-import { eventsOf, eventsRead, LOSS, toMap } from './entry.js'
+import { eventsOf, LOSS, toMap } from './entry.js'
 
 /** What a Redis stream holds. */
 export interface State {
@@ -28,14 +28,17 @@ export class RedisStream {
     await connection.send('XTRIM', this.#key, 'MINID', '~', String(before))
   }
 
-  /** What follows a position, as soon as there is something; nothing after `block` ms. */
-  async follow (connection: Connection, after: string, limit: number, block: number): Promise<PublishedEvent[]> {
-    return eventsRead(await connection.send('XREAD', 'COUNT', String(limit), 'BLOCK', String(block), 'STREAMS', this.#key, after))
-  }
-
   /** What there is from a position on, itself included; `-` is the oldest. */
   async from (connection: Connection, position: string, limit: number): Promise<PublishedEvent[]> {
     return eventsOf(await connection.send('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
+  }
+
+  /** The same, as soon as something follows the position, or `block` ms are over. */
+  async follow (connection: Connection, position: string, limit: number, block: number): Promise<PublishedEvent[]> {
+    // XREAD does not tell whether what comes next was left out before: where the position is still there, nothing was
+    const something = connection.send('XREAD', 'COUNT', '1', 'BLOCK', String(block), 'STREAMS', this.#key, position)
+    const [events] = await Promise.all([this.from(connection, position, limit), something])
+    return events
   }
 
   async state (connection: Connection): Promise<State> {

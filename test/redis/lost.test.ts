@@ -120,6 +120,24 @@ testRedis('there is no room to go on', async (t, server) => {
   await until('the end of it', () => saidOf(lines).length === 2)
 })
 
+testRedis('processes that notice it at once say so once', async (t, server) => {
+  const first = startApp(t, { url: server.url })
+  const apps = await Promise.all([first, ...Array.from({ length: 4 }, () => startApp(t, { url: server.url }))])
+  const { app } = await first
+  const streams = await Promise.all(apps.map(({ app }) => follow(app, 'news')))
+  const id = await publishAll(app, 'news', '1')
+  for (const stream of streams) await take(stream, 1)
+  for (const { lines } of apps) t.strictSame(lines, [], 'it was begun once')
+  // as after a failover to one that is behind
+  await server.call('EVAL', "redis.call('XDEL', KEYS[1], ARGV[1]) redis.call('XADD', KEYS[1], '*', 'to', 'topic', 'name', 'news', 'text', 'data: 2\\n\\n')", '1', 'sse', ...id)
+  const said = await Promise.all(streams.map((stream) => take(stream, 2)))
+  await app.sse.publish('news', '3')
+  for (const [i, stream] of streams.entries()) {
+    t.strictSame(said[i]?.map(({ event, data }) => event === 'gap' ? event : data), ['2', 'gap'])
+    t.strictSame(await takeData(stream, 1), ['3'])
+  }
+})
+
 testRedis('the newest of its events are taken out', async (t, server) => {
   const writer = await startApp(t, { url: server.url })
   const [first = '', second = ''] = await publishAll(writer.app, 'news', '1', '2')
@@ -174,9 +192,10 @@ for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0
     const late = await startApp(t, { url: proxy.url, maxLength: 100 }, { history })
     const writer = await startApp(t, { url: server.url, maxLength: 100 }, { history })
     const stream = await follow(late.app, 'news')
+    // it has read what there is, and is not waiting for more yet
+    proxy.holdBack('XREAD')
     const seen = await late.app.sse.publish('news', 'seen')
     await take(stream, 1)
-    proxy.stall()
     const ids: string[] = []
     for (let i = 0; i < count; i++) {
       ids.push(await writer.app.sse.publish('news', String(i)))
