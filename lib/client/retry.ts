@@ -41,6 +41,7 @@ type Page = Partial<EventTarget> & { document?: { hidden: boolean } }
  * soon as it is seen, or the network is there again.
  */
 export async function wait ({ asked, whole }: Delay, left: AbortSignal): Promise<void> {
+  if (left.aborted) return
   const page: typeof globalThis & Page = globalThis
   const ended = new AbortController()
   const { signal } = ended

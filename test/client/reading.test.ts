@@ -1,0 +1,148 @@
+import { test } from 'tap'
+import { sse, type SSEClientOptionsFor, SSEError, type SSEGap } from '../../lib/client/index.js'
+import { until } from '../until.js'
+import { ends, opens, says, serve } from './server.js'
+
+type Options = SSEClientOptionsFor<Record<string, unknown>>
+
+const once = { reconnect: false } as const
+
+/** All events of a stream that ends, without coming back. */
+async function all (url: string, options: Options = {}): Promise<unknown[]> {
+  const events: unknown[] = []
+  for await (const event of sse(url, { ...once, ...options })) events.push(event)
+  return events
+}
+
+test('an event has its own id, its name and its data, read as JSON', async (t) => {
+  const { url } = await serve(t, ends('id: 1\nevent: price\ndata: {"price":1}\n\ndata: null\n\nid: 2\ndata: "a"\n\n: a comment\n\n'))
+  t.strictSame(await all(url), [
+    { id: '1', event: 'price', data: { price: 1 } },
+    { id: undefined, event: 'message', data: null },
+    { id: '2', event: 'message', data: 'a' }
+  ])
+})
+
+test('the data of the events that `text` names is as it came, also where it would be JSON', async (t) => {
+  const { url } = await serve(t, ends('event: token\ndata: 42\n\nevent: token\ndata:  a\ndata: b\n\ndata: 42\n\n'))
+  t.strictSame(await all(url, { text: ['token'] }), [
+    { id: undefined, event: 'token', data: '42' },
+    { id: undefined, event: 'token', data: ' a\nb' },
+    { id: undefined, event: 'message', data: 42 }
+  ])
+  t.strictSame((await all(url, { text: true })).map((event) => Object(event).data), ['42', ' a\nb', '42'])
+})
+
+test('data that is no JSON is an error that says what to do', async (t) => {
+  const { url } = await serve(t, opens('data: 1\n\nevent: token\ndata: a\n\n'))
+  const events = sse(url)
+  t.match(await events.next(), { value: { data: 1 } })
+  const error: SSEError = await events.next().then(() => t.fail('not rejected'), (error) => error)
+  t.ok(error instanceof SSEError)
+  t.match(error, { code: 'SSE_ERR_DATA', message: /"token".*option "text"/, cause: SyntaxError })
+  t.match(await events.next(), { done: true })
+})
+
+test('bytes may be cut anywhere, also within a character and a line break', async (t) => {
+  const text = '\uFEFFid: é\r\nevent: a€\rdata: "𝄞…\u2028"\n\ndata: 2\r\n\r\ndata: 3\r\rdata: 4\n\n'
+  const bytes = Buffer.from(text)
+  const expected = [{ id: 'é', event: 'a€', data: '𝄞…\u2028' }, ...[2, 3, 4].map((data) => ({ id: undefined, event: 'message', data }))]
+  for (let size = 1; size <= 5; size++) {
+    const parts = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
+    const { url } = await serve(t, async (response) => {
+      response.socket?.setNoDelay(true)
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+      for (const part of parts) await new Promise((resolve) => { response.write(part, () => setImmediate(resolve)) })
+      response.end()
+    })
+    t.strictSame(await all(url), expected, `${size} at a time`)
+  }
+})
+
+/** What a client comes back with after a text. */
+async function cameBackWith (t: Parameters<typeof serve>[0], text: string, options: Options = {}): Promise<string | undefined> {
+  const { url, requests } = await serve(t, ends(text), says(204))
+  await all(url, { reconnect: true, retry: { delay: 0 }, ...options })
+  const value = requests[1]?.headers['last-event-id']
+  return value === undefined ? undefined : Buffer.from(String(value), 'latin1').toString()
+}
+
+test('it comes back with the id of the last event', async (t) => {
+  const cases: Array<[text: string, id: string | undefined]> = [
+    ['data: 1\n\n', undefined],
+    ['id: 1\ndata: 1\n\ndata: 2\n\n', '1'],
+    ['id: 1\ndata: 1\n\nid: 2\n\n', '2'],
+    ['id: 1\ndata: 1\n\n:\nid: 2\n\n:\n\n', '2'],
+    ['id: 1\r\rid:2\r\n\r\n:', '2'],
+    ['id: 1\ndata: 1\n\nid: 2\ndata: 2\n', '1'],
+    ['id: 1\ndata: 1\n\nid: 2\n', '1'],
+    ['id: 1\n\nid: 2\0\n\n', '1'],
+    ['id: 1\n\nid\n\n', undefined],
+    ['id: 1\n\nid:\n\n', undefined],
+    ['id: 1\n\nidea: 2\n\nId: 3\n\n id: 4\n\n', '1'],
+    ['id: 1\n\ndata: "id: 2"\n\n', '1'],
+    ['id: 1\n\nid: …€𝄞 1\n\n', '…€𝄞 1'],
+    [`id: 1\n\ndata: "${'x'.repeat(200_000)}"\nid: 2\n\n`, '2']
+  ]
+  for (const [text, id] of cases) t.equal(await cameBackWith(t, text), id, JSON.stringify(text.slice(0, 60)))
+  t.equal(await cameBackWith(t, 'data: 1\n\n', { lastEventId: '7' }), '7', 'or the one it began with')
+  t.equal(await cameBackWith(t, 'id: 8\n\n', { lastEventId: '7' }), '8')
+})
+
+test('it asks for what is wanted', async (t) => {
+  const { url, requests } = await serve(t, says(204))
+  await all(url, { lastEventId: '…', headers: { authorization: 'Bearer a', accept: 'text/html' } })
+  await all(url, { method: 'POST', body: '{}', headers: [['content-type', 'application/json']] })
+  t.match(requests[0], { method: 'GET', headers: { accept: 'text/event-stream', 'last-event-id': Buffer.from('…').toString('latin1'), authorization: 'Bearer a' } })
+  t.match(requests[1], { method: 'POST', headers: { 'content-type': 'application/json', 'content-length': '2' } })
+  t.notOk(requests[1]?.headers['last-event-id'])
+})
+
+test('a gap is an event like others, or what onGap is told in its place', async (t) => {
+  const text = 'data: 1\n\nid: 5\nevent: gap\ndata: {"lastEventId":"1","oldestId":null}\n\ndata: 2\n\n'
+  const { url } = await serve(t, ends(text))
+  const gap: SSEGap = { lastEventId: '1', oldestId: null }
+  t.match(await all(url), [{ data: 1 }, { id: '5', event: 'gap', data: gap }, { data: 2 }])
+  for (const text of [[], true] as const) {
+    const order: unknown[] = []
+    const onGap = async (gap: SSEGap) => {
+      await new Promise(setImmediate)
+      order.push(gap)
+    }
+    for await (const { data } of sse(url, { ...once, text, onGap })) order.push(Number(data))
+    t.strictSame(order, [1, gap, 2], 'awaited')
+  }
+})
+
+test('what is not taken is not read', async (t) => {
+  const event = `data: "${'x'.repeat(100_000)}"\n\n`
+  let written = 0
+  const { url } = await serve(t, (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const write = () => {
+      while (written++ < 500 && response.write(event));
+    }
+    response.on('drain', write)
+    write()
+  })
+  const events = sse(url)
+  await events.next()
+  let last = -1
+  await until('the server to wait', async () => {
+    const before = last
+    last = written
+    await new Promise((resolve) => { setTimeout(resolve, 50) })
+    return before === written
+  })
+  t.ok(written < 300, `${written} events were sent`)
+  for (let i = 0; i < 300; i++) await events.next()
+  await until('the server to go on', () => written > 300)
+  await events.return?.()
+})
+
+test('options out of their range are refused at once', (t) => {
+  for (const options of [{ silence: -1 }, { silence: NaN }, { retry: { delay: -1 } }, { retry: { maxDelay: NaN } }, { retry: { tries: -1 } }]) {
+    t.throws(() => sse('http://127.0.0.1:1/', options), { code: 'SSE_ERR_OPTION', message: /^The option "(retry\.)?(delay|maxDelay|tries|silence)" takes a number from 0 on, got / })
+  }
+  t.end()
+})
