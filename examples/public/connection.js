@@ -33,7 +33,7 @@ export async function * follow (url, options = {}) {
   show()
   try {
     const events = sse(url, {
-      retry: { delay: 500, maxDelay: 5_000 },
+      retry: { delay: 500, maxDelay: 3_000 },
       ...options,
       onOpen () {
         turn(opened ? 'resumed' : 'live', Date.now() + TOLD.resumed)

@@ -4,6 +4,7 @@ import { RedisServer, SERVERS } from '../redis/server.js'
 import { until } from '../until.js'
 import { launchChromium } from './chromium.js'
 import { startExampleServer } from './example-server.js'
+import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const FILE = 'examples/cluster.ts'
 /** Processes take their time to start, ms. */
@@ -23,15 +24,9 @@ async function say (page: Page, text: string): Promise<void> {
 t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
   const redis = await RedisServer.start(t, SERVERS[0])
   const [browser, server] = await Promise.all([launchChromium(t), startExampleServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)])
-  const faults: string[] = []
-  const visit = async () => {
-    const page = await (await browser.newContext()).newPage()
-    page.on('pageerror', (error) => { faults.push(error.message) })
-    await page.goto(server.url)
-    return page
-  }
-  const pages = [await visit(), await visit()] as const
-  const [page, other] = pages
+  const visits = [await visit(browser, server.url), await visit(browser, server.url)] as const
+  const pages = visits.map(({ page }) => page)
+  const [{ page }, { page: other }] = visits
   const bothShow = (text: string) => Promise.all(pages.map((page) => page.locator('#events td', { hasText: text }).waitFor()))
   const same = () => until('both pages show the same', async () => (await shown(page)).join() === (await shown(other)).join())
 
@@ -41,6 +36,9 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
   await same()
   t.pass('what any process publishes all show, in the same order')
 
+  await looksWell(t, page)
+
+  const states = await badgeStates(page)
   const here = await page.locator('#here').textContent()
   const pid = Number(/\d+$/.exec(await page.locator('#kill').textContent() ?? '')?.[0])
   process.kill(pid, 'SIGKILL')
@@ -52,6 +50,8 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
   await bothShow('while it is gone')
   t.not(await page.locator('#here').textContent(), here)
   t.equal((await deliverers(page)).size, 2)
+  await badge(page, 'resumed', 'live')
+  t.match((await states()).join(), /^live,.*waiting.*,resumed/, 'the badge tells that it was away')
   await until('another process has taken its place', async () => (await publishers(page)).has('3'), LONG)
   await same()
   t.equal(new Set(await shown(page)).size, (await shown(page)).length, 'after the end of its process a page shows what it missed, and nothing twice')
@@ -60,7 +60,7 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
   await until('a process delivers', async () => (await deliverers(page)).size === 1)
   await same()
   t.equal(await page.locator('#events .notice').count(), 0)
-  t.strictSame(faults, [])
+  t.strictSame(visits.flatMap(({ faults }) => unexpected(faults)), [])
 
   server.signal('SIGTERM')
   t.strictSame(await server.ended, { code: 0, signal: null })

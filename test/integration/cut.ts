@@ -1,0 +1,37 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Test } from 'tap'
+
+/** A line to a server that can be cut: what was connected is broken off, and nobody can connect, until it is mended. */
+export interface Line {
+  url: string
+  cut (): void
+  mend (): Promise<void>
+}
+
+/** A line to whatever listens at `url`. */
+export async function layLine (t: Test, url: string): Promise<Line> {
+  const { port, hostname: host } = new URL(url)
+  const sockets = new Set<Socket>()
+  const server = createServer((near) => {
+    const far = connect({ host, port: Number(port) })
+    for (const [from, to] of [[near, far], [far, near]] as const) {
+      sockets.add(from)
+      from.on('error', () => {}).on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      }).pipe(to)
+    }
+  })
+  const listen = async (port: number) => {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+    return (server.address() as AddressInfo).port
+  }
+  const cut = () => {
+    server.close()
+    for (const socket of sockets) socket.resetAndDestroy()
+  }
+  t.teardown(cut)
+  const own = await listen(0)
+  return { url: `http://127.0.0.1:${own}`, cut, mend: async () => { await listen(own) } }
+}

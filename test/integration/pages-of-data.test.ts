@@ -1,0 +1,170 @@
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import { launchChromium } from './chromium.js'
+import { layLine } from './cut.js'
+import { startExampleServer } from './example-server.js'
+import { readEvents } from './read-events.js'
+import { drawn, everySecond, linesOf, linesOn, moves, newest, text, times } from './shown.js'
+import { until } from '../until.js'
+import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
+
+const browser = await launchChromium(t)
+const server = await startExampleServer(t)
+// the pages are looked at side by side
+t.jobs = 4
+
+/** The times of what a stream sends at first: all that the server has. */
+async function serverTimes (path: string): Promise<number[]> {
+  const leave = new AbortController()
+  const events = readEvents(await fetch(server.url + path, { signal: leave.signal }))
+  const { value } = await events[Symbol.asyncIterator]().next()
+  leave.abort()
+  return (JSON.parse(value?.data ?? '') as Array<{ time: number }>).map(({ time }) => time)
+}
+
+t.test('the start page', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, line.url)
+  await moves('the clock', () => text(page, '#clock'))
+  t.match(await text(page, '.code pre'), /^app\.sseRoute\(\{\n {2}url: '\/time',/, 'shows the code behind its clock')
+  await looksWell(t, page)
+  t.strictSame(faults, [])
+
+  const states = await badgeStates(page)
+  line.cut()
+  await until('it counts down', async () => (await page.evaluate<string[]>('countdowns')).some((shown) => /reconnecting in \d s/.test(shown)))
+  await line.mend()
+  await badge(page, 'resumed')
+  await moves('the clock', () => text(page, '#clock'))
+  await badge(page, 'live')
+  t.match((await states()).join(), /^live,waiting,(connecting,waiting,)*(connecting,)?resumed,live$/, 'its badge tells how the connection is doing')
+  t.strictSame(unexpected(faults), [])
+})
+
+t.test('the dashboard', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, `${line.url}/dashboard.html`)
+  await Promise.all([
+    moves('the time', () => text(page, '#measured')),
+    ...['cpu', 'memory', 'delay', 'traffic'].map((chart) => moves(`the ${chart} chart`, () => drawn(page, `#${chart}`)))
+  ])
+  await looksWell(t, page)
+  t.strictSame(faults, [])
+
+  const before = await times(page, '#cpu')
+  line.cut()
+  await badge(page, 'waiting')
+  let missed: number[] = []
+  await until('the server has measured twice', async () => (missed = (await serverTimes('/dashboard')).filter((time) => time > (before.at(-1) ?? 0))).length >= 3)
+  await line.mend()
+  await until('the page goes on', async () => await newest(page, '#cpu') > (missed.at(-1) ?? 0))
+  const after = await times(page, '#cpu')
+  t.strictSame(after.slice(0, before.length), before, 'keeps what it had')
+  t.strictSame((await serverTimes('/dashboard')).filter((time) => time >= (after[0] ?? 0) && time <= (after.at(-1) ?? 0)), after, 'has all that was measured meanwhile')
+  t.not(await page.locator('#connection').getAttribute('data-state'), 'gap')
+  t.strictSame(unexpected(faults), [])
+})
+
+t.test('the logs', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, `${line.url}/logs.html`)
+  const rows = page.locator('#lines li')
+  const shown = (text: string) => rows.filter({ hasText: text }).first().waitFor()
+  const log = (path: string) => fetch(server.url + path)
+  const atEnd = () => page.locator('#lines').evaluate((list) => list.scrollTop + list.clientHeight >= list.scrollHeight - 8)
+
+  await until('the end of the log is shown', async () => await rows.count() > 0)
+  await log('/a-line-for-the-log')
+  await shown('/a-line-for-the-log')
+  t.ok(await atEnd(), 'a new line is shown, at the end of the list')
+  await looksWell(t, page)
+
+  await page.getByLabel('Search').fill('A-LINE-for')
+  t.ok((await page.locator('#lines li:visible').allTextContents()).every((row) => row.includes('/a-line-for-the-log')), 'only what is searched for is left')
+  t.match(await text(page, '#count'), /^\d+ of \d+ lines$/)
+  await page.getByLabel('Search').fill('')
+
+  await page.getByRole('button', { name: 'Pause' }).click()
+  const held = page.getByRole('button', { name: /^Resume, [1-9]\d* held back$/ })
+  await log('/while-it-is-paused')
+  await held.waitFor()
+  t.equal(await rows.filter({ hasText: '/while-it-is-paused' }).count(), 0, 'a paused list does not grow, and counts what it holds back')
+  await held.click()
+  await shown('/while-it-is-paused')
+
+  const jump = page.getByRole('button', { name: 'Jump to the newest' })
+  await until('somebody has scrolled away, and no line came just then', async () => {
+    await page.locator('#lines').evaluate((list) => { list.scrollTop = 0 })
+    return jump.isVisible()
+  })
+  await jump.click()
+  await until('the end is in sight', atEnd)
+  t.equal(await jump.isVisible(), false)
+
+  line.cut()
+  await badge(page, 'waiting')
+  for (const path of ['/missed/1', '/missed/2', '/missed/3']) await log(path)
+  await line.mend()
+  await shown('/missed/3')
+  const seen = await linesOn(page)
+  t.strictSame(seen, await linesOf(server.logFile, seen[0], seen.at(-1)), 'has each line that was written meanwhile, once')
+  t.ok(seen.every((seq, index) => index === 0 || seq === (seen[index - 1] ?? 0) + 1), 'with numbers that leave none out')
+
+  await page.getByLabel('Level').selectOption('warn')
+  await until('only warnings are left', async () => await rows.count() > 0 && await rows.count() === await page.locator('#lines [data-level=warn]').count())
+  t.equal(await rows.filter({ hasText: 'missing' }).count(), 0)
+  t.strictSame(unexpected(faults), [])
+})
+
+t.test('the stocks', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, `${line.url}/stocks.html?symbol=CRUX`)
+  const other = await visit(browser, `${server.url}/stocks.html?symbol=DUNE`)
+  const trade = (quantity: number) => fetch(`${server.url}/trades`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ symbol: 'DUNE', price: 17.5, quantity })
+  })
+  const traded = (page: Page, quantity: number) => page.locator('#trades li', { hasText: `${quantity} × ` }).waitFor()
+
+  await Promise.all([
+    moves('the price', () => text(page, '#price')),
+    moves('its chart', () => drawn(page, '#chart')),
+    ...['ACRE', 'BOLT', 'CRUX', 'DUNE'].map((symbol) => moves(`the line of ${symbol}`, () => page.locator('#symbols li', { hasText: symbol }).locator('polyline').getAttribute('points')))
+  ])
+  for (const change of await page.locator('#symbols .row .up, #symbols .row .down, #change').allTextContents()) t.match(change, /^(▲ \+|▼ −)\d/, 'a change is told by an arrow and a sign')
+
+  await page.getByRole('link', { name: 'DUNE' }).click()
+  t.equal(await text(page, '#name'), 'Dune Glassworks')
+  t.ok((await times(page, '#chart')).length >= 120, 'the chart of another company has its last two minutes')
+  await page.getByLabel('Shares').fill('123')
+  await page.getByLabel('Shares').press('Enter')
+  for (const each of [page, other.page]) await traded(each, 123)
+  await looksWell(t, page)
+  t.strictSame([...faults, ...other.faults], [])
+
+  const before = await newest(page, '#chart')
+  line.cut()
+  await badge(page, 'waiting')
+  for (const quantity of [11, 22, 33]) await trade(quantity)
+  await traded(other.page, 33)
+  await until('the others have seen some seconds more', async () => await newest(other.page, '#chart') >= before + 2_000)
+  await line.mend()
+  await traded(page, 33)
+  await until('the page goes on', async () => await newest(page, '#chart') >= before + 4_000)
+  t.ok(everySecond(await times(page, '#chart')), 'has the price of every second')
+  t.match((await page.locator('#trades li').allTextContents()).join(), /33 × .* 22 × .* 11 × .* 123 × /s, 'and every trade, once')
+  t.equal(await page.locator('#trades li').count(), 4)
+  t.strictSame(unexpected(faults), [])
+})
+
+t.test('the API docs', { buffered: true }, async (t) => {
+  const { page, faults } = await visit(browser, `${server.url}/docs`)
+  await page.getByText('/stocks/{symbol}').waitFor()
+  const paths = await page.locator('.opblock-summary-path').allTextContents()
+  t.strictSame(paths.map((path) => path.replaceAll('\u200b', '')).sort(), [
+    '/ai/chat', '/chat', '/dashboard', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
+    '/session', '/stocks/{symbol}', '/ticker', '/time', '/trades', '/trades/{symbol}'
+  ], 'Swagger UI lists every stream, and what feeds them')
+  t.strictSame(faults, [])
+})

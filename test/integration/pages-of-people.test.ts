@@ -1,0 +1,165 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { launchChromium } from './chromium.js'
+import { layLine } from './cut.js'
+import { startExampleServer } from './example-server.js'
+import { inRoom, notified, notify, said, say, signIn } from './shown.js'
+import { until } from '../until.js'
+import { badge, looksWell, unexpected, visit, watch } from './visit.js'
+
+const browser = await launchChromium(t)
+const server = await startExampleServer(t)
+// the pages are looked at side by side
+t.jobs = 4
+
+t.test('the chat', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, `${line.url}/chat.html`)
+  const send = page.locator('#send')
+  const words = async () => (await page.locator('#talk .writing').allTextContents()).join().split(' ').length
+  /** How many tokens the server says it made for each answer, oldest first. */
+  const made = async () => (await readFile(server.logFile, 'utf8')).trim().split('\n').map((line): number | undefined => JSON.parse(line).tokens).filter((tokens) => tokens !== undefined)
+
+  await badge(page, 'live')
+  await send.click()
+  await until('the answer grows', async () => await words() > 5)
+  await until('and grows', async () => await words() > 10)
+  t.equal(await send.textContent(), 'Stop')
+  await send.click()
+  const stopped = Number(/You stopped it after (\d+) tokens/.exec(await page.locator('#talk .stopped').textContent() ?? '')?.[1])
+  t.ok(stopped > 10, 'an answer can be stopped')
+  const logged = page.locator('#log li', { hasText: 'the client left, the model was stopped' })
+  await logged.waitFor()
+  const [tokens = 0] = await made()
+  t.ok(tokens >= stopped && tokens < stopped + 20, 'and the server makes no more of it')
+  t.match(await logged.textContent(), `${tokens} tokens`, 'as its log tells on the page')
+  await looksWell(t, page)
+  t.strictSame(faults, [])
+
+  await page.locator('#prompt').fill('Once more')
+  await page.keyboard.press('Enter')
+  await until('the next answer grows', async () => await words() > 5)
+  line.cut()
+  await page.getByText('The connection was lost: the answer is not complete.').waitFor()
+  await badge(page, 'waiting')
+  await until('the server has noticed it', async () => (await made()).length === 2)
+  await line.mend()
+  await badge(page, 'resumed', 'live')
+  await page.getByRole('button', { name: 'Ask again' }).click()
+  await page.locator('#log li', { hasText: 'the model has answered' }).waitFor()
+  t.equal(await page.locator('#log li').count(), 3, 'the log misses none of the answers, and has none twice')
+  t.match((await page.locator('#talk .answered').allTextContents()).at(-1), /OPENAI_MODEL\.$/)
+  t.strictSame(unexpected(faults), [])
+})
+
+t.test('the room', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const [ada, bob] = await Promise.all([visit(browser, `${line.url}/room.html`), visit(browser, `${server.url}/room.html`)])
+  await ada.page.getByLabel('Your name').fill('Ada')
+  await bob.page.getByLabel('Your name').fill('Bob')
+  await say(ada.page, 'Is <b>anybody</b> here?')
+  await inRoom(bob.page, 'Ada')
+  t.strictSame(await said(bob.page), ['Is <b>anybody</b> here?'], 'what one says the other sees, as text')
+  await say(bob.page, 'I am')
+  await inRoom(ada.page, 'Bob')
+  await looksWell(t, ada.page)
+
+  // The page is gone, and its script not there yet: what is said now is missed.
+  await ada.page.route('**/room.js', async (route) => {
+    await say(bob.page, 'Where are you?')
+    await until('the missed message is said', async () => (await said(bob.page)).length === 3)
+    await route.continue()
+  })
+  await ada.page.reload()
+  await inRoom(ada.page, 'Where are you?')
+  await say(bob.page, 'Ah')
+  await inRoom(ada.page, 'Ah')
+  t.strictSame(await said(ada.page), ['Is <b>anybody</b> here?', 'I am', 'Where are you?', 'Ah'], 'a reload brings what was missed, and nothing twice')
+  t.equal(await ada.page.getByLabel('Your name').inputValue(), 'Ada')
+  t.strictSame([...ada.faults, ...bob.faults], [])
+
+  line.cut()
+  await badge(ada.page, 'waiting')
+  for (const text of ['one', 'two', 'three']) {
+    await say(bob.page, text)
+    await inRoom(bob.page, text)
+  }
+  await say(ada.page, 'I hear nothing')
+  await ada.page.getByText('Not sent: the server cannot be reached').waitFor()
+  t.equal(await ada.page.getByLabel('Message', { exact: true }).inputValue(), 'I hear nothing', 'what was not sent is kept')
+  await line.mend()
+  await badge(ada.page, 'resumed')
+  await inRoom(ada.page, 'three')
+  t.strictSame(await said(ada.page), await said(bob.page), 'who comes back has each message, once')
+  t.equal(await ada.page.locator('#messages .notice').count(), 0)
+  t.strictSame(unexpected(ada.faults), [])
+})
+
+t.test('the list of a room', { buffered: true }, async (t) => {
+  const { page, faults } = await visit(browser, `${server.url}/room.html?room=garden`)
+  await page.setViewportSize({ width: 1000, height: 600 })
+  await page.getByLabel('Your name').fill('Ada')
+  const list = page.locator('#messages')
+  const atEnd = () => list.evaluate((list) => list.scrollHeight > list.clientHeight && list.scrollTop + list.clientHeight >= list.scrollHeight - 8)
+  await say(page, 'many words '.repeat(90))
+  await until('a long message is scrolled to', atEnd)
+  await page.setViewportSize({ width: 320, height: 600 })
+  await until('the end is in sight in a narrow window', atEnd)
+  // the page hears of it a frame later, just before this does
+  await list.evaluate((list) => new Promise((resolve) => {
+    list.addEventListener('scroll', resolve, { once: true })
+    list.scrollTop = 0
+  }))
+  await fetch(`${server.url}/rooms/garden/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'Bob', text: 'Well' }) })
+  await inRoom(page, 'Well')
+  t.equal(await list.evaluate((list) => list.scrollTop), 0, 'who has scrolled away stays there')
+  await say(page, 'Bye')
+  await inRoom(page, 'Bye')
+  await until('one’s own message is scrolled to', atEnd)
+
+  await page.goto(`${server.url}/room.html?room=Bad%20Room`)
+  await badge(page, 'live')
+  t.equal(await page.locator('#rooms [aria-current]').textContent(), 'lobby', 'what is no room’s name leads to the lobby')
+  t.strictSame(faults, [])
+})
+
+t.test('the notifications', { buffered: true }, async (t) => {
+  const line = await layLine(t, server.url)
+  const { page, faults } = await visit(browser, `${line.url}/notifications.html`)
+  await badge(page, 'idle')
+  t.equal(await page.getByLabel('Text').isVisible(), false, 'who is not signed in cannot send')
+  await looksWell(t, page)
+  await signIn(page, 'ada')
+  const tab = await page.context().newPage()
+  const others = watch(tab)
+  await tab.goto(`${line.url}/notifications.html`)
+  await tab.getByText('For ada').waitFor()
+  await notify(page, 'Tea is ready')
+  for (const each of [page, tab]) await notified(each, 'Tea is ready')
+  await tab.reload()
+  await notified(tab, 'Tea is ready')
+  t.pass('both tabs show what was sent to their user, also after a reload')
+  await looksWell(t, page)
+  t.strictSame([...faults, ...others], [])
+
+  line.cut()
+  await Promise.all([page, tab].map((each) => badge(each, 'waiting')))
+  const bob = await visit(browser, `${server.url}/notifications.html`)
+  await signIn(bob.page, 'bob')
+  await bob.page.getByLabel('To').fill('ada')
+  for (const text of ['one', 'two', 'three']) {
+    await notify(bob.page, text)
+    await until('it is sent', async () => await bob.page.getByLabel('Text').inputValue() === '')
+  }
+  await line.mend()
+  for (const each of [page, tab]) {
+    await notified(each, 'three')
+    t.strictSame(await each.locator('#notifications p').allTextContents(), ['three', 'two', 'one', 'Tea is ready'], 'who comes back has each notification, once')
+  }
+
+  await signIn(page, 'carl')
+  await tab.getByText('For carl').waitFor()
+  for (const each of [page, tab]) await until('what was ada’s is gone', async () => await each.locator('#notifications li').count() === 0)
+  t.pass('signing in as somebody else changes both tabs')
+  t.strictSame(unexpected([...faults, ...others]), [])
+})
