@@ -83,7 +83,7 @@ export class RedisBackplane implements Backplane, Listener {
 
   read (after: string, limit: number): Page | Promise<Page> {
     if (after === this.newest) return { gap: null, events: [] }
-    if (this.#history.size === 0) return { gap: { oldestId: null, through: this.newest }, events: [] }
+    if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, through: this.newest }, events: [] }
     const page = this.#recent.read(after, limit)
     return page.gap === null ? page : this.#ask((commands) => this.#readStream(commands, after, limit))
   }
@@ -132,12 +132,12 @@ export class RedisBackplane implements Backplane, Listener {
       if (isLoss(next)) return { gap: { oldestId: this.oldestId, through: next.id }, events: beforeLoss(others) }
       return { gap: null, events: beforeLoss([next, ...others]) }
     }
-    const events = (await this.#stream.from(commands, '-', limit)).filter(received)
+    const events = this.#history.size === 0 ? [] : (await this.#stream.from(commands, '-', limit)).filter(received)
     const held = events.findIndex((event) => !isLoss(event))
     const [oldest] = events
     if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
     this.#looked(events[held]?.id ?? null)
-    const through = held === 0 ? lastBefore(oldest.id) : events.at(held - 1)?.id ?? newest
+    const through = held === 0 ? lastBefore(oldest.id) : events.at(held < 0 ? -1 : held - 1)?.id ?? newest
     return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
   }
 

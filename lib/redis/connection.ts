@@ -26,9 +26,12 @@ export interface RedisClient {
   duplicate (options?: object): object
 }
 
+/** A read that waits for something new takes its time, and whoever asks has a limit of their own. */
+const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
+
 /** Nothing waits in a client for its connection: what cannot be sent is refused, what has no answer by its end is not sent again. */
 const NODE_REDIS = { disableOfflineQueue: true, commandOptions: {} }
-const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0 }
+const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
 
 /** How long a Redis that is reading its data is left alone, ms. */
 const PAUSE = 50

@@ -1,23 +1,36 @@
+import { compareEventIds } from '../../lib/event-id.js'
 import { listen, open } from '../harness.js'
-import { eventsOf } from '../subscriber.js'
-import { publishFromOutside, startApp } from './app.js'
+import { eventsOf, take } from '../subscriber.js'
+import { follow, publishFromOutside, startApp } from './app.js'
 import { openProxy } from './proxy.js'
 import { testRedis } from './server.js'
 
-testRedis('a client comes to a process that is behind the one it comes from', async (t, server) => {
-  const proxy = await openProxy(t, server.port)
-  const { app } = await startApp(t, { url: proxy.url })
-  await app.sse.publish('news', '0')
-  const port = await listen(app)
-  proxy.stall('XREAD')
-  const ids: string[] = []
-  for (let i = 1; i <= 5; i++) ids.push(await publishFromOutside(server, 'news', String(i)))
-  const clients = await Promise.all(ids.map((id) => open(t, port, '/on/news', { headers: { 'last-event-id': id } })))
-  proxy.resume()
-  const last = await app.sse.publish('news', 'last')
-  for (const [i, client] of clients.entries()) {
-    await client.until(`id: ${last}\n`)
-    t.strictSame(eventsOf(client.text).map(({ id }) => id), [...ids.slice(i + 1), last], 'it gets what it does not have')
-  }
-  t.equal(app.sse.stats().gaps, 0)
+for (const history of [undefined, false] as const) {
+  testRedis(`a client comes to a process that is behind the one it comes from${history === false ? ', and nothing is replayed' : ''}`, async (t, server) => {
+    const proxy = await openProxy(t, server.port)
+    const { app } = await startApp(t, { url: proxy.url }, history === undefined ? {} : { history })
+    await app.sse.publish('news', '0')
+    const port = await listen(app)
+    proxy.stall('XREAD')
+    const ids: string[] = []
+    for (let i = 1; i <= 5; i++) ids.push(await publishFromOutside(server, 'news', String(i)))
+    const clients = await Promise.all(ids.map((id) => open(t, port, '/on/news', { headers: { 'last-event-id': id } })))
+    proxy.resume()
+    const last = await app.sse.publish('news', 'last')
+    for (const [i, client] of clients.entries()) {
+      await client.until(`id: ${last}\n`)
+      const got = eventsOf(client.text).map(({ id = '' }) => id)
+      if (history === false) t.ok(got.every((id, j) => compareEventIds(got[j - 1] ?? ids[i] ?? '', id) < 0), 'it gets nothing twice')
+      else t.strictSame(got, [...ids.slice(i + 1), last], 'it gets what it does not have')
+    }
+    if (history === undefined) t.equal(app.sse.stats().gaps, 0)
+  })
+}
+
+testRedis('a log in which there is nothing but what says that some was lost', async (t, server) => {
+  for (let i = 0; i < 3; i++) await server.call('XADD', 'sse', '*', 'lost', 'before')
+  const { app } = await startApp(t, { url: server.url })
+  const stream = await follow(app, 'news', '1-1')
+  const id = await app.sse.publish('news', '1')
+  t.strictSame((await take(stream, 2)).map(({ event, id }) => event === 'gap' ? event : id), ['gap', id])
 })

@@ -7,7 +7,7 @@ import { Redis as Redis5 } from 'ioredis-5'
 import { createClient } from 'redis'
 import { createClient as createClient5 } from 'redis-5'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { follow, publishAtLast, publishFromOutside, startApp, until } from './app.js'
+import { follow, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
 import { type RedisServer, testRedis } from './server.js'
 
@@ -109,6 +109,7 @@ testRedis('a client with settings of its own', async (t, server) => {
     ['ioredis with text for numbers', { client: new Redis(server.url, { lazyConnect: true, stringNumbers: true }) }],
     ['ioredis with a prefix for keys', { client: new Redis(server.url, { lazyConnect: true, keyPrefix: 'mine:' }) }, 'mine:log'],
     ['ioredis that does not connect again', { client: new Redis(server.url, { lazyConnect: true, retryStrategy: () => null }), timeout: 300 }],
+    ['ioredis that gives commands less time than a read waits', { client: new Redis(server.url, { lazyConnect: true, commandTimeout: 200, socketTimeout: 200 }) }],
     ['ioredis that speaks RESP2', { client: new Redis(server.url, { lazyConnect: true, protocol: 2 }) }]
   ]
   const apps = await Promise.all(clients.map(async ([what, options, stored], i) => {
@@ -120,6 +121,7 @@ testRedis('a client with settings of its own', async (t, server) => {
     t.equal(await server.call('EXISTS', stored ?? key), 1, what)
     await server.call('DEL', stored ?? key)
     t.strictSame((await stream.next())?.event, 'gap', what)
+    t.strictSame(saidOf(started.lines), [], what)
     return { ...started, what, stream }
   }))
   await server.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
