@@ -29,8 +29,8 @@ interface Received {
  * after any failure, and with SSE_ERR_DATA after data that is no JSON
  */
 export function sse (url: string | URL, options: SSEClientOptions & { text: true }): SSEEvents<Record<string, string>>
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<Events> & Required<Pick<SSEClientOptions, 'onGap'>>): SSEEvents<Events>
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<Events>): SSEEvents<WithGap<Events>>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & Required<Pick<SSEClientOptions, 'onGap'>>): SSEEvents<Events>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
 export function sse (url: string | URL, options: SSEClientOptions & { text?: true | readonly string[] } = {}): AsyncIterableIterator<Received, undefined> {
   const left = new AbortController()
   const events = follow(url, readOptions(options), left)

@@ -44,8 +44,10 @@ test('an answer that will not change is the end, with all it said', async (t) =>
     t.equal((error as SSEError).headers?.get('x-why'), 'because')
   }
   for (const type of ['text/html', 'text/event-stream-not']) {
-    const { url } = await serve(t, says(200, 'x', { 'content-type': type }))
-    t.match((await follow(url)).error, { code: 'SSE_ERR_NO_STREAM', status: 200, body: 'x' })
+    const { url } = await serve(t, says(200, '', { 'content-type': type }), says(200, 'x', { 'content-type': type }))
+    const { error, retries } = await follow(url)
+    t.match(error, { code: 'SSE_ERR_NO_STREAM', status: 200, body: 'x' })
+    t.equal(retries.length, 1, 'one without a body may be half an answer')
   }
 })
 

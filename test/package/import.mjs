@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import Fastify from 'fastify'
 import plugin, { sse } from 'fastify-sse-routes'
+import { sse as follow } from 'fastify-sse-routes/client'
 import { sseMetrics } from 'fastify-sse-routes/metrics'
 import { redisBackplane } from 'fastify-sse-routes/redis'
 import { injectSSE } from 'fastify-sse-routes/testing'
@@ -34,3 +35,11 @@ assert.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_RE
 // the package `redis` is found; nobody listens there
 const nowhere = { url: 'redis://127.0.0.1:1', timeout: 500 }
 await assert.rejects(async () => Fastify().register(plugin, { backplane: redisBackplane(nowhere) }), { code: 'SSE_ERR_BACKPLANE', message: /ECONNREFUSED/ })
+
+const app = Fastify()
+await app.register(plugin)
+app.sseRoute('/', { source: () => [{ id: 1, event: 'number', data: { n: 1 } }] })
+const events = follow(await app.listen({ host: '127.0.0.1', port: 0 }), { reconnect: false })
+assert.deepEqual(await events.next(), { done: false, value: { id: '1', event: 'number', data: { n: 1 } } })
+assert.equal((await events.next()).done, true)
+await app.close()

@@ -1,0 +1,112 @@
+import { gzipSync } from 'node:zlib'
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import type * as Client from '../../lib/client/index.js'
+import { listen, makeApp, until } from '../harness.js'
+import { launchChromium } from '../integration/chromium.js'
+import { randomFrom, seed } from '../integration/random.js'
+import { serveTopics } from '../subscriber.js'
+import { bundle } from './bundle.js'
+import { cut } from './cut.js'
+import { dies, ends, opens, says, serve } from './server.js'
+
+/** What the page's script is, and what it notes. */
+declare global {
+  var client: typeof Client, said: unknown[]
+}
+
+/** It asks for no icon. */
+const PAGE = '<link rel="icon" href="data:,">'
+
+t.test('it is smaller than 3 KB besides the parser, compressed', async (t) => {
+  const size = gzipSync(await bundle({ format: 'esm', minify: true, external: ['eventsource-parser'] })).length
+  t.comment(`${size} bytes`)
+  t.ok(size < 3_000)
+})
+
+t.test('in Chromium', async (t) => {
+  const browser = await launchChromium(t)
+  const script = await bundle({ format: 'iife', globalName: 'client' })
+
+  /** A page that has the client, and what its streams are told in `said`. */
+  async function openPage (origin: string): Promise<Page> {
+    const page = await (await browser.newContext()).newPage()
+    await page.goto(origin)
+    await page.addScriptTag({ content: `${script}; globalThis.said = []` })
+    return page
+  }
+
+  /** Lets a page follow a url; what it is told comes into `said`. */
+  const follow = (page: Page, url: string, options: Client.SSEClientOptionsFor<Record<string, unknown>> = {}) => page.evaluate(([url, options]) => {
+    const told = {
+      onOpen: ({ attempt, lastEventId }: { attempt: number, lastEventId: string | null }) => { said.push(['open', attempt, lastEventId]) },
+      onRetry: ({ error }: { error?: { code: string, status?: number } }) => { said.push(['retry', error?.code, error?.status]) }
+    }
+    const run = async () => {
+      try {
+        for await (const { id, data } of client.sse(url, { retry: { delay: 2 }, ...options, ...told })) said.push([id, data])
+        said.push('end')
+      } catch (error) {
+        const { code, status, body } = error as Client.SSEError
+        said.push([code, status, body])
+      }
+    }
+    run()
+  }, [url, options] as const)
+  const saidOn = (page: Page) => page.evaluate(() => said)
+
+  t.test('it reads, comes back and ends as elsewhere', async (t) => {
+    const bytes = Buffer.from('id: …\ndata: "a€𝄞"\n\n')
+    const server = await serve(t, says(200, PAGE, { 'content-type': 'text/html' }), opens(...Array.from(bytes, (byte) => Uint8Array.of(byte)), 'id: 2\n\n'),
+      dies, says(503, '', { 'retry-after': '1' }), ends('data: 3\n\n'), says(404, 'gone'))
+    const page = await openPage(server.url)
+    await follow(page, server.url, { silence: 150 })
+    await until('the end', async () => (await saidOn(page)).length >= 9)
+    t.strictSame(await saidOn(page), [
+      ['open', 1, null], ['…', 'a€𝄞'], ['retry', 'SSE_ERR_SILENCE', undefined], ['retry', 'SSE_ERR_CONNECTION', undefined], ['retry', 'SSE_ERR_NO_STREAM', 503],
+      ['open', 4, '2'], [undefined, 3], ['retry', undefined, undefined], ['SSE_ERR_NO_STREAM', 404, 'gone']
+    ])
+    t.ok(Number(server.times[4]) - Number(server.times[3]) >= 1_000, 'Retry-After')
+    t.equal(server.requests[2]?.headers['last-event-id'], '2')
+  })
+
+  t.test('cuts cost no event, and bring none twice', async (t) => {
+    const app = await makeApp(t, { heartbeat: 5, history: { size: 100_000 } })
+    serveTopics(app)
+    // not on the connection that is kept
+    app.get('/', (_request, reply) => { reply.type('text/html').header('connection', 'close').send(PAGE) })
+    const cuts = 100
+    const random = randomFrom(seed)
+    const proxy = await cut(t, await listen(app), random)
+    const page = await openPage(`http://127.0.0.1:${proxy.port}/`)
+    proxy.most = cuts
+    await follow(page, '/on/news', { text: true, lastEventId: '0-0' })
+    const published: string[] = []
+    await until('the cuts', async () => {
+      published.push(await app.sse.publish('news', 'aé€𝄞'.repeat(random(40) + 1)))
+      return proxy.cuts >= cuts
+    }, 30_000)
+    const ids = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[0] === 'string' && published.includes(line[0]) ? [line[0]] : [])
+    await until('the last event', async () => (await ids()).at(-1) === published.at(-1))
+    t.strictSame(await ids(), published, `seed ${seed}`)
+  })
+
+  t.test('a page that stood still goes on with what it missed', async (t) => {
+    const app = await makeApp(t, { heartbeat: 20 })
+    serveTopics(app)
+    app.get('/', (_request, reply) => { reply.type('text/html').send(PAGE) })
+    const page = await openPage(`http://127.0.0.1:${await listen(app)}/`)
+    await follow(page, '/on/news', { silence: 2_000 })
+    await until('it is open', async () => (await saidOn(page)).length === 1)
+    const session = await page.context().newCDPSession(page)
+    await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+    for (let i = 0; i < 5; i++) await app.sse.publish('news', { data: i })
+    await new Promise((resolve) => { setTimeout(resolve, 3_500) })
+    await session.send('Page.setWebLifecycleState', { state: 'active' })
+    const data = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[1] === 'number' && line[0] !== 'open' ? [line[1]] : [])
+    await until('what it missed', async () => (await data()).length >= 5)
+    await app.sse.publish('news', { data: 5 })
+    await until('what comes after', async () => (await data()).length >= 6)
+    t.strictSame(await data(), [0, 1, 2, 3, 4, 5])
+  })
+})
