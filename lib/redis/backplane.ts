@@ -137,7 +137,7 @@ export class RedisBackplane implements Backplane, Listener {
     const [oldest] = events
     if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
     this.#looked(events[held]?.id ?? null)
-    const through = held === 0 ? lastBefore(oldest.id) : events.at(held < 0 ? -1 : held - 1)?.id ?? newest
+    const through = held === 0 ? lastBefore(oldest.id) : events[held - 1]?.id ?? newest
     return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
   }
 
