@@ -4,14 +4,19 @@ import type { Test } from 'tap'
 
 const places = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', chromium.executablePath()]
 
-/** A headless Chromium that ends with the test; an error that says what to install where there is none. */
-export async function launchChromium (t: Test): Promise<Browser> {
+/** A headless Chromium; an error that says what to install where there is none. */
+export async function openChromium (): Promise<Browser> {
   const executablePath = places.find((place) => place && existsSync(place))
-  if (!executablePath) throw new Error('The page tests need Chromium: run `apt-get install chromium` or `npx playwright-core install chromium`, or set CHROMIUM_PATH.')
-  const browser = await chromium.launch({
+  if (!executablePath) throw new Error('The pages need Chromium: run `apt-get install chromium` or `npx playwright-core install chromium`, or set CHROMIUM_PATH.')
+  return chromium.launch({
     executablePath,
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
   })
+}
+
+/** One that ends with the test. */
+export async function launchChromium (t: Test): Promise<Browser> {
+  const browser = await openChromium()
   t.teardown(() => browser.close())
   return browser
 }
