@@ -29,9 +29,10 @@ export class RedisBackplane implements Backplane, Listener {
   readonly #settings: RedisSettings
   readonly #history: HistorySettings
   readonly #log: FastifyBaseLogger
-  /** Null until it is opened, and once it is closed. */
+  /** Null until it is opened. */
   #commands: Connection | null = null
   #reader: Reader | null = null
+  #closed = false
   #recent: History
   /** The oldest event there was when Redis was looked at last, and how many were received since. */
   #oldest: string | null = null
@@ -59,14 +60,16 @@ export class RedisBackplane implements Backplane, Listener {
     this.#receive = receive
     this.#lost = lost
     const model = await this.#model()
+    if (this.#closed) throw new SSE_ERR_CLOSING()
     const commands = this.#commands = new Connection(model)
     const reader = this.#reader = new Reader(new Connection(model), this.#stream, timeout, this.#log)
     try {
       const [{ last, oldest }] = await Promise.all([reader.open(), commands.do(timeout, async () => {})])
       this.#beginAt(last, oldest)
     } catch (error) {
+      const refused = this.#closed ? new SSE_ERR_CLOSING() : failed(error)
       await this.close()
-      throw failed(error)
+      throw refused
     }
     reader.run(this)
   }
@@ -89,9 +92,9 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   async close (): Promise<void> {
+    this.#closed = true
     this.#reader?.close()
     this.#commands?.close()
-    this.#commands = null
   }
 
   take (event: PublishedEvent): void {
@@ -144,11 +147,11 @@ export class RedisBackplane implements Backplane, Listener {
   /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
   async #ask<Result> (work: (commands: Connection) => Promise<Result>): Promise<Result> {
     const commands = this.#commands
-    if (commands === null) throw new SSE_ERR_CLOSING()
+    if (commands === null || this.#closed) throw new SSE_ERR_CLOSING()
     try {
       return await commands.do(this.#settings.timeout, () => work(commands))
     } catch (error) {
-      throw this.#commands === null ? new SSE_ERR_CLOSING() : failed(error)
+      throw this.#closed ? new SSE_ERR_CLOSING() : failed(error)
     }
   }
 }

@@ -1,12 +1,14 @@
 import { execFile } from 'node:child_process'
 import { createServer, type LookupFunction } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
+import pino from 'pino'
 import { createClient } from 'redis'
 import { createClient as createClient5 } from 'redis-5'
-import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { follow, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
 import { type RedisServer, testRedis } from './server.js'
@@ -160,3 +162,16 @@ for (const [what, client] of Object.entries(CLIENTS)) {
     await until('nobody to be connected', async () => (await connected(server)).length === 0)
   })
 }
+
+testRedis('closed while it opens, it leaves no connection', async (t, server) => {
+  for (const [what, client] of Object.entries(CLIENTS)) {
+    for (const turns of [0, 1, 5, 10]) {
+      const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
+      const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
+      for (let i = 0; i < turns; i++) await turn()
+      await backplane.close()
+      t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
+    }
+  }
+  await until('nobody to be connected', async () => (await connected(server)).length === 0)
+})
