@@ -11,16 +11,22 @@ import { readPluginOptions } from '../lib/options.js'
 import { injectSSE } from '../lib/testing.js'
 import { listen, makeApp, open, until } from './harness.js'
 import { launchChromium } from './integration/chromium.js'
-import { anchors, blocks, membersOf, readme, root, typeErrors } from './readme.js'
+import { anchors, blocks, membersOf, pathOf, readme, root, typeErrors } from './readme.js'
 
 const inTypeScript = blocks().filter(({ language }) => language === 'ts')
 const under = (...sections: string[]) => inTypeScript.filter(({ section }) => sections.includes(section)).map(({ code }) => code).join('\n')
 
-/** Runs code of the README that makes an `app`, with lib in place of the package. */
+const fileUrl = (path: string) => pathToFileURL(join(root, path)).href
+
+/** A block as JavaScript, with lib in place of the package. */
+function toJavaScript (code: string): string {
+  const source = code.replaceAll('\'fastify-sse-routes\'', JSON.stringify(fileUrl('lib/index.js'))).replaceAll('\'fastify-sse-routes/client\'', JSON.stringify(fileUrl('lib/client/index.js')))
+  return ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } }).outputText
+}
+
+/** Runs code of the README that makes an `app`. */
 async function run (t: Test, code: string): Promise<FastifyInstance> {
-  const source = code.replaceAll('\'fastify-sse-routes\'', JSON.stringify(pathToFileURL(join(root, 'lib/index.js')).href))
-  const { outputText } = ts.transpileModule(`${source}\nexport { app }`, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } })
-  const { app } = await import(join(t.testdir({ 'readme.mjs': outputText }), 'readme.mjs'))
+  const { app } = await import(join(t.testdir({ 'readme.mjs': toJavaScript(`${code}\nexport { app }`) }), 'readme.mjs'))
   t.teardown(() => app.close())
   return app
 }
@@ -63,10 +69,45 @@ test('the other ways to send do what is said', async (t) => {
   order.close()
 })
 
+test('the client follows a price and an answer as it says', async (t) => {
+  const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
+  const app = await run(t, `${model}\n${under('A route in ten lines', 'More ways to send').replace(/^await app\.listen.*$/m, '')}`)
+  const port = await listen(app)
+  const [watch = '', ask = ''] = inTypeScript.filter(({ section }) => section === 'Client').map(({ code }) => code.replace(':3000', `:${port}`))
+  const folder = t.testdir({ 'watch.mjs': toJavaScript(`${watch}\nexport { watch }`), 'ask.mjs': toJavaScript(`${ask}\nexport { ask }`) })
+  const lines: unknown[][] = []
+  const { log } = console
+  t.teardown(() => { console.log = log })
+  console.log = (...line) => { lines.push(line) }
+  const leave = new AbortController()
+  const watching = (await import(join(folder, 'watch.mjs'))).watch(leave.signal)
+  await until('two lines', () => lines.length >= 2)
+  leave.abort()
+  await t.rejects(watching, { name: 'AbortError' })
+  t.match(lines, [['live'], ['price', Number]])
+  let answer = ''
+  await (await import(join(folder, 'ask.mjs'))).ask('one two', new AbortController().signal, (token: string) => { answer += `${token} ` })
+  t.equal(answer, 'one two ')
+})
+
+test('server and client share one declaration as it says', async (t) => {
+  const files: Record<string, Record<string, string>> = {}
+  for (const { code } of inTypeScript) {
+    const [folder, file] = pathOf(code)?.split('/') ?? []
+    if (folder !== undefined && file !== undefined) files[folder] = { ...files[folder], [file.replace('.ts', '.js')]: toJavaScript(code) }
+  }
+  const folder = t.testdir({ 'package.json': '{ "type": "module" }', ...files })
+  // Node's fetch opens a connection once more when it leaves
+  const app = await makeApp(t, {}, { forceCloseConnections: true })
+  await app.register((await import(join(folder, 'server/stocks.js'))).default)
+  const { watchStocks } = await import(join(folder, 'web/stocks.js'))
+  await t.rejects(watchStocks(`http://127.0.0.1:${await listen(app)}`, (text: string) => { throw new Error(text) }), { message: 'ACME 100' })
+})
+
 test('it names every option, member, error code and room', async (t) => {
-  for (const name of ['types.ts', 'event.ts', 'backplane.ts', 'metrics.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const name of ['types.ts', 'event.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
   for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(row(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
-  for (const file of readdirSync(join(root, 'lib'))) t.ok(readme.includes(`\`${file}\``), file)
+  for (const file of readdirSync(join(root, 'lib'), { recursive: true })) if (String(file).endsWith('.ts')) t.ok(readme.includes(`\`${file}\``), String(file))
 })
 
 test('it has a row for every metric', async (t) => {

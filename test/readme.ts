@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
@@ -36,28 +36,34 @@ export function blocks (): Block[] {
   return found
 }
 
+/** The path that a block names in its first line, if it does. */
+export function pathOf (code: string): string | undefined {
+  return /^\/\/ ([\w/-]+\.ts)\n/.exec(code)?.[1]
+}
+
 /** The README's headings as the names that its links use. */
 export function anchors (): string[] {
   return [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
 }
 
 /**
- * Type-checks blocks of TypeScript as this project's own files are: each is a module; one that makes no `app`
- * goes on with the first one's.
+ * Type-checks blocks of TypeScript as this project's own files are: each is a module; one that makes no `app` and
+ * names no path goes on with the first one's.
  * @returns what TypeScript finds fault with, by line of the README
  */
 export function typeErrors (modules: readonly Block[]): string[] {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
   const options = { ...ts.parseJsonConfigFileContent(config, ts.sys, root).options, noUnusedLocals: false }
   const files = new Map(modules.map(({ code }, index) => [
-    join(root, `readme-${index}.ts`),
-    index === 0 ? `${code}export { app, Type }` : `${code.includes('const app =') ? '' : 'import { app, Type } from \'./readme-0.js\'; '}${code}export {}`
+    join(root, pathOf(code) ?? `readme-${index}.ts`),
+    pathOf(code) !== undefined ? code : index === 0 ? `${code}export { app, Type }` : `${code.includes('const app =') ? '' : 'import { app, Type } from \'./readme-0.js\'; '}${code}export {}`
   ]))
 
   const host = ts.createCompilerHost(options)
-  const { fileExists, readFile } = host
+  const { fileExists, readFile, directoryExists } = host
   host.fileExists = (name) => files.has(name) || fileExists(name)
   host.readFile = (name) => files.get(name) ?? readFile(name)
+  host.directoryExists = (name) => [...files.keys()].some((file) => dirname(file) === name) || directoryExists?.(name) === true
   const program = ts.createProgram([...files.keys()], options, host)
   return [...files.keys()].flatMap((name, index) => {
     const file = program.getSourceFile(name)
