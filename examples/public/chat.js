@@ -21,6 +21,8 @@ async function ask (question) {
   send.textContent = 'Stop'
   say('asked', question)
   const answer = say('writing')
+  // it is read out as a whole
+  answer.ariaBusy = true
   let tokens = 0
   let done = false
   try {
@@ -40,6 +42,7 @@ async function ask (question) {
     else fail(tokens > 0 ? 'The connection was lost: the answer is not complete.' : `There is no answer: ${error.message}`, question)
   } finally {
     answer.className = 'answered'
+    answer.ariaBusy = false
     answering = undefined
     send.textContent = 'Send'
   }
@@ -53,6 +56,7 @@ function fail (reason, question) {
   again.addEventListener('click', () => {
     if (answering) return
     again.remove()
+    send.focus()
     ask(question)
   })
   say('failed', `${reason} `).append(again)

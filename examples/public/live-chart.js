@@ -18,7 +18,7 @@ export function liveChart (element, { label, series, range, tick, height = '' })
   values.className = 'values'
   const outputs = series.map(({ label }, index) => {
     const line = document.createElement('p')
-    const output = document.createElement('output')
+    const output = document.createElement('b')
     line.className = 'value'
     line.style.setProperty('--key', `var(${keys[index]})`)
     line.append(label, output)

@@ -49,9 +49,9 @@ function resume () {
 function tell () {
   pause.ariaPressed = held !== null
   pause.textContent = held === null ? 'Pause' : `Resume, ${held.length} held back`
-  const shown = lines.querySelectorAll('li:not([hidden])').length
-  count.textContent = search.value.trim() ? `${shown} of ${lines.childElementCount} lines` : ''
-  lines.dataset.empty = search.value.trim() ? 'No line holds that.' : ''
+  const found = search.value.trim() ? `${lines.querySelectorAll('li:not([hidden])').length} found` : ''
+  // it is read out whenever it is set
+  if (count.textContent !== found) count.textContent = found
 }
 
 level.addEventListener('change', read)

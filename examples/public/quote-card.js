@@ -11,7 +11,7 @@ export function quoteCard (symbol, name) {
   const link = document.createElement('a')
   link.className = 'panel'
   link.href = `?symbol=${symbol}`
-  const price = part('output', '', '…')
+  const price = part('b', 'price', '…')
   const change = part('span', '', '')
   const svg = document.createElementNS(SVG, 'svg')
   const line = document.createElementNS(SVG, 'polyline')

@@ -64,9 +64,10 @@ export async function looksWell (t: Test, page: Page): Promise<void> {
     t.equal(over, 0, `fits ${width} px`)
   }
   await page.evaluate(axe)
-  for (const colorScheme of ['light', 'dark'] as const) {
+  // the colours are all that differs
+  for (const [colorScheme, rules] of [['light', {}], ['dark', { runOnly: ['color-contrast', 'link-in-text-block'] }]] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    const found = await page.evaluate<string[]>(`axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations
+    const found = await page.evaluate<string[]>(`axe.run(${JSON.stringify(rules)}).then(({ violations }) => violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
       .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => [id, target, failureSummary].join(' '))))`)
     t.strictSame(found, [], `axe finds nothing serious in it, ${colorScheme}`)
