@@ -57,14 +57,12 @@ export class Connection {
       }, this.#silence)
     }
     if (timed && this.#silence > 0) listen()
-    try {
-      return await work()
-    } catch (cause) {
+    const result = await work().catch((cause: unknown) => {
       this.failure = cause instanceof SSEError ? cause : new SSEError('SSE_ERR_CONNECTION', `The connection failed: ${cause instanceof Error ? cause.message : cause}`, { cause })
       return null
-    } finally {
-      clearTimeout(timer)
-    }
+    })
+    clearTimeout(timer)
+    return result
   }
 }
 

@@ -44,9 +44,9 @@ export class Messages {
     this.#line += text
     // the parser as well waits for what follows a CR, which may be half a line break
     const lines = this.#line.split(/\r\n|\n|\r(?!$)/)
-    this.#line = lines.pop() ?? ''
-    for (const line of lines) {
-      if (line === '') this.lastEventId = this.#id
+    for (const [i, line] of lines.entries()) {
+      if (i === lines.length - 1) this.#line = line
+      else if (line === '') this.lastEventId = this.#id
       else if (/^id(?::|$)/.test(line) && !line.includes('\0')) this.#id = line.slice(3).replace(/^ /, '')
     }
   }

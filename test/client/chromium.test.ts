@@ -60,7 +60,7 @@ t.test('in Chromium', async (t) => {
     const server = await serve(t, says(200, PAGE, { 'content-type': 'text/html' }), opens(...Array.from(bytes, (byte) => Uint8Array.of(byte)), 'id: 2\n\n'),
       dies, says(503, '', { 'retry-after': '1' }), ends('data: 3\n\n'), says(404, 'gone'))
     const page = await openPage(server.url)
-    await follow(page, server.url, { silence: 150 })
+    await follow(page, server.url, { silence: 400 })
     await until('the end', async () => (await saidOn(page)).length >= 9)
     t.strictSame(await saidOn(page), [
       ['open', 1, null], ['…', 'a€𝄞'], ['retry', 'SSE_ERR_SILENCE', undefined], ['retry', 'SSE_ERR_CONNECTION', undefined], ['retry', 'SSE_ERR_NO_STREAM', 503],
