@@ -86,29 +86,24 @@ export class Reader {
   async #following (listener: Listener): Promise<PublishedEvent[]> {
     // after a failure all may be gone
     const block = this.#failing ? 1 : BLOCK
-    const page = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH + 1, block))
-    const [first, ...more] = page
-    if (first?.id === this.#position) return more
-    if (first !== undefined && lastBefore(first.id) === this.#position) return page
-    return this.#afterHole(listener)
+    const [first, ...more] = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH + 1, block))
+    return first?.id === this.#position ? more : this.#afterHole(listener)
   }
 
   /** What follows a position whose entry is gone. */
   async #afterHole (listener: Listener): Promise<PublishedEvent[]> {
     const { last, oldest } = await this.#ask((connection) => this.#stream.state(connection))
-    // it was the newest
-    if (last === this.#position) return []
+    // after the state: whatever came in between, such as what another process says of it, is in here
     const page = await this.#ask((connection) => this.#stream.from(connection, this.#position, BATCH + 1))
     const [first] = page
     // where the stream says so itself, that is read
     if (page.some(isLoss)) return page
     if (first !== undefined && oldest !== null && compareEventIds(oldest, this.#position) > 0) {
       // it begins after the position: all that came before is gone, for everyone
-      this.#position = lastBefore(first.id)
-      listener.lost(this.#position, first.id)
+      listener.lost(lastBefore(first.id), first.id)
       return page
     }
-    // its end was lost, or all of it
+    // its end was lost, or all of it; where so much came since, there is no waiting for a moment in which nothing does
     const end = page.at(-1)?.id ?? this.#position
     await this.#markLoss(page.length > BATCH ? '*' : firstAfter(compareEventIds(last, end) > 0 ? last : end))
     // what says so is read as well then

@@ -53,9 +53,7 @@ testRedis('an app begins with a stream that is empty, but was not', async (t, se
   t.strictSame((await take(resumed, 1)).map(({ event }) => event), ['gap'])
   const id = await app.sse.publish('news', '1')
   t.ok(compareEventIds(id, FUTURE) > 0)
-  t.equal((await take(resumed, 1))[0]?.id, id)
-  const before = await take(stream, 1)
-  t.match(before[0]?.event, /gap|message/)
+  for (const each of [resumed, stream]) t.equal((await take(each, 1))[0]?.id, id, 'nothing is missing before it')
 })
 
 testRedis('it comes back with another log', async (t, server) => {
