@@ -1,50 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
-
-export const root = fileURLToPath(new URL('..', import.meta.url))
-export const readme = readFileSync(join(root, 'README.md'), 'utf8')
-
-/** A fenced block of code. */
-export interface Block {
-  language: string
-  code: string
-  /** The heading it stands under. */
-  section: string
-  /** The line of the README it begins at. */
-  line: number
-}
-
-/** All blocks of the README, in order. */
-export function blocks (): Block[] {
-  const found: Block[] = []
-  let section = ''
-  let open: Block | null = null
-  for (const [index, line] of readme.split('\n').entries()) {
-    const fence = /^```(.*)$/.exec(line)
-    if (fence === null) {
-      if (open !== null) open.code += `${line}\n`
-      else section = /^#+ (.*)$/.exec(line)?.[1] ?? section
-    } else if (open === null) {
-      open = { language: fence[1] ?? '', code: '', section, line: index + 2 }
-    } else {
-      found.push(open)
-      open = null
-    }
-  }
-  return found
-}
-
-/** The path that a block names in its first line, if it does. */
-export function pathOf (code: string): string | undefined {
-  return /^\/\/ ([\w/-]+\.ts)\n/.exec(code)?.[1]
-}
-
-/** The README's headings as the names that its links use. */
-export function anchors (): string[] {
-  return [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
-}
+import { type Block, pathOf, root } from './document.js'
 
 /**
  * Type-checks blocks of TypeScript as this project's own files are: each is a module; one that makes no `app` and

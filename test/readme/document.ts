@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = fileURLToPath(new URL('../..', import.meta.url))
+export const readme = readFileSync(join(root, 'README.md'), 'utf8')
+
+interface Manifest {
+  name: string
+  scripts: Record<string, string>
+  exports: Record<string, string | { import: { default: string } }>
+  dependencies: Record<string, string>
+  peerDependencies: Record<string, string>
+  peerDependenciesMeta: Record<string, unknown>
+}
+
+export const manifest: Manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** A fenced block of code. */
+export interface Block {
+  language: string
+  code: string
+  /** The heading it stands under. */
+  section: string
+  /** The line of the README it begins at. */
+  line: number
+}
+
+export interface Heading {
+  level: number
+  title: string
+  /** Its name in links. */
+  anchor: string
+}
+
+/** All blocks of the README, and all headings, in order. */
+export const blocks: Block[] = []
+export const headings: Heading[] = []
+
+let open: Block | null = null
+for (const [index, line] of readme.split('\n').entries()) {
+  const fence = /^```(.*)$/.exec(line)
+  if (fence === null) {
+    const [, marks, title] = /^(#+) (.*)$/.exec(line) ?? []
+    if (open !== null) open.code += `${line}\n`
+    else if (marks !== undefined && title !== undefined) headings.push({ level: marks.length, title, anchor: title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-') })
+  } else if (open === null) {
+    open = { language: fence[1] ?? '', code: '', section: headings.at(-1)?.title ?? '', line: index + 2 }
+  } else {
+    blocks.push(open)
+    open = null
+  }
+}
+
+/** What the blocks of a section in a language hold; `''` is no language. */
+export function codeOf (section: string, language: string): [string, ...string[]] {
+  const [first, ...others] = blocks.filter((block) => block.section === section && block.language === language).map(({ code }) => code)
+  if (first === undefined) throw new Error(`README.md has no block of ${language || 'text'} under "${section}"`)
+  return [first, ...others]
+}
+
+/** The path that a block names in its first line, if it does. */
+export function pathOf (code: string): string | undefined {
+  return /^\/\/ ([\w/-]+\.ts)\n/.exec(code)?.[1]
+}
+
+/** The text from a heading to the next one of level 2. */
+export function sectionOf (title: string): string {
+  return readme.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? ''
+}
+
+/** The cells of the table row for a name. */
+export function rowOf (name: string): string[] {
+  return readme.split('\n').find((line) => line.startsWith(`| \`${name}\``))?.split('|').map((cell) => cell.trim()) ?? []
+}

@@ -1,0 +1,70 @@
+import { join } from 'node:path'
+import { register } from 'prom-client'
+import { type Test, test } from 'tap'
+import { injectSSE } from '../../lib/testing.js'
+import { listen, makeApp, until } from '../harness.js'
+import { codeOf, pathOf } from './document.js'
+import { run, runApp, tenLines, toJavaScript } from './run.js'
+
+/** What is logged to the console from now on, in place of its being printed. */
+function logged (t: Test): unknown[][] {
+  const lines: unknown[][] = []
+  const { log } = console
+  t.teardown(() => { console.log = log })
+  console.log = (...line) => { lines.push(line) }
+  return lines
+}
+
+test('the client follows a price and an answer', async (t) => {
+  const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
+  const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
+  const port = await listen(app)
+  const [watchCode, askCode = ''] = codeOf('Client', 'ts')
+  const watch = await run<(signal: AbortSignal) => Promise<void>>(t, watchCode.replace(':3000', `:${port}`), 'watch')
+  const ask = await run<(prompt: string, stop: AbortSignal, show: (token: string) => void) => Promise<void>>(t, askCode.replace(':3000', `:${port}`), 'ask')
+  const lines = logged(t)
+  const leave = new AbortController()
+  const watching = watch(leave.signal)
+  await until('two lines', () => lines.length >= 2)
+  leave.abort()
+  await t.rejects(watching, { name: 'AbortError' })
+  t.match(lines, [['live'], ['price', Number]])
+  let answer = ''
+  await ask('one two', new AbortController().signal, (token) => { answer += `${token} ` })
+  t.equal(answer, 'one two ')
+})
+
+test('server and client share one declaration', async (t) => {
+  const files: Record<string, Record<string, string>> = {}
+  for (const code of codeOf('One declaration for both sides', 'ts')) {
+    const [folder = '', file = ''] = pathOf(code)?.split('/') ?? []
+    files[folder] = { ...files[folder], [file.replace('.ts', '.js')]: toJavaScript(code) }
+  }
+  const folder = t.testdir({ 'package.json': '{ "type": "module" }', ...files })
+  // Node's fetch opens a connection once more when it leaves
+  const app = await makeApp(t, {}, { forceCloseConnections: true })
+  await app.register((await import(join(folder, 'server/stocks.js'))).default)
+  const { watchStocks } = await import(join(folder, 'web/stocks.js'))
+  await t.rejects(watchStocks(`http://127.0.0.1:${await listen(app)}`, (text: string) => { throw new Error(text) }), { message: 'ACME 100' })
+})
+
+test('the metrics are served to Prometheus', async (t) => {
+  const [code] = codeOf('Metrics', 'ts')
+  t.teardown(() => register.clear())
+  const app = await runApp(t, tenLines({ after: code }))
+  const stream = await injectSSE(app, { url: '/stocks/ACME' })
+  await stream.next()
+  const { headers, body } = await app.inject('/metrics')
+  t.match(headers['content-type'], /^text\/plain; version=/)
+  t.match(body, '\nsse_streams_open{route="/stocks/:symbol"} 1\n')
+  stream.close()
+})
+
+test('a test reads a stream without a port, and closes the app', async (t) => {
+  const [code] = codeOf('Testing', 'ts')
+  const lines = logged(t)
+  const app = await runApp(t, tenLines({ after: code }))
+  t.match(lines, [[200, 'text/event-stream'], [undefined, 'price', { symbol: 'ACME', price: Number }]])
+  t.strictSame([lines.length, app.server.listening, app.sse.stats().active], [2, false, 0])
+  await t.rejects(app.sse.broadcast('late'), { code: 'SSE_ERR_CLOSING' })
+})

@@ -1,0 +1,78 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+import { until } from '../until.js'
+import { codeOf } from './document.js'
+
+// where Debian has it, which is on root's PATH only
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
+const there = isThere()
+
+if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests of the README\'s nginx block are left out')
+
+/** A test with nginx, left out where there is none. */
+export function testNginx (name: string, run: (t: Test) => Promise<void>): void {
+  if (there) test(name, run)
+  else test(name, { skip: 'there is no nginx' }, () => {})
+}
+
+function isThere (): boolean {
+  try {
+    execFileSync('nginx', ['-v'], { stdio: 'ignore', env })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Starts nginx with the README's block before an app's port, as a process of this user's; its port. */
+export async function startNginx (t: Test, appPort: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
+  const port = await freePort()
+  const [code] = codeOf('nginx', 'nginx')
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
+  await writeFile(join(folder, 'nginx.conf'), `daemon off; master_process off; pid ${folder}/pid; error_log stderr;
+events {}
+http {
+access_log off; ${temporary}
+${code.replace('127.0.0.1:3000', `127.0.0.1:${appPort}`).replace('listen 8080', `listen 127.0.0.1:${port}`)}}`)
+
+  const child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', 'nginx.conf'], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const over = once(child, 'exit')
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await over
+    await rm(folder, { recursive: true, force: true })
+  })
+  await until('nginx to listen', () => {
+    if (child.exitCode !== null) throw new Error(`nginx ended: ${errors}`)
+    return listens(port)
+  })
+  return port
+}
+
+async function listens (port: number): Promise<boolean> {
+  const socket = connect({ host: '127.0.0.1', port })
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}

@@ -1,0 +1,65 @@
+import type { AddressInfo } from 'node:net'
+import { test } from 'tap'
+import { injectSSE } from '../../lib/testing.js'
+import { open, until } from '../harness.js'
+import { take } from '../subscriber.js'
+import { codeOf } from './document.js'
+import { runApp, tenLines } from './run.js'
+
+test('the route in ten lines has ten lines, and sends what is shown', async (t) => {
+  const [code] = codeOf('A route in ten lines', 'ts')
+  const [shown] = codeOf('A route in ten lines', '')
+  t.equal(/^app\.sseRoute\(.*?^\}\)$/ms.exec(code)?.[0].split('\n').length, 10)
+  const app = await runApp(t, code.replace('port: 3000', 'port: 0'))
+  const client = await open(t, (app.server.address() as AddressInfo).port, '/stocks/ACME')
+  await client.until('\n\n', 2)
+  const price = /\d+\.\d+/g
+  t.equal(client.text.replaceAll(price, 'N'), `${shown}\n`.replaceAll(price, 'N').repeat(2))
+})
+
+test('the other ways to send do what is said', async (t) => {
+  const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
+  const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
+  t.match((await app.inject('/progress')).body, /^(data: \{"done":\d+\}\n\n){11}$/)
+  t.strictSame((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: false } })).json(), { words: ['one', 'two', 'three'] })
+  t.equal((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: true } })).body, 'event: word\ndata: one\n\nevent: word\ndata: two\n\nevent: word\ndata: three\n\n')
+  t.equal((await app.inject({ method: 'POST', url: '/chat', payload: { prompt: 'a b' } })).body, 'event: token\ndata: a\n\nevent: token\ndata: b\n\nevent: done\ndata: \n\n')
+  const news = await injectSSE(app, { url: '/news', headers: { 'last-event-id': '7' } })
+  t.match(await news.next(), { event: 'hello', data: '{"since":"7"}' })
+  news.close()
+  const order = await injectSSE(app, { url: '/orders/42' })
+  const post = (id: string) => app.inject({ method: 'POST', url: `/orders/${id}/parcels`, payload: { carrier: 'DHL' } })
+  await post('41')
+  const { id } = (await post('42')).json()
+  t.strictSame(await order.next(), { id, event: 'shipped', data: '{"carrier":"DHL"}' })
+  order.close()
+})
+
+test('a route without a type provider sends what its types let it', async (t) => {
+  const [, code = ''] = codeOf('TypeScript', 'ts')
+  const app = await runApp(t, code)
+  t.equal((await app.inject('/orders/42')).body, 'event: order\ndata: {"id":"42"}\n\n')
+})
+
+test('what is sent to a user reaches all tabs, also one that was away, until the user signs out', async (t) => {
+  const userOf = 'const userOf = ({ headers }) => { if (!headers.user) throw Object.assign(new Error(\'sign in\'), { statusCode: 401 }); return headers.user }'
+  const [code] = codeOf('Who gets what', 'ts')
+  const app = await runApp(t, tenLines({ after: `${userOf}\n${code}` }))
+  const inbox = (user: string, lastEventId?: string) => injectSSE(app, { url: '/inbox', headers: { user, ...lastEventId !== undefined && { 'last-event-id': lastEventId } } })
+  const tabs = [await inbox('ann'), await inbox('ann')]
+  const bob = await inbox('bob')
+
+  const ids: string[] = []
+  for (let i = 0; i < 2; i++) ids.push((await app.inject({ method: 'POST', url: '/greetings' })).body)
+  const mails = ids.map((id) => ({ id, event: 'mail', data: '{"from":"Bob","text":"Hello"}' }))
+  for (const tab of tabs) t.strictSame(await take(tab, 2), mails)
+  const back = await inbox('ann', ids[0])
+  t.strictSame(await back.next(), mails[1])
+
+  await app.inject({ method: 'POST', url: '/sign-out', headers: { user: 'ann' } })
+  for (const tab of [...tabs, back]) t.equal(await tab.next(), undefined)
+  await until('one stream', () => app.sse.streams.size === 1)
+  t.match(app.sse.stats(), { active: 1, sent: 5, closed: { server: 3 } }, 'nothing was another\'s')
+  await t.rejects(inbox(''), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
+  bob.close()
+})

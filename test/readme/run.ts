@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import ts from 'typescript'
+import { codeOf, manifest, root } from './document.js'
+
+let modules = 0
+
+/** A block as JavaScript, with lib in place of the package. */
+export function toJavaScript (code: string): string {
+  let source = code
+  for (const [entry, target] of Object.entries(manifest.exports)) {
+    if (typeof target === 'string') continue
+    const file = join(root, target.import.default.replace('./dist/esm', 'lib'))
+    source = source.replaceAll(`'${join(manifest.name, entry)}'`, JSON.stringify(pathToFileURL(file).href))
+  }
+  return ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } }).outputText
+}
+
+/** Runs code of the README as a module in the test's folder, with other files there; what it has by a name. */
+export async function run<Value> (t: Test, code: string, name: string, files: Record<string, string> = {}): Promise<Value> {
+  const file = `readme-${++modules}.mjs`
+  const folder = t.testdir({ ...files, [file]: toJavaScript(`${code}\nexport { ${name} }`) })
+  return (await import(join(folder, file)))[name]
+}
+
+/** Runs code that makes an `app`, which is closed at the end of the test. */
+export async function runApp (t: Test, code: string, files?: Record<string, string>): Promise<FastifyInstance> {
+  // a connection that a client opens once more when it leaves, or ahead of need, would hold close() up
+  const app = await run<FastifyInstance>(t, code.replace('Fastify()', 'Fastify({ forceCloseConnections: true })'), 'app', files)
+  t.teardown(() => app.close())
+  return app
+}
+
+/** The route in ten lines, not listening yet, with code before its routes and after them. */
+export function tenLines ({ before = '', after = '' }: { before?: string, after?: string }): string {
+  const [code] = codeOf('A route in ten lines', 'ts')
+  return code.replace('\napp.sseRoute', () => `\n${before}\napp.sseRoute`).replace(/^await app\.listen.*$/m, () => after)
+}

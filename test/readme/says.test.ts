@@ -1,0 +1,65 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Registry } from 'prom-client'
+import { test } from 'tap'
+import * as errors from '../../lib/errors.js'
+import { sseMetrics } from '../../lib/metrics.js'
+import { readPluginOptions } from '../../lib/options.js'
+import { makeApp } from '../harness.js'
+import { membersOf } from './compile.js'
+import { blocks, headings, manifest, readme, root, rowOf, sectionOf } from './document.js'
+
+test('its contents name every section', (t) => {
+  const contents = sectionOf('Contents')
+  for (const { level, title, anchor } of headings) if (level === 2 && title !== 'Contents') t.ok(contents.includes(`[${title}](#${anchor})`), title)
+  t.end()
+})
+
+test('each of its blocks is run by a test, but for drawings and what is typed into a shell', (t) => {
+  const folder = join(root, 'test/readme')
+  const tests = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('')
+  const others = blocks.filter(({ language }) => language !== 'sh' && language !== 'mermaid')
+  for (const { section, language } of others) t.ok(tests.includes(`codeOf('${section}', '${language}')`), `${section}, ${language}`)
+  t.end()
+})
+
+test('there are the scripts and files that its commands name, and the packages are its own', (t) => {
+  const commands = [...blocks.filter(({ language }) => language === 'sh').map(({ code }) => code), ...readme.matchAll(/`(np[mx] .*?)`/g)].join('\n')
+  for (const [, script = ''] of commands.matchAll(/npm (?:run )?(start|test|(?<=run )[\w:]+)/g)) t.ok(script in manifest.scripts, script)
+  for (const [, file = ''] of commands.matchAll(/npx tsx (examples\/\S+\.ts)/g)) t.ok(existsSync(join(root, file)), file)
+  for (const { code } of blocks.filter(({ language }) => language === 'sh')) {
+    for (const [, names = ''] of code.matchAll(/npm install ([^&\n]+)/g)) {
+      for (const name of names.trim().split(' ')) t.ok(name === manifest.name || name in manifest.peerDependencies, name)
+    }
+  }
+  t.end()
+})
+
+test('it names every option, member, error code and room', async (t) => {
+  for (const name of ['types.ts', 'event.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
+  for (const file of readdirSync(join(root, 'lib'), { recursive: true })) if (String(file).endsWith('.ts')) t.ok(readme.includes(`\`${file}\``), String(file))
+})
+
+test('it has a row for every metric', async (t) => {
+  const register = new Registry()
+  sseMetrics(await makeApp(t), { register })
+  for (const { name, type } of await register.getMetricsAsJSON()) t.equal(rowOf(name)[2], type, name)
+})
+
+test('the defaults it names are those of the options', async (t) => {
+  const { stream, drain, history, openapi } = readPluginOptions({})
+  const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
+  t.equal(rowOf('drain')[3], `\`{ spread: ${drain.spread} }\``)
+  t.equal(rowOf('history')[3], `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
+  t.equal(rowOf('overflow')[3], `\`'${overflow}'\``)
+  for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(rowOf(name)[3], `\`${value}\``, name)
+})
+
+test('its links lead somewhere, and it justifies the dependencies there are', async (t) => {
+  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+    t.ok(target.startsWith('#') ? headings.some(({ anchor }) => anchor === target.slice(1)) : existsSync(join(root, target)), target)
+  }
+  const justified = [...sectionOf('Dependencies').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name)
+  t.strictSame(justified.sort(), Object.keys({ ...manifest.dependencies, ...manifest.peerDependenciesMeta }).sort())
+})
