@@ -93,7 +93,7 @@ testRedis('after app.close() no connection is left, and a client that was given 
   })
   const unused = createClient({ url: server.url })
   for (const options of [{ url: server.url }, { client: nodeRedis }, { client: ioredis }, { client: unused }]) {
-    const { app } = await startApp(t, options)
+    const { app, lines } = await startApp(t, options)
     const stream = await follow(app, 'news')
     await app.sse.publish('news', 'x')
     await stream.next()
@@ -101,6 +101,7 @@ testRedis('after app.close() no connection is left, and a client that was given 
     await app.close()
     await until('its connections to be closed', async () => (await connected(server)).length === 2)
     t.strictSame([await nodeRedis.ping(), await ioredis.ping(), unused.isOpen], ['PONG', 'PONG', false])
+    t.strictSame(lines, [], 'and nothing to complain of')
   }
 })
 
