@@ -113,7 +113,7 @@ test('a client that was too slow for overflow: drop is sent what is shown', asyn
   })
   const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': '7' } })
   client.pause()
-  while (app.sse.stats().dropped === 0) await turn()
+  await until('an event to be left out', () => app.sse.stats().dropped > 0)
   client.resume()
   await client.until('event: gap')
   await client.until(`${shown}\n`)
