@@ -85,7 +85,6 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   read (after: string, limit: number): Page | Promise<Page> {
-    if (after === this.newest) return { gap: null, events: [] }
     if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, through: this.newest }, events: [] }
     const page = this.#recent.read(after, limit)
     return page.gap === null ? page : this.#ask((commands) => this.#readStream(commands, after, limit))
@@ -119,7 +118,7 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   #looked (oldest: string | null): void {
-    this.#oldest = this.#history.size === 0 ? null : oldest
+    this.#oldest = oldest
     this.#since = 0
   }
 
@@ -147,7 +146,7 @@ export class RedisBackplane implements Backplane, Listener {
   /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
   async #ask<Result> (work: (commands: Connection) => Promise<Result>): Promise<Result> {
     const commands = this.#commands
-    if (commands === null || this.#closed) throw new SSE_ERR_CLOSING()
+    if (commands === null) throw new SSE_ERR_CLOSING()
     try {
       return await commands.do(this.#settings.timeout, () => work(commands))
     } catch (error) {

@@ -1,7 +1,7 @@
 import { compareEventIds } from '../../lib/event-id.js'
 import { listen, open } from '../harness.js'
-import { eventsOf, take } from '../subscriber.js'
-import { follow, publishFromOutside, startApp } from './app.js'
+import { eventsOf, hubOf, take } from '../subscriber.js'
+import { follow, publishFromOutside, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
 import { testRedis } from './server.js'
 
@@ -26,6 +26,31 @@ for (const history of [undefined, false] as const) {
     if (history === undefined) t.equal(app.sse.stats().gaps, 0)
   })
 }
+
+testRedis('a process that is behind reads no further than it is', async (t, server) => {
+  const ids = [await publishFromOutside(server, 'news', '1'), await publishFromOutside(server, 'news', '2')]
+  const proxy = await openProxy(t, server.port)
+  const { app } = await startApp(t, { url: proxy.url })
+  const hub = hubOf(app)
+  ids.push(await app.sse.publish('news', '3'))
+  await until('it to be received', () => hub.newest === ids[2])
+  proxy.stall('XREAD')
+  await publishFromOutside(server, 'news', '4')
+  for (const [i, after] of ['1-1', ...ids].entries()) {
+    const { events } = await hub.read(after, 10)
+    t.strictSame(events.map(({ id }) => id), ids.slice(i))
+  }
+})
+
+testRedis('the oldest event it tells of is there', async (t, server) => {
+  await publishFromOutside(server, 'news', '0')
+  const { app } = await startApp(t, { url: server.url }, { history: { size: 100 } })
+  await Promise.all(Array.from({ length: 300 }, () => app.sse.publish('news', 'x')))
+  const last = await app.sse.publish('news', 'x')
+  await until('all to be received', () => hubOf(app).newest === last)
+  const [[oldest]] = await server.call('XRANGE', 'sse', '-', '+', 'COUNT', '1') as [[id: string]]
+  t.ok(compareEventIds(hubOf(app).oldestId ?? '0-0', oldest) >= 0)
+})
 
 testRedis('a log in which there is nothing but what says that some was lost', async (t, server) => {
   for (let i = 0; i < 3; i++) await server.call('XADD', 'sse', '*', 'lost', 'before')
