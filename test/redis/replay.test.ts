@@ -45,9 +45,10 @@ testRedis('a process that is behind reads no further than it is', async (t, serv
 testRedis('the oldest event it tells of is there', async (t, server) => {
   await publishFromOutside(server, 'news', '0')
   const { app } = await startApp(t, { url: server.url }, { history: { size: 100 } })
-  await Promise.all(Array.from({ length: 300 }, () => app.sse.publish('news', 'x')))
-  const last = await app.sse.publish('news', 'x')
-  await until('all to be received', () => hubOf(app).newest === last)
+  for (let i = 0; i < 6; i++) {
+    const ids = await Promise.all(Array.from({ length: 50 }, () => app.sse.publish('news', 'x')))
+    await until('them to be received', () => hubOf(app).newest === ids.at(-1))
+  }
   const [[oldest]] = await server.call('XRANGE', 'sse', '-', '+', 'COUNT', '1') as [[id: string]]
   t.ok(compareEventIds(hubOf(app).oldestId ?? '0-0', oldest) >= 0)
 })
