@@ -60,3 +60,16 @@ testRedis('a log in which there is nothing but what says that some was lost', as
   const id = await app.sse.publish('news', '1')
   t.strictSame((await take(stream, 2)).map(({ event, id }) => event === 'gap' ? event : id), ['gap', id])
 })
+
+testRedis('each place where some was lost is told of', async (t, server) => {
+  const lose = () => server.call('XADD', 'sse', '*', 'lost', 'before')
+  const first = await publishFromOutside(server, 'news', '1')
+  for (const data of ['2', '3']) {
+    await lose()
+    await publishFromOutside(server, 'news', data)
+  }
+  const { app } = await startApp(t, { url: server.url })
+  for (const [after, events] of [[first, ['gap', '2', 'gap', '3']], ['1-1', ['gap', '1', 'gap', '2', 'gap', '3']]] as const) {
+    t.strictSame((await take(await follow(app, 'news', after), events.length)).map(({ event, data }) => event === 'gap' ? event : data), events)
+  }
+})
