@@ -38,7 +38,6 @@ function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
 
 /** Whatever form a reply of names and values has: flat (RESP2), or an object (RESP3). */
 export function toMap (reply: unknown): Map<unknown, unknown> {
-  if (reply === null) return new Map()
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))
 }

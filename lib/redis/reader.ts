@@ -105,9 +105,8 @@ export class Reader {
     }
     // its end was lost, or all of it; where so much came since, there is no waiting for a moment in which nothing does
     const end = page.at(-1)?.id ?? this.#position
-    await this.#markLoss(page.length > BATCH ? '*' : firstAfter(compareEventIds(last, end) > 0 ? last : end))
-    // what says so is read as well then
-    return []
+    const marked = await this.#markLoss(page.length > BATCH ? '*' : firstAfter(compareEventIds(last, end) > 0 ? last : end))
+    return marked ? page : []
   }
 
   async #tellLoss ({ id }: PublishedEvent, listener: Listener): Promise<void> {
@@ -117,14 +116,15 @@ export class Reader {
 
   /**
    * Says so in the stream, for all who come with an id from before. With the id right after its end, since another process may
-   * say so at the same moment, and after the position, also where Redis knows lower ones only.
+   * say so at the same moment, and after the position, also where Redis knows lower ones only. False if there is something new by then.
    */
-  async #markLoss (id: string): Promise<void> {
+  async #markLoss (id: string): Promise<boolean> {
     try {
       await this.#ask((connection) => this.#stream.markLoss(connection, id))
+      return true
     } catch (error) {
-      // there is something new, which is looked at first
-      if (!(error instanceof Error && error.message.includes('equal or smaller'))) throw error
+      if (error instanceof Error && error.message.includes('equal or smaller')) return false
+      throw error
     }
   }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Document } from '../../examples/documents.js'
+import { freePort } from '../free-port.js'
 import { until } from '../until.js'
 import { readEvents } from './read-events.js'
 
@@ -55,14 +56,6 @@ async function takenPort (t: Test): Promise<number> {
   t.teardown(() => server.close())
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), 'close')
-  return port
 }
 
 t.test('npm start', async (t) => {

@@ -168,6 +168,24 @@ testRedis('a process is behind another that has told of the loss', async (t, ser
   for (const stream of [behind, ahead]) t.strictSame(await takeData(stream, 1), ['2'])
 })
 
+testRedis('the newest it has read is taken out, and more follows than is read at once', async (t, server) => {
+  const proxy = await openProxy(t, server.port)
+  const { app } = await startApp(t, { url: proxy.url, maxLength: 5_000 })
+  const stream = await follow(app, 'news')
+  await publishFromOutside(server, 'news', 'before')
+  const last = await publishFromOutside(server, 'news', 'last')
+  t.strictSame(await takeData(stream, 2), ['before', 'last'])
+  proxy.stall()
+  await server.call('XDEL', 'sse', last)
+  for (let i = 0; i < 1_005; i++) await publishFromOutside(server, 'news', String(i))
+  proxy.resume()
+  t.strictSame(await takeData(stream, 1_005), Array.from({ length: 1_005 }, (_, i) => String(i)))
+  t.strictSame((await take(stream, 1)).map(({ event }) => event), ['gap'], 'it is told')
+  const id = await app.sse.publish('news', 'after')
+  t.strictSame((await take(stream, 1))[0]?.id, id)
+  t.equal(await server.call('XLEN', 'sse'), 1_009, 'and said in the log once')
+})
+
 testRedis('the log is trimmed while a slow client replays it', async (t, server) => {
   const writer = await startApp(t, { url: server.url, maxLength: 500 })
   const text = 'x'.repeat(20_000)

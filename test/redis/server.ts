@@ -1,11 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createClient } from 'redis'
 import { type Test, test } from 'tap'
+import { freePort } from '../free-port.js'
 import { until } from '../until.js'
 
 /** The Redis servers of this machine, by name. */
@@ -101,12 +101,4 @@ export class RedisServer {
   resume (): void {
     this.#process?.kill('SIGCONT')
   }
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }

@@ -66,6 +66,16 @@ testRedis('a Redis that an app cannot use at start is an error within the time l
   await until('nobody is connected', async () => (await connected(server)).length === 0)
 })
 
+testRedis('a log that is not open gives and takes nothing', async (t, { url }) => {
+  const backplane = redisBackplane({ url })({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
+  const refused = () => t.rejects(async () => backplane.publish('topic', 'news', 'data: x\n\n'), { code: 'SSE_ERR_CLOSING' })
+  await refused()
+  await backplane.open(() => {}, () => {})
+  t.match(await backplane.publish('topic', 'news', 'data: x\n\n'), /^\d+-\d+$/)
+  await backplane.close()
+  await refused()
+})
+
 testRedis('a password that is asked for', async (t, server) => {
   await server.call('CONFIG', 'SET', 'requirepass', 'secret')
   const address = server.url.slice('redis://'.length)
