@@ -6,8 +6,8 @@ const LONGEST = 2 ** 31 - 1
 
 /** Whether there is a point in coming back: not where the server has refused this very request. */
 export function isPassing ({ status, body }: SSEError): boolean {
-  // where the connection breaks within the head of an answer, Chromium has one with half the headers and no body
-  return status === undefined || status === 429 || status >= 500 || (status === 200 && body === '')
+  // where the connection breaks within the head of an answer, Chromium has one with half the headers, or half the status, and no body
+  return status === undefined || status === 429 || status >= 500 || (status <= 200 && body === '')
 }
 
 /** How long to wait before an attempt, ms: what the server asks for, and after failures some more, so that not all who failed come at once. */

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import t from 'tap'
@@ -89,6 +91,24 @@ t.test('in Chromium', async (t) => {
     const ids = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[0] === 'string' && published.includes(line[0]) ? [line[0]] : [])
     await until('the last event', async () => (await ids()).at(-1) === published.at(-1))
     t.strictSame(await ids(), published, `seed ${seed}`)
+  })
+
+  t.test('an answer that breaks off anywhere in its head is tried again', async (t) => {
+    const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n'
+    let length = -1
+    const server = createServer((socket) => {
+      socket.on('error', () => {}).once('data', () => {
+        if (length < 0) socket.end(head.replace('event-stream', 'html') + PAGE)
+        else socket.end(length < head.length ? head.slice(0, length) : head + 'data: 1\n\n')
+        length++
+      })
+    }).listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const page = await openPage(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    await follow(page, '/stream', { retry: { delay: 1, maxDelay: 1 } })
+    await until('the answer that is whole', async () => (await saidOn(page)).some((line) => Array.isArray(line) && line[1] === 1 && line[0] !== 'open'))
+    t.ok(length > head.length)
   })
 
   t.test('a page that stood still goes on with what it missed', async (t) => {
