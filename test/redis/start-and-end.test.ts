@@ -118,10 +118,10 @@ testRedis('after app.close() no connection is left, and a client that was given 
 testRedis('a client with settings of its own', async (t, server) => {
   const clients: Array<[what: string, options: RedisBackplaneOptions, key?: string]> = [
     ['node-redis with Buffers for strings', { client: createClient({ url: server.url }).withTypeMapping({ 36: Buffer }) }],
-    ['node-redis that does not connect again', { client: createClient({ url: server.url, socket: { reconnectStrategy: false } }), timeout: 300 }],
+    ['node-redis that does not connect again', { client: createClient({ url: server.url, socket: { reconnectStrategy: false } }), timeout: 1_000 }],
     ['ioredis with text for numbers', { client: new Redis(server.url, { lazyConnect: true, stringNumbers: true }) }],
     ['ioredis with a prefix for keys', { client: new Redis(server.url, { lazyConnect: true, keyPrefix: 'mine:' }) }, 'mine:log'],
-    ['ioredis that does not connect again', { client: new Redis(server.url, { lazyConnect: true, retryStrategy: () => null }), timeout: 300 }],
+    ['ioredis that does not connect again', { client: new Redis(server.url, { lazyConnect: true, retryStrategy: () => null }), timeout: 1_000 }],
     ['ioredis that gives commands less time than a read waits', { client: new Redis(server.url, { lazyConnect: true, commandTimeout: 200, socketTimeout: 200 }) }],
     ['ioredis that speaks RESP2', { client: new Redis(server.url, { lazyConnect: true, protocol: 2 }) }]
   ]
