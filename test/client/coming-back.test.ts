@@ -180,8 +180,8 @@ test('headers may be made for each attempt', async (t) => {
   t.strictSame(attempts, [1, 2, 3, 4])
   t.strictSame(requests.map(({ headers }) => headers.authorization), ['Bearer 1', 'Bearer 3', 'Bearer 4'])
   t.match(retries[1]?.error, { code: 'SSE_ERR_CONNECTION', message: 'The connection failed: no token' }, 'one for which that fails is a failure')
-  // eslint-disable-next-line prefer-promise-reject-errors
-  t.match((await follow(url, { reconnect: false, headers: () => Promise.reject('none') })).error, { code: 'SSE_ERR_CONNECTION', message: 'The connection failed: none', cause: 'none' })
+  const noError: unknown = 'none'
+  t.match((await follow(url, { reconnect: false, headers: () => Promise.reject(noError) })).error, { code: 'SSE_ERR_CONNECTION', message: 'The connection failed: none', cause: 'none' })
 })
 
 test('what a callback throws is the end, and not another attempt', async (t) => {
