@@ -16,6 +16,8 @@ export class Messages {
   #id: string | undefined
   /** The beginning of a line that is not complete. */
   #line = ''
+  /** A LF that follows is the second half of a line break. */
+  #endsInCR = false
 
   constructor (lastEventId: string | undefined) {
     this.lastEventId = lastEventId
@@ -24,16 +26,27 @@ export class Messages {
   /** A stream begins. What the one before left incomplete is nothing. */
   begin (): void {
     this.#parser.reset()
+    // what begins a text it takes for a byte order mark's bytes, which the decoder has seen to
+    this.#parser.feed('')
     this.#id = this.lastEventId
     this.#line = ''
+    this.#endsInCR = false
   }
 
   /** The events that are complete with this part of the stream. */
   read (text: string): EventSourceMessage[] {
     this.#events = []
-    this.#parser.feed(text)
-    this.#readIds(text)
+    const lines = this.#withLF(text)
+    this.#parser.feed(lines)
+    this.#readIds(lines)
     return this.#events
+  }
+
+  /** A CR ends its line at once (section 9.2.5), where the parser would wait for what follows. */
+  #withLF (text: string): string {
+    const rest = this.#endsInCR && text.startsWith('\n') ? text.slice(1) : text
+    if (text !== '') this.#endsInCR = text.endsWith('\r')
+    return rest.replace(/\r\n?/g, '\n')
   }
 
   /**
@@ -41,13 +54,14 @@ export class Messages {
    * the event"), and the lone `id:` lines of a stream that follows a log are such.
    */
   #readIds (text: string): void {
-    this.#line += text
-    // the parser as well waits for what follows a CR, which may be half a line break
-    const lines = this.#line.split(/\r\n|\n|\r(?!$)/)
-    for (const [i, line] of lines.entries()) {
-      if (i === lines.length - 1) this.#line = line
-      else if (line === '') this.lastEventId = this.#id
+    let start = 0
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
+      const line = this.#line + text.slice(start, end)
+      if (line === '') this.lastEventId = this.#id
       else if (/^id(?::|$)/.test(line) && !line.includes('\0')) this.#id = line.slice(3).replace(/^ /, '')
+      this.#line = ''
+      start = end + 1
     }
+    this.#line += text.slice(start)
   }
 }
