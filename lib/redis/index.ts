@@ -41,7 +41,8 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION(unknown, 'url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
-  if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', show(url))
+  // which may hold a password
+  if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : show(url))
   if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', show(client))
   if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', show(key))
   if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', show(maxLength))

@@ -15,7 +15,7 @@ test('options of redisBackplane that are refused', async (t) => {
     [{}, 'The option "redisBackplane" takes either a url or a client, got neither'],
     [{ url, client }, 'The option "redisBackplane" takes either a url or a client, got both'],
     ...[1, null, '', 'localhost:6379', 'http://127.0.0.1', 'redis://['].map((url): [unknown, string] =>
-      [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${JSON.stringify(url)}`]),
+      [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${typeof url === 'string' ? 'another text' : url}`]),
     [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got null'],
     [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (Object)'],
     [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got "redis://127.0.0.1"'],
