@@ -27,6 +27,9 @@ interface Registered {
   options: RouteOptions
 }
 
+/** Where a route's options hold what was declared. Its handler does not tell, since other plugins' onRoute hooks may wrap it. */
+const ROUTE = Symbol('fastify-sse-routes.route')
+
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
   const stream = streamOptions(settings.stream)
@@ -35,7 +38,6 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const hub = new Hub(backplane, stream.writeData, settings.drain.spread)
   const limits = new Limits(settings, hub[COUNTERS])
   const shared: Plugin = { hub, limits, settings, stream }
-  const routes = new Map<RouteOptions['handler'], Route>()
   const registered: Registered[] = []
 
   app.decorate('sse', hub)
@@ -44,10 +46,9 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     const { declared, stream, rest } = readRouteOptions(settings, typeof first === 'string' ? { ...second, url: first } : first)
     const route = new Route(this, shared, declared, stream)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
-    routes.set(handler, route)
     // an empty `response` makes Fastify set up the serializer compiler that the events need
     const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
-    return this.route({ ...rest, schema, handler })
+    return this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
   })
 
   app.decorateReply('sse', replySSE)
@@ -58,7 +59,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   }
 
   app.addHook('onRoute', function (options) {
-    const route = routes.get(options.handler)
+    const route: Route | undefined = Reflect.get(options, ROUTE)
     if (route !== undefined && options.method !== 'HEAD') registered.push({ app: this, route, options })
     // after what the onRoute hooks that come after this one put there
     process.nextTick(() => { options.onSend = [options.onSend ?? [], throughDoor].flat() })
