@@ -1,0 +1,259 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { type Test, test } from 'tap'
+import { dial, until } from '../harness.js'
+import { ChaosApp, KINDS } from './app.js'
+
+const WAYS = { reset: (socket: Socket) => { socket.resetAndDestroy() }, leave: (socket: Socket) => { socket.destroy() } }
+/** Each kind of route is asked by so many clients. */
+const EACH = 2
+
+async function readWitness (port: number, path: string): Promise<IncomingMessage> {
+  const [response] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response') as [IncomingMessage]
+  return response
+}
+
+/** The bytes of a request. */
+function requestFor (path: string, headers: Record<string, string> = {}): string {
+  const body = '{"prompt":"why"}'
+  const post = path === '/post'
+  const all = { host: 'x', ...(post ? { 'content-type': 'application/json', 'content-length': String(body.length) } : {}), ...headers }
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  return `${post ? 'POST' : 'GET'} ${path} HTTP/1.1\r\n${lines}\r\n${post ? body : ''}`
+}
+
+const server = { keepAliveTimeout: 1_000, http: { headersTimeout: 1_000, connectionsCheckingInterval: 50 } }
+
+test('over HTTP/1.1', async (t) => {
+  const chaos = await ChaosApp.start(t, server, readWitness)
+
+  /** Clients that have written the same, and read nothing if they are told not to. */
+  async function clients (t: Test, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
+    const sockets = await Promise.all(requests.map(() => dial(t, chaos.port)))
+    for (const [i, socket] of sockets.entries()) {
+      if (!reads) socket.pause()
+      socket.write(requests[i] ?? '')
+    }
+    return sockets
+  }
+
+  const ofEachKind = (headers?: Record<string, string>) => KINDS.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, headers)))
+
+  for (const [way, go] of Object.entries(WAYS)) {
+    t.test(`clients ${way} within their request, on every route`, async (t) => {
+      const whole = ofEachKind()
+      // within the request line, a header's name, its value, before the last line break, within a body
+      for (const part of [0, 3, 9, 20, 24, -1]) {
+        const sockets = await clients(t, whole.map((request) => request.slice(0, part)))
+        await until('all are connected', () => chaos.sockets.size === 1 + whole.length)
+        await turn()
+        for (const socket of sockets) go(socket)
+        await until('all are gone', () => chaos.sockets.size === 1)
+      }
+      t.equal(chaos.others, 0)
+      await chaos.check(t, `${way} within the request`)
+    })
+
+    t.test(`clients ${way} while a hook or callback of their route waits`, async (t) => {
+      for (const [where, kinds] of [['preHandler', KINDS], ['onSend', KINDS], ['onConnect', KINDS.filter((kind) => kind !== '/hand')], ['topics', ['/topics']], ['source', ['/first']]] as const) {
+        const requests = kinds.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, { 'x-hold': where })))
+        const sockets = await clients(t, requests)
+        await until(`all wait in ${where}`, () => chaos.gate.waiting === requests.length)
+        // some leave while it waits, some in the same tick as it goes on
+        const [early, late] = [sockets.slice(0, sockets.length / 2), sockets.slice(sockets.length / 2)]
+        for (const socket of early) go(socket)
+        await until('they are gone', () => chaos.sockets.size === 1 + late.length)
+        chaos.gate.open()
+        for (const socket of late) go(socket)
+        await chaos.check(t, `${way} in ${where}`)
+      }
+    })
+
+    t.test(`clients ${way} in the tick in which their streams open, and when they have had events`, async (t) => {
+      const before = chaos.opened
+      const requests = ofEachKind()
+      let sockets: Socket[] = []
+      chaos.met = () => { for (const socket of sockets) go(socket) }
+      sockets = await clients(t, requests)
+      await until('all are gone', () => chaos.sockets.size === 1)
+      await chaos.check(t, `${way} at the opening`)
+      t.ok(chaos.opened > before)
+      const readers = await clients(t, requests)
+      await until('all have events', () => readers.every(({ text }) => /\ndata: /.test(text)))
+      t.equal(chaos.others, requests.length)
+      for (const reader of readers) go(reader)
+      await chaos.check(t, `${way} after events`)
+    })
+
+    t.test(`clients ${way} while they do not read`, async (t) => {
+      const id = await chaos.fillLog()
+      const requests = ['/flood', '/big', '/replay', '/ends'].flatMap((path) => Array<string>(EACH).fill(requestFor(path, { 'last-event-id': id })))
+      const before = chaos.opened
+      const sockets = await clients(t, requests, false)
+      await until('all have opened', () => chaos.opened === before + requests.length)
+      await until('those that are not ended yet are behind', () => chaos.others === 3 * EACH && chaos.congested === 3 * EACH)
+      t.equal(chaos.sockets.size, 1 + requests.length, 'those that are ended as well wait for their clients')
+      for (const socket of sockets) go(socket)
+      await chaos.check(t, `${way} unread`)
+    })
+  }
+
+  t.test('clients that end their side and read on', async (t) => {
+    const requests = ofEachKind()
+    const sockets = await clients(t, requests)
+    await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+    for (const socket of sockets) socket.end()
+    await chaos.check(t, 'half-closed while they read')
+    const unread = await clients(t, ['/flood', '/big', '/replay', '/ends'].map((path) => requestFor(path)), false)
+    await until('all have opened', () => chaos.congested >= 2)
+    for (const socket of unread) socket.end()
+    await wait(50)
+    for (const socket of unread) socket.resume()
+    await chaos.check(t, 'half-closed while they did not read')
+    const atOnce = await clients(t, requests)
+    for (const socket of atOnce) socket.end()
+    await chaos.check(t, 'half-closed with the request')
+  })
+
+  t.test('a second request on the connection', async (t) => {
+    for (const kind of KINDS) {
+      const streams = new Set<{ close (): void }>()
+      chaos.met = (stream) => { streams.add(stream) }
+      const socket = await dial(t, chaos.port)
+      socket.write(requestFor(kind) + requestFor('/json'))
+      await until('the stream', () => streams.size === 1 && /\ndata: /.test(socket.text))
+      // later, in pieces, behind the one that is open
+      for (const piece of [requestFor('/post').slice(0, 60), requestFor('/post').slice(60)]) {
+        socket.write(piece)
+        await turn()
+      }
+      await until('the second stream waits', () => streams.size === 2)
+      t.notMatch(socket.text, 'plain')
+      for (const stream of streams) stream.close()
+      await until('all are answered', () => socket.text.split('HTTP/1.1 200').length === 4 && socket.text.endsWith('0\r\n\r\n'))
+      t.match(socket.text, /0\r\n\r\nHTTP[^]*\{"plain":true\}HTTP[^]*data: \{"prompt":"why"\}/, kind)
+      // on the same connection, after all that
+      socket.write(requestFor('/json'))
+      await until('one more answer', () => socket.text.split('{"plain":true}').length === 3)
+      socket.write(requestFor('/items'))
+      await until('one more stream', () => /data: one\n\ndata: two\n\n\r\n0\r\n\r\n$/.test(socket.text))
+      socket.write(requestFor(kind) + requestFor(kind) + requestFor('/json') + requestFor('/items'))
+      await until('all that wait for each other', () => streams.size === 6)
+      if (kind === '/hand') socket.destroy()
+      else socket.resetAndDestroy()
+      await chaos.check(t, `queued behind ${kind}`)
+    }
+  })
+
+  t.test('bytes that are no request, while a stream is open', async (t) => {
+    for (const garbage of ['garbage\r\n\r\n', '\0\0\0\0', '{"body":"that nobody waits for"}', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', `GET /${'x'.repeat(100_000)}`]) {
+      const sockets = await clients(t, ofEachKind())
+      await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+      for (const socket of sockets) socket.write(garbage)
+      await chaos.check(t, JSON.stringify(garbage.slice(0, 20)))
+    }
+  })
+
+  t.test('requests that come byte by byte', async (t) => {
+    const requests = KINDS.map((kind) => requestFor(kind))
+    const sockets = await Promise.all(requests.map(() => dial(t, chaos.port)))
+    for (const socket of sockets) socket.setNoDelay()
+    for (let i = 0; i < Math.max(...requests.map(({ length }) => length)); i++) {
+      for (const [n, socket] of sockets.entries()) if (requests[n]?.[i]) socket.write(requests[n][i] ?? '')
+      await turn()
+    }
+    await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+    t.match(sockets.map(({ text }) => text), Array(KINDS.length).fill(/^HTTP\/1.1 200/))
+    for (const socket of sockets) socket.destroy()
+    await chaos.check(t, 'byte by byte')
+  })
+
+  t.test('headers that never end', async (t) => {
+    const sockets = await clients(t, ofEachKind().map((request) => request.slice(0, 30)))
+    let n = 0
+    const timer = setInterval(() => { for (const socket of sockets) socket.write(`x-${n++}: y\r\n`) }, 20)
+    await until('Node refuses them', () => chaos.sockets.size === 1).finally(() => clearInterval(timer))
+    t.match(sockets[0]?.text, /^HTTP\/1.1 408/)
+    await chaos.check(t, 'headers without an end')
+  })
+
+  t.test('clients that read a byte at a time', async (t) => {
+    const before = chaos.app.sse.stats()
+    const taken = new Map<Socket, number>()
+    const readers = ['/drops', '/topics', '/replay', '/flood', '/big'].map((path) => {
+      const socket: Socket = connect({
+        host: '127.0.0.1',
+        port: chaos.port,
+        onread: {
+          buffer: Buffer.alloc(1),
+          callback: () => {
+            taken.set(socket, (taken.get(socket) ?? 0) + 1)
+            setTimeout(() => socket.resume(), 1)
+            return false
+          }
+        }
+      })
+      t.teardown(() => socket.destroy())
+      socket.on('error', () => {}).write(requestFor(path, path === '/replay' ? { 'last-event-id': '1-1' } : {}))
+      return socket
+    })
+    await until('all are open', () => chaos.others === readers.length)
+    let most = 0
+    const look = setInterval(() => { for (const { writableLength } of chaos.sockets) most = Math.max(most, writableLength) }, 1)
+    await chaos.flood(200, 64_000).finally(() => clearInterval(look))
+    await until('the one who may miss nothing is sent away', () => chaos.app.sse.stats().closed.overflow === before.closed.overflow + 1)
+    t.equal(chaos.others, readers.length - 1, 'the others stay')
+    t.ok(chaos.app.sse.stats().dropped > before.dropped)
+    // the event of /big is as large as the event is
+    t.ok(most < 12_000_000 + 200_000, `at most ${most} bytes waited for one`)
+    t.ok([...taken.values()].every((bytes) => bytes > 10), `${[...taken.values()]} bytes were taken`)
+    for (const reader of readers) reader.destroy()
+    await chaos.check(t, 'a byte at a time')
+  })
+
+  t.test('clients that vanish without a word', async (t) => {
+    const proxy = createServer({ pauseOnConnect: true })
+    const lines: Socket[] = []
+    proxy.on('connection', (near) => {
+      const far = connect({ host: '127.0.0.1', port: chaos.port })
+      for (const socket of [near, far]) lines.push(socket.on('error', () => {}))
+      near.pipe(far).pipe(near)
+      near.resume()
+    })
+    await once(proxy.listen(0, '127.0.0.1'), 'listening')
+    t.teardown(() => {
+      proxy.close()
+      for (const line of lines) line.destroy()
+    })
+    const paths = ['/topics', '/drops', '/flood', '/big', '/lifetime', '/ends', ...KINDS]
+    const sockets: Socket[] = []
+    let closed = 0
+    const before = chaos.app.sse.stats()
+    chaos.met = ({ signal }) => signal.addEventListener('abort', () => { closed++ })
+    for (const path of paths) {
+      const socket = await dial(t, (proxy.address() as AddressInfo).port)
+      sockets.push(socket)
+      socket.write(requestFor(path))
+    }
+    await until('all have opened', () => chaos.app.sse.stats().opened === before.opened + paths.length)
+    for (const line of lines) {
+      line.unpipe()
+      line.pause()
+    }
+    await chaos.flood(200, 64_000)
+    await until('what limits there are act', () => {
+      const { overflow, lifetime } = chaos.app.sse.stats().closed
+      // both that are subscribed, and the one that is by hand
+      return overflow - before.closed.overflow === 3 && lifetime - before.closed.lifetime === 1
+    })
+    t.equal(closed, 5)
+    await until('their connections are cut', () => chaos.sockets.size === 1 + paths.length - 5, 7_000)
+    for (const socket of sockets) socket.destroy()
+    for (const line of lines) line.destroy()
+    await chaos.check(t, 'half-open')
+  })
+
+  t.test('the app goes on, and closes at once', (t) => chaos.end(t))
+})
