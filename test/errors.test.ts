@@ -1,0 +1,143 @@
+import { Registry } from 'prom-client'
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { type Test, test } from 'tap'
+import { SSEError, sse } from '../lib/client/index.js'
+import * as errors from '../lib/errors.js'
+import type { SSEPluginOptions, SSERouteOptions } from '../lib/index.js'
+import { sseMetrics } from '../lib/metrics.js'
+import { type Answer, dies, ends, opens, says, serve } from './client/server.js'
+import { makeApp, until } from './harness.js'
+import { readme } from './readme/document.js'
+
+/** Does what has the error come: rejects with it, or with the answer that holds it. */
+type Cause = (t: Test) => Promise<unknown>
+type RouteOptions = Omit<SSERouteOptions, 'url'>
+
+const registered = (options: object): Cause => (t) => makeApp(t, options as SSEPluginOptions)
+const declared = (options: object): Cause => async (t) => (await makeApp(t)).sseRoute('/', options as RouteOptions).ready()
+const published = (topic: string, payload: unknown): Cause => async (t) => (await makeApp(t)).sse.publish(topic, payload as string)
+
+/** Rejects with what an app answers to a request for its `/`. */
+async function answer (app: FastifyInstance, headers: Record<string, string> = {}): Promise<never> {
+  throw (await app.inject({ url: '/', headers })).json()
+}
+
+const answered = (options: RouteOptions, headers?: Record<string, string>): Cause => async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', options)
+  return answer(app, headers)
+}
+
+/** By the second request; the first one's stream stays open. */
+const refused = (options: SSEPluginOptions): Cause => async (t) => {
+  const app = await makeApp(t, options)
+  app.sseRoute('/', { topics: [] })
+  await app.inject({ url: '/', payloadAsStream: true })
+  return answer(app)
+}
+
+/** By a handler of one's own. */
+const handled = (handler: (reply: FastifyReply) => unknown): Cause => async (t) => {
+  const app = await makeApp(t)
+  app.get('/', async (_request, reply) => handler(reply))
+  return answer(app)
+}
+
+const first = (source: unknown) => ({ openOn: 'first-event', source: () => source }) as RouteOptions
+
+/** Each code, what has it come, its status, and what its message says: what was wrong, and what is expected. */
+const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]> = {
+  SSE_ERR_PAYLOAD: [500, /is a string or an object .*, got (1|an array|a function)$/, published('a', 1), published('a', []), answered(first([() => {}]))],
+  SSE_ERR_FIELD: [500, /"(id|event|retry)" of an event takes .*, got ("a\\nb"|-1)$/, answered(first([{ id: 'a\nb' }])), published('a', { event: 'a\nb' }), published('a', { retry: -1 })],
+  SSE_ERR_SERIALIZATION: [500, /data of event "big" cannot be serialized: .*BigInt/, published('a', { event: 'big', data: 1n })],
+  SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, answered({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
+  SSE_ERR_OWN_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],
+  SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, published('', 'a'), answered({ topics: () => [1 as unknown as string] })],
+  SSE_ERR_CLIENT_ID: [500, /A client id is a string that is not empty, got ""$/, async (t) => (await makeApp(t)).sse.sendTo('', 'a'), answered({ topics: [], clientId: () => '' })],
+  SSE_ERR_BACKPLANE: [500, /The backplane failed: it has nothing after .*, though .* came later$/, async (t) => {
+    const empty = { newest: '2-0', oldestId: null, open: async () => {}, publish: async () => '', read: () => ({ gap: null, events: [] }), close: async () => {} }
+    const said: object[] = []
+    const logged = { logger: { level: 'error', stream: { write: (line: string) => { said.push(JSON.parse(line).err) } } } }
+    const app = await makeApp(t, { backplane: () => empty }, logged)
+    app.sseRoute('/', { topics: ['a'] })
+    await app.inject({ url: '/', headers: { 'last-event-id': '1-0' } }).catch(() => {})
+    await until('it is told of', () => said.length)
+    throw Object.assign(new Error(), said[0], { statusCode: 500 })
+  }],
+  SSE_ERR_OPTION: [500, /option "(heartbeat|interval|retry|backplane)" takes .*, got (-1|0|1\.5|one that gave undefined.*)$/, registered({ heartbeat: -1 }), registered({ backplane: () => {} }), declared({ interval: 0, payload: () => 'a' }), handled((reply) => reply.sse({ retry: 1.5 }))],
+  SSE_ERR_UNKNOWN_OPTION: [500, /no option "heartbeats"; there are heartbeat, /, registered({ heartbeats: 1 })],
+  SSE_ERR_ROUTE: [500, /route GET \/: "payload" needs an "interval"$/, declared({ payload: () => 'a' })],
+  SSE_ERR_SCHEMA: [500, /schema of event "a" of GET \/ cannot be compiled: /, declared({ topics: [], events: { a: { $ref: 'nowhere#' } } })],
+  SSE_ERR_SOURCE: [500, /source is an async iterable, .* got (1|an object \(Object\))$/, answered(first(1)), answered(first({})), handled((reply) => reply.sse(1 as never))],
+  SSE_ERR_NOT_REGISTERED: [500, /^sseMetrics\(\) needs the plugin: await /, async (t) => sseMetrics(Fastify(), { register: new Registry() })],
+  SSE_ERR_REPLY_SENT: [500, /can be called once, and only before the reply is sent$/, (t) => new Promise((_resolve, reject) => {
+    handled((reply) => {
+      reply.sse().close()
+      try {
+        reply.sse()
+      } catch (error) {
+        reject(error)
+      }
+    })(t).catch(() => {})
+  })],
+  SSE_ERR_NOT_OPEN: [500, /opens with the first item of its source; until then only its signal can be used$/, answered({ openOn: 'first-event', source: async (_request, stream) => { await stream.send('a'); return [] } })],
+  SSE_ERR_NOT_ACCEPTABLE: [406, /answers with text\/event-stream, which the Accept header rules out$/, answered({ topics: [] }, { accept: 'application/json' })],
+  SSE_ERR_CLOSING: [503, /^The server is closing$/,
+    async (t) => {
+      const app = await makeApp(t)
+      await app.close()
+      return app.sse.publish('a', 'a')
+    },
+    async (t) => {
+      const app = await makeApp(t)
+      let asked = false
+      app.sseRoute('/', { openOn: 'first-event', source: () => { asked = true; return new Promise<never>(() => {}) } })
+      const response = app.inject('/')
+      await until('the source is asked', () => asked)
+      app.close()
+      throw (await response).json()
+    }],
+  SSE_ERR_TOO_MANY_STREAMS: [503, /^Too many event streams are open$/, refused({ maxStreams: 1 })],
+  SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT: [429, /^Too many event streams are open for this client$/, refused({ maxStreamsPerClient: { max: 1 } })]
+}
+
+/** By a server's answer. */
+const by = (answer: Answer, options: object = {}): Cause => async (t) => {
+  const { url } = await serve(t, answer)
+  return sse(url, { reconnect: false, ...options }).next()
+}
+
+const CLIENT_CAUSES: Record<string, [says: RegExp, ...causes: Cause[]]> = {
+  SSE_ERR_CONNECTION: [/^The connection failed: ./, by(dies), by(opens('data: 1\n\n'), { headers: () => { throw new Error('no token') } })],
+  SSE_ERR_SILENCE: [/^Nothing came for 20 ms$/, by(opens(), { silence: 20 })],
+  SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$/, by(says(404)), by(says(200, 'a', { 'content-type': 'text/html' }))],
+  SSE_ERR_DATA: [/data of the event "token" is no JSON; the option "text" takes the names of events with text$/, by(ends('event: token\ndata: a\n\n'))],
+  SSE_ERR_OPTION: [/option "silence" takes a number from 0 on, got -1$/, by(dies, { silence: -1 })]
+}
+
+test('each error of the plugin comes from its documented causes, and says what was wrong', async (t) => {
+  t.strictSame(Object.keys(CAUSES).sort(), Object.keys(errors).filter((name) => name.startsWith('SSE_ERR_')).sort(), 'each code has its causes')
+  for (const [code, [statusCode, message, ...causes]] of Object.entries(CAUSES)) {
+    for (const cause of causes) await t.rejects(cause(t), { code, statusCode, message }, code)
+  }
+})
+
+test('each error of the client comes from its documented causes, and says what was wrong', async (t) => {
+  for (const [code, [message, ...causes]] of Object.entries(CLIENT_CAUSES)) {
+    for (const cause of causes) {
+      const error = await cause(t).then(() => null, (error: unknown) => error)
+      t.ok(error instanceof SSEError, code)
+      t.match(error, { code, message })
+    }
+  }
+})
+
+test('the README says of each when it comes and what to do', (t) => {
+  const [plugin = '', client = ''] = (readme.split('\n## Errors\n')[1]?.split('\n## ')[0] ?? '').split('`SSEError`')
+  const rowsOf = (text: string) => Array.from(text.matchAll(/^\| `(SSE_ERR_\w+)` \|(.*)\|$/gm), ([, code = '', cells = '']) => ({ code, cells: cells.split(' | ').map((cell) => cell.trim()) }))
+  t.strictSame(rowsOf(plugin).map(({ code }) => code).sort(), Object.keys(CAUSES).sort())
+  t.strictSame(rowsOf(client).map(({ code }) => code).sort(), Object.keys(CLIENT_CAUSES).sort())
+  for (const { code, cells } of rowsOf(plugin)) t.match(cells, [String(CAUSES[code]?.[0]), /\w/, /\w/], code)
+  for (const { code, cells } of rowsOf(client)) t.match(cells, [/\w/, /\w/, /\w/], code)
+  t.end()
+})
