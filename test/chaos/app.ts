@@ -4,15 +4,15 @@ import { createParser } from 'eventsource-parser'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import type { Hub } from '../../lib/hub.js'
-import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
+import sse, { type SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, until } from '../harness.js'
 
 /** A route of each kind. `/post` takes a body. */
 export const KINDS = ['/interval', '/shared', '/source', '/topics', '/first', '/hand', '/post'] as const
 
-/** More than the kernel takes for a client that does not read. */
-const BIG = 'x'.repeat(12_000_000)
+/** More than the kernel takes for a client that does not read, bytes. */
+const BIG = 12_000_000
 const MAX_STREAMS = 150
 
 /** Those who wait for a test to let them go on. */
@@ -48,12 +48,14 @@ export class ChaosApp {
   #sources = 0
   /** What nobody handled, Node warned of, or the app logged as an error. */
   readonly #troubles: unknown[]
+  readonly #big: string
   #published = 0
   readonly #witnessed: number[] = []
   #baseline: unknown
   #timer: NodeJS.Timeout | undefined
 
-  private constructor (app: FastifyInstance, troubles: unknown[]) {
+  private constructor (app: FastifyInstance, troubles: unknown[], big: number) {
+    this.#big = 'x'.repeat(big)
     this.app = app
     this.hub = app.sse as Hub
     this.#troubles = troubles
@@ -61,9 +63,10 @@ export class ChaosApp {
 
   /**
    * @param server Fastify's options
-   * @param witness connects a client to a path, and gives its response; by default over HTTP/1.1
+   * @param witness connects a client to a path, and gives its response; of the app's protocol
+   * @param big how many bytes are more than a client takes that does not read
    */
-  static async start (t: Test, server: object, witness: (port: number, path: string) => Promise<NodeJS.ReadableStream>, options: SSEPluginOptions = {}): Promise<ChaosApp> {
+  static async start (t: Test, server: object, witness: (port: number, path: string) => Promise<NodeJS.ReadableStream>, big = BIG): Promise<ChaosApp> {
     const troubles: unknown[] = []
     const app: FastifyInstance = Fastify({ logger: { level: 'error', stream: { write: (line: string) => { troubles.push(line) } } }, ...server })
     t.teardown(() => app.close())
@@ -72,10 +75,9 @@ export class ChaosApp {
       maxBufferedBytes: 65_536,
       maxStreams: MAX_STREAMS,
       history: { size: 5_000 },
-      clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody'),
-      ...options
+      clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody')
     })
-    const chaos = new ChaosApp(app, troubles)
+    const chaos = new ChaosApp(app, troubles, big)
     for (const event of ['warning', 'unhandledRejection']) {
       const note = (what: unknown) => { troubles.push(what) }
       process.on(event, note)
@@ -117,7 +119,7 @@ export class ChaosApp {
   /** Fills the log with more than the kernel takes for a client; the id before that. */
   async fillLog (): Promise<string> {
     const id = await this.app.sse.publish('log', 'first')
-    for (let i = 0; i < 600; i++) await this.app.sse.publish('log', `${i} ${BIG.slice(0, 20_000)}`)
+    for (let i = 0; i < 600; i++) await this.app.sse.publish('log', `${i} ${this.#big.slice(0, 20_000)}`)
     return id
   }
 
@@ -157,7 +159,7 @@ export class ChaosApp {
     await this.app.close()
     const took = performance.now() - start
     t.ok(took < 2_000, `the app closes in ${Math.round(took)} ms`)
-    await until('the witness has its end', () => this.#troubles.length > 0)
+    await until('the witness has its end', () => this.#troubles.length > 0 && this.sockets.size === 0)
     const { closed, opened } = this.app.sse.stats()
     t.strictSame(this.#state(), { streams: 0, topics: [], clients: [], schedules: 0, sockets: 0, sources: 0, waiting: 0, active: 0, notTold: 0, toldTwice: 0, troubles: ['the witness was sent away'] })
     t.equal(closed.drain, 1)
@@ -237,11 +239,11 @@ export class ChaosApp {
       this.met(stream)
     })
 
-    app.sseRoute('/flood', { ...common, source: (_request, stream) => items(this, stream, () => BIG.slice(0, 10_000), turn) })
+    app.sseRoute('/flood', { ...common, source: (_request, stream) => items(this, stream, () => this.#big.slice(0, 10_000), turn) })
     app.sseRoute('/replay', { ...common, topics: ['log'] })
     const sendBig = (stream: SSEStream) => {
       this.met(stream)
-      stream.send(BIG).catch((error) => { this.#troubles.push(error) })
+      stream.send(this.#big).catch((error) => { this.#troubles.push(error) })
     }
     // what is sent to all must not make them overflow
     const unbounded = { ...common, maxBufferedBytes: 1e9 }

@@ -1,0 +1,75 @@
+// Started by churn.test.ts, in a process of its own, so that what is measured is the server's alone.
+import { readdirSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import Fastify, { type FastifyRequest } from 'fastify'
+import type { Hub } from '../../lib/hub.js'
+import sse, { type SSEStats, type SSEStream } from '../../lib/index.js'
+
+/** What there is of the server after a collection of garbage. */
+export interface Left {
+  /** Bytes in use, of the heap and outside. */
+  heap: number
+  /** Open file descriptors; null where the system does not tell. */
+  files: number | null
+  kept: { streams: number, topics: string[], clients: number, schedules: number }
+  /** How often onDisconnect was called. */
+  told: number
+  stats: SSEStats
+}
+
+const app = Fastify()
+await app.register(sse, { heartbeat: 50, maxStreams: 10_000, maxStreamsPerClient: { max: 10_000 }, clientId: ({ headers }) => headers['x-user'] ? String(headers['x-user']) : 'anybody' })
+const hub = app.sse as Hub
+let told = 0
+const onDisconnect = () => { told++ }
+app.sseRoute('/witness', { topics: ['feed'], maxBufferedBytes: 1e9, clientId: () => 'witness', onDisconnect })
+app.sseRoute('/interval', { interval: 10, payload: () => 'tick', onDisconnect })
+app.sseRoute('/shared', { interval: 10, shared: true, payload: () => 'tick', onDisconnect })
+app.sseRoute('/source', { source: async function * (_request: FastifyRequest, { signal }: SSEStream) { while (!signal.aborted) { yield 'item'; await wait(10) } }, onDisconnect })
+app.sseRoute('/topics', { topics: async () => ['feed'], onDisconnect })
+app.sseRoute({ method: 'POST', url: '/post', source: ({ body }) => [{ data: body }], topics: ['feed'], onDisconnect })
+app.sseRoute('/first', { openOn: 'first-event', source: async function * () { await wait(2); yield 'item' }, onDisconnect })
+app.get('/hand', (_request, reply) => {
+  const stream = reply.sse()
+  stream.subscribe('feed')
+  stream.signal.addEventListener('abort', () => { if (app.sse.streams.has(stream.id)) told++ })
+})
+
+let published = 0
+setInterval(() => { app.sse.publish('feed', String(published++)) }, 5)
+
+function filesOpen (): number | null {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return null
+  }
+}
+
+process.on('message', async () => {
+  // what the collection of one thing lets go of, the next one takes
+  for (let i = 0; i < 4; i++) {
+    globalThis.gc?.()
+    await wait(10)
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  const { streams, topics, clients, schedules } = hub
+  const left: Left = {
+    heap: heapUsed + external,
+    files: filesOpen(),
+    kept: { streams: streams.size, topics: [...topics.keys()], clients: clients.size, schedules: schedules.size },
+    told,
+    stats: app.sse.stats()
+  }
+  process.send?.(left)
+})
+for (const event of ['warning', 'unhandledRejection']) {
+  process.on(event, (what: unknown) => {
+    console.error(event, what)
+    process.exit(1)
+  })
+}
+process.on('disconnect', () => process.exit())
+await app.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 })
+process.send?.((app.server.address() as AddressInfo).port)

@@ -1,0 +1,99 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { type Random, randomFrom } from '../integration/random.js'
+import { until } from '../harness.js'
+import { eventsOf } from '../subscriber.js'
+import type { Left } from './churn-server.js'
+
+const VISITS = 4_000
+const AT_ONCE = 48
+const BODY = '{"a":1}'
+const REQUESTS = [
+  ...['/interval', '/shared', '/source', '/topics', '/first', '/hand'].map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`),
+  `POST /post HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`
+]
+
+/** Connects, writes a request or a part of it, and is gone: at once, a turn later, or with the first bytes of the answer. */
+function visit (port: number, n: number, random: Random): Promise<void> {
+  const request = REQUESTS[n % REQUESTS.length] ?? ''
+  const part = random(5) === 0 ? request.slice(0, random(request.length)) : request
+  const resets = random(2) === 0
+  const socket = connect({ host: '127.0.0.1', port })
+  const leave = () => {
+    if (resets) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+  socket.on('error', () => {})
+  socket.on('connect', async () => {
+    socket.write(part)
+    if (part === request && random(5) < 3) {
+      socket.once('data', leave)
+    } else {
+      for (let turns = random(4); turns > 0; turns--) await turn()
+      leave()
+    }
+  })
+  return new Promise((resolve) => { socket.on('close', () => resolve()) })
+}
+
+async function churn (port: number, visits: number, random: Random): Promise<number> {
+  const start = performance.now()
+  let next = 0
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (next < visits) await visit(port, next++, random)
+  }))
+  return visits / (performance.now() - start) * 1_000
+}
+
+async function measure (child: ChildProcess): Promise<Left> {
+  child.send('measure')
+  const [left] = await once(child, 'message') as [Left]
+  return left
+}
+
+test(`${VISITS} connects and disconnects leave nothing, and the one who stays misses nothing`, async (t) => {
+  const { PATH, HOME } = process.env
+  const child = fork(fileURLToPath(new URL('churn-server.ts', import.meta.url)), {
+    execArgv: ['--import=tsx', '--expose-gc'],
+    // its coverage would be mixed up with that of the tests, which run the same files compiled otherwise
+    env: { PATH, HOME, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
+  })
+  const ended = once(child, 'exit')
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  const [port] = await once(child, 'message') as [number]
+  const request = get({ host: '127.0.0.1', port, path: '/witness', agent: false })
+  const [response] = await once(request, 'response') as [IncomingMessage]
+  let text = ''
+  response.setEncoding('utf8').on('data', (chunk: string) => { text += chunk })
+
+  const random = randomFrom(1)
+  await churn(port, 1_000, random)
+  await until('the first are gone', async () => (await measure(child)).stats.active === 1)
+  const before = await measure(child)
+  const rate = await churn(port, VISITS, random)
+  await until('all are gone', async () => (await measure(child)).stats.active === 1)
+  await until('their files too', async () => (await measure(child)).files === before.files, 2_000).catch(() => {})
+  const after = await measure(child)
+
+  t.strictSame(after.kept, { streams: 1, topics: ['feed'], clients: 1, schedules: 1 })
+  const { opened, closed } = after.stats
+  const over = Object.values(closed).reduce((sum, n) => sum + n)
+  t.ok(opened - before.stats.opened > VISITS / 4, `${opened - before.stats.opened} of them had a stream`)
+  t.strictSame([over, after.told], [opened - 1, opened - 1], `each was told to be over once: ${JSON.stringify(closed)}`)
+  t.equal(after.files, before.files, `${after.files} files are open, as before`)
+  const grown = after.heap - before.heap
+  t.ok(grown < 1_500_000, `the heap has ${Math.round(grown / 1_000)} KB more`)
+  const data = eventsOf(text).map((event) => Number(event.data))
+  t.ok(data.length > 50)
+  t.strictSame(data, data.map((_, i) => (data[0] ?? 0) + i))
+  t.comment(`${Math.round(rate)} connects and disconnects a second`)
+  request.destroy()
+})
