@@ -1,0 +1,102 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Test } from 'tap'
+import { dial, open, until } from '../harness.js'
+import { testNginx } from '../readme/nginx.js'
+import { ChaosApp, KINDS } from './app.js'
+import { startNginx } from './nginx.js'
+
+/** How nginx is set up, by what is said of it. */
+const SETUPS = {
+  'proxy_buffering on, HTTP/1.0': 'proxy_buffering on; proxy_http_version 1.0;',
+  'proxy_buffering on, HTTP/1.1': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection "";',
+  'proxy_buffering off, HTTP/1.0': 'proxy_buffering off; proxy_http_version 1.0;',
+  'proxy_buffering off, HTTP/1.1': 'proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection "";',
+  'proxy_buffering on, its switch ignored': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ignore_headers X-Accel-Buffering;'
+}
+
+const BODY = '{"prompt":"why"}'
+const GETS = KINDS.filter((kind) => kind !== '/post')
+
+async function readWitness (port: number, path: string): Promise<IncomingMessage> {
+  const [response] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response') as [IncomingMessage]
+  return response
+}
+
+/** Clients of every kind of route, by way of nginx. */
+async function clients (t: Test, port: number): Promise<(Socket & { text: string })[]> {
+  return Promise.all(KINDS.map(async (kind) => {
+    const socket = await dial(t, port)
+    socket.write(kind === '/post'
+      ? `POST /post HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`
+      : `GET ${kind} HTTP/1.1\r\nhost: x\r\n\r\n`)
+    return socket
+  }))
+}
+
+testNginx('behind nginx', async (t) => {
+  const chaos = await ChaosApp.start(t, { keepAliveTimeout: 500 }, readWitness)
+
+  for (const [setup, location] of Object.entries(SETUPS)) {
+    t.test(setup, async (t) => {
+      const nginx = await startNginx(t, chaos.port, location)
+      const buffers = setup.includes('ignored')
+
+      if (!buffers) {
+        const client = await open(t, nginx.port, '/topics')
+        for (let n = 0; n < 5; n++) {
+          const start = performance.now()
+          await chaos.app.sse.publish('others', `prompt ${n}`)
+          await client.until(`data: prompt ${n}\n\n`)
+          const took = performance.now() - start
+          t.ok(took < 1_000, `an event is there in ${Math.round(took)} ms`)
+        }
+        client.leave()
+      }
+
+      for (const resets of [true, false]) {
+        const sockets = await clients(t, nginx.port)
+        await until('all have opened', () => chaos.others === KINDS.length)
+        if (!buffers) await until('all have events', () => sockets.every(({ text }) => /data: /.test(text)))
+        for (const socket of sockets) {
+          if (resets) socket.resetAndDestroy()
+          else socket.destroy()
+        }
+        await chaos.check(t, 'clients left')
+      }
+
+      const held = await Promise.all(GETS.map(async (kind) => {
+        const socket = await dial(t, nginx.port)
+        socket.write(`GET ${kind} HTTP/1.1\r\nhost: x\r\nx-hold: preHandler\r\n\r\n`)
+        return socket
+      }))
+      await until('all wait', () => chaos.gate.waiting === GETS.length)
+      for (const socket of held) socket.resetAndDestroy()
+      await until('nginx has left too', () => chaos.sockets.size === 1)
+      chaos.gate.open()
+      await chaos.check(t, 'clients left before they were answered')
+
+      const stay = await clients(t, nginx.port)
+      await until('all have opened', () => chaos.others === KINDS.length)
+      await nginx.reload()
+      const late = await clients(t, nginx.port)
+      await until('the new worker has streams too', () => chaos.others === 2 * KINDS.length)
+      if (!buffers) {
+        for (const socket of stay) socket.text = ''
+        await until('those of the old one go on', () => stay.every(({ text }) => /data: /.test(text)))
+      }
+      await nginx.killWorker()
+      await until('the clients know', () => [...stay, ...late].every(({ destroyed, readableEnded }) => destroyed || readableEnded))
+      await chaos.check(t, 'both workers were killed')
+
+      const last = await clients(t, nginx.port)
+      await until('all have opened', () => chaos.others === KINDS.length)
+      await nginx.stop()
+      await until('the clients know', () => last.every(({ destroyed, readableEnded }) => destroyed || readableEnded))
+      await chaos.check(t, 'nginx was ended')
+    })
+  }
+
+  t.test('the app goes on, and closes at once', (t) => chaos.end(t))
+})
