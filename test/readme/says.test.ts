@@ -63,3 +63,20 @@ test('its links lead somewhere, and it justifies the dependencies there are', as
   const justified = [...sectionOf('Dependencies').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name)
   t.strictSame(justified.sort(), Object.keys({ ...manifest.dependencies, ...manifest.peerDependenciesMeta }).sort())
 })
+
+test('each neighbour it names is one that a test has beside it, of the version that is installed', (t) => {
+  const folder = join(root, 'test/neighbours')
+  const tried = readdirSync(folder).flatMap((file) => Array.from(readFileSync(join(folder, file), 'utf8').matchAll(/^test\('(.*?)'/gm), ([, name = '']) => name))
+  const named: string[] = []
+  for (const [, cell = ''] of sectionOf('Beside other plugins').matchAll(/^\| (`.*?) \|/gm)) {
+    const [name = '', version] = cell.replaceAll('`', '').split(/ (?=\d)/)
+    named.push(name)
+    if (name.startsWith('@')) t.equal(majorOf(version), majorOf(JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version), name)
+  }
+  t.strictSame(named.sort(), tried.sort())
+  t.end()
+})
+
+function majorOf (version = ''): string | undefined {
+  return version.split('.')[0]
+}
