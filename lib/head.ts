@@ -21,4 +21,6 @@ export function setHeaders (reply: FastifyReply, headers: Readonly<Record<string
   if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
   if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
   reply.headers(headers).header('content-type', 'text/event-stream')
+  // as copied from another answer: a client, or a proxy, would take what is past that length for the next response
+  if (reply.hasHeader('content-length')) reply.removeHeader('content-length')
 }
