@@ -3,6 +3,9 @@ import { SSEError } from './errors.js'
 /** A timer may be so late, ms, before that means that all has stood still, as in a computer that slept. */
 const LATE = 1_000
 
+/** How much is kept of an answer that is no event stream, characters: enough to tell what is wrong, whatever a server sends. */
+const KEPT = 1_048_576
+
 /** One request and the stream that answers it. What fails is in `failure`, and not thrown. */
 export class Connection {
   /** Null after a clean end. */
@@ -69,5 +72,16 @@ export class Connection {
 async function notAStream (response: Response): Promise<SSEError> {
   const { status, headers } = response
   const message = `The answer is no event stream: status ${status}, content-type ${headers.get('content-type')}`
-  return new SSEError('SSE_ERR_NO_STREAM', message, { status, headers, body: await response.text() })
+  return new SSEError('SSE_ERR_NO_STREAM', message, { status, headers, body: await beginningOf(response) })
+}
+
+async function beginningOf ({ body }: Response): Promise<string> {
+  const reader = body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    text += decoder.decode(part.value, { stream: true })
+    if (text.length >= KEPT) break
+  }
+  return text.slice(0, KEPT)
 }
