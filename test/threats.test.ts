@@ -1,0 +1,263 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import type { FastifyRequest } from 'fastify'
+import { type Test, test } from 'tap'
+import { sse } from '../lib/client/index.js'
+import { newStreamId } from '../lib/stream-id.js'
+import { injectSSE } from '../lib/testing.js'
+import { dial, listen, makeApp, open, until } from './harness.js'
+import { root } from './readme/document.js'
+import { hubOf } from './subscriber.js'
+import { launchChromium } from './integration/chromium.js'
+import { serve } from './client/server.js'
+
+test('each test that SECURITY.md names is there', (t) => {
+  const named = [...readFileSync(join(root, 'SECURITY.md'), 'utf8').matchAll(/\[“(.*?)”\]\((test\/.*?)\)/g)]
+  t.ok(named.length > 40)
+  for (const [, title = '', file = ''] of named) {
+    const path = join(root, file)
+    t.ok(existsSync(path) && readFileSync(path, 'utf8').replaceAll("\\'", "'").includes(`('${title}', `), `${file}: ${title}`)
+  }
+  t.end()
+})
+
+/** What a client may come with as the id it saw last: of the log's form and not, in the header, in the query, in both, twice. */
+function forged (ids: string[]): string[] {
+  const query = (id: string) => `/?topics=secret&topic=secret&clientId=ann&lastEventId=${encodeURIComponent(id)}`
+  const odd = ['0-0', '0-1', '99999999999999-0', '18446744073709551615-18446744073709551615', '1'.repeat(15_000), '\xff\xfe', "'\"<>\\", '%0adata: a', '1-0, 2-0', '__proto__', '-1--1', '01-0']
+  return [
+    ...[...ids, ...odd].map((id) => `GET /?topics=secret HTTP/1.1\r\nhost: a\r\nlast-event-id: ${id}\r\ntopics: secret\r\nclient-id: ann\r\n`),
+    ...[...ids, '0-0', '\n\ndata: forged\n\n', '1\r\nid: 2', '\0', '\u2028'].map((id) => `GET ${query(id)} HTTP/1.1\r\nhost: a\r\n`),
+    `GET ${query('0-0')} HTTP/1.1\r\nhost: a\r\nlast-event-id: ${ids[0]}\r\n`,
+    'GET / HTTP/1.1\r\nhost: a\r\nlast-event-id: 0-0\r\nlast-event-id: 0-1\r\n'
+  ]
+}
+
+test('whatever id a client comes with, it is sent nothing but its own topics and what is for all', async (t) => {
+  const lines: string[] = []
+  const app = await makeApp(t, {}, { logger: { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } } })
+  app.sseRoute('/', { topics: ['own'] })
+  const port = await listen(app)
+  const ids = [await app.sse.publish('secret', 'SECRET'), await app.sse.publish('own', 'own'), await app.sse.sendTo('ann', 'SECRET'), await app.sse.publish('secret', 'SECRET')]
+  for (const request of forged(ids)) {
+    const socket = await dial(t, port)
+    socket.write(`${request}\r\n`, 'latin1')
+    await until('the stream is open', () => app.sse.streams.size === 1)
+    await app.sse.publish('secret', 'SECRET')
+    await app.sse.broadcast('over')
+    // also where it is replayed before
+    await until('what is for all', () => /data: over\n\n\r\n$/.test(socket.text))
+    t.notMatch(socket.text, /SECRET|^data: (?!own$|over$|\{)/m, request.slice(0, 200))
+    socket.destroy()
+    await until('it is gone', () => app.sse.streams.size === 0)
+  }
+  t.strictSame([hubOf(app).topics.size, hubOf(app).clients.size], [0, 0])
+  for (const line of lines) t.doesNotThrow(() => JSON.parse(line), 'one line of the log')
+  t.ok(lines.every((line) => line.indexOf('\n') === line.length - 1))
+})
+
+test('who is given a topic gets what the log holds of it from before, if it asks for that', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { topics: ['room'] })
+  await app.sse.publish('room', 'before')
+  const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': '0-0' } })
+  t.match([await stream.next(), await stream.next()], [{ event: 'gap' }, { data: 'before' }])
+  stream.close()
+})
+
+test('a stream goes on after its user has lost the right to it, until it is closed or its lifetime is over; then the user does not come back', async (t) => {
+  const app = await makeApp(t, { heartbeat: false })
+  const users = new Set(['ann', 'bob'])
+  const isUser = async ({ headers }: FastifyRequest) => {
+    if (!users.has(String(headers.user))) throw Object.assign(new Error('signed out'), { statusCode: 401 })
+  }
+  const options = { preHandler: isUser, topics: ['private'], clientId: ({ headers }: FastifyRequest) => String(headers.user) }
+  app.sseRoute('/', options)
+  app.sseRoute('/for-a-while', { ...options, maxLifetime: 300 })
+  const port = await listen(app)
+  const ann = await open(t, port, '/', { headers: { user: 'ann' } })
+  const bob = await open(t, port, '/for-a-while', { headers: { user: 'bob' } })
+  users.clear()
+  const id = await app.sse.publish('private', 'still there')
+  for (const client of [ann, bob]) await client.until('still there')
+
+  t.ok(await bob.over(), 'by its lifetime')
+  for (const stream of app.sse.streams.values()) if (stream.clientId === 'ann') stream.close()
+  t.ok(await ann.over(), 'by the app')
+  await app.sse.publish('private', 'later')
+  for (const user of ['ann', 'bob']) {
+    const back = await open(t, port, '/', { headers: { user, 'last-event-id': id } })
+    await back.over()
+    t.equal(back.response.statusCode, 401)
+    t.notMatch(back.text, 'later')
+  }
+  for (const client of [ann, bob]) t.notMatch(client.text, 'later')
+})
+
+test('ids of streams are 120 random bits', (t) => {
+  const ids = new Set(Array.from({ length: 10_000 }, newStreamId))
+  t.equal(ids.size, 10_000)
+  for (const id of ids) if (!/^[\w-]{20}$/.test(id)) t.fail(id)
+  for (let i = 0; i < 20; i++) t.equal(new Set(Array.from(ids, (id) => id[i])).size, 64, 'each character takes each of 64 values')
+  t.end()
+})
+
+test('names that objects have by themselves are names like others: of topics, clients, events, keys', async (t) => {
+  const names = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']
+  const before = Reflect.ownKeys(Object.prototype)
+  const nameOf = ({ headers }: FastifyRequest) => String(headers.name)
+  const app = await makeApp(t, { clientId: nameOf, maxStreamsPerClient: { max: 1, key: nameOf } })
+  app.sseRoute('/', { topics: (request) => [nameOf(request)], interval: 60_000, shared: nameOf, payload: (request) => ({ event: nameOf(request), data: 'tick' }) })
+  const streams = await Promise.all(names.map((name) => injectSSE(app, { url: '/', headers: { name } })))
+  for (const name of names) {
+    await app.sse.publish(name, { event: name, data: 'topic' })
+    await app.sse.sendTo(name, { event: name, data: JSON.parse(`{ "${name}": 1 }`) })
+    t.equal((await app.inject({ url: '/', headers: { name } })).statusCode, 429)
+  }
+  for (const [i, stream] of streams.entries()) {
+    const [tick, topic, sent] = [await stream.next(), await stream.next(), await stream.next()]
+    t.match([tick, topic, sent].map((event) => event?.event), Array(3).fill(names[i]))
+    t.strictSame([tick?.data, topic?.data, sent?.data], ['tick', 'topic', `{"${names[i]}":1}`])
+    stream.close()
+  }
+  t.strictSame(Reflect.ownKeys(Object.prototype), before)
+})
+
+test('requests that wait for each other on one connection count against the limits', async (t) => {
+  const app = await makeApp(t, { maxStreamsPerClient: { max: 2 } })
+  app.sseRoute('/', { topics: [] })
+  const socket = await dial(t, await listen(app))
+  socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(5))
+  await until('the others are refused', () => app.sse.stats().rejected === 3)
+  t.equal(app.sse.streams.size, 2)
+  socket.destroy()
+  await until('nothing is left', () => app.sse.streams.size === 0)
+})
+
+test('a length that was copied from another answer does not let events pass for the next response', async (t) => {
+  const app = await makeApp(t, { headers: { 'content-length': '5' } })
+  app.addHook('onRequest', async (_request, reply) => { reply.header('content-length', '5') })
+  app.sseRoute('/', { source: () => ['a', 'HTTP/1.1 200 OK'] })
+  const client = await open(t, await listen(app), '/')
+  t.ok(await client.over())
+  t.notOk(client.response.headers['content-length'])
+  t.equal(client.text, 'data: a\n\ndata: HTTP/1.1 200 OK\n\n')
+})
+
+/** CPU time of this process, ms. */
+async function costOf (work: () => unknown): Promise<number> {
+  const before = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1_000
+}
+
+test('an Accept header of any form is read in no time', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { topics: [] })
+  for (const part of [',', ';', ' ', '"', '\\', '*/*,', 'a/b;q=', 'a/b;', 'a/', 'a/b;c="', '*/*;q=0.1111111', 'text/event-stream;a=', 'a/b;c="\\",']) {
+    const accept = part.repeat(15_000 / part.length)
+    t.ok(await costOf(() => app.inject({ url: '/', method: 'HEAD', headers: { accept } })) < 1_000, part)
+  }
+})
+
+/** 32 MB, as fast as they are taken. */
+const much = async (response: ServerResponse) => {
+  const part = Buffer.alloc(16_384, 'x')
+  for (let i = 0; i < 2_000 && !response.destroyed; i++) if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')])
+  response.end('\n\n')
+}
+
+test('the client keeps no more than a megabyte of an answer that is no event stream', async (t) => {
+  const { url } = await serve(t, (response) => much(response.writeHead(404)))
+  const error = await sse(url).next().catch((error: unknown) => error)
+  t.match(error, { code: 'SSE_ERR_NO_STREAM', body: /^x{1048576}$/ })
+})
+
+test('the client reads a long line as fast as many short ones', async (t) => {
+  const { url } = await serve(t, (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: ')
+    return much(response)
+  })
+  const events = sse(url, { text: true })
+  t.ok(await costOf(async () => t.equal((await events.next()).value?.data.length, 2_000 * 16_384)) < 5_000)
+  await events.return?.()
+})
+
+/** A server that keeps what it was asked with. */
+async function receiver (t: Test): Promise<{ port: number, asked: IncomingMessage[] }> {
+  const asked: IncomingMessage[] = []
+  const server = createServer((request, response) => {
+    asked.push(request)
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: 1\n\n')
+  }).listen(0)
+  t.teardown(() => server.close().closeAllConnections())
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port, asked }
+}
+
+test('the client follows a redirect to another origin without Authorization and Cookie, but with all other headers', async (t) => {
+  const { port, asked } = await receiver(t)
+  const { url } = await serve(t, (response) => { response.writeHead(307, { location: `http://localhost:${port}/` }).end() })
+  const events = sse(url, { lastEventId: '5-0', headers: { authorization: 'Bearer a', cookie: 'a=b', 'x-api-key': 'c' }, reconnect: false })
+  await events.next()
+  const { authorization, cookie, 'x-api-key': key, 'last-event-id': id } = asked[0]?.headers ?? {}
+  t.strictSame([authorization, cookie, key, id], [undefined, undefined, 'c', '5-0'])
+  await events.return?.()
+})
+
+test('in a browser', async (t) => {
+  const browser = await launchChromium(t)
+  const page = await browser.newPage()
+  // a connection that Chromium opens ahead of need would hold app.close() up
+  const app = await makeApp(t, {}, { forceCloseConnections: true })
+  const cookies: unknown[] = []
+  app.get('/', (_request, reply) => reply.header('set-cookie', ['lax=1; SameSite=Lax', 'strict=1; SameSite=Strict']).type('text/html').send('<link rel="icon" href="data:,">'))
+  app.sseRoute('/open', { topics: [], onConnect: ({ headers }) => cookies.push(headers.cookie) })
+  const text = () => ['globalThis.ran = true // <script>ran = true</script>']
+  app.sseRoute('/text', { source: text })
+  app.sseRoute('/text/nosniff', { source: text, headers: { 'x-content-type-options': 'nosniff' } })
+  await app.register(async (app) => {
+    app.addHook('onRequest', async (request) => {
+      const from = request.headers['sec-fetch-site']
+      if (from === 'cross-site' || from === 'same-site') throw Object.assign(new Error('not for other origins'), { statusCode: 403 })
+    })
+    app.sseRoute('/own', { topics: [] })
+  })
+  const port = await listen(app)
+  const own = `http://127.0.0.1:${port}`
+  const other = `http://localhost:${port}`
+  const ask = (path: string, mode = 'no-cors') => page.evaluate(`fetch('${own}${path}', { mode: '${mode}', credentials: 'include' }).then(({ type }) => type, () => 'refused')`)
+  const runs = (path: string) => page.evaluate(`new Promise((resolve) => {
+    globalThis.ran = false
+    const script = Object.assign(document.createElement('script'), { src: '${own}${path}' })
+    script.onload = script.onerror = () => resolve(ran)
+    document.head.append(script)
+  })`)
+
+  await t.test('text of a stream runs as a script of a page of its origin, unless nosniff is sent; as a page it is text', async (t) => {
+    await page.goto(own)
+    t.strictSame([await runs('/text'), await runs('/text/nosniff')], [true, false])
+    await page.goto(other)
+    t.equal(await runs('/text'), false, 'of another origin')
+    await page.goto(`${own}/text`)
+    t.equal(await page.evaluate('globalThis.ran'), undefined)
+  })
+
+  await t.test('a page of another site opens streams that it cannot read, without SameSite cookies, unless a hook looks at Sec-Fetch-Site', async (t) => {
+    await page.goto(own)
+    t.equal(await ask('/open'), 'basic')
+    await page.goto(other)
+    const { opened } = app.sse.stats()
+    t.strictSame([await ask('/open', 'cors'), await ask('/open')], ['refused', 'opaque'])
+    t.equal(app.sse.stats().opened, opened + 2)
+    t.strictSame(cookies, ['lax=1; strict=1', undefined, undefined])
+    t.equal(await ask('/own'), 'opaque')
+    t.equal(app.sse.stats().opened, opened + 2, 'nothing was opened')
+    await page.goto(own)
+    t.equal(await ask('/own'), 'basic')
+  })
+})
