@@ -122,7 +122,8 @@ export class LogCursor implements Cursor {
 
   wroteOwn (id: string): void {
     this.#ids = 'own'
-    this.#heldId = id
+    // an empty one takes away what the client holds
+    this.#heldId = id || null
     this.#live ||= this.#position === this.#log.newest
   }
 

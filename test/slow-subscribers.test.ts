@@ -211,6 +211,21 @@ test('a stream that subscribes while its client is behind', async (t) => {
     await client.until(`id: ${id}\ndata: live\n\n`)
   })
 
+  t.test('holds no id, as its gap says, once an empty one took that away', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': 'own' } })
+    await stream?.send({ id: '', data: 'forget' })
+    client.pause()
+    await until('events are left out', async () => {
+      await app.sse.broadcast(FILL)
+      return app.sse.stats().dropped > 0
+    })
+    client.resume()
+    await client.until('event: gap\ndata: {"lastEventId":null,')
+  })
+
   t.test('and is read to from the log meanwhile, gets a gap that leaps over nothing of it', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
     let stream: SSEStream | undefined

@@ -1,0 +1,108 @@
+import { ok, rejects } from 'node:assert/strict'
+import type { Audience } from '../../lib/history.js'
+import type { Model } from './model.js'
+import type { World } from './world.js'
+
+/** What is done on the server: at once, so that several fall into one tick. Resolves when it has come to what it should. */
+export interface Act {
+  readonly name: string
+  run (model: Model, world: World): Promise<void>
+}
+
+/** What makes an event big. */
+const FILLER = 'x'.repeat(65_536)
+
+/** What is no payload, and for what reason. */
+const BAD: ReadonlyArray<readonly [unknown, string]> = [
+  [7, 'SSE_ERR_PAYLOAD'], [[], 'SSE_ERR_PAYLOAD'], [{ event: 'a\nb' }, 'SSE_ERR_FIELD'],
+  [{ retry: -1 }, 'SSE_ERR_FIELD'], [{ data: 1n }, 'SSE_ERR_SERIALIZATION']
+]
+
+export const badPayloads = BAD.length
+
+export function publish (to: Audience, name: string, big = false): Act {
+  return {
+    name: `publish to ${to} ${name}`,
+    async run (model, { app }) {
+      const data = String(model.next++)
+      const event = model.publish(to, name, data, big)
+      const text = big ? `${data} ${FILLER}` : data
+      event.id = await (to === 'topic' ? app.sse.publish(name, text) : to === 'all' ? app.sse.broadcast(text) : app.sse.sendTo(name, text))
+    }
+  }
+}
+
+/** @param id one of the application's own */
+export function send (number: number, id?: string): Act {
+  return {
+    name: `send to ${number}${id === undefined ? '' : ` with the id "${id}"`}`,
+    async run (model, world) {
+      const client = model.client(number)
+      const stream = world.streams[number]
+      // within a replay it has no place that could be foreseen
+      if (stream === undefined || client.replaying) return
+      const data = String(model.next++)
+      const payload = id === undefined ? data : { id, data }
+      if (id !== undefined && client.followed) {
+        await rejects(stream.send(payload), { code: 'SSE_ERR_OWN_ID' })
+        return
+      }
+      const { open } = client
+      model.send(client, data, id)
+      world.waiting++
+      const settled = stream.send(payload).then((taken) => {
+        world.waiting--
+        if (taken) ok(open, 'a stream that is closed takes nothing')
+        else ok(stream.closed, 'a stream that is open refuses nothing')
+      })
+      // a client that does not read may be waited for until it is gone
+      if (client.link !== 'paused') await settled
+    }
+  }
+}
+
+export function sendBad (number: number, kind: number): Act {
+  const [payload, code] = BAD[kind] ?? BAD[0] ?? []
+  return {
+    name: `send to ${number} what fails with ${code}`,
+    async run (_model, world) {
+      // the types forbid it
+      const bad = payload as string
+      const stream = world.streams[number]
+      if (stream !== undefined) await rejects(stream.send(bad), { code })
+      await rejects(world.app.sse.publish('a', bad), { code: /^SSE_ERR_/ })
+    }
+  }
+}
+
+export function subscribe (number: number, topic: string): Act {
+  return {
+    name: `subscribe ${number} to ${topic}`,
+    async run (model, world) {
+      if (model.client(number).replaying) return
+      model.subscribe(model.client(number), topic)
+      world.streams[number]?.subscribe(topic)
+    }
+  }
+}
+
+export function unsubscribe (number: number, topic: string): Act {
+  return {
+    name: `unsubscribe ${number} from ${topic}`,
+    async run (model, world) {
+      if (model.client(number).replaying) return
+      model.client(number).topics.delete(topic)
+      world.streams[number]?.unsubscribe(topic)
+    }
+  }
+}
+
+export function close (number: number): Act {
+  return {
+    name: `close ${number}`,
+    async run (model, world) {
+      model.close(model.client(number), 'server')
+      world.streams[number]?.close()
+    }
+  }
+}

@@ -1,0 +1,200 @@
+import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
+import fc from 'fast-check'
+import { type Act, badPayloads, close, publish, send, sendBad, subscribe, unsubscribe } from './acts.js'
+import { Follower } from './follower.js'
+import { type Client, FLOOD, type Model, type Route } from './model.js'
+import { soon, type World } from './world.js'
+
+type Command = fc.AsyncCommand<Model, World>
+
+interface Opening {
+  route: Route
+  overflow: 'disconnect' | 'drop'
+  clientId: string
+  topics: string[]
+  /** Comes with this id, and not with the one that it holds. */
+  strange: string | null
+  /** Reads nothing at first. */
+  paused: boolean
+  /** How much is published while it comes. */
+  meanwhile: number
+}
+
+/** Something that is done, and then compared; `may` says when it can be done. */
+function command (name: string, run: (model: Model, world: World) => Promise<void>, may: (model: Readonly<Model>) => boolean = () => true): Command {
+  return {
+    check: (model) => !model.over && may(model),
+    async run (model, world) {
+      await run(model, world)
+      await world.agree(model)
+    },
+    toString: () => name
+  }
+}
+
+function together (acts: Act[]): Command {
+  return command(acts.map(({ name }) => name).join(' and '), async (model, world) => {
+    await Promise.all(acts.map((act) => act.run(model, world)))
+  })
+}
+
+function open (number: number, { route, overflow, clientId, topics, strange, paused, meanwhile }: Opening): Command {
+  const said = [`open ${number} ${overflow} ${route} ${clientId} ${topics}`]
+  if (strange !== null) said.push(`with the id "${strange}"`)
+  if (paused) said.push('reading nothing')
+  if (meanwhile > 0) said.push(`while ${meanwhile} are published`)
+  return command(said.join(' '), async (model, world) => {
+    const client = model.client(number)
+    const came = strange ?? world.followers[number]?.lastEventId ?? ''
+    Object.assign(client, { route, overflow, topics: new Set(route === 'topics' ? topics : []) })
+    const path = `/${overflow}/${route}${route === 'topics' ? `/${topics.join()}` : ''}`
+    const opening = Follower.open(world.socketPath, path, { 'x-client': clientId, 'x-number': String(number) }, came, paused)
+    // only one that came with an id of the log is to get what is published before it is open
+    if (model.holdsAll && model.positionOf(came) !== null) {
+      for (let i = 0; i < meanwhile; i++) {
+        await publish('all', '').run(model, world)
+        await turn()
+      }
+    }
+    const follower = world.followers[number] = await opening
+    client.clientId = world.streams[number]?.clientId ?? ''
+    model.arrive(client, came)
+    if (!paused) return
+    if (model.holdsAll && model.mayPause(client)) model.pause(client, false)
+    else follower.resume()
+  }, (model) => model.client(number).link === 'away')
+}
+
+/** @param racing how much is published just before, of which it gets a part */
+function leave (number: number, racing: number): Command {
+  return command(`leave ${number}${racing > 0 ? ` while ${racing} are published` : ''}`, async (model, world) => {
+    const client = model.client(number)
+    for (let i = 0; i < racing; i++) await publish('all', '').run(model, world)
+    const follower = world.followers[number]
+    follower?.leave()
+    model.close(client, 'client')
+    client.link = 'away'
+    if (follower !== undefined && !client.own) holdsItsPlace(model, client, follower)
+  }, (model) => model.client(number).link !== 'away')
+}
+
+/** With the id that it holds, a client will be sent all that it did not get, and nothing that it got. */
+function holdsItsPlace (model: Model, { due }: Client, { got, lastEventId }: Follower): void {
+  deepStrictEqual(got.map(({ text }) => text), due.slice(0, got.length).map(({ text }) => text()))
+  const position = model.positionOf(lastEventId)
+  // none, or a strange one
+  if (position === null) return
+  for (const [i, { index }] of due.entries()) {
+    if (index !== null) strictEqual(index <= position, i < got.length, `event ${index} ${i < got.length ? 'came' : 'did not come'}, and the client holds the id of ${position}`)
+  }
+}
+
+function pause (number: number): Command {
+  return command(`pause ${number}`, async (model, world) => {
+    world.followers[number]?.pause()
+    model.pause(model.client(number), true)
+  }, (model) => model.client(number).link === 'reading' && model.client(number).open)
+}
+
+function resume (number: number): Command {
+  return command(`resume ${number}`, async (model, world) => {
+    const client = model.client(number)
+    const follower = world.followers[number]
+    if (follower === undefined) return
+    client.link = 'reading'
+    follower.resume()
+    if (!client.open && (client.flooded || client.replaying)) await gotPart(client, follower)
+    else if (client.flooded) await gotGap(model, client, follower)
+    client.flooded = client.replaying = false
+  }, (model) => model.client(number).link === 'paused')
+}
+
+/** It was sent a part, and then the end. */
+async function gotPart (client: Client, follower: Follower): Promise<void> {
+  await soon(() => ok(follower.over, 'the response is over'))
+  ok(follower.got.length < client.due.length, 'something was left out')
+  client.due.length = follower.got.length
+}
+
+/** It was sent a part, and then told of the rest. */
+async function gotGap (model: Model, { due, own }: Client, follower: Follower): Promise<void> {
+  const { got } = follower
+  const had = got.length
+  await soon(() => {
+    const last = got[got.length - 1]
+    ok(got.length > had && last !== undefined)
+    strictEqual(last.text, model.gapAfter(last.before), 'the newest is a gap')
+  })
+  if (!own) strictEqual(model.positionOf(follower.lastEventId), model.log.length - 1, 'it reaches to the newest event')
+  ok(got.length <= due.length, 'something was left out')
+  const gap = got[got.length - 1]?.text ?? ''
+  due.splice(got.length - 1, Infinity, { text: () => gap, index: null })
+}
+
+/** More than a paused client can be sent; those who read take each event before the next. */
+function flood (act: Act): Command {
+  return command(`${FLOOD} big ones: ${act.name}`, async (model, world) => {
+    for (let i = 0; i < FLOOD; i++) {
+      await act.run(model, world)
+      await world.readersAgree(model)
+    }
+  })
+}
+
+const closeApp = command('close the app', async (model, world) => {
+  model.over = true
+  const closing = world.app.close()
+  for (const client of model.clients) model.close(client, 'drain')
+  for (const follower of world.followers) follower?.resume()
+  await closing
+  for (const [number, client] of model.clients.entries()) {
+    const follower = world.followers[number]
+    if (client.link === 'away' || follower === undefined) continue
+    client.link = 'reading'
+    // it comes back for the rest
+    if (client.flooded || client.replaying) await gotPart(client, follower)
+  }
+  await rejects(world.app.sse.publish('a', 'late'), { code: 'SSE_ERR_CLOSING' })
+  for (const stream of world.streams) if (stream !== undefined) strictEqual(await stream.send('late'), false)
+})
+
+const number = fc.nat({ max: 2 })
+const topic = fc.constantFrom('a', 'b', '__proto__')
+const clientId = fc.constantFrom('ann', 'constructor')
+const audience = fc.oneof(topic.map((name) => ['topic', name] as const), clientId.map((name) => ['client', name] as const), fc.constant(['all', ''] as const))
+
+const opening = fc.record<Opening>({
+  route: fc.constantFrom('topics', 'topics', 'plain', 'unnamed'),
+  overflow: fc.constantFrom('disconnect', 'drop'),
+  clientId,
+  topics: fc.uniqueArray(topic, { minLength: 1 }),
+  // of no log, of another log, of a form like the log's
+  strange: fc.option(fc.constantFrom('1-1', '9999999999999-0', '5-', 'an id', '5-5'), { freq: 8 }),
+  paused: fc.boolean(),
+  meanwhile: fc.nat({ max: 3 })
+})
+
+const act = fc.oneof(
+  { weight: 6, arbitrary: audience.map(([to, name]) => publish(to, name)) },
+  { weight: 4, arbitrary: number.map((number) => send(number)) },
+  { weight: 1, arbitrary: fc.tuple(number, fc.constantFrom('own', '', '5-5')).map((args) => send(...args)) },
+  { weight: 1, arbitrary: fc.tuple(number, fc.nat({ max: badPayloads - 1 })).map((args) => sendBad(...args)) },
+  { weight: 2, arbitrary: fc.tuple(number, topic).map((args) => subscribe(...args)) },
+  { weight: 1, arbitrary: fc.tuple(number, topic).map((args) => unsubscribe(...args)) },
+  { weight: 1, arbitrary: number.map(close) }
+)
+
+/** Sequences of all that can be done to an app and its streams. */
+export const commands = fc.commands([
+  fc.tuple(number, opening).map((args) => open(...args)),
+  fc.tuple(number, opening).map((args) => open(...args)),
+  fc.tuple(number, fc.nat({ max: 2 })).map((args) => leave(...args)),
+  number.map(pause),
+  number.map(resume),
+  act.map((one) => together([one])),
+  act.map((one) => together([one])),
+  fc.array(act, { minLength: 2, maxLength: 5 }).map(together),
+  audience.map(([to, name]) => flood(publish(to, name, true))),
+  fc.constant(closeApp)
+], { maxCommands: 30, size: 'max' })
