@@ -79,7 +79,8 @@ test('over HTTP/2', async (t) => {
       const unread = ['/flood', '/big', '/replay', '/ends'].map((path) => ask(session, path, { 'last-event-id': id }, false))
       await until('those that are read have events', () => asked.every(({ text }) => /data: /.test(text)))
       await until('those that are not are behind', () => chaos.congested === 3 && chaos.others === KINDS.length + 3)
-      for (const stream of unread) stream.close(number)
+      // one that is ended already, and reset without an error, Node keeps until it is cut after its 5 s
+      for (const [i, stream] of unread.entries()) stream.close(i === 3 && code === 'NO_ERROR' ? constants.NGHTTP2_CANCEL : number)
       await until('they are gone', () => chaos.others === KINDS.length)
       for (const stream of asked) stream.text = ''
       await until('the others go on', () => asked.every(({ text }) => /data: /.test(text)))
@@ -143,11 +144,11 @@ test('over HTTP/2', async (t) => {
     await chaos.check(t, 'reset')
   })
 
-  t.test('streams that are asked for and reset at once, 2,000 of them', async (t) => {
+  t.test('streams that are asked for and reset at once, 1,000 of them', async (t) => {
     const before = chaos.opened
     for (let round = 0; round < 4; round++) {
       const session = await join(t, chaos)
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 10; i++) {
         const asked = Array.from({ length: 25 }, (_, n) => ask(session, KINDS[n % KINDS.length] ?? ''))
         // some before they are sent, some before they are answered, some after
         for (let n = i % 4; n > 0; n--) await turn()
@@ -171,6 +172,28 @@ test('over HTTP/2', async (t) => {
   })
 
   t.test('the app goes on, and closes at once', (t) => chaos.end(t))
+})
+
+test('streams are reset, and sessions lost, while the app closes', async (t) => {
+  for (const when of ['at once', 'when their ends are on the way'] as const) {
+    const chaos = await ChaosApp.start(t, { http2: true, http2SessionTimeout: 0 }, readWitness, 500_000)
+    const id = await chaos.fillLog()
+    const sessions = await Promise.all(Array.from({ length: 3 }, () => join(t, chaos)))
+    const held = sessions.flatMap((session) => HOLDS.map(([where, [kind]]) => ask(session, kind, { 'x-hold': where })))
+    await until('all wait', () => chaos.gate.waiting === held.length)
+    const readers = sessions.flatMap((session) => KINDS.map((kind) => ask(session, kind)))
+    await until('all have events', () => readers.every(({ text }) => /data: /.test(text)))
+    const unread = sessions.flatMap((session) => ['/flood', '/big', '/replay', '/ends'].map((path) => ask(session, path, { 'last-event-id': id }, false)))
+    await until('those that do not read are behind', () => chaos.congested === 3 * sessions.length)
+    await chaos.close(t, async () => {
+      if (when !== 'at once') await until('their ends are on the way', () => chaos.hub.streams.size === 0)
+      const [resets, goesAway, lost] = sessions
+      for (const stream of [...unread, ...readers, ...held]) if (stream.session === resets) stream.close(constants.NGHTTP2_CANCEL)
+      goesAway?.goaway(constants.NGHTTP2_PROTOCOL_ERROR)
+      lost?.destroy()
+      chaos.gate.open()
+    })
+  }
 })
 
 test('over TLS', async (t) => {

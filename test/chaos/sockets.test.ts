@@ -15,6 +15,16 @@ async function readWitness (port: number, path: string): Promise<IncomingMessage
   return response
 }
 
+/** Clients that have each written a request, and read nothing if they are told not to. */
+async function visit (t: Test, port: number, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
+  const sockets = await Promise.all(requests.map(() => dial(t, port)))
+  for (const [i, socket] of sockets.entries()) {
+    if (!reads) socket.pause()
+    socket.write(requests[i] ?? '')
+  }
+  return sockets
+}
+
 /** The bytes of a request. */
 function requestFor (path: string, headers: Record<string, string> = {}): string {
   const body = '{"prompt":"why"}'
@@ -29,16 +39,7 @@ const server = { keepAliveTimeout: 1_000, http: { headersTimeout: 1_000, connect
 test('over HTTP/1.1', async (t) => {
   const chaos = await ChaosApp.start(t, server, readWitness)
 
-  /** Clients that have written the same, and read nothing if they are told not to. */
-  async function clients (t: Test, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
-    const sockets = await Promise.all(requests.map(() => dial(t, chaos.port)))
-    for (const [i, socket] of sockets.entries()) {
-      if (!reads) socket.pause()
-      socket.write(requests[i] ?? '')
-    }
-    return sockets
-  }
-
+  const clients = (t: Test, requests: string[], reads?: boolean) => visit(t, chaos.port, requests, reads)
   const ofEachKind = (headers?: Record<string, string>) => KINDS.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, headers)))
 
   for (const [way, go] of Object.entries(WAYS)) {
@@ -257,3 +258,24 @@ test('over HTTP/1.1', async (t) => {
 
   t.test('the app goes on, and closes at once', (t) => chaos.end(t))
 })
+
+for (const [way, go] of Object.entries(WAYS)) {
+  test(`clients ${way} while the app closes`, async (t) => {
+    for (const when of ['at once', 'when their ends are on the way'] as const) {
+      const chaos = await ChaosApp.start(t, server, readWitness)
+      const id = await chaos.fillLog()
+      const held = ['preHandler', 'onSend', 'onConnect', 'source', 'topics'].map((where) => requestFor(where === 'source' ? '/first' : '/topics', { 'x-hold': where }))
+      const waiting = await visit(t, chaos.port, held)
+      await until('all wait', () => chaos.gate.waiting === held.length)
+      const readers = await visit(t, chaos.port, KINDS.map((kind) => requestFor(kind)))
+      await until('all have events', () => readers.every(({ text }) => /\ndata: /.test(text)))
+      const unread = await visit(t, chaos.port, ['/flood', '/big', '/replay', '/ends'].map((path) => requestFor(path, { 'last-event-id': id })), false)
+      await until('those that do not read are behind', () => chaos.congested === 3)
+      await chaos.close(t, async () => {
+        if (when !== 'at once') await until('their ends are on the way', () => chaos.hub.streams.size === 0)
+        for (const socket of [...unread, ...readers, ...waiting]) go(socket)
+        chaos.gate.open()
+      })
+    }
+  })
+}
