@@ -24,6 +24,8 @@ export interface Seen {
 
 export interface Followed {
   seen (): Promise<Seen>
+  /** How many events it has seen: less to bring than all of them, where one waits for many. */
+  received (): Promise<number>
   close (): Promise<void>
 }
 
@@ -71,12 +73,12 @@ function inNode (t: Test, name: ClientName, open: (url: string) => Source): Clie
     async follow (url, names = []) {
       const watched = watch(open(url), names)
       t.teardown(() => watched.source.close())
-      return { seen: async () => seenBy(watched), close: async () => watched.source.close() }
+      return { seen: async () => seenBy(watched), received: async () => watched.seen.events.length, close: async () => watched.source.close() }
     }
   }
 }
 
-/** @param url of a server to fetch through the client, told apart by the `name` of the listener only */
+/** It tells of all events, whatever their names. */
 function ours (t: Test): Client {
   return {
     name: 'our client',
@@ -99,7 +101,7 @@ function ours (t: Test): Client {
       run()
       const close = async () => { await events.return?.() }
       t.teardown(close)
-      return { seen: async () => ({ ...seen, events: [...seen.events] }), close }
+      return { seen: async () => ({ ...seen, events: [...seen.events] }), received: async () => seen.events.length, close }
     }
   }
 }
@@ -127,6 +129,7 @@ async function inChromium (t: Test, origin: string): Promise<Client & { page: Pa
           const { source, seen } = watched[place]!
           return { ...seen, over: source.readyState === 2 }
         }, place),
+        received: () => page.evaluate((place) => watched[place]!.seen.events.length, place),
         close: () => page.evaluate((place) => watched[place]!.source.close(), place)
       }
     }

@@ -1,21 +1,27 @@
 import cors from '@fastify/cors'
 import t from 'tap'
 import { listen, makeApp } from '../harness.js'
+import { asksByGet, followsRedirects, looksAtType, serveAnswers, staysAway, stopsAtStatus } from './answers.js'
 import { byteByByte } from './byte-by-byte.js'
 import { openClients } from './clients.js'
 import { comesBackToAll, serveEnding } from './coming-back.js'
+import { crossesOrigins } from './cross-origin.js'
+import { leaves, serveOpen } from './leaving.js'
 import { readsBytes, readsPayloads, serveBytes, servePayloads } from './reading.js'
+import { missNothing } from './resume.js'
 
 const app = await makeApp(t, { heartbeat: false }, { forceCloseConnections: true })
 await app.register(cors, { origin: '*' })
 app.get('/', (_request, reply) => { reply.type('text/html').send('<link rel="icon" href="data:,">') })
 servePayloads(app)
-const asked = serveEnding(app)
+const comings = serveEnding(app)
+const visits = serveOpen(app)
+const asked = serveAnswers(app)
 const port = await listen(app)
 const origin = `http://127.0.0.1:${port}`
 const bytesOrigin = await serveBytes(t)
 const slowly = `http://127.0.0.1:${await byteByByte(t, port)}`
-const { all } = await openClients(t, origin)
+const { all, chromium } = await openClients(t, origin)
 
 t.test('every client sees what a route sends, and nothing else', async (t) => {
   await Promise.all(all.map(async (client) => {
@@ -38,5 +44,31 @@ for (const way of ['whole', 'single'] as const) {
 }
 
 t.test('every client comes back when it was told to, with the id that it was sent', async (t) => {
-  await Promise.all(all.map((client) => comesBackToAll(t, client, origin, asked)))
+  await Promise.all(all.map((client) => comesBackToAll(t, client, origin, comings)))
 })
+
+t.test('a status but 200 ends it, in our client one that does not pass', async (t) => {
+  await Promise.all(all.map((client) => stopsAtStatus(t, client, origin, asked)))
+})
+
+t.test('an answer of another type is no stream', async (t) => {
+  await Promise.all(all.map((client) => looksAtType(t, client, origin)))
+})
+
+t.test('a redirection is followed, each time', async (t) => {
+  await Promise.all(all.map((client) => followsRedirects(t, client, origin, asked)))
+})
+
+t.test('a route for another method is not for them', async (t) => {
+  await Promise.all(all.map((client) => asksByGet(t, client, origin)))
+})
+
+t.test('a client stays away as long as it is told', (t) => staysAway(t, all, origin, asked))
+
+t.test('who leaves is gone at the server', async (t) => {
+  await Promise.all(all.map((client) => leaves(t, client, origin, visits)))
+})
+
+t.test('who follows a topic misses nothing, and has nothing twice', (t) => missNothing(t, all))
+
+t.test('a page reads the streams of another origin as far as that allows it', (t) => crossesOrigins(t, chromium))

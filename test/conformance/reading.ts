@@ -37,11 +37,10 @@ export function servePayloads (app: FastifyInstance): void {
 export async function readsPayloads (t: Test, client: Client, origin: string, table: string, way: Way): Promise<void> {
   const cases = tables[table] ?? []
   const followed = await client.follow(`${origin}/payloads/${table}/${way}/${encodeURIComponent(client.name)}`, namesIn(cases))
-  const events = async () => (await followed.seen()).events
-  await until(`the last event in ${client.name}`, async () => (await events()).some(({ event }) => event === 'last'))
-  await followed.close()
   const expected = mustSee(cases, !ownIds.has(client.name))
-  const seen = await events()
+  await until(`all events of a table in ${client.name}`, async () => await followed.received() >= expected.length, 30_000)
+  await followed.close()
+  const { events: seen } = await followed.seen()
   t.strictSame(seen, expected, `${client.name}: ${table}`)
 }
 
