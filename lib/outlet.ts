@@ -61,14 +61,30 @@ export function isGone (raw: RawReply): boolean {
 
 /** Calls back once, when the response is over, by its end or its client's leaving. */
 export function whenOver (raw: RawReply, callback: () => void): void {
-  // it comes once; `once` would keep a wrapper for every stream
-  raw.on('close', callback)
-  if (isHttp2(raw) || raw.socket !== null) return
-  // a response that waits behind another one is not told that their connection is gone
+  if (isHttp2(raw) || raw.socket !== null) {
+    // it comes once; `once` would keep a wrapper for every stream
+    raw.on('close', callback)
+    return
+  }
+  // a response that waits behind another one is not told that their connection is gone, unless its turn has come by then
   const { socket } = raw.req
-  const gone = () => { raw.emit('close') }
-  socket.once('close', gone)
-  raw.once('close', () => { socket.off('close', gone) })
+  const calls = waiting.get(socket) ?? new Set()
+  waiting.set(socket, calls)
+  if (calls.size === 0) socket.on('close', callAll)
+  const over = () => {
+    if (!calls.delete(over)) return
+    if (calls.size === 0) socket.off('close', callAll)
+    callback()
+  }
+  calls.add(over)
+  raw.on('close', over)
+}
+
+/** What is called for responses that wait on a connection. They are as many as its client likes, so that one listener does it. */
+const waiting = new WeakMap<Socket, Set<() => void>>()
+
+function callAll (this: Socket): void {
+  waiting.get(this)?.forEach((over) => over())
 }
 
 /** The HTTP/2 session that carries a reply; undefined for HTTP/1.1. */

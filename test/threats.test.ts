@@ -126,15 +126,27 @@ test('names that objects have by themselves are names like others: of topics, cl
   t.strictSame(Reflect.ownKeys(Object.prototype), before)
 })
 
-test('requests that wait for each other on one connection count against the limits', async (t) => {
-  const app = await makeApp(t, { maxStreamsPerClient: { max: 2 } })
+test('requests that wait for each other on one connection count against the limits, once each', async (t) => {
+  const app = await makeApp(t, { maxStreams: 20 })
+  const warnings: Error[] = []
+  const warn = (warning: Error) => warnings.push(warning)
+  process.on('warning', warn)
+  t.teardown(() => process.off('warning', warn))
   app.sseRoute('/', { topics: [] })
-  const socket = await dial(t, await listen(app))
-  socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(5))
-  await until('the others are refused', () => app.sse.stats().rejected === 3)
-  t.equal(app.sse.streams.size, 2)
-  socket.destroy()
-  await until('nothing is left', () => app.sse.streams.size === 0)
+  app.sseRoute('/short', { source: () => ['a'] })
+  const port = await listen(app)
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
+  // the second time as many places are free as before, also where one of those who waited had its turn
+  for (const rejected of [5, 10]) {
+    const socket = await dial(t, port)
+    socket.write(get('/short') + get('/').repeat(24))
+    await until('the others are refused', () => app.sse.stats().rejected === rejected)
+    await until('the first is over', () => socket.text.includes('0\r\n\r\n'))
+    t.equal(app.sse.streams.size, 19)
+    socket.destroy()
+    await until('nothing is left', () => app.sse.streams.size === 0)
+  }
+  t.strictSame(warnings, [])
 })
 
 test('a length that was copied from another answer does not let events pass for the next response', async (t) => {
