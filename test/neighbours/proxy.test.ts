@@ -1,8 +1,9 @@
+import { once } from 'node:events'
 import proxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
-import sse, { type SSEPluginOptions } from '../../lib/index.js'
-import { type Client, listen, open, until } from '../harness.js'
+import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
+import { type Client, dial, listen, open, until } from '../harness.js'
 import { answerOf } from './orders.js'
 
 interface Proxied {
@@ -13,13 +14,14 @@ interface Proxied {
 }
 
 /** An app with streams behind an app that is its proxy. */
-async function proxied (t: Test, { proxied = {}, sse: settings = {}, http2 = false, force = true }: { proxied?: Partial<FastifyHttpProxyOptions>, sse?: SSEPluginOptions, http2?: boolean, force?: boolean } = {}): Promise<Proxied> {
+async function proxied (t: Test, { proxied = {}, sse: settings = {}, http2 = false, force = true, late = new Late() }: { proxied?: Partial<FastifyHttpProxyOptions>, sse?: SSEPluginOptions, http2?: boolean, force?: boolean, late?: Late } = {}): Promise<Proxied> {
   const upstream = http2 ? Fastify({ http2 }) as unknown as FastifyInstance : Fastify({ forceCloseConnections: true })
   t.teardown(() => upstream.close())
   await upstream.register(sse, settings)
   upstream.sseRoute('/route', { topics: ['a'] })
   upstream.get('/hand', (request, reply) => { reply.sse().subscribe('a') })
   upstream.sseRoute('/ends', { source: () => ['x'] })
+  upstream.sseRoute('/late', { openOn: 'first-event', source: (request, stream) => late.source(request, stream) })
   upstream.sseRoute('/fails', {
     source: async function * () {
       yield 'x'
@@ -41,14 +43,31 @@ async function fateOf (client: Client): Promise<{ text: string, ended: boolean }
 
 const QUIET = 300
 
-test('@fastify/http-proxy', async (t) => {
+/** What a source that opens late has seen of its stream, and how to give it its first item. */
+class Late {
+  readonly seen: string[] = []
+  give = (): void => {}
+
+  async * source (_request: unknown, { signal }: SSEStream): AsyncGenerator<string> {
+    signal.addEventListener('abort', () => { this.seen.push('gone') })
+    await new Promise<void>((resolve) => {
+      this.give = resolve
+      this.seen.push('asked')
+    })
+    this.seen.push('item')
+    yield 'item'
+    await new Promise(() => {})
+  }
+}
+
+test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
   const kinds: Record<string, Partial<FastifyHttpProxyOptions>> = {
     undici: { undici: { bodyTimeout: QUIET } },
     'http.request': { http: { requestOptions: { timeout: QUIET } } },
     'HTTP/2': { http2: { requestTimeout: QUIET, sessionTimeout: QUIET } }
   }
   for (const [kind, options] of Object.entries(kinds)) {
-    t.test(`over ${kind}: events at once, ids, ends and failures pass`, async (t) => {
+    t.test(`over ${kind}: events at once, ids, ends and failures pass`, { buffered: true }, async (t) => {
       const { upstream, port } = await proxied(t, { proxied: options, http2: kind === 'HTTP/2', sse: { heartbeat: 50 } })
       const clients: Client[] = []
       for (const path of ['/route', '/hand']) {
@@ -76,12 +95,26 @@ test('@fastify/http-proxy', async (t) => {
     })
   }
 
-  t.test('over undici a stream that is quiet for longer than bodyTimeout is broken off', async (t) => {
+  t.test('over undici a stream that is quiet for longer than bodyTimeout is broken off', { buffered: true }, async (t) => {
     const { port } = await proxied(t, { proxied: { undici: { bodyTimeout: QUIET } }, sse: { heartbeat: false } })
     t.notOk(await (await open(t, port, '/route')).over())
   })
 
-  t.test('a 503 is asked for ten times more before it is passed on', async (t) => {
+  t.test('of a client that leaves before the first item the upstream hears with that item', { buffered: true }, async (t) => {
+    const late = new Late()
+    const { port, proxy } = await proxied(t, { late })
+    const left = once(proxy.server, 'request').then(([request]) => once(request.socket, 'close'))
+    const socket = await dial(t, port)
+    socket.write('GET /late HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('the source to be asked', () => late.seen.length)
+    socket.destroy()
+    await left
+    late.give()
+    await until('the end', () => late.seen.includes('gone'))
+    t.strictSame(late.seen, ['asked', 'item', 'gone'])
+  })
+
+  t.test('a 503 is asked for ten times more before it is passed on', { buffered: true }, async (t) => {
     for (const [proxied_, requests] of [[{}, 11], [{ replyOptions: { retryDelay: () => null } }, 1]] as const) {
       const { upstream, port } = await proxied(t, { proxied: proxied_, sse: { maxStreams: 1 } })
       await open(t, port, '/route')
@@ -92,13 +125,13 @@ test('@fastify/http-proxy', async (t) => {
     }
   })
 
-  t.test('an upstream that is not there is a JSON error', async (t) => {
+  t.test('an upstream that is not there is a JSON error', { buffered: true }, async (t) => {
     const { upstream, port } = await proxied(t)
     await upstream.close()
     t.match(await answerOf(await open(t, port, '/route')), { status: 500, body: { code: 'FST_REPLY_FROM_INTERNAL_SERVER_ERROR' } })
   })
 
-  t.test('its app.close waits for the streams, unless forceCloseConnections breaks them off', async (t) => {
+  t.test('its app.close waits for the streams, unless forceCloseConnections breaks them off', { buffered: true }, async (t) => {
     const waiting = await proxied(t, { force: false })
     const client = await open(t, waiting.port, '/route')
     let closed = false

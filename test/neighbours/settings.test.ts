@@ -58,7 +58,7 @@ test('connectionTimeout', async (t) => {
 
 test('keepAliveTimeout', async (t) => {
   const app = await makeApp(t, {}, { keepAliveTimeout: 100, forceCloseConnections: true })
-  app.sseRoute('/ends', { source: async function * () { yield 'x'; await wait(300); yield 'y' } })
+  app.sseRoute('/ends', { source: async function * () { yield 'x'; await wait(150); yield 'y' } })
   const port = await listen(app)
   const socket = await dial(t, port)
   const ask = 'GET /ends HTTP/1.1\r\nHost: x\r\n\r\n'

@@ -92,6 +92,9 @@ test('@fastify/session', async (t) => {
       t.strictSame(cookiesOf(await open(t, port, path, { headers })), signedIn, `${path} sets the cookie anew`)
       t.equal(store.sets, before + 1, `${path} saves once`)
     }
+    const before = store.sets
+    t.match(cookiesOf(await open(t, port, '/route')), [/^sessionId=/])
+    t.equal(store.sets, before + 1, 'a client without a session gets one')
     for (const [data, name] of [['changed', 'Ada'], ['saved', 'saved']]) {
       await (await open(t, port, `/${data}`, { headers })).until(`data: ${data}`)
       t.strictSame((await answerOf(await open(t, port, '/name', { headers }))).body, { name })
