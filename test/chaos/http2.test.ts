@@ -106,8 +106,6 @@ test('over HTTP/2', async (t) => {
     })
     t.ok(chaos.app.sse.stats().dropped > before.dropped)
     t.equal(asked.slice(0, paths.length).map(({ text }) => text).join(''), '', 'nothing came through')
-    // overflow, lifetime and end on each session
-    await until('what they did not take is cut', () => asked.filter(({ destroyed, closed }) => destroyed || closed).length >= 4, 7_000)
     shut.destroy()
     stops.destroy()
     await chaos.check(t, 'no window')
