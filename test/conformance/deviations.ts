@@ -9,7 +9,7 @@ interface ByteDeviation {
   because: string
   streams: string[]
   /** Where it deviates in one way only that the bytes come. */
-  way?: 'whole' | 'single'
+  way?: 'whole' | 'pieces'
   /** What it makes of the stream, where the standard has it see these events. */
   sees: (events: Received[]) => Received[]
 }

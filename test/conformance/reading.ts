@@ -5,18 +5,18 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { until } from '../until.js'
 import { type ByteCase, byteCases, heldIds } from './byte-cases.js'
-import { writeBytes } from './byte-by-byte.js'
+import { writePieces } from './pieces.js'
 import { byteDeviations, ownIds } from './deviations.js'
 import type { Client } from './clients.js'
 import { longCases, mustSee, namesIn, type PayloadCase, payloadCases } from './payload-cases.js'
 
-/** How the bytes come: at once, or each by itself. */
-export type Way = 'whole' | 'single'
+/** How the bytes come: at once, or few by few. */
+export type Way = 'whole' | 'pieces'
 
 const LAST: PayloadCase = [{ event: 'last', data: '' }, ['last', '']]
 const tables: Record<string, PayloadCase[]> = {
   all: [...payloadCases, LAST],
-  // longer than a socket takes at once, and short enough to be sent byte by byte
+  // longer than a socket takes at once, and short enough to be sent in pieces
   long: [...longCases(40_000), LAST],
   short: [...longCases(50), LAST]
 }
@@ -54,7 +54,7 @@ export async function serveBytes (t: Test): Promise<string> {
     const [, way, place] = url.split('/')
     const stream = Buffer.from(streams[Number(place)]?.[0] ?? '')
     response.writeHead(sent.has(url) ? 204 : 200, { 'content-type': 'text/event-stream', 'access-control-allow-origin': '*' })
-    if (!sent.has(url)) await (way === 'single' ? writeBytes(response, stream) : response.write(stream))
+    if (!sent.has(url)) await (way === 'pieces' ? writePieces(response, stream, 1) : response.write(stream))
     sent.add(url)
     response.end()
   }).listen(0, '127.0.0.1')
@@ -79,4 +79,4 @@ export async function readsBytes (t: Test, client: Client, origin: string, way: 
   }
 }
 
-const other = (way: Way) => way === 'whole' ? 'single' : 'whole'
+const other = (way: Way) => way === 'whole' ? 'pieces' : 'whole'
