@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { FastifyRequest } from 'fastify'
 import { type Test, test } from 'tap'
-import { sse } from '../lib/client/index.js'
+import { SSEError, sse } from '../lib/client/index.js'
 import { newStreamId } from '../lib/stream-id.js'
 import { injectSSE } from '../lib/testing.js'
 import { dial, listen, makeApp, open, until } from './harness.js'
@@ -185,8 +185,8 @@ const much = async (response: ServerResponse) => {
 
 test('the client keeps no more than a megabyte of an answer that is no event stream', async (t) => {
   const { url } = await serve(t, (response) => much(response.writeHead(404)))
-  const error = await sse(url).next().catch((error: unknown) => error)
-  t.match(error, { code: 'SSE_ERR_NO_STREAM', body: /^x{1048576}$/ })
+  const error: unknown = await sse(url).next().catch((error: unknown) => error)
+  t.ok(error instanceof SSEError && error.code === 'SSE_ERR_NO_STREAM' && error.body?.length === 1_048_576)
 })
 
 test('the client reads a long line as fast as many short ones', async (t) => {
