@@ -19,7 +19,7 @@ export interface Left {
 }
 
 const app = Fastify()
-await app.register(sse, { heartbeat: 50, maxStreams: 10_000, maxStreamsPerClient: { max: 10_000 }, clientId: ({ headers }) => headers['x-user'] ? String(headers['x-user']) : 'anybody' })
+await app.register(sse, { heartbeat: 50, history: { size: 100 }, maxStreams: 10_000, maxStreamsPerClient: { max: 10_000 }, clientId: ({ headers }) => headers['x-user'] ? String(headers['x-user']) : 'anybody' })
 const hub = app.sse as Hub
 let told = 0
 const onDisconnect = () => { told++ }

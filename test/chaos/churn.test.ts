@@ -90,7 +90,8 @@ test(`${VISITS} connects and disconnects leave nothing, and the one who stays mi
   t.strictSame([over, after.told], [opened - 1, opened - 1], `each was told to be over once: ${JSON.stringify(closed)}`)
   t.equal(after.files, before.files, `${after.files} files are open, as before`)
   const grown = after.heap - before.heap
-  t.ok(grown < 1_500_000, `the heap has ${Math.round(grown / 1_000)} KB more`)
+  // a thing of 1 KB that each stream left would be as much
+  t.ok(grown < 3_000_000, `the heap has ${Math.round(grown / 1_000)} KB more`)
   const data = eventsOf(text).map((event) => Number(event.data))
   t.ok(data.length > 50)
   t.strictSame(data, data.map((_, i) => (data[0] ?? 0) + i))
