@@ -66,7 +66,7 @@ export class Heartbeat extends Quiet {
 class IdleTimeout extends Quiet {
   constructor (schedules: Schedules, idleTimeout: number, stream: Timed) {
     // late rather than early
-    super(schedules, idleTimeout / (1 - SLACK), stream)
+    super(schedules, Math.min(idleTimeout / (1 - SLACK), LONGEST), stream)
   }
 
   run (): void {

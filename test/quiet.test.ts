@@ -1,7 +1,8 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import fc from 'fast-check'
 import { test } from 'tap'
 import { Deadlines, Heartbeat } from '../lib/quiet.js'
-import { Schedules } from '../lib/schedule.js'
+import { LONGEST, Schedules } from '../lib/schedule.js'
 
 const HEARTBEAT = 3_300
 
@@ -41,4 +42,15 @@ test('what is not asked for is not made', async (t) => {
   t.equal(Heartbeat.of(schedules, { heartbeat: 0 }, stream), null)
   t.equal(Deadlines.of(schedules, { idleTimeout: 0, maxLifetime: 0 }, stream), null)
   t.equal(schedules.size, 0)
+})
+
+test('the longest times are no longer than a timer can be', async (t) => {
+  const schedules = new Schedules()
+  const reasons: string[] = []
+  // Node takes a longer one for 1 ms
+  const limits = Deadlines.of(schedules, { idleTimeout: LONGEST, maxLifetime: LONGEST }, { beat () {}, closeWith: (reason) => { reasons.push(reason) } })
+  limits?.sent()
+  await wait(20)
+  t.strictSame(reasons, [])
+  limits?.stop()
 })
