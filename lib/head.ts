@@ -1,4 +1,13 @@
+import { isUtf8 } from 'node:buffer'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** The headers of a stream that those of hooks, handlers and options take the place of. */
+const DEFAULTS = [
+  ['cache-control', 'no-cache, no-transform'],
+  ['x-accel-buffering', 'no'],
+  // a stream that has ended could be run as a script: `data:` is a label there
+  ['x-content-type-options', 'nosniff']
+] as const
 
 /**
  * The id a client that comes back has seen last: the Last-Event-ID header, or the query's `lastEventId`,
@@ -6,8 +15,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
  */
 export function readLastEventId (request: FastifyRequest): string | null {
   const header = request.headers['last-event-id']
-  // Node decodes headers as latin1, clients send UTF-8
-  if (typeof header === 'string') return Buffer.from(header, 'latin1').toString() || null
+  if (typeof header === 'string') {
+    // Node decodes headers as latin1, clients send UTF-8; but for those that send latin1, as fetch does in Node
+    const bytes = Buffer.from(header, 'latin1')
+    return (isUtf8(bytes) ? bytes.toString() : header) || null
+  }
   const { url = '' } = request.raw
   const query = url.indexOf('?')
   return query < 0 ? null : new URLSearchParams(url.slice(query + 1)).get('lastEventId') || null
@@ -18,8 +30,7 @@ export function readLastEventId (request: FastifyRequest): string | null {
  * `connection: keep-alive` is Node's to write, where the protocol has it.
  */
 export function setHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
-  if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-cache, no-transform')
-  if (!reply.hasHeader('x-accel-buffering')) reply.header('x-accel-buffering', 'no')
+  for (const [name, value] of DEFAULTS) if (!reply.hasHeader(name)) reply.header(name, value)
   reply.headers(headers).header('content-type', 'text/event-stream')
   // as copied from another answer: a client, or a proxy, would take what is past that length for the next response
   if (reply.hasHeader('content-length')) reply.removeHeader('content-length')

@@ -40,7 +40,7 @@ export interface SSEStream<Payload = SSEInput> {
   readonly id: string
   /** What the option `clientId` said; the stream's own `id` without it. */
   readonly clientId: string
-  /** The Last-Event-ID header, decoded as UTF-8, or the query's `lastEventId`; null where there is none. */
+  /** The Last-Event-ID header, decoded as UTF-8 (as Latin-1 where it is none), or the query's `lastEventId`; null where there is none. */
   readonly lastEventId: string | null
   /** Aborted when the stream closes. */
   readonly signal: AbortSignal

@@ -28,6 +28,7 @@ test('the response', async (t) => {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
+      'x-content-type-options': 'nosniff',
       connection: 'keep-alive'
     })
     t.notOk(client.response.headers['access-control-allow-origin'])
@@ -590,6 +591,7 @@ test('a stream', async (t) => {
       ['/', { 'last-event-id': '' }, null],
       ['/', { 'last-event-id': '42' }, '42'],
       ['/?lastEventId=q', { 'last-event-id': Buffer.from('… é').toString('latin1') }, '… é'],
+      ['/', { 'last-event-id': 'é' }, 'é'],
       ['/?a=b&lastEventId=%E2%80%A6', {}, '…']
     ]
     for (const [path, headers, expected] of given) {

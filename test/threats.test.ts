@@ -231,7 +231,7 @@ test('in a browser', async (t) => {
   app.sseRoute('/open', { topics: [], onConnect: ({ headers }) => cookies.push(headers.cookie) })
   const text = () => ['globalThis.ran = true // <script>ran = true</script>']
   app.sseRoute('/text', { source: text })
-  app.sseRoute('/text/nosniff', { source: text, headers: { 'x-content-type-options': 'nosniff' } })
+  app.sseRoute('/text/sniffed', { source: text, headers: { 'x-content-type-options': 'sniff' } })
   await app.register(async (app) => {
     app.addHook('onRequest', async (request) => {
       const from = request.headers['sec-fetch-site']
@@ -250,9 +250,9 @@ test('in a browser', async (t) => {
     document.head.append(script)
   })`)
 
-  await t.test('text of a stream runs as a script of a page of its origin, unless nosniff is sent; as a page it is text', async (t) => {
+  await t.test('text of a stream is no script for a page of its origin, thanks to nosniff; as a page it is text', async (t) => {
     await page.goto(own)
-    t.strictSame([await runs('/text'), await runs('/text/nosniff')], [true, false])
+    t.strictSame([await runs('/text'), await runs('/text/sniffed')], [false, true])
     await page.goto(other)
     t.equal(await runs('/text'), false, 'of another origin')
     await page.goto(`${own}/text`)

@@ -178,7 +178,9 @@ test(`whatever the headers are, the server answers: ${numRuns(150)} of each`, as
       ok(status === 200 || status === 431, `${status}`)
     } else {
       strictEqual(status, 200)
-      strictEqual(lastEventId, Buffer.from(value.toString('latin1').replace(/^[ \t]+|[ \t]+$/g, ''), 'latin1').toString() || null)
+      const sent = value.toString('latin1').replace(/^[ \t]+|[ \t]+$/g, '')
+      const decoded = Buffer.from(sent, 'latin1').toString()
+      strictEqual(lastEventId, (decoded.includes('\uFFFD') && !value.includes('\uFFFD') ? sent : decoded) || null)
     }
     ok(!text.includes('secret'), 'nothing of other topics')
   }), { seed, numRuns: numRuns(150) })
