@@ -32,6 +32,17 @@ export function publish (to: Audience, name: string, big = false): Act {
   }
 }
 
+/** To the id of its stream, which is its client id as well where it was given none. */
+export function sendToStream (number: number): Act {
+  return {
+    name: `send to the stream of ${number}`,
+    async run (model, world) {
+      const id = world.streams[number]?.id
+      if (id !== undefined) await publish('client', id).run(model, world)
+    }
+  }
+}
+
 /** @param id one of the application's own */
 export function send (number: number, id?: string): Act {
   return {

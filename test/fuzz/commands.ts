@@ -1,7 +1,8 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { type Act, badPayloads, close, publish, send, sendBad, subscribe, unsubscribe } from './acts.js'
+import { isEventId } from '../../lib/event-id.js'
+import { type Act, badPayloads, close, publish, send, sendBad, sendToStream, subscribe, unsubscribe } from './acts.js'
 import { Follower } from './follower.js'
 import { type Client, FLOOD, type Model, type Route } from './model.js'
 import { soon, type World } from './world.js'
@@ -19,6 +20,8 @@ interface Opening {
   paused: boolean
   /** How much is published while it comes. */
   meanwhile: number
+  /** How much is published while it is greeted. */
+  greeted: number
 }
 
 /** Something that is done, and then compared; `may` says when it can be done. */
@@ -39,16 +42,19 @@ function together (acts: Act[]): Command {
   })
 }
 
-function open (number: number, { route, overflow, clientId, topics, strange, paused, meanwhile }: Opening): Command {
+function open (number: number, { route, overflow, clientId, topics, strange, paused, meanwhile, greeted }: Opening): Command {
   const said = [`open ${number} ${overflow} ${route} ${clientId} ${topics}`]
   if (strange !== null) said.push(`with the id "${strange}"`)
   if (paused) said.push('reading nothing')
   if (meanwhile > 0) said.push(`while ${meanwhile} are published`)
+  if (greeted > 0) said.push(`greeted while ${greeted} are published`)
   return command(said.join(' '), async (model, world) => {
     const client = model.client(number)
     const came = strange ?? world.followers[number]?.lastEventId ?? ''
     Object.assign(client, { route, overflow, topics: new Set(route === 'topics' ? topics : []) })
     const path = `/${overflow}/${route}${route === 'topics' ? `/${topics.join()}` : ''}`
+    let greet = () => {}
+    world.greeting = new Promise((resolve) => { greet = resolve })
     const opening = Follower.open(world.socketPath, path, { 'x-client': clientId, 'x-number': String(number) }, came, paused)
     // only one that came with an id of the log is to get what is published before it is open
     if (model.holdsAll && model.positionOf(came) !== null) {
@@ -59,7 +65,13 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
     }
     const follower = world.followers[number] = await opening
     client.clientId = world.streams[number]?.clientId ?? ''
-    model.arrive(client, came)
+    // to one with an id of the log all that is in there by then is replayed
+    const replayed = isEventId(came)
+    if (!replayed) model.arrive(client, came)
+    // what the log does not hold that long would be a gap
+    if (model.holdsAll) for (let i = 0; i < greeted; i++) await publish('all', '').run(model, world)
+    if (replayed) model.arrive(client, came)
+    greet()
     if (!paused) return
     if (model.holdsAll && model.mayPause(client)) model.pause(client, false)
     else follower.resume()
@@ -75,13 +87,20 @@ function leave (number: number, racing: number): Command {
     follower?.leave()
     model.close(client, 'client')
     client.link = 'away'
-    if (follower !== undefined && !client.own) holdsItsPlace(model, client, follower)
+    if (follower !== undefined) holdsItsPlace(model, client, follower)
   }, (model) => model.client(number).link !== 'away')
 }
 
-/** With the id that it holds, a client will be sent all that it did not get, and nothing that it got. */
-function holdsItsPlace (model: Model, { due }: Client, { got, lastEventId }: Follower): void {
-  deepStrictEqual(got.map(({ text }) => text), due.slice(0, got.length).map(({ text }) => text()))
+/** With the id that it holds, a client will be sent all that it did not get, and nothing that it got; or the id is one of the application's own. */
+function holdsItsPlace (model: Model, { due, own, came }: Client, { got, lastEventId }: Follower): void {
+  const taken = due.slice(0, got.length)
+  deepStrictEqual(got.map(({ text }) => text), taken.map(({ text }) => text()))
+  if (own) {
+    const id = taken.findLast(({ id }) => id !== undefined)?.id ?? (came === '' || isEventId(came) ? undefined : came)
+    // until its first own id came, it may hold one of the log's
+    if (id !== undefined) strictEqual(lastEventId, id, 'the id of its own')
+    return
+  }
   const position = model.positionOf(lastEventId)
   // none, or a strange one
   if (position === null) return
@@ -172,11 +191,13 @@ const opening = fc.record<Opening>({
   // of no log, of another log, of a form like the log's
   strange: fc.option(fc.constantFrom('1-1', '9999999999999-0', '5-', 'an id', '5-5'), { freq: 8 }),
   paused: fc.boolean(),
-  meanwhile: fc.nat({ max: 3 })
+  meanwhile: fc.nat({ max: 3 }),
+  greeted: fc.nat({ max: 2 })
 })
 
 const act = fc.oneof(
   { weight: 6, arbitrary: audience.map(([to, name]) => publish(to, name)) },
+  { weight: 1, arbitrary: number.map(sendToStream) },
   { weight: 4, arbitrary: number.map((number) => send(number)) },
   { weight: 1, arbitrary: fc.tuple(number, fc.constantFrom('own', '', '5-5')).map((args) => send(...args)) },
   { weight: 1, arbitrary: fc.tuple(number, fc.nat({ max: badPayloads - 1 })).map((args) => sendBad(...args)) },

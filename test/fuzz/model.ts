@@ -17,6 +17,8 @@ export interface Due {
   readonly text: () => string
   /** Its place in the log; null for what is not in there. */
   readonly index: number | null
+  /** The application's own, which it is sent with. */
+  readonly id?: string
 }
 
 /** One who opens streams, leaves and comes back, and the stream he has or had last. */
@@ -55,6 +57,7 @@ export class Model {
   readonly clients = [new Client(), new Client(), new Client()]
   readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
   opened = 0
+  resumed = 0
   over = false
   /** The number of the next event. */
   next = 0
@@ -104,6 +107,7 @@ export class Model {
     client.due.length = 0
     client.due.push({ text: () => 'hello', index: null })
     if (!isEventId(came)) return
+    this.resumed++
     const position = this.positionOf(came)
     const first = this.#first
     const known = position !== null && position >= first - 1
@@ -129,7 +133,7 @@ export class Model {
 
   send (client: Client, data: string, id?: string): void {
     if (!client.open) return
-    client.due.push({ text: () => data, index: null })
+    client.due.push({ text: () => data, index: null, id })
     if (id !== undefined && !client.flooded) client.own = true
   }
 

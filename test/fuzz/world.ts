@@ -37,8 +37,10 @@ export class World {
   readonly followers: Array<Follower | undefined> = []
   /** The newest stream of each client. */
   readonly streams: Array<SSEStream | undefined> = []
-  /** Why each stream was closed, by its id, as its route was told. */
-  readonly told = new Map<string, Array<CloseReason | null>>()
+  /** Why each stream was closed, as its route was told, and what its signal told. */
+  readonly told = new Map<string, { reasons: Array<CloseReason | null>, aborted: number }>()
+  /** What `onConnect` waits for when it has said hello. */
+  greeting = Promise.resolve()
   /** Sends that wait for their client. */
   waiting = 0
 
@@ -48,7 +50,9 @@ export class World {
 
   static async open ({ size, heartbeat }: Setting): Promise<{ world: World, model: Model }> {
     const app = Fastify({ forceCloseConnections: true })
-    await app.register(sse, { heartbeat, history: size === 0 ? false : { size }, maxBufferedBytes: 65_536, drain: { spread: 0 } })
+    // limits of time that no sequence reaches, of which nothing may be left either
+    const limits = { idleTimeout: 3_600_000, maxLifetime: 3_600_000 }
+    await app.register(sse, { ...limits, heartbeat, history: size === 0 ? false : { size }, maxBufferedBytes: 65_536, drain: { spread: 0 } })
     const world = new World(app)
     for (const overflow of ['disconnect', 'drop'] as const) {
       const onConnect = (request: FastifyRequest, stream: SSEStream) => world.#welcome(request, stream)
@@ -89,12 +93,16 @@ export class World {
 
   async #welcome ({ headers }: FastifyRequest, stream: SSEStream): Promise<void> {
     this.streams[Number(headers['x-number'])] = stream
-    this.told.set(stream.id, [])
+    const told = { reasons: [], aborted: 0 }
+    this.told.set(stream.id, told)
+    stream.signal.addEventListener('abort', () => { told.aborted++ })
+    const { greeting } = this
     await stream.send('hello')
+    await greeting
   }
 
   #farewell (stream: SSEStream): void {
-    this.told.get(stream.id)?.push(stream.closeReason)
+    this.told.get(stream.id)?.reasons.push(stream.closeReason)
   }
 
   #compareClients (model: Model): void {
@@ -109,12 +117,13 @@ export class World {
   }
 
   #compareCounts (model: Model): void {
-    const { active, opened, closed } = this.app.sse.stats()
+    const { active, opened, resumed, closed } = this.app.sse.stats()
     const open = model.clients.filter((client) => client.open).length
-    deepStrictEqual({ active, opened, closed }, { active: open, opened: model.opened, closed: model.closed }, 'what is counted')
+    deepStrictEqual({ active, opened, resumed, closed }, { active: open, opened: model.opened, resumed: model.resumed, closed: model.closed }, 'what is counted')
     strictEqual(this.hub.streams.size, open, 'streams that are open')
-    const reasons = Array.from(this.told.values())
-    strictEqual(reasons.filter(({ length }) => length === 0).length, open, 'streams whose end is not told')
-    strictEqual(reasons.filter(({ length }) => length > 1).length, 0, 'streams whose end is told twice')
+    const told = Array.from(this.told.values())
+    strictEqual(told.filter(({ reasons }) => reasons.length === 0).length, open, 'streams whose end is not told')
+    strictEqual(told.filter(({ reasons }) => reasons.length > 1).length, 0, 'streams whose end is told twice')
+    strictEqual(told.filter(({ reasons, aborted }) => reasons.length !== aborted).length, 0, 'streams whose signal tells otherwise')
   }
 }
