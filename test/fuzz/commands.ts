@@ -151,9 +151,17 @@ async function gotGap (model: Model, { due, own }: Client, follower: Follower): 
   due.splice(got.length - 1, Infinity, { text: () => gap, index: null })
 }
 
-/** More than a paused client can be sent; those who read take each event before the next. */
-function flood (act: Act): Command {
-  return command(`${FLOOD} big ones: ${act.name}`, async (model, world) => {
+/**
+ * More than a paused client can be sent; those who read take each event before the next.
+ * @param number one that stops reading before, if it reads
+ */
+function flood (act: Act, number: number): Command {
+  return command(`${FLOOD} big ones: ${act.name}, unread by ${number}`, async (model, world) => {
+    const client = model.client(number)
+    if (client.link === 'reading' && client.open) {
+      world.followers[number]?.pause()
+      model.pause(client, true)
+    }
     for (let i = 0; i < FLOOD; i++) {
       await act.run(model, world)
       await world.readersAgree(model)
@@ -206,16 +214,17 @@ const act = fc.oneof(
   { weight: 1, arbitrary: number.map(close) }
 )
 
-/** Sequences of all that can be done to an app and its streams. */
+/** So many of one kind, so that it is as likely as that among all. */
+const times = (count: number, arbitrary: fc.Arbitrary<Command>) => Array<typeof arbitrary>(count).fill(arbitrary)
+
+/** Sequences of all that can be done to an app and its streams. What cannot be done in its place is left out. */
 export const commands = fc.commands([
-  fc.tuple(number, opening).map((args) => open(...args)),
-  fc.tuple(number, opening).map((args) => open(...args)),
-  fc.tuple(number, fc.nat({ max: 2 })).map((args) => leave(...args)),
-  number.map(pause),
-  number.map(resume),
-  act.map((one) => together([one])),
-  act.map((one) => together([one])),
-  fc.array(act, { minLength: 2, maxLength: 5 }).map(together),
-  audience.map(([to, name]) => flood(publish(to, name, true))),
+  ...times(8, fc.tuple(number, opening).map((args) => open(...args))),
+  ...times(4, fc.tuple(number, fc.nat({ max: 2 })).map((args) => leave(...args))),
+  ...times(2, number.map(pause)),
+  ...times(5, number.map(resume)),
+  ...times(4, act.map((one) => together([one]))),
+  ...times(3, fc.array(act, { minLength: 2, maxLength: 5 }).map(together)),
+  ...times(2, fc.tuple(audience, number).map(([[to, name], number]) => flood(publish(to, name, true), number))),
   fc.constant(closeApp)
-], { maxCommands: 30, size: 'max' })
+], { maxCommands: 40, size: 'max' })
