@@ -1,0 +1,110 @@
+import { once } from 'node:events'
+import { type Agent, get, type IncomingMessage } from 'node:http'
+import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { ENDING, OPEN } from '../integration/every-route.js'
+import type { Random } from '../integration/random.js'
+
+/** Sends as fast as it can: whoever comes leaves soon, or there is no time for others. */
+const BUSY = '/by-hand-busy'
+const POURING = ['/pours/disconnect', '/pours/drop']
+const PATHS = [...OPEN, ...ENDING, ...ENDING, '/post', '/metrics']
+
+/** How often somebody came. */
+export const visits = { http1: 0, http2: 0, slow: 0, kept: 0 }
+
+/** Comes over HTTP/1.1 and leaves in any way, at any time, with or without reading. */
+export async function visit (port: number, lastEventId: string, random: Random): Promise<void> {
+  const path = PATHS[random(PATHS.length)] ?? ''
+  const request = requestFor(path, lastEventId, random)
+  visits.http1++
+  const socket = await arrive(port, random(10) === 0 ? request.slice(0, random(request.length)) : request)
+  if (random(4) > 0) socket.resume()
+  await wait(path === BUSY ? random(20) : random(10) === 0 ? random(3_000) : random(500))
+  await leave(socket, random)
+}
+
+function requestFor (path: string, lastEventId: string, random: Random): string {
+  const body = path === '/post' ? '{"a":1}' : ''
+  const method = body !== '' ? 'POST' : random(13) === 0 ? 'HEAD' : 'GET'
+  const lines = [`${method} ${path} HTTP/1.1`, 'host: x']
+  if (random(4) === 0) lines.push('x-user: somebody')
+  if (random(3) === 0) lines.push(`last-event-id: ${lastEventId}`)
+  if (random(20) === 0) lines.push('accept: text/html')
+  if (body !== '') lines.push('content-type: application/json', `content-length: ${body.length}`)
+  return `${lines.join('\r\n')}\r\n\r\n${body}`
+}
+
+async function arrive (port: number, request: string): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port })
+  socket.on('error', () => {})
+  socket.write(request)
+  return socket
+}
+
+/** By a reset, at once, or with a FIN and whatever the server has to say to that. */
+async function leave (socket: Socket, random: Random): Promise<void> {
+  if (socket.destroyed) return
+  const closed = new Promise((resolve) => { socket.on('close', resolve) })
+  const way = random(3)
+  if (way === 0) socket.resetAndDestroy()
+  else if (way === 1) socket.destroy()
+  else {
+    socket.resume().end()
+    await Promise.race([closed, wait(500)])
+    socket.destroy()
+  }
+  await closed
+}
+
+/** Is sent more than it takes: it does not read until it is cut off or much is left out, and then may. */
+export async function visitSlowly (port: number, random: Random): Promise<void> {
+  visits.slow++
+  const socket = await arrive(port, `GET ${POURING[random(2)]} HTTP/1.1\r\nhost: x\r\n\r\n`)
+  await wait(500 + random(2_500))
+  if (random(2) === 0) {
+    socket.resume()
+    await wait(random(1_000))
+  }
+  await leave(socket, random)
+  await wait(random(500))
+}
+
+/** Some streams on one HTTP/2 session, which are reset or not before that is over. */
+export async function visitHttp2 (port: number, random: Random): Promise<void> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {})
+  const streams = Array.from({ length: 1 + random(6) }, () => {
+    visits.http2++
+    const path = PATHS[random(PATHS.length)] ?? ''
+    const stream = session.request({ ':path': path === BUSY || path === '/post' ? '/topics' : path }).on('error', () => {})
+    return random(4) === 0 ? stream : stream.resume()
+  })
+  await wait(random(800))
+  for (const stream of streams) if (random(2) === 0) stream.close(random(2) === 0 ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_NO_ERROR)
+  await wait(random(50))
+  await endSession(session, random)
+  await wait(random(500))
+}
+
+async function endSession (session: ClientHttp2Session, random: Random): Promise<void> {
+  if (session.destroyed) return
+  const closed = new Promise((resolve) => { session.on('close', resolve) })
+  if (random(2) === 0) {
+    session.close()
+    await Promise.race([closed, wait(300)])
+  }
+  session.destroy()
+  // which does not always come
+  await Promise.race([closed, wait(1_000)])
+}
+
+/** Comes on a connection that is kept, for a stream that the server ends. */
+export async function visitKept (port: number, agent: Agent, random: Random): Promise<void> {
+  visits.kept++
+  const path = ENDING[random(ENDING.length)] ?? ''
+  const request = get({ host: '127.0.0.1', port, path, agent })
+  // where the connection is lost, the next one has another
+  await once(request, 'response').then(([response]: IncomingMessage[]) => response && once(response.resume(), 'close'), () => {})
+  await wait(random(300))
+}
