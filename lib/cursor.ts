@@ -227,7 +227,8 @@ export class LogCursor implements Cursor {
   }
 
   #sayPosition (): void {
-    this.#stream.note(`${this.line()}\n`)
+    const held = this.#heldId
+    if (!this.#stream.note(`${this.line()}\n`)) this.#heldId = held
   }
 
   #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {

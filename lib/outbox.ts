@@ -96,11 +96,15 @@ export class Outbox implements Flushable {
     }
   }
 
-  /** Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say. */
-  note (text: string): void {
-    if (this.#dropping || this.#closed) return
+  /**
+   * Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say.
+   * @returns false where it was left out
+   */
+  note (text: string): boolean {
+    if (this.#dropping || this.#closed) return false
     this.flush(performance.now())
     this.writeOut(text)
+    return true
   }
 
   /** True once the client takes more, false if the outbox is closed before. */

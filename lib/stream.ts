@@ -190,8 +190,8 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   /** Writes text that is no event of the application's, and is not counted. */
   tell (text: string): void { if (this.#outbox.write(text)) this.#heartbeat?.broken(timeOfTick()) }
 
-  /** Writes text that is no event at all, however far behind the client is. */
-  note (text: string): void { this.#outbox.note(text) }
+  /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
+  note (text: string): boolean { return this.#outbox.note(text) }
 
   wrote (now: number): void { this.cursor?.wrote(now) }
 

@@ -205,7 +205,7 @@ test('a stream that subscribes while its client is behind', async (t) => {
     await app.sse.broadcast('left out')
     stream?.subscribe('a')
     client.resume()
-    await client.until('event: gap')
+    await client.until('event: gap\ndata: {"lastEventId":null,')
     t.strictSame(idsOf(client.text), [hubOf(app).newest], 'the id is that of the gap')
     const id = await app.sse.publish('a', 'live')
     await client.until(`id: ${id}\ndata: live\n\n`)
