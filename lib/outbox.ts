@@ -1,3 +1,4 @@
+import { getDefaultHighWaterMark } from 'node:stream'
 import { Batch } from './batch.js'
 import type { Counters } from './counters.js'
 import { type Flushable, flushLater } from './flush.js'
@@ -21,8 +22,11 @@ export interface OutboxOptions {
   overflow: 'disconnect' | 'drop'
 }
 
-/** Bytes past which text does not wait for the end of the tick: Node's own high-water mark. */
+/** Bytes past which text does not wait for the end of the tick. */
 const ENOUGH = 16_384
+
+/** Bytes that Node takes before it says that enough is waiting. */
+const NODE_TAKES = getDefaultHighWaterMark(false)
 
 const TRUE = Promise.resolve(true)
 
@@ -109,6 +113,8 @@ export class Outbox implements Flushable {
 
   /** True once the client takes more, false if the outbox is closed before. */
   ready (): Promise<boolean> {
+    // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
+    if (this.#options.maxBufferedBytes < NODE_TAKES) this.flush(performance.now())
     if (!this.congested) return TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained

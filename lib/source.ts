@@ -56,6 +56,8 @@ export class Source implements Producer<EventStream> {
     try {
       let item = first ?? await this.next()
       while (!item.done) {
+        // what was written before may have turned out, since, to be all that the client takes
+        if (stream.congested && !await stream.ready()) return
         stream.push(item.value)
         if (stream.congested && !await stream.ready()) return
         try {

@@ -1,7 +1,7 @@
 import { Agent } from 'node:http'
 import { finished as watch, PassThrough, pipeline, Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { constants, createGzip } from 'node:zlib'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
@@ -467,6 +467,36 @@ test('a client that falls behind', async (t) => {
     const port = await listen(app)
     for (const path of ['/route', '/hand']) await (await open(t, port, path)).until('data: next')
     t.match(app.sse.stats(), { active: 2, closed: { overflow: 0 } })
+  })
+
+  t.test('is waited for by a source, and by who awaits what is sent, however little may wait for it', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 0 })
+    const EVENTS = 1_000
+    const items = async function * (pace: () => Promise<unknown>) {
+      for (let i = 0; i < EVENTS; i++) {
+        yield `${i} ${'x'.repeat(10_000)}`
+        await pace()
+      }
+    }
+    app.sseRoute('/at-once', { source: () => items(async () => {}) })
+    app.sseRoute('/a-turn-each', { source: () => items(turn) })
+    for (const [path, pace] of [['/sent-at-once', async () => {}], ['/sent-a-turn-each', turn]] as const) {
+      app.get(path, async (_request, reply) => {
+        const stream = reply.sse()
+        for await (const item of items(pace)) await stream.send(item)
+        stream.close()
+      })
+    }
+    const port = await listen(app)
+    for (const path of ['/at-once', '/a-turn-each', '/sent-at-once', '/sent-a-turn-each']) {
+      const client = await open(t, port, path)
+      client.pause()
+      await until('the client is behind', () => [...(app.sse as Hub).streams.values()].some(({ congested }) => congested))
+      client.resume()
+      t.ok(await client.over(), path)
+      t.equal(client.text.match(/^data: /gm)?.length, EVENTS)
+    }
+    t.match(app.sse.stats().closed, { server: 4, overflow: 0 })
   })
 
   t.test('with overflow: drop misses events, is told by a gap, and goes on', async (t) => {
