@@ -5,7 +5,8 @@ import type { SSEStream } from '../lib/index.js'
 import { injectSSE } from '../lib/testing.js'
 import { listen, makeApp, open, until } from './harness.js'
 
-const BIG = 'x'.repeat(50_000)
+/** More than Node takes before it says that enough is waiting. */
+const BIG = 'x'.repeat(100_000)
 
 test('an interval', async (t) => {
   t.test('gives a payload at once and then every so many ms, start to start, without drift', async (t) => {
