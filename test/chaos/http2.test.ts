@@ -9,9 +9,9 @@ import { type Test, test } from 'tap'
 import { cert, key } from '../certificate.js'
 import { dial, until } from '../harness.js'
 import { ChaosApp, KINDS } from './app.js'
+import { BODY, HOLDS, requestFor } from './requests.js'
 
 const trust = { ca: cert, servername: 'localhost' }
-const BODY = '{"prompt":"why"}'
 
 /** A client's stream, with what it was sent. */
 type Asked = ClientHttp2Stream & { text: string }
@@ -40,7 +40,6 @@ function ask (session: ClientHttp2Session, path: string, headers: Record<string,
 }
 
 const RESETS = { CANCEL: constants.NGHTTP2_CANCEL, NO_ERROR: constants.NGHTTP2_NO_ERROR, INTERNAL_ERROR: constants.NGHTTP2_INTERNAL_ERROR }
-const HOLDS = [['preHandler', KINDS], ['onSend', KINDS], ['onConnect', KINDS.filter((kind) => kind !== '/hand')], ['topics', ['/topics']], ['source', ['/first']]] as const
 
 test('over HTTP/2', async (t) => {
   // Node does not clear a session's timeout when its connection is lost; it refuses streams of a session that holds 10 MB
@@ -200,10 +199,6 @@ test('over TLS', async (t) => {
     return response
   })
 
-  const requestFor = (path: string, hold = '') => path === '/post'
-    ? `POST /post HTTP/1.1\r\nhost: x\r\nx-hold: ${hold}\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`
-    : `GET ${path} HTTP/1.1\r\nhost: x\r\nx-hold: ${hold}\r\n\r\n`
-
   async function clients (t: Test, requests: string[], reads = true): Promise<{ secure: TLSSocket & { text: string }, plain: Socket }[]> {
     return Promise.all(requests.map(async (request) => {
       const plain = await dial(t, chaos.port)
@@ -218,12 +213,8 @@ test('over TLS', async (t) => {
   }
 
   t.test('handshakes that are not completed, or are none', async (t) => {
-    let hello = Buffer.alloc(0)
-    const spy = connectSecure({ socket: Object.assign(connectPlain({ host: '127.0.0.1', port: chaos.port }), {}), ...trust })
-    t.teardown(() => spy.destroy())
-    await once(spy, 'secureConnect')
-    spy.destroy()
-    hello = Buffer.from('16030100c8010000c40303', 'hex')
+    // how a ClientHello begins
+    const hello = Buffer.from('16030100c8010000c40303', 'hex')
     const sockets = await Promise.all(Array.from({ length: 8 }, () => dial(t, chaos.port)))
     for (const [i, socket] of sockets.entries()) if (i % 2 === 0) socket.write(hello.subarray(0, 1 + i))
     await until('all are connected', () => chaos.sockets.size === 1 + sockets.length)
@@ -246,7 +237,7 @@ test('over TLS', async (t) => {
   for (const [way, go] of Object.entries(ways)) {
     t.test(`clients that ${way}`, async (t) => {
       for (const hold of ['preHandler', 'onSend']) {
-        const waiting = await clients(t, KINDS.map((kind) => requestFor(kind, hold)))
+        const waiting = await clients(t, KINDS.map((kind) => requestFor(kind, { 'x-hold': hold })))
         await until('all wait', () => chaos.gate.waiting === KINDS.length)
         for (const client of waiting) go(client)
         await turn()

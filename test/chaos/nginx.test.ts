@@ -1,11 +1,10 @@
-import { once } from 'node:events'
-import { get, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
 import { dial, open, until } from '../harness.js'
 import { testNginx } from '../readme/nginx.js'
 import { ChaosApp, KINDS } from './app.js'
 import { startNginx } from './nginx.js'
+import { readWitness, requestFor } from './requests.js'
 
 /** How nginx is set up, by what is said of it. */
 const SETUPS = {
@@ -16,21 +15,13 @@ const SETUPS = {
   'proxy_buffering on, its switch ignored': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ignore_headers X-Accel-Buffering;'
 }
 
-const BODY = '{"prompt":"why"}'
 const GETS = KINDS.filter((kind) => kind !== '/post')
-
-async function readWitness (port: number, path: string): Promise<IncomingMessage> {
-  const [response] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response') as [IncomingMessage]
-  return response
-}
 
 /** Clients of every kind of route, by way of nginx. */
 async function clients (t: Test, port: number): Promise<(Socket & { text: string })[]> {
   return Promise.all(KINDS.map(async (kind) => {
     const socket = await dial(t, port)
-    socket.write(kind === '/post'
-      ? `POST /post HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`
-      : `GET ${kind} HTTP/1.1\r\nhost: x\r\n\r\n`)
+    socket.write(requestFor(kind))
     return socket
   }))
 }
@@ -68,7 +59,7 @@ testNginx('behind nginx', async (t) => {
 
       const held = await Promise.all(GETS.map(async (kind) => {
         const socket = await dial(t, nginx.port)
-        socket.write(`GET ${kind} HTTP/1.1\r\nhost: x\r\nx-hold: preHandler\r\n\r\n`)
+        socket.write(requestFor(kind, { 'x-hold': 'preHandler' }))
         return socket
       }))
       await until('all wait', () => chaos.gate.waiting === GETS.length)

@@ -1,19 +1,14 @@
 import { once } from 'node:events'
-import { get, type IncomingMessage } from 'node:http'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { dial, until } from '../harness.js'
 import { ChaosApp, KINDS } from './app.js'
+import { HOLDS, readWitness, requestFor } from './requests.js'
 
 const WAYS = { reset: (socket: Socket) => { socket.resetAndDestroy() }, leave: (socket: Socket) => { socket.destroy() } }
 /** Each kind of route is asked by so many clients. */
 const EACH = 2
-
-async function readWitness (port: number, path: string): Promise<IncomingMessage> {
-  const [response] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response') as [IncomingMessage]
-  return response
-}
 
 /** Clients that have each written a request, and read nothing if they are told not to. */
 async function visit (t: Test, port: number, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
@@ -23,15 +18,6 @@ async function visit (t: Test, port: number, requests: string[], reads = true): 
     socket.write(requests[i] ?? '')
   }
   return sockets
-}
-
-/** The bytes of a request. */
-function requestFor (path: string, headers: Record<string, string> = {}): string {
-  const body = '{"prompt":"why"}'
-  const post = path === '/post'
-  const all = { host: 'x', ...(post ? { 'content-type': 'application/json', 'content-length': String(body.length) } : {}), ...headers }
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return `${post ? 'POST' : 'GET'} ${path} HTTP/1.1\r\n${lines}\r\n${post ? body : ''}`
 }
 
 const server = { keepAliveTimeout: 1_000, http: { headersTimeout: 1_000, connectionsCheckingInterval: 50 } }
@@ -58,7 +44,7 @@ test('over HTTP/1.1', async (t) => {
     })
 
     t.test(`clients ${way} while a hook or callback of their route waits`, async (t) => {
-      for (const [where, kinds] of [['preHandler', KINDS], ['onSend', KINDS], ['onConnect', KINDS.filter((kind) => kind !== '/hand')], ['topics', ['/topics']], ['source', ['/first']]] as const) {
+      for (const [where, kinds] of HOLDS) {
         const requests = kinds.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, { 'x-hold': where })))
         const sockets = await clients(t, requests)
         await until(`all wait in ${where}`, () => chaos.gate.waiting === requests.length)
@@ -145,6 +131,17 @@ test('over HTTP/1.1', async (t) => {
       if (kind === '/hand') socket.destroy()
       else socket.resetAndDestroy()
       await chaos.check(t, `queued behind ${kind}`)
+    }
+  })
+
+  t.test('requests that a hook or callback holds behind an open stream, of a client that leaves', async (t) => {
+    for (const [where, kinds] of HOLDS) {
+      const sockets = await clients(t, kinds.map((kind) => requestFor('/interval') + requestFor(kind, { 'x-hold': where })))
+      await until(`all wait in ${where}`, () => chaos.gate.waiting === kinds.length && sockets.every(({ text }) => /\ndata: /.test(text)))
+      for (const socket of sockets) socket.resetAndDestroy()
+      await until('they are gone', () => chaos.sockets.size === 1)
+      chaos.gate.open()
+      await chaos.check(t, `held in ${where} behind another`)
     }
   })
 
