@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import type { Server as HttpServer } from 'node:http'
 import type { Http2Server } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
+import type { FastifyRequest } from 'fastify'
 import type { Hub } from '../../lib/hub.js'
 import type { SSEStats } from '../../lib/index.js'
 
@@ -15,6 +16,8 @@ export interface Sample {
   memory: Amounts
   /** Numbers of things. */
   counts: Amounts
+  /** Some requests that are not forgotten. */
+  requests: string[]
   /** What was counted of all its streams so far. */
   stats: SSEStats[]
   /** The CPU it took since it began, ms. */
@@ -28,7 +31,7 @@ export interface Measured {
   /** The connections of all servers. */
   sockets: Watched<EventEmitter>
   /** Who has a stream has its request. */
-  requests: Watched<object>
+  requests: Watched<FastifyRequest>
   /** The clients of Redis that were made. */
   clients: Watched<EventEmitter>
 }
@@ -99,6 +102,7 @@ export async function measure ({ hubs, servers, sockets, requests, clients }: Me
         schedules: total((hub) => hub.schedules.size)
       })
     },
+    requests: requests.all().slice(0, 5).map(({ method, url, raw, server }) => `${method} ${url} over HTTP/${raw.httpVersion}, ${raw.socket?.destroyed ? 'its connection is over' : 'on a connection that is open'}${server.sse.streams.size > 0 ? ', streams are open' : ''}`),
     stats: hubs.map((hub) => hub.stats()),
     cpu: (user + system) / 1_000
   }

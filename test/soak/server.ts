@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Redis } from 'ioredis'
 import { Registry } from 'prom-client'
 import { createClient } from 'redis'
@@ -19,7 +19,7 @@ export type Order = 'measure' | 'close'
 
 const [library, url = '', places = ''] = process.argv.slice(2)
 const model: EventEmitter & RedisClient = library === 'ioredis' ? new Redis(url, { lazyConnect: true }) : createClient({ url })
-const [clients, sockets, requests] = [new Watched<EventEmitter>(), new Watched<EventEmitter>(), new Watched()]
+const [clients, sockets, requests] = [new Watched<EventEmitter>(), new Watched<EventEmitter>(), new Watched<FastifyRequest>()]
 const duplicate = model.duplicate.bind(model)
 model.duplicate = (options) => {
   const client = duplicate(options) as EventEmitter

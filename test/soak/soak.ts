@@ -85,7 +85,7 @@ async function soak (): Promise<string[]> {
 async function leftOf (before: readonly Sample[], measure: () => Promise<Sample[]>): Promise<string[]> {
   const end = performance.now() + REST
   for (;;) {
-    const left = (await measure()).flatMap(({ counts }, i) => differences(before[i]?.counts ?? {}, counts).map((said) => `${LIBRARIES[i]}: ${said}`))
+    const left = (await measure()).flatMap(({ counts, requests }, i) => [...differences(before[i]?.counts ?? {}, counts), ...requests].map((said) => `${LIBRARIES[i]}: ${said}`))
     if (left.length === 0 || performance.now() > end) return left
     await wait(100)
   }
@@ -110,7 +110,7 @@ async function closed (servers: Array<Child<Order>>): Promise<string[]> {
 function summarize (points: readonly Point[], account: Account, samples: readonly Sample[]): void {
   console.log(`${total(samples, 'opened')} streams opened, closed by: ${reasons(samples)}; ${total(samples, 'rejected')} requests refused by a limit`)
   console.log(`${account.published} events published and ${account.rejected} rejected, through ${restarts} restarts of Redis; ${total(samples, 'sent')} sent, ${total(samples, 'dropped')} dropped, ${total(samples, 'replayed')} replayed, ${total(samples, 'gaps')} gaps`)
-  console.log(`readers who come and go: ${account.received} events, of which ${account.gaps} gaps, which tell of ${account.missed} events; ${account.faults.length} faults`)
+  console.log(`readers who come and go: ${account.received} events, of which ${account.gaps} gaps, which tell of ${account.missed} events, and ${account.back} of which took a reader back; ${account.faults.length} faults`)
   for (const name of Object.keys(MEMORY)) {
     const trends = LIBRARIES.map((_, i) => trendOf(points.map(({ seconds, samples }) => ({ x: seconds, y: (samples[i]?.memory[name] ?? 0) / 1e6 }))))
     console.log(`${name}, MB: ${trends.map(({ first, last, rise }) => `${first.toFixed(2)} in the first quarter, ${last.toFixed(2)} in the last (a rise of ${rise.toFixed(2)} by least squares)`).join('; ')}`)

@@ -74,6 +74,7 @@ export async function visitSlowly (port: number, random: Random): Promise<void> 
 /** Some streams on one HTTP/2 session, which are reset or not before that is over. */
 export async function visitHttp2 (port: number, random: Random): Promise<void> {
   const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {})
+  await new Promise((resolve) => { session.once('connect', resolve).once('close', resolve) })
   const streams = Array.from({ length: 1 + random(6) }, () => {
     visits.http2++
     const path = PATHS[random(PATHS.length)] ?? ''
@@ -83,20 +84,16 @@ export async function visitHttp2 (port: number, random: Random): Promise<void> {
   await wait(random(800))
   for (const stream of streams) if (random(2) === 0) stream.close(random(2) === 0 ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_NO_ERROR)
   await wait(random(50))
-  await endSession(session, random)
+  await endSession(session)
   await wait(random(500))
 }
 
-async function endSession (session: ClientHttp2Session, random: Random): Promise<void> {
+/** Without a GOAWAY: Node's server keeps some sessions for ever whose client sends it beside resets, also where no plugin is. */
+async function endSession (session: ClientHttp2Session): Promise<void> {
   if (session.destroyed) return
   const closed = new Promise((resolve) => { session.on('close', resolve) })
-  if (random(2) === 0) {
-    session.close()
-    await Promise.race([closed, wait(300)])
-  }
   session.destroy()
-  // which does not always come
-  await Promise.race([closed, wait(1_000)])
+  await closed
 }
 
 /** Comes on a connection that is kept, for a stream that the server ends. */

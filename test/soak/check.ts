@@ -1,0 +1,40 @@
+import { compareEventIds } from '../../lib/event-id.js'
+import type { Subscriber } from '../integration/subscriber.js'
+import type { Sent } from './publishers.js'
+
+/** What a reader got. */
+export interface Checked {
+  faults: string[]
+  gaps: number
+  /** How many gaps took it back to an id lower than the one it held, since the log did not know that. */
+  back: number
+  /** How many events it was not sent, which gaps told of. */
+  missed: number
+}
+
+/** Whether nothing that was published is missing, doubled, out of order or other than it was, unless a gap told so. */
+export function check ({ received }: Pick<Subscriber, 'received'>, published: ReadonlyMap<string, Sent>): Checked {
+  const faults: string[] = []
+  const got = new Set<string>()
+  const gaps = received.filter(({ event }) => event === 'gap')
+  const since = received[0]?.held ?? ''
+  let [before, back] = [since, 0]
+  for (const { id, event, data, held } of received) {
+    if (event === 'gap') {
+      const { lastEventId } = JSON.parse(data)
+      if (lastEventId !== held) faults.push(`the gap ${id} is said to begin at ${lastEventId}, not at ${held}`)
+      // what the log holds after it comes then, perhaps again
+      if (compareEventIds(id, before) < 0) back++
+    } else {
+      if (compareEventIds(before, id) >= 0) faults.push(`${id} came after ${before}, and no gap between`)
+      if (published.get(id)?.data !== data) faults.push(`${id} is not one that its topics had: ${data.slice(0, 40)}`)
+      got.add(id)
+    }
+    before = id
+  }
+  const missing = [...published.keys()].filter((id) => compareEventIds(since, id) < 0 && !got.has(id))
+  for (const id of missing) {
+    if (!gaps.some((gap) => compareEventIds(gap.held ?? '', id) < 0 && compareEventIds(id, gap.id) <= 0)) faults.push(`${id} is missing, and no gap tells of it`)
+  }
+  return { faults, gaps: gaps.length, back, missed: missing.length }
+}
