@@ -74,7 +74,8 @@ export class ChaosApp {
     t.teardown(() => app.close())
     await app.register(sse, {
       heartbeat: 30,
-      maxBufferedBytes: 65_536,
+      // more than Node takes before it says that enough is waiting, since broadcasts come on top
+      maxBufferedBytes: 200_000,
       maxStreams: MAX_STREAMS,
       history: { size: 5_000 },
       clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody')
@@ -168,7 +169,8 @@ export class ChaosApp {
     await meanwhile()
     await over
     const took = performance.now() - start
-    t.ok(took < 2_000, `the app closes in ${Math.round(took)} ms`)
+    // where it waits for a client that does not read, that takes 5 s
+    t.ok(took < 4_000, `the app closes in ${Math.round(took)} ms`)
     await until('the witness has its end', () => this.#troubles.length > 0 && this.sockets.size === 0)
     await until('the sources that were held have ended', () => this.#sources === 0)
     t.strictSame(this.#state(), { streams: 0, topics: [], clients: [], schedules: 0, sockets: 0, sources: 0, waiting: 0, active: 0, notTold: 0, toldTwice: 0, troubles: ['the witness was sent away'] })
