@@ -57,8 +57,8 @@ test('connectionTimeout', async (t) => {
 })
 
 test('keepAliveTimeout', async (t) => {
-  const app = await makeApp(t, {}, { keepAliveTimeout: 100, forceCloseConnections: true })
-  app.sseRoute('/ends', { source: async function * () { yield 'x'; await wait(150); yield 'y' } })
+  const app = await makeApp(t, {}, { keepAliveTimeout: 500, forceCloseConnections: true })
+  app.sseRoute('/ends', { source: async function * () { yield 'x'; await wait(600); yield 'y' } })
   const port = await listen(app)
   const socket = await dial(t, port)
   const ask = 'GET /ends HTTP/1.1\r\nHost: x\r\n\r\n'
@@ -66,7 +66,7 @@ test('keepAliveTimeout', async (t) => {
   await until('the end', () => socket.text.includes('data: y') && socket.text.endsWith('0\r\n\r\n'))
   socket.write(ask)
   await until('a second stream on the connection', () => socket.text.split('0\r\n\r\n').length === 3)
-  await once(socket, 'close')
+  await until('the connection to time out', () => socket.destroyed)
   t.equal(socket.text.split('data: y').length, 3)
 })
 
