@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { type Agent, get, type IncomingMessage } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect, type Socket } from 'node:net'
@@ -102,6 +101,8 @@ export async function visitKept (port: number, agent: Agent, random: Random): Pr
   const path = ENDING[random(ENDING.length)] ?? ''
   const request = get({ host: '127.0.0.1', port, path, agent })
   // where the connection is lost, the next one has another
-  await once(request, 'response').then(([response]: IncomingMessage[]) => response && once(response.resume(), 'close'), () => {})
+  await new Promise((resolve) => {
+    request.on('error', resolve).on('response', (response: IncomingMessage) => { response.on('error', resolve).on('close', resolve).resume() })
+  })
   await wait(random(300))
 }
