@@ -12,6 +12,7 @@ export class Redis {
   readonly #port: number
   readonly #folder: string
   #process: ChildProcess | null = null
+  #removed = false
 
   private constructor (port: number, folder: string) {
     this.url = `redis://127.0.0.1:${port}`
@@ -27,6 +28,8 @@ export class Redis {
 
   /** Starts it, with the data it had. It stores each write before it answers. */
   async start (): Promise<void> {
+    // whoever restarts it may be in the midst of that
+    if (this.#removed) return
     const options = ['--port', String(this.#port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
     const child = this.#process = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] })
     let output = ''
@@ -54,6 +57,7 @@ export class Redis {
   }
 
   async remove (): Promise<void> {
+    this.#removed = true
     await this.end('SIGKILL')
     await rm(this.#folder, { recursive: true, force: true })
   }
