@@ -43,6 +43,12 @@ test('data that is no JSON is an error that says what to do', async (t) => {
   t.match(await events.next(), { done: true })
 })
 
+test('a client that gives up at data that is no JSON leaves the connection, though the server would send on', async (t) => {
+  const { url, requests } = await serve(t, opens('data: a\n\n'))
+  await t.rejects(sse(url).next(), { code: 'SSE_ERR_DATA' })
+  await until('the connection is gone', () => requests[0]?.socket.destroyed)
+})
+
 test('bytes may be cut anywhere, also within a character and a line break', async (t) => {
   const text = '\uFEFFid: é\r\nevent: a€\rdata: "𝄞…\u2028"\n\ndata: 2\r\n\r\ndata: 3\r\rdata: 4\n\n'
   const bytes = Buffer.from(text)
