@@ -10,7 +10,8 @@ import { Subscriber } from './subscriber.js'
 const CLIENTS = 50
 const EVENTS = 10_000
 const BYTES = 10_000
-const HISTORY = 500
+// a replay is more than the kernel takes, which is some 10 MB where it has been generous
+const HISTORY = 1_500
 const MAX_BUFFERED = 256 * 1024
 const MB = 1_000_000
 /** What may be held for clients that are behind, and for those that come back. */
@@ -97,7 +98,7 @@ async function stallMany (t: Test, { port }: Server): Promise<Staller[]> {
 
 function checkMemory (t: Test, { rss, heap, kept }: Measured): void {
   const [resident, all, used] = [rss, heap, kept].map((bytes) => `${Math.round(bytes / MB)} MB`)
-  t.ok(rss < HELD + 50 * MB && heap < HELD + 50 * MB, `at most ${resident} more resident, ${all} more of heap and buffers`)
+  t.ok(rss < HELD + 60 * MB && heap < HELD + 60 * MB, `at most ${resident} more resident, ${all} more of heap and buffers`)
   t.ok(kept < HELD + 10 * MB, `at the end ${used} more in use`)
 }
 
