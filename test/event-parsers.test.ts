@@ -9,6 +9,7 @@ import fc from 'fast-check'
 import { test, type Test } from 'tap'
 import { EventSource as UndiciEventSource } from 'undici'
 import { encode, type SSEInput, type SSEPayload } from '../lib/event.js'
+import { numRuns, seed } from './fuzz/runs.js'
 
 /** An event as a client has it. */
 interface Received {
@@ -163,7 +164,7 @@ test('whatever is sent comes out of eventsource-parser, and nothing else does', 
       retries: objects.flatMap(({ retry = [] }) => retry),
       errors: []
     })
-  }), { numRuns: 1_000 })
+  }), { seed, numRuns: numRuns(1_000) })
 })
 
 test('whatever is sent comes out of two EventSources, and nothing else does', async (t) => {
@@ -174,7 +175,7 @@ test('whatever is sent comes out of two EventSources, and nothing else does', as
     const [byPackage, byUndici] = await Promise.all([readByPackage(pieces), readByUndici(pieces)])
     deepStrictEqual(byPackage, expected(events, false))
     deepStrictEqual(byUndici, expected(events, true))
-  }), { numRuns: 300 })
+  }), { seed, numRuns: numRuns(300) })
 })
 
 test('an event ends at its only blank line, and has no line break but LF', async () => {
@@ -183,12 +184,12 @@ test('an event ends at its only blank line, and has no line break but LF', async
       const text = encode(event)
       match(text, /^(([^\r\n]+\n)+\n)?$/)
     }
-  }), { numRuns: 1_000 })
+  }), { seed, numRuns: numRuns(1_000) })
 })
 
 test('an id or event that would break its line is refused, whatever is around it', async () => {
   const breaking = fc.tuple(hostile, fc.constantFrom('\r', '\n', '\r\n', '\0'), hostile).map((parts) => parts.join(''))
   fc.assert(fc.property(fc.record(fields, { requiredKeys: [] }), fc.constantFrom('id', 'event'), breaking, (payload, field, text) => {
     throws(() => encode({ ...payload, [field]: text }), { code: 'SSE_ERR_FIELD' })
-  }), { numRuns: 500 })
+  }), { seed, numRuns: numRuns(500) })
 })
