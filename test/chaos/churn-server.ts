@@ -1,4 +1,4 @@
-// Started by churn.test.ts, in a process of its own, so that what is measured is the server's alone.
+// Started by churn.long.test.ts, in a process of its own, so that what is measured is the server's alone.
 import { readdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'

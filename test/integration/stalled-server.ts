@@ -1,4 +1,4 @@
-// Started by stalled-clients.test.ts, in a process of its own, so that what is measured is the server's memory alone.
+// Started by stalled-clients.long.test.ts, in a process of its own, so that what is measured is the server's memory alone.
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
