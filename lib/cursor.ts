@@ -101,7 +101,7 @@ export class LogCursor implements Cursor {
 
   lost (gap: Gap): void {
     // one that reads on comes to the gap by itself, unless it has read up to there
-    if (this.#live || this.#position === gap.through) this.#stream.tell(this.#gap(gap))
+    if (this.#live || this.#position === gap.through) this.#tell(gap)
   }
 
   wrote (now: number): void {
@@ -117,6 +117,7 @@ export class LogCursor implements Cursor {
   }
 
   gap (): string {
+    this.#stream.counters.gaps++
     return this.#gap({ oldestId: this.#log.oldestId, through: this.#reached })
   }
 
@@ -139,7 +140,7 @@ export class LogCursor implements Cursor {
     if (came === 'log') {
       // too late for the replay: what its client missed of these topics was passed over
       if (begun && lastEventId !== null && lastEventId !== this.#reached) {
-        this.#stream.tell(this.#gap({ oldestId: this.#log.oldestId, through: this.#reached }, lastEventId))
+        this.#tell({ oldestId: this.#log.oldestId, through: this.#reached }, lastEventId)
       }
     } else if (this.#live && begun) {
       this.#sayPosition()
@@ -206,7 +207,7 @@ export class LogCursor implements Cursor {
   }
 
   #leap (gap: Gap): void {
-    this.#stream.tell(this.#gap(gap))
+    this.#tell(gap)
     this.#position = gap.through
   }
 
@@ -231,8 +232,14 @@ export class LogCursor implements Cursor {
     if (!this.#stream.note(`${this.line()}\n`)) this.#heldId = held
   }
 
+  /** Tells of a gap; where that is left out with the events, it is for the gap that tells of them. */
+  #tell (gap: Gap, lastEventId = this.#heldId): void {
+    const held = this.#heldId
+    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#stream.counters.gaps++
+    else this.#heldId = held
+  }
+
   #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {
-    this.#stream.counters.gaps++
     const data = { lastEventId, oldestId }
     if (this.#ids !== 'log') return encode({ event: 'gap', data })
     this.#heldId = through

@@ -187,8 +187,12 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     return true
   }
 
-  /** Writes text that is no event of the application's, and is not counted. */
-  tell (text: string): void { if (this.#outbox.write(text)) this.#heartbeat?.broken(timeOfTick()) }
+  /** Writes text that is no event of the application's, and is not counted; false where it was left out. */
+  tell (text: string): boolean {
+    const written = this.#outbox.write(text)
+    if (written) this.#heartbeat?.broken(timeOfTick())
+    return written
+  }
 
   /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
   note (text: string): boolean { return this.#outbox.note(text) }
@@ -221,9 +225,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   }
 
   /** Resolves when the response is over. */
-  over (): Promise<void> {
-    return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) })
-  }
+  over (): Promise<void> { return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) }) }
 
   /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
   async drain (retry: number): Promise<void> {
@@ -284,9 +286,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     if (!taken) this.#lingerOn()
   }
 
-  #lingerOn (): void {
-    this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref()
-  }
+  #lingerOn (): void { this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref() }
 
   /** The response is over, by our end or the client's. */
   #gone (): void {

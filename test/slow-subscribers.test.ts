@@ -211,6 +211,29 @@ test('a stream that subscribes while its client is behind', async (t) => {
     await client.until(`id: ${id}\ndata: live\n\n`)
   })
 
+  t.test('leaves it to that gap, too, what its client missed of a topic that comes late', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
+    let stream: SSEStream | undefined
+    app.get('/', (_request, reply) => { stream = reply.sse() })
+    const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': '1-1' } })
+    await client.until('event: gap')
+    const [held] = idsOf(client.text)
+    client.pause()
+    await until('events are left out', async () => {
+      await app.sse.broadcast(FILL)
+      return app.sse.stats().dropped > 0
+    })
+    stream?.subscribe('a')
+    client.resume()
+    await client.until('event: gap', 2)
+    const gaps = eventsOf(client.text).filter(({ event }) => event === 'gap')
+    t.equal(gaps.length, 2)
+    t.equal(gaps[0]?.id, held)
+    const at = idsOf(client.text).indexOf(gaps[1]?.id ?? '')
+    t.match(gaps[1]?.data, `{"lastEventId":"${idsOf(client.text)[at - 1]}",`, 'it names the id that its client holds')
+    t.equal(app.sse.stats().gaps, 2)
+  })
+
   t.test('holds no id, as its gap says, once an empty one took that away', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false, overflow: 'drop' })
     let stream: SSEStream | undefined
