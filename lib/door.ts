@@ -5,30 +5,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 /** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
 export const taken = new WeakSet<FastifyReply>()
 
-/** What goes through a door: told where to write, and whether to end that when it ends itself. */
-export interface Guest {
-  enter (destination: Writable, endDestination: boolean): void
-}
-
 type Listener = (...args: unknown[]) => void
 
 /**
  * What is given to `reply.send()` in place of a stream. Fastify takes whatever has a `pipe` for one:
- * it runs the onSend hooks, sets the headers, and calls `pipe` with the response; the door hands the
- * response on, and is no longer in the way. To end-of-stream watchers (Fastify's, those of
+ * it runs the onSend hooks, sets the headers, and calls `pipe` with the response. To end-of-stream watchers (Fastify's, those of
  * `pipeline()`) it is a stream that emits `end` once, and nothing else; as an EventEmitter it would
  * cost every stream some hundred bytes.
  */
-export class Door {
-  readonly #guest: Guest
+export abstract class Door {
   #onEnd: Listener[] | null = null
 
-  constructor (guest: Guest) {
-    this.#guest = guest
-  }
+  /** Takes where to write, and whether to end that with the stream. */
+  protected abstract enter (destination: Writable, endDestination: boolean): void
 
   pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
-    this.#guest.enter(destination, options?.end !== false)
+    this.enter(destination, options?.end !== false)
     return destination
   }
 

@@ -9,6 +9,9 @@ export const SSE_ERR_FIELD = createError<[string, string, string]>('SSE_ERR_FIEL
 /** Data that could not be made text; `cause` holds what the serializer threw, if it threw. */
 export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERIALIZATION', 'The data of event "%s" cannot be serialized: %s')
 
+/** A call of `payload` has not settled within `payloadTimeout` ms, and is given up. */
+export const SSE_ERR_PAYLOAD_TIMEOUT = createError<[number]>('SSE_ERR_PAYLOAD_TIMEOUT', 'A call of "payload" has not settled within payloadTimeout (%d ms): its result is ignored')
+
 /** An event that the route does not declare in `events`. */
 export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event "%s" is not declared in the route\'s "events", which holds %s')
 

@@ -1,15 +1,27 @@
-import type { FastifyRequest } from 'fastify'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Backplane } from './backplane.js'
 import { COUNTERS, type Counters, RouteCounters } from './counters.js'
 import { LogCursor, type Log } from './cursor.js'
 import { type DataWriter, encodePublished } from './event.js'
 import { isEventId } from './event-id.js'
-import type { Gap, Page, PublishedEvent } from './history.js'
+import type { Audience, Gap, Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
+import { loggedUnlessAwaited } from './rejected.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
 import type { EventStream } from './stream.js'
 import type { CloseReason, SSE, SSEStats } from './types.js'
+
+/** How streams are ended at `app.close()`. */
+export interface DrainSettings {
+  /** Clients reconnect after a random time of up to so many ms. */
+  spread: number
+  /** The text of a last event for each stream, `''` for none. */
+  last: string
+  /** ms to wait for the application's callbacks and sources. */
+  timeout: number
+}
 
 /** The streams that are open in this process, and who of them gets what is published. */
 export class Hub implements SSE, Host<EventStream>, Log {
@@ -24,19 +36,20 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #waiting = new Set<EventStream>()
   readonly #backplane: Backplane
   readonly #writeData: DataWriter
-  readonly #spread: number
+  readonly #drain: DrainSettings
+  readonly #log: FastifyBaseLogger
+  /** Work of the application's that `app.close()` waits for: callbacks and sources of streams that have closed. */
+  readonly #work = new Set<Promise<void>>()
   #draining = false
   /** The event that was handed on last. */
   #handed = ''
 
-  /**
-   * @param writeData makes the text of a published event's data
-   * @param spread within how many ms clients are told to come back when they are drained
-   */
-  constructor (backplane: Backplane, writeData: DataWriter, spread: number) {
+  /** @param writeData makes the text of a published event's data */
+  constructor (backplane: Backplane, writeData: DataWriter, drain: DrainSettings, log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#writeData = writeData
-    this.#spread = spread
+    this.#drain = drain
+    this.#log = log
   }
 
   async open (): Promise<void> {
@@ -48,16 +61,16 @@ export class Hub implements SSE, Host<EventStream>, Log {
     await this.#backplane.close()
   }
 
-  async publish (topic: string, payload: unknown): Promise<string> {
-    return this.#backplane.publish('topic', validTopic(topic), encodePublished(payload, this.#writeData))
+  publish (topic: string, payload: unknown): Promise<string> {
+    return this.#publish('topic', () => validTopic(topic), payload)
   }
 
-  async broadcast (payload: unknown): Promise<string> {
-    return this.#backplane.publish('all', '', encodePublished(payload, this.#writeData))
+  broadcast (payload: unknown): Promise<string> {
+    return this.#publish('all', () => '', payload)
   }
 
-  async sendTo (clientId: string, payload: unknown): Promise<string> {
-    return this.#backplane.publish('client', validClientId(clientId), encodePublished(payload, this.#writeData))
+  sendTo (clientId: string, payload: unknown): Promise<string> {
+    return this.#publish('client', () => validClientId(clientId), payload)
   }
 
   stats (): SSEStats {
@@ -113,7 +126,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
       if (isEventId(lastEventId)) stream.counters.resumed++
     }
     // it passed its hooks while the others were ended
-    if (this.#draining) setImmediate(() => stream.drain(this.#delay()))
+    if (this.#draining) setImmediate(() => this.#end(stream))
   }
 
   closed (stream: EventStream, reason: CloseReason): void {
@@ -123,18 +136,42 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   /**
-   * Ends all streams, each with the advice to come back after a random time.
-   * Resolves when every client has its end or is cut.
+   * Ends all streams, each with the advice to reconnect after a random time. Resolves when every client has its end
+   * or is cut off, and the application's callbacks and sources have finished, or `timeout` has passed.
    */
   async drain (): Promise<void> {
     this.#draining = true
-    const over = Array.from(this.streams.values(), (stream) => stream.drain(this.#delay()))
+    const over = Array.from(this.streams.values(), (stream) => this.#end(stream))
     for (const stream of this.#waiting) {
       // one that waits for hooks is ended as soon as it is open
       if (stream.started) over.push(stream.over())
       else stream.closeWith('drain')
     }
+    const late = performance.now() + this.#drain.timeout
     await Promise.all(over)
+    await this.#finishWork(late)
+  }
+
+  /** @param late when to wait no longer, on the clock of `performance.now()` */
+  async #finishWork (late: number): Promise<void> {
+    const timer = new AbortController()
+    const { signal } = timer
+    for (let left = late - performance.now(); this.#work.size > 0 && left > 0; left = late - performance.now()) {
+      await Promise.race([Promise.all(this.#work), wait(left, undefined, { signal })])
+    }
+    timer.abort()
+    if (this.#work.size > 0) this.#log.warn(`${this.#work.size} callbacks or sources of event streams have not finished within drain.timeout`)
+  }
+
+  waitFor (work: Promise<void> | undefined): void {
+    if (work === undefined) return
+    this.#work.add(work)
+    work.then(() => { this.#work.delete(work) })
+  }
+
+  #publish (to: Audience, name: () => string, payload: unknown): Promise<string> {
+    const published = async () => this.#backplane.publish(to, name(), encodePublished(payload, this.#writeData))
+    return loggedUnlessAwaited(published(), this.#log, 'an event was not published')
   }
 
   /** Hands an event to those it is for. Hot path. */
@@ -169,9 +206,10 @@ export class Hub implements SSE, Host<EventStream>, Log {
     stream.cursor.deliver(event)
   }
 
-  #delay (): number {
+  #end (stream: EventStream): Promise<void> {
+    const { spread, last } = this.#drain
     // not at once: EventSource tries again and again at that pace while nothing listens
-    return Math.ceil(this.#spread * (0.2 + 0.8 * Math.random()))
+    return stream.drain(Math.ceil(spread * (0.2 + 0.8 * Math.random())), last)
   }
 }
 

@@ -3,6 +3,7 @@ import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
 import { COUNTERS } from './counters.js'
 import { throughDoor } from './door.js'
+import { watchHandlers, wrapHandler } from './handler.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
 import { describeRoutes } from './openapi.js'
@@ -35,10 +36,11 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const stream = streamOptions(settings.stream)
   const { history } = settings
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
-  const hub = new Hub(backplane, stream.writeData, settings.drain.spread)
+  const hub = new Hub(backplane, stream.writeData, drainSettings(settings.drain, stream.writeData), app.log)
   const limits = new Limits(settings, hub[COUNTERS])
   const shared: Plugin = { hub, limits, settings, stream }
   const registered: Registered[] = []
+  const unwatch = watchHandlers()
 
   app.decorate('sse', hub)
 
@@ -52,15 +54,16 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   })
 
   app.decorateReply('sse', replySSE)
-  function replySSE (this: FastifyReply, options?: SSEStreamOptions): SSEStream
-  function replySSE (this: FastifyReply, source: SSESource | Promise<SSESource>, options?: SSEStreamOptions): FastifyReply
-  function replySSE (this: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
+  function replySSE (this: FastifyReply, options?: SSEHandlerOptions): SSEStream
+  function replySSE (this: FastifyReply, source: SSESource | Promise<SSESource> | SSEFunction, options?: SSEReplyOptions): Promise<void>
+  function replySSE (this: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
     return replyWithStream(shared, this, first, second)
   }
 
   app.addHook('onRoute', function (options) {
     const route: Route | undefined = Reflect.get(options, ROUTE)
-    if (route !== undefined && options.method !== 'HEAD') registered.push({ app: this, route, options })
+    if (route === undefined) options.handler = wrapHandler(options.handler)
+    else if (options.method !== 'HEAD') registered.push({ app: this, route, options })
     // after what the onRoute hooks that come after this one put there
     process.nextTick(() => { options.onSend = [options.onSend ?? [], throughDoor].flat() })
   })
@@ -79,6 +82,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('preClose', () => hub.drain())
   app.addHook('onClose', () => hub.close())
+  app.addHook('onClose', async () => unwatch())
 
   await hub.open()
 }

@@ -1,17 +1,28 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { logLateFailure } from './callbacks.js'
+import { SSE_ERR_PAYLOAD_TIMEOUT } from './errors.js'
 import { ownIdOf } from './event.js'
-import { nextTick, type Schedule, type Schedules, type Task } from './schedule.js'
+import { PayloadCall } from './payload-call.js'
+import { Delay, nextTick, type Schedule, type Schedules, type Task } from './schedule.js'
 import type { Producer } from './roles.js'
+import { type ItemKind, payloadOf } from './source.js'
 import type { EventStream } from './stream.js'
 
 /** A route's `payload`, and where its failures go. */
 export interface PayloadCaller {
-  payload (stream: EventStream): unknown
+  /** The async context of shared payloads. */
+  readonly scope: AsyncResource
+  /** ms after which a call is given up; 0: never. */
+  readonly payloadTimeout: number
+  /** Whether `payload` gives payloads, or the data of one. */
+  readonly items: ItemKind
+  payload (stream: EventStream, call: PayloadCall): unknown
   failed (error: unknown, stream: EventStream): void
 }
 
 /**
- * Asks for a payload again and again: start to start, anchored to the first tick, never two calls at once.
- * Ticks that a slow payload misses are left out.
+ * Calls `payload` every `interval` ms, measured start to start and anchored to the first tick. Calls never overlap;
+ * ticks missed by a slow call are skipped, until the call is given up.
  */
 abstract class Ticker implements Task {
   due = 0
@@ -21,7 +32,8 @@ abstract class Ticker implements Task {
   readonly #interval: number
   readonly #schedules: Schedules
   #schedule: Schedule | null = null
-  #asking = false
+  /** The call that is awaited. */
+  #pending: PayloadCall | null = null
 
   constructor (caller: PayloadCaller, schedules: Schedules, interval: number) {
     this.#caller = caller
@@ -33,12 +45,14 @@ abstract class Ticker implements Task {
     this.due = performance.now()
     this.#schedule = this.#schedules.every(this.#interval)
     this.#schedule.at(this.due + this.#interval, this)
-    if (immediate) this.#ask()
+    if (immediate) this.#callInScope()
   }
 
   protected end (): void {
     this.#schedule?.remove(this)
     this.#schedule = null
+    this.#pending?.abort()
+    this.#pending = null
   }
 
   run (): void {
@@ -46,47 +60,66 @@ abstract class Ticker implements Task {
     const missed = Math.round((next - this.due) / this.#interval) - 1
     if (missed > 0) this.skip(missed)
     this.#schedule?.at(next, this)
-    this.#ask()
+    this.#callInScope()
   }
 
-  /** The stream to ask for, null if nobody would take an event now. */
+  /** The async context to call in. */
+  protected abstract get scope (): AsyncResource
+
+  /** The stream to call for, null if none would take an event now. */
   protected abstract taker (): EventStream | null
 
-  /** @param text an encoded event, made for `stream`; `id` if it has one of its own */
+  /** @param text an encoded event, made for `stream`; `id` if it has a custom one */
   protected abstract deliver (text: string, id: string | undefined): void
 
-  /** So many ticks are left out. */
+  /** So many ticks are skipped. */
   protected abstract skip (ticks: number): void
 
-  #ask (): void {
-    const stream = this.#asking ? null : this.taker()
-    if (stream === null) {
-      this.skip(1)
-      return
-    }
+  // a timer that serves many streams runs in the context of the one that armed it
+  #callInScope (): void {
+    const stream = this.#pending === null ? this.taker() : null
+    if (stream === null) this.skip(1)
+    else this.scope.runInAsyncScope(this.#callFor, this, stream)
+  }
+
+  #callFor (stream: EventStream): void {
+    const call = new PayloadCall()
     try {
-      const payload = this.#caller.payload(stream)
-      if (isThenable(payload)) this.#await(payload, stream)
+      const payload = this.#caller.payload(stream, call)
+      if (isThenable(payload)) this.#await(payload, stream, call)
       else this.#give(payload, stream)
     } catch (error) {
       this.#caller.failed(error, stream)
     }
   }
 
-  async #await (payload: PromiseLike<unknown>, stream: EventStream): Promise<void> {
-    this.#asking = true
+  async #await (payload: PromiseLike<unknown>, stream: EventStream, call: PayloadCall): Promise<void> {
+    const { payloadTimeout } = this.#caller
+    const giveUp = () => this.scope.runInAsyncScope(this.#giveUp, this, stream, call)
+    const timer = payloadTimeout > 0 ? new Delay(this.#schedules, payloadTimeout, giveUp) : null
+    this.#pending = call
     try {
-      this.#give(await payload, stream)
+      const given = await payload
+      if (this.#pending === call) this.#give(given, stream)
     } catch (error) {
-      this.#caller.failed(error, stream)
+      if (this.#pending === call) this.#caller.failed(error, stream)
+      else logLateFailure(error, stream.request)
     } finally {
-      this.#asking = false
+      timer?.cancel()
+      if (this.#pending === call) this.#pending = null
     }
   }
 
+  #giveUp (stream: EventStream, call: PayloadCall): void {
+    const error = new SSE_ERR_PAYLOAD_TIMEOUT(this.#caller.payloadTimeout)
+    this.#pending = null
+    this.#caller.failed(error, stream)
+    call.abort(error)
+  }
+
   #give (payload: unknown, stream: EventStream): void {
-    const text = stream.encode(payload)
-    if (text !== '') this.deliver(text, ownIdOf(payload))
+    const text = stream.encode(payloadOf(payload, this.#caller.items))
+    if (text !== '') this.deliver(text, this.#caller.items === 'data' ? undefined : ownIdOf(payload))
   }
 }
 
@@ -103,8 +136,12 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
     this.#stream = stream
   }
 
-  stop (): void {
+  stop (): undefined {
     this.end()
+  }
+
+  protected get scope (): AsyncResource {
+    return this.#stream
   }
 
   protected taker (): EventStream | null {
@@ -122,6 +159,7 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
 
 /** One payload for many streams: one call and one encoding per tick, while at least one is open. */
 export class SharedInterval extends Ticker implements Producer<EventStream> {
+  protected readonly scope: AsyncResource
   readonly #streams = new Set<EventStream>()
   readonly #immediate: boolean
   readonly #emptied: () => void
@@ -133,6 +171,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   /** @param emptied called when the last stream has left */
   constructor (caller: PayloadCaller, schedules: Schedules, interval: number, immediate: boolean, emptied: () => void) {
     super(caller, schedules, interval)
+    this.scope = caller.scope
     this.#immediate = immediate
     this.#emptied = emptied
   }
@@ -154,11 +193,11 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     }
   }
 
-  stop (stream: EventStream): void {
+  stop (stream: EventStream): undefined {
     this.#streams.delete(stream)
     if (this.#streams.size === 0) {
       this.#running = false
-      this.end()
+      this.scope.runInAsyncScope(this.end, this)
     }
     if (--this.#members === 0) this.#emptied()
   }

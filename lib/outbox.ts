@@ -3,13 +3,16 @@ import { Batch } from './batch.js'
 import type { Counters } from './counters.js'
 import { type Flushable, flushLater } from './flush.js'
 import type { Outlet } from './outlet.js'
+import { nextTurn, sliceIsOver } from './time-slice.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
   /** Text goes out now, ms on the clock of `performance.now()`; not called unless lag is measured. */
   wrote (now: number): void
-  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
-  closeWith (reason: 'overflow'): void
+  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. May be called within a fan-out. */
+  overflowed (): void
+  /** The response was ended by other code, with so many bytes still to be written. May be called within a fan-out. */
+  responseEnded (lost: number): void
   /** What a hook put between the stream and the response threw at a write. */
   broken (error: unknown): void
   /** The client has caught up, after events were left out: the event that tells it so. */
@@ -38,6 +41,7 @@ export class Outbox implements Flushable {
   /** The client is behind, so that what is not made yet had better wait. */
   congested = true
   waiting = false
+  closed = false
   next: Flushable | null = null
   readonly counters: Counters
   readonly #sender: Sender
@@ -46,7 +50,6 @@ export class Outbox implements Flushable {
   #pending = Batch.empty
   /** Whether events were left out since the client fell behind. */
   #dropping = false
-  #closed = false
   /** One promise for all who wait, so that senders that do not wait cost nothing. */
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
@@ -78,7 +81,7 @@ export class Outbox implements Flushable {
 
   /** Gives what is pending to the client, unless it is behind. Hot path. */
   flush (now: number): void {
-    if (this.congested || this.#closed || this.#pending === Batch.empty) return
+    if (this.congested || this.closed || this.#pending === Batch.empty) return
     if (this.counters.lag !== null) this.#sender.wrote(now)
     if (this.writeOut()) return
     this.congested = true
@@ -91,6 +94,10 @@ export class Outbox implements Flushable {
     const batch = this.#pending.and(last)
     if (batch === Batch.empty || this.#outlet === null) return true
     this.#pending = Batch.empty
+    if (this.#outlet.ended) {
+      this.#sender.responseEnded(batch.bytes)
+      return true
+    }
     this.counters.bytes += batch.bytes
     try {
       return this.#outlet.write(batch)
@@ -105,25 +112,30 @@ export class Outbox implements Flushable {
    * @returns false where it was left out
    */
   note (text: string): boolean {
-    if (this.#dropping || this.#closed) return false
+    if (this.#dropping || this.closed) return false
     this.flush(performance.now())
     this.writeOut(text)
     return true
   }
 
-  /** True once the client takes more, false if the outbox is closed before. */
+  /** True once the client takes more, false if the outbox is closed before. Now and then it waits for the event loop's other work. */
   ready (): Promise<boolean> {
     // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
     if (this.#options.maxBufferedBytes < NODE_TAKES) this.flush(performance.now())
-    if (!this.congested) return TRUE
+    if (!this.congested) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
   }
 
   /** Nothing goes out by itself any more, and nobody waits. */
   close (): void {
-    this.#closed = true
+    this.closed = true
     this.#settle?.(false)
+  }
+
+  async #readyNextTurn (): Promise<boolean> {
+    await nextTurn()
+    return !this.closed && this.ready()
   }
 
   #admits (): boolean {
@@ -131,14 +143,14 @@ export class Outbox implements Flushable {
     const buffered = this.#pending.bytes + (this.#outlet?.buffered ?? 0)
     if (!this.#dropping && buffered <= maxBufferedBytes) return true
     if (overflow === 'drop') this.counters.dropped++
-    else if (!this.#dropping) process.nextTick(() => this.#sender.closeWith('overflow'))
+    else if (!this.#dropping) this.#sender.overflowed()
     this.#dropping = true
     return false
   }
 
   /** The client has taken all: it gets what is pending, and word of what was left out. */
   #relieve (): void {
-    if (this.#closed) return
+    if (this.closed) return
     this.congested = false
     this.flush(performance.now())
     if (this.congested) return

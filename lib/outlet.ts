@@ -12,6 +12,8 @@ export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
 export interface Outlet {
   /** Hot path. `false`: enough is waiting, `onDrain` tells when it is gone. */
   write (batch: Batch): boolean
+  /** Whether the response was ended or destroyed, by whichever code: nothing may be written any more. */
+  readonly ended: boolean
   /** Bytes that the client has not taken. */
   readonly buffered: number
   /** Calls back once, when all that was waiting is gone. */
@@ -78,6 +80,28 @@ export function whenOver (raw: RawReply, callback: () => void): void {
   }
   calls.add(over)
   raw.on('close', over)
+}
+
+/** Whether a pipelined HTTP/1.1 response waits for the responses before it. */
+export function waitsForTurn (raw: RawReply): boolean {
+  return !isHttp2(raw) && raw.socket === null
+}
+
+/**
+ * Calls back once a response that waits has the connection. Until then nothing is to be written: Node reads no further
+ * from a connection for whose waiting responses it holds 16 KiB, and then does not notice that the client leaves.
+ */
+export function whenTurnComes (raw: RawReply, callback: () => void): void {
+  raw.once('socket', callback)
+}
+
+/**
+ * Discards the body of a GET or HEAD request, which Fastify leaves unread: with more of it to come, Node would read no
+ * further from the connection, and not notice that the client leaves.
+ */
+export function discardBody ({ req }: RawReply): void {
+  const { 'content-length': length, 'transfer-encoding': coding } = req.headers
+  if ((length !== undefined || coding !== undefined) && (req.method === 'GET' || req.method === 'HEAD') && req.readableFlowing === null) req.resume()
 }
 
 /** What is called for responses that wait on a connection. They are as many as its client likes, so that one listener does it. */
@@ -148,6 +172,10 @@ class ChunkOutlet implements Outlet {
     return !socket.writableNeedDrain
   }
 
+  get ended (): boolean {
+    return this.#res.writableEnded || this.#res.destroyed
+  }
+
   get buffered (): number {
     return this.#socket.writableLength
   }
@@ -178,6 +206,10 @@ class PipeOutlet implements Outlet {
 
   write (batch: Batch): boolean {
     return this.#destination.write(batch.text)
+  }
+
+  get ended (): boolean {
+    return this.#raw.writableEnded || this.#destination.writableEnded || this.#destination.destroyed
   }
 
   get buffered (): number {

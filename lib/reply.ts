@@ -1,40 +1,76 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply } from 'fastify'
+import { Callbacks } from './callbacks.js'
 import { taken } from './door.js'
-import { SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, show } from './errors.js'
+import { SSE_ERR_REPLY_SENT } from './errors.js'
+import { streamsOfHandlers } from './handler.js'
+import { isThenable } from './interval.js'
 import { validClientId } from './names.js'
-import { readStreamOptions, streamOptions } from './options.js'
+import { readReplyOptions, type ReplySettings, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
 import type { Plugin } from './route.js'
 import { isSource, Source } from './source.js'
+import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from './stream.js'
-import type { SSEStream, SSEStreamOptions } from './types.js'
+import type { SSEStream } from './types.js'
 
-/** `reply.sse()`: a stream to write by hand, or a source to stream to its end. */
-export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
-  if (reply.sent || taken.has(reply)) throw new SSE_ERR_REPLY_SENT()
-  const source = isSource(first) ? new SourceOwner(first, reply) : null
-  if (source === null && first !== undefined && (typeof first !== 'object' || first === null)) throw new SSE_ERR_SOURCE(show(first))
+/**
+ * `reply.sse()`: a stream to write by hand, or a promise for a source or a function, which is streamed to its end.
+ * @throws SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_CLIENT_ID, what limits throw
+ */
+export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
+  if (reply.sent || streamsOfHandlers.has(reply)) throw new SSE_ERR_REPLY_SENT()
+  if (typeof first === 'function') return streamToEnd(plugin, reply, (stream) => new Source(sourceOf(first(stream)), reply.request), second)
+  if (!isSource(first)) return streamByHand(plugin, reply, first ?? second)
+  const source = new Source(first, reply.request)
   try {
-    return respond(plugin, reply, source, source === null ? first as SSEStreamOptions | undefined ?? second : second)
+    return streamToEnd(plugin, reply, source, second)
   } catch (error) {
-    source?.refused()
+    source.stop()
     throw error
   }
 }
 
-function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | null, own: SSEStreamOptions | undefined): SSEStream | FastifyReply {
-  const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
-  plugin.limits.admit(reply)
-  const { clientId } = plugin.settings
-  const id = clientId === undefined ? clientId : validClientId(clientId(reply.request))
-  const stream = new EventStream(plugin.hub, source ?? byHand, reply, options, id)
-  source?.belongsTo(stream)
+function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown = {}): SSEStream {
+  const settings = readReplyOptions(plugin.settings.stream, options, false)
+  const callbacks = new Callbacks(reply.server, settings)
+  const stream = makeStream(plugin, reply, new HandWritten(callbacks), settings)
+  streamsOfHandlers.set(reply, { stream, callbacks })
+  start(stream, reply)
+  return stream
+}
+
+/** @param source or a function that gives it, once the stream is open, or before with `openOn: 'first-event'` */
+function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
+  const settings = readReplyOptions(plugin.settings.stream, options, true)
+  const callbacks = new Callbacks(reply.server, settings)
+  const delivery: SourceDelivery = new SourceDelivery(source, settings, callbacks)
+  const stream = makeStream(plugin, reply, new SourceOwner(delivery, callbacks), settings)
+  streamsOfHandlers.set(reply, { stream, callbacks })
+  const over = stream.closed ? delivery.stop() : stream.over()
+  stream.producer = delivery
+  if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.hub)
+  else start(stream, reply)
+  return over.then(() => delivery.finished(plugin.settings.drain.timeout))
+}
+
+function makeStream ({ hub, limits, settings }: Plugin, reply: FastifyReply, owner: Owner<EventStream>, { settings: own }: ReplySettings): EventStream {
+  limits.admit(reply)
+  const { clientId } = settings
+  return new EventStream(hub, owner, reply, streamOptions(own), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
+}
+
+function start (stream: EventStream, reply: FastifyReply): void {
   taken.add(reply)
   stream.start()
   // or else Fastify would send what an async handler returns, while onSend hooks still run
   reply.hijack()
-  return source === null ? stream : reply
+}
+
+/** The source that a function gave: without one, the stream is over when the function is. */
+function sourceOf (given: unknown): unknown {
+  if (given === undefined) return []
+  return isThenable(given) ? given.then(sourceOf) : given
 }
 
 /** The answer to a request whose onSend hook refused the stream, or cannot pass it on: Fastify cannot give it, since the reply is taken. */
@@ -58,43 +94,49 @@ function setHeader ({ raw, log }: FastifyReply, name: string, value: string | nu
   }
 }
 
-/** Of a stream that a handler writes to by itself: what it says of topics right away counts as part of the greeting. */
-const byHand: Owner<EventStream> = {
-  opened: (stream) => process.nextTick(begin, stream),
-  closed: () => {}
+/** Declares a stream that a handler writes to: its topics count as declared until the handler's tick is over. */
+class HandWritten implements Owner<EventStream> {
+  readonly #callbacks: Callbacks
+
+  constructor (callbacks: Callbacks) {
+    this.#callbacks = callbacks
+  }
+
+  opened (stream: EventStream): void {
+    process.nextTick(begin, stream)
+  }
+
+  closed (stream: EventStream): Promise<void> | undefined {
+    return this.#callbacks.disconnected(stream)
+  }
 }
 
 function begin (stream: EventStream): void {
   if (!stream.closed) stream.begin()
 }
 
-/** Streams a source that was given to `reply.sse`, and stops it if the stream does not open. */
+/** Declares a stream of a source, or of a function that gives one. */
 class SourceOwner implements Owner<EventStream> {
-  readonly #source: Source
+  readonly #delivery: SourceDelivery
+  readonly #callbacks: Callbacks
 
-  constructor (given: unknown, { log }: FastifyReply) {
-    this.#source = new Source(given, (error) => log.debug({ err: error }, 'failed after its event stream was closed'))
-  }
-
-  belongsTo (stream: EventStream): void {
-    if (stream.closed) this.#source.stop()
-    else stream.producer = this.#source
-  }
-
-  refused (): void {
-    this.#source.stop()
+  constructor (delivery: SourceDelivery, callbacks: Callbacks) {
+    this.#delivery = delivery
+    this.#callbacks = callbacks
   }
 
   async opened (stream: EventStream): Promise<void> {
-    const replay = stream.begin()
-    if (replay !== null) await replay
     try {
-      await this.#source.pump(stream)
-      stream.close()
+      // before the replay, because a function may subscribe the stream
+      this.#delivery.open(stream)
+      await stream.begin()
     } catch (error) {
-      stream.fail(error)
+      await this.#callbacks.abort(error, stream)
     }
+    await this.#delivery.run(stream)
   }
 
-  closed (): void {}
+  closed (stream: EventStream): Promise<void> | undefined {
+    return this.#callbacks.disconnected(stream)
+  }
 }

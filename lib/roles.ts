@@ -14,20 +14,24 @@ export interface Host<Stream> {
   release (stream: Stream): void
   opened (stream: Stream): void
   closed (stream: Stream, reason: CloseReason): void
+  /** Has `app.close()` wait for work of the application's, which never rejects. */
+  waitFor (work: Promise<void> | undefined): void
   /** Gives the stream its place in the log. */
   cursor (stream: Stream): Cursor
 }
 
-/** Whoever declared a stream: told when it is open and when it is closed, each at most once. */
+/** The declaration of a stream. Each method is called at most once for a stream, in the async context of its request. */
 export interface Owner<Stream> {
-  /** Has the stream `begin` once it is greeted. */
+  /** The stream is open: has it `begin` once its client is greeted. */
   opened (stream: Stream): void
-  closed (stream: Stream): void
+  /** The stream has closed. Resolves once the application's callback has settled. */
+  closed (stream: Stream): Promise<void> | undefined
 }
 
-/** Whatever writes to a stream by itself, and stops when it is closed. */
+/** An interval or a source that writes to a stream until that closes. */
 export interface Producer<Stream> {
-  stop (stream: Stream): void
+  /** Resolves once it has finished; undefined where there is nothing to wait for. */
+  stop (stream: Stream): Promise<void> | undefined
 }
 
 /** Where in the log of published events a stream is. */

@@ -1,14 +1,18 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
-import { asError, SSE_ERR_CLOSING, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, show } from './errors.js'
+import { Callbacks } from './callbacks.js'
+import { asError, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, show } from './errors.js'
 import type { Hub } from './hub.js'
 import { isThenable, OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
+import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
 import { validClientId, validTopics } from './names.js'
 import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
 import { compileEvents } from './serializer.js'
-import { Source } from './source.js'
+import { type ItemKind, Source } from './source.js'
+import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from './stream.js'
 
 /** The plugin that a route belongs to. */
@@ -27,10 +31,11 @@ const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 /** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
 export class Route implements Owner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
+  /** The async context in which the route was declared: that of payloads that many clients share. */
+  readonly scope = new AsyncResource('fastify-sse-routes.route')
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
-  /** The sources whose first item opened their stream. */
-  readonly #started = new WeakMap<EventStream, { source: Source, item: IteratorResult<unknown, undefined> }>()
+  readonly #callbacks: Callbacks
   readonly #shared = new Map<string | number, SharedInterval>()
   readonly #topics: ReadonlySet<string> | undefined
   #stream: StreamOptions
@@ -39,6 +44,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     this.#app = app
     this.#plugin = plugin
     this.declared = declared
+    this.#callbacks = new Callbacks(app, declared)
     this.#stream = streamOptions(stream)
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
@@ -48,6 +54,10 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     const { topics, clientId = this.#plugin.settings.clientId } = this.declared
     return topics !== undefined || clientId !== undefined || this.#stream.overflow === 'drop'
   }
+
+  get payloadTimeout (): number { return this.declared.payloadTimeout }
+
+  get items (): ItemKind { return this.declared.items }
 
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
@@ -87,17 +97,25 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
     const { hub, settings } = this.#plugin
-    const { clientId = settings.clientId, shared, openOn } = this.declared
+    const { clientId = settings.clientId, shared, source, openOn, items, end } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${show(key)}`)
     const stream = new EventStream(hub, this, reply, this.#stream, id)
     if (topics !== undefined) stream.follow(topics)
-    if (openOn === 'first-event') {
-      this.#startOnFirst(stream, reply)
-      return
+    // a client that has left takes no place among those that are counted, so nothing is begun for it
+    if (!stream.closed) {
+      if (source !== undefined) {
+        const delivery = new SourceDelivery((stream) => new Source(source.call(this.#app, request, stream), request), { items, end }, this.#callbacks)
+        stream.producer = delivery
+        if (openOn === 'first-event') {
+          delivery.startOnFirst(stream, reply, hub)
+          return
+        }
+      } else if (shared) {
+        this.#sharedBy(key).reserve(stream)
+      }
     }
-    if (shared && !stream.closed) this.#sharedBy(key).reserve(stream)
     stream.start()
   }
 
@@ -106,46 +124,18 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     else this.#connect(stream)
   }
 
-  closed (stream: EventStream): void {
-    if (this.declared.onDisconnect !== undefined) this.#disconnect(stream)
+  closed (stream: EventStream): Promise<void> | undefined {
+    return this.#callbacks.disconnected(stream)
   }
 
-  payload (stream: EventStream): unknown {
-    return this.declared.payload?.call(this.#app, stream.request, stream)
+  payload (stream: EventStream, call: PayloadCall): unknown {
+    return this.declared.payload?.call(this.#app, stream.request, stream, call)
   }
 
-  /** A payload failed; a shared one may have been asked for a stream that has left since. */
-  async failed (error: unknown, stream: EventStream): Promise<void> {
-    if (this.declared.shared) await this.#tell(error, stream)
-    else await this.#tellIfOpen(error, stream)
-  }
-
-  /** What fails after its stream has closed is most likely told to by the signal. */
-  async #tellIfOpen (error: unknown, stream: EventStream): Promise<void> {
-    if (stream.closed) stream.request.log.debug({ err: error }, 'failed after its event stream was closed')
-    else await this.#tell(error, stream)
-  }
-
-  async #tell (error: unknown, stream: EventStream): Promise<void> {
-    const { log } = stream.request
-    const { onError } = this.declared
-    const err = asError(error)
-    if (onError === undefined) {
-      log.error(err)
-      return
-    }
-    try {
-      await onError.call(this.#app, err, stream.request, stream)
-    } catch (second) {
-      log.error(err)
-      log.error(second, 'onError of an event stream failed')
-    }
-  }
-
-  /** After a failure that ends the stream: unless onError closed it, it is broken off. */
-  async #fail (error: unknown, stream: EventStream): Promise<void> {
-    await this.#tellIfOpen(error, stream)
-    stream.cut()
+  /** A payload failed; a shared one may have been called for a stream that has closed since. */
+  failed (error: unknown, stream: EventStream): void {
+    if (this.declared.shared) this.#callbacks.report(error, stream)
+    else this.#callbacks.reportIfOpen(error, stream)
   }
 
   async #connect (stream: EventStream): Promise<void> {
@@ -153,15 +143,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
       await this.declared.onConnect?.call(this.#app, stream.request, stream)
       if (!stream.closed) this.#begin(stream)
     } catch (error) {
-      await this.#fail(error, stream)
-    }
-  }
-
-  async #disconnect (stream: EventStream): Promise<void> {
-    try {
-      await this.declared.onDisconnect?.call(this.#app, stream.request, stream)
-    } catch (error) {
-      await this.#tell(error, stream)
+      await this.#callbacks.abort(error, stream)
     }
   }
 
@@ -177,67 +159,16 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   #produce (stream: EventStream): void {
-    const { interval, payload, source, immediate = true } = this.declared
-    if (source !== undefined) {
-      this.#pump(stream)
+    const { interval, payload, immediate = true } = this.declared
+    const { producer } = stream
+    if (producer instanceof SourceDelivery) {
+      producer.run(stream)
+    } else if (producer instanceof SharedInterval) {
+      producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {
-      if (stream.producer instanceof SharedInterval) {
-        stream.producer.join(stream)
-      } else {
-        const own = new OwnInterval(this, this.#plugin.hub.schedules, interval, stream)
-        stream.producer = own
-        own.start(immediate)
-      }
-    }
-  }
-
-  async #pump (stream: EventStream): Promise<void> {
-    try {
-      const { source, item } = this.#started.get(stream) ?? { source: this.#open(stream), item: undefined }
-      if (stream.closed) return
-      await source.pump(stream, item)
-      stream.close()
-    } catch (error) {
-      await this.#fail(error, stream)
-    }
-  }
-
-  #open (stream: EventStream): Source {
-    const source = new Source(this.declared.source?.call(this.#app, stream.request, stream), (error) => this.#tellIfOpen(error, stream))
-    if (stream.closed) source.stop()
-    else stream.producer = source
-    return source
-  }
-
-  /** The stream opens with its source's first item; until then a failure is an ordinary HTTP error. */
-  async #startOnFirst (stream: EventStream, reply: FastifyReply): Promise<void> {
-    const { hub } = this.#plugin
-    const first = this.#first(stream)
-    hub.hold(stream)
-    try {
-      // a source that does not heed the signal keeps neither a client nor app.close() waiting
-      await Promise.race([first, stream.ready()])
-      if (!stream.closed) this.#started.set(stream, await first)
-      else first.catch((error) => this.#tellIfOpen(error, stream))
-    } catch (error) {
-      if (!reply.sent) reply.send(asError(error))
-      return
-    } finally {
-      hub.release(stream)
-    }
-    if (stream.closeReason === 'drain') reply.send(new SSE_ERR_CLOSING())
-    else if (stream.closeReason !== 'client') stream.start()
-  }
-
-  async #first (stream: EventStream): Promise<{ source: Source, item: IteratorResult<unknown, undefined> }> {
-    const source = this.#open(stream)
-    try {
-      const item = await source.next()
-      if (!item.done) stream.encode(item.value)
-      return { source, item }
-    } catch (error) {
-      source.stop()
-      throw error
+      const own = new OwnInterval(this, this.#plugin.hub.schedules, interval, stream)
+      stream.producer = own
+      own.start(immediate)
     }
   }
 

@@ -119,6 +119,29 @@ export class Schedules {
   }
 }
 
+/** Calls back once, after a delay, unless it is cancelled. */
+export class Delay implements Task {
+  due = 0
+  before: Task | null = null
+  after: Task | null = null
+  readonly #schedule: Schedule
+  readonly #callback: () => void
+
+  constructor (schedules: Schedules, ms: number, callback: () => void) {
+    this.#callback = callback
+    this.#schedule = schedules.every(ms)
+    this.#schedule.at(performance.now() + ms, this)
+  }
+
+  run (): void {
+    this.#callback()
+  }
+
+  cancel (): void {
+    this.#schedule.remove(this)
+  }
+}
+
 /**
  * The next tick of an anchored rhythm: the first multiple of `interval` after `due` that is not past,
  * so that a late tick does not shift the ones after it, and ticks that were missed are left out.

@@ -1,8 +1,13 @@
 import { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
+import type { FastifyRequest } from 'fastify'
+import { logLateFailure } from './callbacks.js'
 import { SSE_ERR_SOURCE, show } from './errors.js'
-import type { Producer } from './roles.js'
 import type { EventStream } from './stream.js'
+import { sliceIsOver } from './time-slice.js'
+
+/** Whether an item is a payload, or the data of one. */
+export type ItemKind = 'payload' | 'data'
 
 /** One way to read whatever can be a source. */
 interface Reader {
@@ -12,8 +17,8 @@ interface Reader {
 }
 
 /** Whether a value is meant as a source, and not as options. */
-export function isSource (value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return typeof value === 'string' || typeof value === 'function'
+export function isSource (value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
   return Symbol.asyncIterator in value || Symbol.iterator in value || 'getReader' in value || 'then' in value
 }
 
@@ -21,21 +26,26 @@ export function isSource (value: unknown): boolean {
  * Reads a source to its end, an item at a time, at the pace of a stream's client. Bytes are read as UTF-8.
  * Stops, and tells the source to, as soon as the stream closes, also while an item is awaited.
  */
-export class Source implements Producer<EventStream> {
+export class Source {
+  /** Resolves once the source has finished: its end was read, or it was stopped, and its `finally` blocks have run. */
+  readonly finished: Promise<void>
+  readonly #finish: () => void
   readonly #reader: Reader
   readonly #failed: (error: unknown) => void
   #decoder: TextDecoder | null = null
   #over = false
 
   /**
-   * @param source what to read
-   * @param failed told of errors that come too late to be thrown: the source was stopped already
+   * @param request its log gets the errors that come too late to be thrown, because the source was stopped already
    * @throws SSE_ERR_SOURCE
    */
-  constructor (source: unknown, failed: (error: unknown) => void) {
+  constructor (source: unknown, request: FastifyRequest) {
+    let finish = () => {}
+    this.finished = new Promise((resolve) => { finish = resolve })
+    this.#finish = finish
+    this.#failed = (error) => logLateFailure(error, request)
     // what fails before it is read the next read tells; what fails afterwards nobody else would hear
-    this.#reader = open(source, (error) => { if (this.#over) failed(error) })
-    this.#failed = failed
+    this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
   }
 
   /** The next item. @throws what the source throws */
@@ -49,17 +59,19 @@ export class Source implements Producer<EventStream> {
 
   /**
    * Writes all items to `stream`. Hot path.
+   * @param items whether each item is a payload, or the data of one
    * @param first the first, if it was read already
+   * @returns true at the end of the source, false where the stream closed before
    * @throws what the source throws, and what cannot be encoded
    */
-  async pump (stream: EventStream, first?: IteratorResult<unknown, undefined>): Promise<void> {
+  async pump (stream: EventStream, items: ItemKind, first?: IteratorResult<unknown, undefined>): Promise<boolean> {
     try {
       let item = first ?? await this.next()
       while (!item.done) {
         // what was written before may have turned out, since, to be all that the client takes
-        if (stream.congested && !await stream.ready()) return
-        stream.push(item.value)
-        if (stream.congested && !await stream.ready()) return
+        if (stream.congested && !await stream.ready()) return false
+        stream.push(payloadOf(item.value, items))
+        if ((stream.congested || sliceIsOver()) && !await stream.ready()) return false
         try {
           // as `next` does it, without a promise more for each item
           item = this.#taken(await this.#reader.next())
@@ -67,6 +79,7 @@ export class Source implements Producer<EventStream> {
           item = this.#lost(error)
         }
       }
+      return !stream.closed
     } finally {
       this.stop()
     }
@@ -75,7 +88,7 @@ export class Source implements Producer<EventStream> {
   stop (): void {
     if (this.#over) return
     this.#over = true
-    this.#stop().catch(this.#failed)
+    this.#stop().catch(this.#failed).then(this.#finish)
   }
 
   async #stop (): Promise<void> {
@@ -102,6 +115,7 @@ export class Source implements Producer<EventStream> {
   }
 
   #end (): IteratorResult<unknown, undefined> {
+    if (!this.#over) this.#finish()
     this.#over = true
     return { done: true, value: undefined }
   }
@@ -111,6 +125,11 @@ export class Source implements Producer<EventStream> {
     this.#decoder ??= new TextDecoder()
     return this.#decoder.decode(bytes, { stream: true }) || null
   }
+}
+
+/** The payload that an item stands for. */
+export function payloadOf (item: unknown, items: ItemKind): unknown {
+  return items === 'data' ? { data: item } : item
 }
 
 /** @param onError told what a Readable fails with, whenever that is */
@@ -147,6 +166,7 @@ function iteratorReader (iterator: AsyncIterator<unknown> | Iterator<unknown>, s
       // the iterator of a Readable waits for its pending read before it destroys; this does not
       if ('destroy' in source && typeof source.destroy === 'function') source.destroy()
       else return iterator.return?.()
+      if (source instanceof Readable && !source.closed) return new Promise((resolve) => { source.once('close', resolve) })
     }
   }
 }

@@ -1,28 +1,36 @@
-import type { Writable } from 'node:stream'
+import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
-import { Door, type Guest, taken } from './door.js'
 import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
+import { logLateFailure } from './callbacks.js'
 import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { timeOfTick } from './flush.js'
-import { readLastEventId, setHeaders } from './head.js'
+import { readLastEventId } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
-import { endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, whenOver } from './outlet.js'
+import type { Outlet } from './outlet.js'
 import { Deadlines, Heartbeat, type Timed } from './quiet.js'
 import type { Cursor, Host, Owner, Producer } from './roles.js'
 import { validTopics } from './names.js'
+import { rejected } from './rejected.js'
+import { type Carried, StreamResponse } from './response.js'
 import { newStreamId } from './stream-id.js'
 import type { CloseReason, SSEStream } from './types.js'
 
-/** What a client has not taken so many ms after the stream was closed is cut. */
-const LINGER = 5_000
 /** The shortest comment: it keeps proxies from taking a quiet stream for a dead one. */
 const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
 
-/** One client: opens its response, writes at its pace, closes it. Knows no routes and no log. */
-export class EventStream implements SSEStream, Guest, Sender, Timed {
+/** A stream outlives its handler, so its async resource must not end when the handler's does. */
+const MANUAL = { requireManualDestroy: true }
+
+/**
+ * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
+ *
+ * Is the async resource of its request: `runInAsyncScope` runs the application's callbacks in the async context
+ * (AsyncLocalStorage) of the request, because timers and fan-outs that serve many streams run in the context of one.
+ */
+export class EventStream extends AsyncResource implements SSEStream, Carried, Sender, Timed {
   readonly id = newStreamId()
   readonly clientId: string
   readonly request: FastifyRequest
@@ -38,34 +46,23 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   readonly #host: Host<EventStream>
   readonly #owner: Owner<EventStream>
-  readonly #reply: FastifyReply
   readonly #options: StreamOptions
   readonly #outbox: Outbox
-  #door: Door | null = null
-  #outlet: Outlet | null = null
-  #letGo: (() => void) | undefined
-  #endsOutlet = true
+  readonly #response: StreamResponse
   #controller: AbortController | null = null
   #heartbeat: Heartbeat | null = null
   #deadlines: Deadlines | null = null
-  #linger: NodeJS.Timeout | undefined
 
   constructor (host: Host<EventStream>, owner: Owner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
+    super('fastify-sse-routes.stream', MANUAL)
     this.#host = host
     this.#owner = owner
-    this.#reply = reply
     this.#options = options
     this.#outbox = new Outbox(this, options, host.countersOf(reply.request))
+    this.#response = new StreamResponse(reply, this)
     this.request = reply.request
     this.clientId = clientId ?? this.id
-    const { raw } = reply
-    if (isGone(raw)) {
-      this.#finish('client')
-      return
-    }
-    whenOver(raw, () => this.#gone())
-    // a reset with NO_ERROR leaves Node's stream open as long as data waits for the client
-    if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.closed) raw.destroy() })
+    if (!this.#response.watch()) this.#finish('client')
   }
 
   get closed (): boolean { return this.closeReason !== null }
@@ -85,32 +82,16 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   /** Whether what is not made yet had better wait, since the client is behind. */
   get congested (): boolean { return this.#outbox.congested }
 
-  /** Replies with the stream: Fastify runs the onSend hooks, then lets it `enter` the response. */
+  /** Replies with the stream: Fastify runs the onSend hooks, then the response is `opened`. */
   start (): void {
     this.started = true
-    setHeaders(this.#reply, this.#options.headers)
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#finish('server')
-    this.#door = new Door(this)
-    this.#reply.send(this.#door)
-    if (this.#outlet === null && !this.closed) this.#host.hold(this)
+    this.#response.send(this.#options.headers)
+    if (this.#response.outlet === null && !this.closed) this.#host.hold(this)
   }
 
-  enter (destination: Writable, endDestination: boolean): void {
-    const { raw } = this.#reply
-    if (this.#outlet !== null) this.request.log.error('an event stream was piped a second time: it goes only where it was piped first')
-    // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
-    if (destination === raw) this.#reply.hijack()
-    else raw.once('pipe', () => taken.add(this.#reply.hijack()))
-    if (isGone(raw) || this.#outlet !== null || this.request.method === 'HEAD') {
-      destination.end()
-      return
-    }
-    this.#endsOutlet = endDestination
-    // but for trailers, nothing of Fastify's has to wait for our end
-    if (destination === raw && endDestination) this.#door?.ended()
-    this.#letGo = keepOpen(raw, this.request.server.initialConfig.http2SessionTimeout)
-    this.#outlet = openOutlet(raw, destination)
+  opened (outlet: Outlet, direct: boolean): void {
     this.#host.opened(this)
     const { closeReason } = this
     if (closeReason === null) {
@@ -118,22 +99,26 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
       this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
     }
     // what a hook put in between lets no header through before the first byte
-    this.#outbox.attach(this.#outlet, this.#firstLines() || (destination === raw ? '' : HEARTBEAT))
+    this.#outbox.attach(outlet, this.#firstLines() || (direct ? '' : HEARTBEAT))
     if (closeReason === null) {
-      this.#owner.opened(this)
-    } else {
-      // by the server, while the hooks ran
-      this.#end()
-      this.#report(closeReason)
+      this.runInAsyncScope(this.#owner.opened, this.#owner, this)
+      return
     }
+    // too much was sent within this very tick
+    if (!this.#outbox.closed) return
+    // closed while the hooks ran
+    if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
+    else this.#end('')
+    this.#report(closeReason)
   }
 
   send (payload: unknown): Promise<boolean> {
-    if (!this.started) return Promise.reject(new SSE_ERR_NOT_OPEN())
     try {
+      if (!this.started) throw new SSE_ERR_NOT_OPEN()
+      if (this.#response.outlet?.ended) this.responseEnded(0)
       this.push(payload)
     } catch (error) {
-      return Promise.reject(error)
+      return rejected(error, this.request.log, 'an event was not sent')
     }
     return this.ready()
   }
@@ -210,7 +195,7 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
 
   broken (error: unknown): void {
     this.fail(error)
-    this.#reply.raw.destroy()
+    this.request.raw.destroy()
   }
 
   gap (): string { return this.#placed().gap() }
@@ -221,33 +206,48 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#finish(reason)
-    if (this.#outlet !== null) this.#end(last)
+    if (this.#response.outlet !== null) this.#end(last)
   }
 
   /** Resolves when the response is over. */
-  over (): Promise<void> { return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) }) }
+  over (): Promise<void> { return this.#response.finished() }
 
-  /** Ends the stream with the advice to come back after `retry` ms; resolves when the response is over. */
-  async drain (retry: number): Promise<void> {
-    const session = sessionOf(this.#reply.raw)
-    this.closeWith('drain', `${encodeRetry(retry)}\n`)
-    await this.over()
-    // an HTTP/2 server waits for its sessions, which clients keep open
-    if (session !== undefined) endSession(session, LINGER)
+  /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
+  drain (retry: number, last: string): Promise<void> {
+    return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`))
   }
 
-  /** Sends what is pending, then breaks the response off, so that the client sees a failure and no end. */
+  /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
   cut (): void {
-    if (this.closed || this.#outlet === null) return
+    if (this.closed) return
     this.#finish('error')
-    this.#outbox.writeOut()
-    this.#outlet.cut()
-    this.#lingerOn()
+    this.#abort()
+  }
+
+  /** The client is too far behind. Closed at once, so that no `close()` within the tick makes a clean end of it; the rest a tick later. */
+  overflowed (): void {
+    this.closeReason = 'overflow'
+    process.nextTick(() => {
+      const { maxBufferedBytes } = this.#options
+      this.request.log.warn(`an event stream is aborted: its client is more than maxBufferedBytes (${maxBufferedBytes}) behind`)
+      this.#finish('overflow')
+      this.#abort()
+    })
+  }
+
+  /** The response was ended by other code: nothing may follow its end. @param lost bytes that were to be written */
+  responseEnded (lost: number): void {
+    if (this.closed) return
+    this.closeReason = 'server'
+    process.nextTick(() => {
+      if (lost > 0) this.request.log.warn(`the response of an event stream was ended by other code: ${lost} bytes of events are lost`)
+      this.#finish('server')
+    })
   }
 
   /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
   fail (error: unknown): void {
-    if (this.closed) this.request.log.debug({ err: error }, 'failed after its event stream was closed')
+    if (this.closed) logLateFailure(error, this.request)
     else this.request.log.error(asError(error))
     this.cut()
   }
@@ -260,40 +260,44 @@ export class EventStream implements SSEStream, Guest, Sender, Timed {
     return lines && `${lines}\n`
   }
 
-  /** The stream is over for whoever sends: told once, whatever the reason. */
+  /** Stops everything that writes to the stream, once, whatever the reason. */
   #finish (reason: CloseReason): void {
     this.closeReason = reason
     this.#heartbeat?.stop()
     this.#deadlines?.stop()
     this.#heartbeat = this.#deadlines = null
     this.#outbox.close()
-    this.#controller?.abort()
-    this.producer?.stop(this)
-    this.producer = null
     this.cursor?.close()
-    if (this.#outlet !== null) this.#report(reason)
+    this.runInAsyncScope(this.#stopSenders, this)
+    if (this.#response.outlet !== null) this.#report(reason)
+  }
+
+  #stopSenders (): void {
+    this.#controller?.abort()
+    this.#host.waitFor(this.producer?.stop(this))
+    this.producer = null
   }
 
   #report (reason: CloseReason): void {
     this.#host.closed(this, reason)
-    this.#owner.closed(this)
+    this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
   }
 
-  #end (last = ''): void {
+  #end (last: string): void {
     this.#outbox.writeOut(last)
-    const taken = this.#endsOutlet && this.#outlet?.end()
-    this.#door?.ended()
-    if (!taken) this.#lingerOn()
+    this.#response.end()
   }
 
-  #lingerOn (): void { this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref() }
+  #abort (): void {
+    const { outlet } = this.#response
+    if (outlet === null || outlet.ended) return
+    this.#outbox.writeOut()
+    this.#response.abort()
+  }
 
-  /** The response is over, by our end or the client's. */
-  #gone (): void {
+  gone (ended: boolean): void {
     this.#host.release(this)
-    clearTimeout(this.#linger)
-    this.#letGo?.()
-    if (!this.closed) this.#finish('client')
-    this.#door?.ended()
+    if (!this.closed) this.#finish(ended ? 'server' : 'client')
+    this.emitDestroy()
   }
 }
