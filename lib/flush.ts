@@ -1,4 +1,5 @@
 import { Batch } from './batch.js'
+import type { Schedule, Schedules, Task } from './schedule.js'
 
 /** What can wait for the end of the tick before it writes. */
 export interface Flushable {
@@ -46,4 +47,39 @@ function flushAll (): void {
   }
   // the next tick has other events
   Batch.empty.forget()
+}
+
+/** Flushes a stream so many ms after it was first written to: what is written meanwhile goes out in one write. */
+export class FlushTimer implements Task {
+  due = 0
+  before: Task | null = null
+  after: Task | null = null
+  readonly #stream: Flushable
+  readonly #schedules: Schedules
+  readonly #interval: number
+  /** Null while nothing waits. */
+  #schedule: Schedule | null = null
+
+  constructor (stream: Flushable, schedules: Schedules, interval: number) {
+    this.#stream = stream
+    this.#schedules = schedules
+    this.#interval = interval
+  }
+
+  /** Something was written. Hot path. */
+  start (): void {
+    if (this.#schedule !== null) return
+    this.#schedule = this.#schedules.every(this.#interval)
+    this.#schedule.at(performance.now() + this.#interval, this)
+  }
+
+  run (): void {
+    this.#schedule = null
+    this.#stream.flush(performance.now())
+  }
+
+  stop (): void {
+    this.#schedule?.remove(this)
+    this.#schedule = null
+  }
 }

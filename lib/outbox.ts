@@ -1,8 +1,9 @@
 import { getDefaultHighWaterMark } from 'node:stream'
 import { Batch } from './batch.js'
 import type { Counters } from './counters.js'
-import { type Flushable, flushLater } from './flush.js'
+import { type Flushable, flushLater, FlushTimer } from './flush.js'
 import type { Outlet } from './outlet.js'
+import type { Schedules } from './schedule.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
@@ -19,8 +20,9 @@ export interface Sender {
   gap (): string
 }
 
-/** How far a client may fall behind, bytes, and what then. */
+/** When text goes out, ms after the first (0: at the end of the tick); how far a client may fall behind, bytes, and what then. */
 export interface OutboxOptions {
+  flushInterval: number
   maxBufferedBytes: number
   overflow: 'disconnect' | 'drop'
 }
@@ -46,6 +48,8 @@ export class Outbox implements Flushable {
   readonly counters: Counters
   readonly #sender: Sender
   readonly #options: OutboxOptions
+  /** Null where text goes out at the end of its tick. */
+  readonly #timer: FlushTimer | null
   #outlet: Outlet | null = null
   #pending = Batch.empty
   /** Whether events were left out since the client fell behind. */
@@ -54,9 +58,10 @@ export class Outbox implements Flushable {
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
-  constructor (sender: Sender, options: OutboxOptions, counters: Counters) {
+  constructor (sender: Sender, options: OutboxOptions, counters: Counters, schedules: Schedules) {
     this.#sender = sender
     this.#options = options
+    this.#timer = options.flushInterval > 0 ? new FlushTimer(this, schedules, options.flushInterval) : null
     this.counters = counters
   }
 
@@ -73,7 +78,8 @@ export class Outbox implements Flushable {
    */
   write (text: string): boolean {
     if (this.congested && !this.#admits()) return false
-    flushLater(this)
+    if (this.#timer === null) flushLater(this)
+    else this.#timer.start()
     this.#pending = this.#pending.and(text)
     if (this.#pending.bytes > ENOUGH) this.flush(performance.now())
     return true
@@ -121,7 +127,7 @@ export class Outbox implements Flushable {
   /** True once the client takes more, false if the outbox is closed before. Now and then it waits for the event loop's other work. */
   ready (): Promise<boolean> {
     // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
-    if (this.#options.maxBufferedBytes < NODE_TAKES) this.flush(performance.now())
+    if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(performance.now())
     if (!this.congested) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
@@ -130,6 +136,7 @@ export class Outbox implements Flushable {
   /** Nothing goes out by itself any more, and nobody waits. */
   close (): void {
     this.closed = true
+    this.#timer?.stop()
     this.#settle?.(false)
   }
 

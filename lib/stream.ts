@@ -58,7 +58,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.#host = host
     this.#owner = owner
     this.#options = options
-    this.#outbox = new Outbox(this, options, host.countersOf(reply.request))
+    this.#outbox = new Outbox(this, options, host.countersOf(reply.request), host.schedules)
     this.#response = new StreamResponse(reply, this)
     this.request = reply.request
     this.clientId = clientId ?? this.id

@@ -1,0 +1,112 @@
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect as connect2 } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import Fastify from 'fastify'
+import { test } from 'tap'
+import sse, { type SSEStream } from '../../lib/index.js'
+import { dial, listen, makeApp, until } from '../harness.js'
+
+test('after reply.raw.end() by other code nothing follows the last chunk', async (t) => {
+  t.test('neither what is sent by hand, nor published, nor a heartbeat, and send() gives false', async (t) => {
+    const app = await makeApp(t, { heartbeat: 20 })
+    const sent: boolean[] = []
+    let stream: SSEStream | undefined
+    app.get('/', async (_request, reply) => {
+      const own = stream = reply.sse()
+      own.subscribe('topic')
+      await own.send('first')
+      reply.raw.end()
+      sent.push(await own.send('second'), await own.send('third'))
+      await app.sse.publish('topic', 'fourth')
+    })
+    app.get('/plain', () => 'plain')
+    const socket = await dial(t, await listen(app))
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('the end', () => socket.text.includes('\r\n0\r\n\r\n'))
+    // well beyond a heartbeat
+    await new Promise((resolve) => { setTimeout(resolve, 60) })
+    t.ok(socket.text.endsWith('\r\n0\r\n\r\n'), JSON.stringify(socket.text.slice(-60)))
+    t.match(socket.text, /data: first/)
+    t.strictSame(sent, [false, false])
+    t.match(stream, { closed: true, closeReason: 'server' })
+    t.equal(app.sse.streams.size, 0)
+    socket.text = ''
+    socket.write('GET /plain HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('the next answer on the same connection', () => socket.text.endsWith('plain'))
+  })
+
+  t.test('so that a client that keeps its connection gets the next answer', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { interval: 5, payload: () => 'x', onConnect: (_request, stream) => { setTimeout(() => stream.request.raw.emit('stop'), 30) } })
+    app.addHook('onRequest', async (request, reply) => { request.raw.once('stop', () => reply.raw.end()) })
+    app.get('/plain', () => 'plain')
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    t.teardown(() => agent.destroy())
+    const port = await listen(app)
+    const request = async (path: string) => {
+      const [response] = await once(get({ host: '127.0.0.1', port, path, agent }), 'response') as [IncomingMessage]
+      let text = ''
+      for await (const chunk of response) text += String(chunk)
+      return text
+    }
+    for (let i = 0; i < 3; i++) {
+      t.match(await request('/'), /^(data: x\n\n)+$/)
+      t.equal(await request('/plain'), 'plain')
+    }
+  })
+
+  t.test('over HTTP/2 and inject alike, and after destroy()', async (t) => {
+    const app = Fastify({ http2: true })
+    t.teardown(() => app.close())
+    await app.register(sse)
+    const results: boolean[] = []
+    for (const how of ['end', 'destroy'] as const) {
+      app.get(`/${how}`, async (_request, reply) => {
+        const stream = reply.sse()
+        await stream.send('first')
+        if (how === 'end') reply.raw.end()
+        else reply.raw.destroy()
+        results.push(await stream.send('second'), stream.closed)
+      })
+    }
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const session = connect2(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+    session.on('error', () => {})
+    t.teardown(() => session.destroy())
+    for (const how of ['end', 'destroy']) {
+      const request = session.request({ ':path': `/${how}` })
+      request.on('error', () => {})
+      let text = ''
+      request.on('data', (chunk) => { text += String(chunk) })
+      await new Promise((resolve) => request.once('close', resolve))
+      t.notMatch(text, /second/)
+    }
+    t.strictSame(results, [false, true, false, true])
+    const plain = await makeApp(t)
+    plain.get('/', async (_request, reply) => {
+      const stream = reply.sse()
+      await stream.send('first')
+      reply.raw.end()
+      results.push(await stream.send('second'))
+    })
+    t.equal((await plain.inject('/')).body, 'data: first\n\n')
+    t.equal(results.at(-1), false)
+  })
+
+  t.test('and the log says how many bytes of events were lost', async (t) => {
+    const lines: string[] = []
+    const app = await makeApp(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+    app.get('/', (_request, reply) => {
+      const stream = reply.sse()
+      // within a tick, so that nothing is written yet
+      setImmediate(() => {
+        stream.send('lost').catch(t.error)
+        reply.raw.end()
+      })
+    })
+    t.equal((await app.inject('/')).body, '')
+    t.match(lines, [/ended by other code: 12 bytes of events are lost/])
+    t.equal(app.sse.stats().closed.server, 1)
+  })
+})

@@ -1,0 +1,78 @@
+import { Readable } from 'node:stream'
+import { setTimeout as wait } from 'node:timers/promises'
+import { test } from 'tap'
+import { listen, makeApp, open } from '../harness.js'
+
+test('app.close() waits for what the application does when its streams close', async (t) => {
+  t.test('before the onClose hooks of other plugins: onDisconnect, sources and functions, which can publish', async (t) => {
+    const app = await makeApp(t)
+    const done: string[] = []
+    app.sseRoute('/callback', {
+      onConnect: () => {},
+      onDisconnect: async () => {
+        await wait(40)
+        await app.sse.publish('topic', 'left')
+        done.push('onDisconnect')
+      }
+    })
+    app.sseRoute('/source', {
+      source: async function * (_request, { signal }) {
+        try {
+          yield 'x'
+          await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
+        } finally {
+          await wait(60)
+          await app.sse.publish('topic', 'stopped')
+          done.push('source')
+        }
+      }
+    })
+    app.sseRoute('/readable', { source: () => new Readable({ read () { this.push('x\n') ; this._read = () => {} }, destroy (error, callback) { setTimeout(() => { done.push('readable'); callback(error) }, 50) } }) })
+    app.get('/function', (_request, reply) => (reply.sse as (...args: unknown[]) => Promise<void>)(async (stream: { signal: AbortSignal }) => {
+      await new Promise((resolve) => { stream.signal.addEventListener('abort', resolve) })
+      await wait(30)
+      done.push('function')
+    }))
+    await app.register(async (child) => { child.addHook('onClose', async () => { done.push('onClose') }) })
+    const port = await listen(app)
+    for (const path of ['/callback', '/source', '/readable', '/function']) await open(t, port, path)
+    await app.close()
+    t.strictSame(done, ['function', 'onDisconnect', 'readable', 'source', 'onClose'])
+  })
+
+  t.test('no longer than drain.timeout, and then says so', async (t) => {
+    const lines: string[] = []
+    const app = await makeApp(t, { drain: { timeout: 50 } }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+    app.sseRoute('/', { onConnect: () => {}, onDisconnect: () => new Promise(() => {}) })
+    await open(t, await listen(app), '/')
+    const before = performance.now()
+    await app.close()
+    const ms = performance.now() - before
+    t.ok(ms >= 45 && ms < 2_000, `${ms} ms`)
+    t.match(lines, [/1 callbacks or sources of event streams have not finished within drain\.timeout/])
+  })
+
+  t.test('not at all where nothing is left to do', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a'], onDisconnect: () => {} })
+    const client = await open(t, await listen(app), '/')
+    const before = performance.now()
+    await app.close()
+    t.ok(performance.now() - before < 1_000)
+    t.ok(await client.over())
+  })
+
+  t.test('after a last event for every stream, if drain.event says one', async (t) => {
+    const app = await makeApp(t, { drain: { spread: 100, event: { event: 'bye', data: { back: true } } } })
+    app.sseRoute('/topics', { topics: ['a'] })
+    app.sseRoute('/interval', { interval: 1_000, payload: () => 'x' })
+    app.get('/hand', (_request, reply) => { reply.sse() })
+    const port = await listen(app)
+    const clients = await Promise.all(['/topics', '/interval', '/hand'].map((path) => open(t, port, path)))
+    await app.close()
+    for (const client of clients) {
+      t.ok(await client.over())
+      t.match(client.text, /event: bye\ndata: \{"back":true\}\n\nretry: \d+\n\n$/)
+    }
+  })
+})

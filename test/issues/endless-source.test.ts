@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'tap'
+import { listen, makeApp, until } from '../harness.js'
+
+/** Reads a path as fast as it comes, in a process of its own, so that the kernel always takes more. */
+const READER = `
+const { get } = require('node:http')
+let bytes = 0
+get({ host: '127.0.0.1', port: process.argv[1], path: process.argv[2] }, (response) => {
+  response.on('data', (chunk) => { if (bytes === 0) console.log('reads'); bytes += chunk.length })
+})`
+
+test('other requests are answered while a source that never waits is read as fast as it gives', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/sync', { source: function * () { for (;;) yield 'x' } })
+  app.sseRoute('/async', { source: async function * () { for (;;) yield 'x'.repeat(2_000) } })
+  app.sseRoute('/nothing', { source: function * () { for (let i = 0; ; i++) yield i < 3 ? 'x' : undefined } })
+  app.get('/hand', async (_request, reply) => {
+    const stream = reply.sse()
+    while (await stream.send('x'));
+  })
+  app.get('/function', (_request, reply) => (reply.sse as (...args: unknown[]) => Promise<void>)(function * () { for (;;) yield 'x' }))
+  app.get('/plain', () => 'plain')
+  const port = await listen(app)
+  for (const path of ['/sync', '/async', '/nothing', '/hand', '/function']) {
+    t.test(path, async (t) => {
+      const readers = [0, 1].map(() => spawn(process.execPath, ['-e', READER, String(port), path], { stdio: ['ignore', 'pipe', 'inherit'] }))
+      t.teardown(() => { for (const reader of readers) reader.kill() })
+      await Promise.all(readers.map((reader) => once(reader.stdout, 'data')))
+      const times = []
+      for (let i = 0; i < 10; i++) {
+        const before = performance.now()
+        t.equal(await (await fetch(`http://127.0.0.1:${port}/plain`)).text(), 'plain')
+        times.push(performance.now() - before)
+      }
+      const median = times.sort((a, b) => a - b)[5] ?? Infinity
+      t.ok(median < 200, `an answer took ${Math.round(median)} ms`)
+      for (const reader of readers) reader.kill()
+      await until('both have left', () => app.sse.streams.size === 0)
+    })
+  }
+})

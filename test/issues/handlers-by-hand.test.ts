@@ -1,0 +1,298 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import Fastify, { type FastifyReply } from 'fastify'
+import { test, type Test } from 'tap'
+import sse, { type SSEStream } from '../../lib/index.js'
+import { listen, makeApp, open, until } from '../harness.js'
+
+/** An app and the lines of its log. */
+async function makeLoggedApp (t: Test, options = {}) {
+  const lines: string[] = []
+  const app = await makeApp(t, options, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+  return { app, lines }
+}
+
+/** `reply.sse` with a source or function. */
+const send = (reply: FastifyReply, ...args: unknown[]) => (reply.sse as (...args: unknown[]) => Promise<void>)(...args)
+
+test('a handler that fails after reply.sse() aborts its stream', async (t) => {
+  const failing = {
+    sync: (_request: unknown, reply: FastifyReply) => { reply.sse().send('x').catch(t.error); throw new Error('sync failure') },
+    async: async (_request: unknown, reply: FastifyReply) => { await reply.sse().send('x'); throw new Error('async failure') },
+    late: async (_request: unknown, reply: FastifyReply) => { await wait(1); await reply.sse().send('x'); await wait(10); throw new Error('late failure') }
+  }
+  for (const [name, handler] of Object.entries(failing)) {
+    t.test(`and logs the error once: ${name}`, async (t) => {
+      const { app, lines } = await makeLoggedApp(t)
+      app.get('/', handler)
+      const client = await open(t, await listen(app), '/')
+      t.notOk(await client.over())
+      t.equal(client.text, 'data: x\n\n')
+      await until('it is logged', () => lines.length > 0)
+      t.equal(lines.length, 1, lines.join(''))
+      t.match(lines[0], new RegExp(`"level":50.*${name} failure`))
+      t.equal(app.sse.stats().closed.error, 1)
+    })
+  }
+
+  t.test('or gives it to onError', async (t) => {
+    const { app, lines } = await makeLoggedApp(t)
+    const errors: string[] = []
+    const onError = (error: Error, _request: unknown, stream: SSEStream) => { errors.push(`${error.message} ${stream.closed}`) }
+    app.get('/', async (_request, reply) => {
+      const stream = reply.sse({ onError } as never)
+      await stream.send('x')
+      throw new Error('failure')
+    })
+    t.notOk(await (await open(t, await listen(app), '/')).over())
+    t.strictSame(errors, ['failure false'])
+    t.strictSame(lines, [])
+  })
+
+  t.test('also on a route that was declared before the plugin was loaded', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.register(sse)
+    app.get('/sync', (_request, reply) => { reply.sse().send('x').catch(t.error); throw new Error('failure') })
+    app.get('/async', async (_request, reply) => { await reply.sse().send('x'); await wait(5); throw new Error('failure') })
+    const port = await listen(app)
+    for (const path of ['/sync', '/async']) t.notOk(await (await open(t, port, path)).over(), path)
+    t.equal(app.sse.stats().closed.error, 2)
+  })
+
+  t.test('over HTTP/1.1 while an onSend hook still runs, too', async (t) => {
+    const { app } = await makeLoggedApp(t)
+    app.addHook('onSend', async () => { await wait(20) })
+    app.get('/', (_request, reply) => { reply.sse(); throw new Error('failure') })
+    t.notOk(await (await open(t, await listen(app), '/')).over())
+  })
+
+  t.test('but not where its client has left, and it fails with an AbortError', async (t) => {
+    const { app, lines } = await makeLoggedApp(t)
+    let failed = false
+    app.get('/', async (_request, reply) => {
+      const stream = reply.sse()
+      await stream.send('x')
+      try { await wait(10_000, undefined, { signal: stream.signal }) } finally { failed = true }
+    })
+    const client = await open(t, await listen(app), '/')
+    await client.until('x')
+    client.leave()
+    await until('it has failed', () => failed)
+    await wait(10)
+    t.strictSame(lines, [])
+  })
+
+  t.test('a value that it returns is ignored, and the log says so', async (t) => {
+    const { app, lines } = await makeLoggedApp(t)
+    app.get('/async', async (_request, reply) => { reply.sse().close(); return { ignored: true } })
+    app.get('/sync', (_request, reply) => { reply.sse().close(); return 'ignored' })
+    app.get('/stream', async (_request, reply) => { const stream = reply.sse(); stream.close(); return stream })
+    app.get('/streamSync', (_request, reply) => { const stream = reply.sse(); stream.close(); return stream })
+    app.get('/reply', async (_request, reply) => { reply.sse().close(); return reply })
+    for (const path of ['/async', '/sync', '/stream', '/streamSync', '/reply']) t.match(await app.inject(path), { statusCode: 200, body: '' }, path)
+    t.equal(lines.length, 2)
+    for (const line of lines) t.match(line, /a handler returned a value after reply\.sse\(\)/)
+  })
+})
+
+test('reply.sse(source) is a promise that resolves once the response is over', async (t) => {
+  t.test('so that a finally runs after the source has ended, not before', async (t) => {
+    const app = await makeApp(t)
+    const done: string[] = []
+    app.get('/', async (_request, reply) => {
+      try {
+        await send(reply, (async function * () {
+          try {
+            yield 'a'
+            await wait(10)
+            yield 'b'
+          } finally { done.push('source') }
+        })())
+        done.push(`over ${reply.raw.writableEnded}`)
+      } finally { done.push('released') }
+    })
+    t.equal((await app.inject('/')).body, 'data: a\n\ndata: b\n\n')
+    t.strictSame(done, ['source', 'over true', 'released'])
+  })
+
+  t.test('whatever ended it: the client, an error, close(), app.close(), a client that had left', async (t) => {
+    const { app } = await makeLoggedApp(t, { drain: { spread: 1 } })
+    const over: string[] = []
+    const endless = async function * (reply: FastifyReply) {
+      yield 'x'
+      if (reply.request.url === '/error') throw new Error('failure')
+      if (reply.request.url === '/close') for (const stream of app.sse.streams.values()) if (stream.request.url === '/close') stream.close()
+      await new Promise((resolve) => { reply.raw.on('close', resolve) })
+    }
+    for (const path of ['/client', '/error', '/close', '/drain', '/left']) {
+      app.get(path, async (_request, reply) => {
+        if (path === '/left') await until('the client has left', () => reply.raw.destroyed)
+        await send(reply, endless(reply))
+        over.push(path)
+      })
+    }
+    const port = await listen(app)
+    const clients = new Map<string, Awaited<ReturnType<typeof open>>>()
+    for (const path of ['/client', '/error', '/close', '/drain']) {
+      const client = await open(t, port, path)
+      clients.set(path, client)
+      await client.until('x')
+    }
+    clients.get('/client')?.leave()
+    const { dial } = await import('../harness.js')
+    const socket = await dial(t, port)
+    socket.write('GET /left HTTP/1.1\r\nHost: x\r\n\r\n')
+    await wait(10)
+    socket.destroy()
+    await until('four are over', () => over.length === 4)
+    await app.close()
+    await until('all are over', () => over.length === 5)
+    t.strictSame(over.sort(), ['/client', '/close', '/drain', '/error', '/left'])
+  })
+
+  t.test('with return, await or neither, in sync and async handlers', async (t) => {
+    const { app, lines } = await makeLoggedApp(t)
+    app.get('/sync-return', (_request, reply) => send(reply, ['x']))
+    app.get('/sync', (_request, reply) => { send(reply, ['x']) })
+    app.get('/async-return', async (_request, reply) => send(reply, ['x']))
+    app.get('/async-await', async (_request, reply) => { await send(reply, ['x']) })
+    app.get('/async', async (_request, reply) => { send(reply, ['x']) })
+    for (const openOn of ['request', 'first-event']) {
+      app.get(`/${openOn}/sync-return`, (_request, reply) => send(reply, ['x'], { openOn }))
+      app.get(`/${openOn}/sync`, (_request, reply) => { send(reply, ['x'], { openOn }) })
+      app.get(`/${openOn}/async-return`, async (_request, reply) => send(reply, ['x'], { openOn }))
+      app.get(`/${openOn}/async`, async (_request, reply) => { send(reply, ['x'], { openOn }) })
+    }
+    for (const path of ['/sync-return', '/sync', '/async-return', '/async-await', '/async',
+      ...['request', 'first-event'].flatMap((openOn) => ['sync-return', 'sync', 'async-return', 'async'].map((how) => `/${openOn}/${how}`))]) {
+      t.match(await app.inject(path), { statusCode: 200, body: 'data: x\n\n' }, path)
+    }
+    t.strictSame(lines, [])
+  })
+})
+
+test('reply.sse(function)', async (t) => {
+  t.test('streams the source that it returns, or promises, to its end', async (t) => {
+    const app = await makeApp(t)
+    app.get('/generator', (_request, reply) => send(reply, async function * () { yield 'a'; yield 'b' }))
+    app.get('/array', (_request, reply) => send(reply, () => ['a', 'b']))
+    app.get('/promise', (_request, reply) => send(reply, async () => { await wait(1); return ['a', 'b'] }))
+    for (const path of ['/generator', '/array', '/promise']) t.equal((await app.inject(path)).body, 'data: a\n\ndata: b\n\n', path)
+  })
+
+  t.test('without a source closes the stream when it resolves, and aborts it when it rejects', async (t) => {
+    const { app } = await makeLoggedApp(t)
+    app.get('/resolves', (_request, reply) => send(reply, async (stream: SSEStream) => { await stream.send('a'); await wait(5); await stream.send('b') }))
+    app.get('/rejects', (_request, reply) => send(reply, async (stream: SSEStream) => { await stream.send('a'); throw new Error('failure') }))
+    app.get('/throws', (_request, reply) => send(reply, (stream: SSEStream) => { stream.send('a').catch(t.error); throw new Error('failure') }))
+    const port = await listen(app)
+    const resolves = await open(t, port, '/resolves')
+    t.ok(await resolves.over())
+    t.equal(resolves.text, 'data: a\n\ndata: b\n\n')
+    for (const path of ['/rejects', '/throws']) {
+      const client = await open(t, port, path)
+      t.notOk(await client.over(), path)
+      t.equal(client.text, 'data: a\n\n')
+    }
+    t.match(app.sse.stats().closed, { server: 1, error: 2 })
+  })
+
+  t.test('has a signal that fires when the client leaves, and its source is stopped', async (t) => {
+    const app = await makeApp(t)
+    const done: string[] = []
+    app.get('/', async (_request, reply) => {
+      await send(reply, async function * ({ signal }: SSEStream) {
+        try {
+          yield 'x'
+          await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
+          done.push('signal')
+        } finally { done.push('finally') }
+      })
+      done.push('over')
+    })
+    const client = await open(t, await listen(app), '/')
+    await client.until('x')
+    client.leave()
+    await until('it is over', () => done.length === 3)
+    t.strictSame(done, ['signal', 'finally', 'over'])
+  })
+
+  t.test('may subscribe the stream, which then is sent what its client missed first', async (t) => {
+    const app = await makeApp(t)
+    const first = await app.sse.publish('topic', 'one')
+    await app.sse.publish('topic', 'two')
+    app.get('/', (_request, reply) => send(reply, async function * (stream: SSEStream) { stream.subscribe('topic'); yield 'own' }))
+    const { body } = await app.inject({ url: '/', headers: { 'last-event-id': first } })
+    t.match(body, /data: two\n\n(.|\n)*data: own\n\n$/)
+  })
+
+  t.test('is not called for a client that has left', async (t) => {
+    const app = await makeApp(t)
+    let calls = 0
+    app.get('/', async (_request, reply) => {
+      await until('the client has left', () => reply.raw.destroyed)
+      await send(reply, () => { calls++; return [] }, reply.request.query)
+      calls += 100
+    })
+    const port = await listen(app)
+    const { dial } = await import('../harness.js')
+    for (const query of ['', '?openOn=first-event']) {
+      const socket = await dial(t, port)
+      socket.write(`GET /${query} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      await wait(10)
+      socket.destroy()
+    }
+    await until('both are over', () => calls >= 200)
+    t.equal(calls, 200)
+  })
+})
+
+test('options of reply.sse()', async (t) => {
+  t.test('openOn: first-event answers what fails before with an HTTP error', async (t) => {
+    const app = await makeApp(t)
+    const failure = Object.assign(new Error('upstream'), { statusCode: 502 })
+    app.get('/function', (_request, reply) => send(reply, async () => { throw failure }, { openOn: 'first-event' }))
+    app.get('/source', (_request, reply) => send(reply, (async function * () { throw failure })(), { openOn: 'first-event' }))
+    app.get('/handler', async (_request, reply) => {
+      send(reply, async function * () { await wait(10_000, undefined, { ref: false }); yield 'x' }, { openOn: 'first-event' })
+      throw failure
+    })
+    for (const path of ['/function', '/source', '/handler']) t.match((await app.inject(path)).json(), { statusCode: 502, message: 'upstream' }, path)
+    t.equal(app.sse.stats().opened, 0)
+  })
+
+  t.test("items: 'data' sends each item as the data of an event, and end follows the last", async (t) => {
+    const app = await makeApp(t)
+    const items = [{ id: 'c-1', choices: [] }, 'text', null, undefined, 7]
+    const expected = 'data: {"id":"c-1","choices":[]}\n\ndata: text\n\ndata: null\n\ndata: 7\n\ndata: [DONE]\n\n'
+    app.get('/', (_request, reply) => send(reply, items, { items: 'data', end: '[DONE]' }))
+    app.get('/first', (_request, reply) => send(reply, () => items, { items: 'data', end: { data: '[DONE]' }, openOn: 'first-event' }))
+    app.sseRoute('/route', { source: () => items, items: 'data', end: '[DONE]' } as never)
+    for (const path of ['/', '/first', '/route']) t.equal((await app.inject(path)).body, expected, path)
+  })
+
+  t.test('end is not sent after a source that failed, nor to a client that has left', async (t) => {
+    const { app } = await makeLoggedApp(t)
+    const ended: string[] = []
+    app.get('/fails', (_request, reply) => send(reply, (function * () { yield 'x'; throw new Error('failure') })(), { end: '[DONE]' }))
+    app.get('/closes', (_request, reply) => send(reply, function * (stream: SSEStream) { yield 'x'; stream.close() }, { end: '[DONE]', onDisconnect: () => { ended.push('closed') } }))
+    const port = await listen(app)
+    for (const path of ['/fails', '/closes']) {
+      const client = await open(t, port, path)
+      await client.over()
+      t.equal(client.text, 'data: x\n\n', path)
+    }
+    t.strictSame(ended, ['closed'])
+  })
+
+  t.test('onDisconnect is called once, whatever ended it, of a stream by hand too', async (t) => {
+    const app = await makeApp(t)
+    const reasons: unknown[] = []
+    const onDisconnect = (_request: unknown, stream: SSEStream) => { reasons.push(stream.closeReason) }
+    app.get('/hand', (_request, reply) => { reply.sse({ onDisconnect } as never).close() })
+    app.get('/source', (_request, reply) => send(reply, ['x'], { onDisconnect }))
+    await app.inject('/hand')
+    await app.inject('/source')
+    t.strictSame(reasons, ['server', 'server'])
+  })
+})

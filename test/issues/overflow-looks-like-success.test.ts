@@ -1,0 +1,62 @@
+import { test } from 'tap'
+import type { SSEStream } from '../../lib/index.js'
+import { listen, makeApp, open, until } from '../harness.js'
+
+const BIG = 'x'.repeat(10_000)
+
+test('a client that falls too far behind sees a failure', async (t) => {
+  for (const [name, close] of [['as it is', false], ['with close() in the same tick', true]] as const) {
+    t.test(`of a POST whose events are sent without await, ${name}`, async (t) => {
+      const lines: string[] = []
+      const app = await makeApp(t, { maxBufferedBytes: 100_000 }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+      let stream: SSEStream | undefined
+      app.post('/', async (_request, reply) => {
+        const own = stream = reply.sse()
+        for (let i = 0; i < 2_000; i++) own.send(`${i} ${BIG}`).catch(t.error)
+        if (close) own.close()
+      })
+      const client = await open(t, await listen(app), '/', { method: 'POST' })
+      t.notOk(await client.over(), 'broken off')
+      t.equal(stream?.closeReason, 'overflow')
+      t.match(app.sse.stats().closed, { overflow: 1, server: 0 })
+      t.equal(lines.filter((line) => line.includes('maxBufferedBytes (100000)')).length, 1, lines.join(''))
+    })
+  }
+
+  t.test('of an HTTP/1.0 request, whose end is that of its connection', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 100_000 })
+    app.get('/', (_request, reply) => {
+      const stream = reply.sse()
+      for (let i = 0; i < 2_000; i++) stream.send(BIG).catch(t.error)
+    })
+    const port = await listen(app)
+    const { connect } = await import('node:net')
+    const socket = connect({ host: '127.0.0.1', port })
+    t.teardown(() => socket.destroy())
+    let failure: NodeJS.ErrnoException | undefined
+    let ended = false
+    socket.on('error', (error) => { failure = error })
+    socket.on('end', () => { ended = true })
+    socket.on('data', () => {})
+    socket.write('GET / HTTP/1.0\r\n\r\n')
+    await until('the connection is closed', () => failure !== undefined || ended)
+    t.equal(failure?.code, 'ECONNRESET')
+  })
+
+  t.test('of a source on a stream that somebody else overflowed, which is stopped', async (t) => {
+    const app = await makeApp(t, { maxBufferedBytes: 100_000 })
+    let stopped = false
+    app.sseRoute('/', {
+      source: async function * (_request, stream) {
+        try {
+          for (let i = 0; i < 2_000; i++) stream.send(BIG).catch(t.error)
+          yield 'x'
+        } finally { stopped = true }
+      }
+    })
+    const client = await open(t, await listen(app), '/')
+    t.notOk(await client.over())
+    await until('it is stopped', () => stopped)
+    t.match(app.sse.stats().closed, { overflow: 1, server: 0, error: 0 })
+  })
+})
