@@ -39,7 +39,7 @@ export abstract class Door {
   }
 
   /** The stream has ended; for a response with trailers this is what makes Fastify send them. */
-  ended (): void {
+  protected emitEnd (): void {
     const listeners = this.#onEnd ?? []
     this.#onEnd = null
     for (const listener of listeners) listener.call(this)

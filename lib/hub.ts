@@ -7,21 +7,12 @@ import { type DataWriter, encodePublished } from './event.js'
 import { isEventId } from './event-id.js'
 import type { Audience, Gap, Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
+import type { PluginSettings } from './options.js'
 import { loggedUnlessAwaited } from './rejected.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
 import type { EventStream } from './stream.js'
 import type { CloseReason, SSE, SSEStats } from './types.js'
-
-/** How streams are ended at `app.close()`. */
-export interface DrainSettings {
-  /** Clients reconnect after a random time of up to so many ms. */
-  spread: number
-  /** The text of a last event for each stream, `''` for none. */
-  last: string
-  /** ms to wait for the application's callbacks and sources. */
-  timeout: number
-}
 
 /** The streams that are open in this process, and who of them gets what is published. */
 export class Hub implements SSE, Host<EventStream>, Log {
@@ -36,7 +27,9 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #waiting = new Set<EventStream>()
   readonly #backplane: Backplane
   readonly #writeData: DataWriter
-  readonly #drain: DrainSettings
+  readonly #drain: PluginSettings['drain']
+  /** The text of a last event for every stream, `''` for none. */
+  readonly #last: string
   readonly #log: FastifyBaseLogger
   /** Work of the application's that `app.close()` waits for: callbacks and sources of streams that have closed. */
   readonly #work = new Set<Promise<void>>()
@@ -45,10 +38,11 @@ export class Hub implements SSE, Host<EventStream>, Log {
   #handed = ''
 
   /** @param writeData makes the text of a published event's data */
-  constructor (backplane: Backplane, writeData: DataWriter, drain: DrainSettings, log: FastifyBaseLogger) {
+  constructor (backplane: Backplane, writeData: DataWriter, drain: PluginSettings['drain'], log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#writeData = writeData
     this.#drain = drain
+    this.#last = drain.event === undefined ? '' : encodePublished(drain.event, writeData)
     this.#log = log
   }
 
@@ -207,9 +201,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   #end (stream: EventStream): Promise<void> {
-    const { spread, last } = this.#drain
     // not at once: EventSource tries again and again at that pace while nothing listens
-    return stream.drain(Math.ceil(spread * (0.2 + 0.8 * Math.random())), last)
+    return stream.drain(Math.ceil(this.#drain.spread * (0.2 + 0.8 * Math.random())), this.#last)
   }
 }
 

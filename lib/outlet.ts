@@ -3,7 +3,6 @@ import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import { TLSSocket } from 'node:tls'
 import type { Batch } from './batch.js'
 
 /** Fastify's `reply.raw`, whichever protocol it speaks. */
@@ -210,7 +209,7 @@ class PipeOutlet implements Outlet {
   }
 
   get ended (): boolean {
-    return this.#raw.writableEnded || this.#destination.writableEnded || this.#destination.destroyed
+    return isGone(this.#raw) || this.#raw.writableEnded || this.#destination.writableEnded || this.#destination.destroyed
   }
 
   get buffered (): number {
@@ -241,11 +240,8 @@ class PipeOutlet implements Outlet {
     const raw: Writable = this.#raw
     // an empty write is done when all before it is
     raw.write('', () => {
-      const { socket } = this.#raw
       if (isHttp2(this.#raw)) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
-      // where the end of the connection is that of the body, as in HTTP/1.0, only a reset is no end
-      else if (socket instanceof Socket && !(socket instanceof TLSSocket) && !this.#raw.chunkedEncoding) socket.resetAndDestroy()
-      else if (socket instanceof Socket) socket.destroySoon()
+      else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()
     })
   }

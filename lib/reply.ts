@@ -62,9 +62,21 @@ function makeStream ({ hub, limits, settings }: Plugin, reply: FastifyReply, own
 
 function start (stream: EventStream, reply: FastifyReply): void {
   taken.add(reply)
+  flushBeforeEnd(reply, stream)
   stream.start()
   // or else Fastify would send what an async handler returns, while onSend hooks still run
   reply.hijack()
+}
+
+/** Code that ends the response itself, as NestJS' exception filter does, loses nothing that was sent before. */
+function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
+  const { end } = raw
+  Object.assign(raw, {
+    end (...args: unknown[]) {
+      stream.flush()
+      return Reflect.apply(end, raw, args)
+    }
+  })
 }
 
 /** The source that a function gave: without one, the stream is over when the function is. */
@@ -127,8 +139,8 @@ class SourceOwner implements Owner<EventStream> {
 
   async opened (stream: EventStream): Promise<void> {
     try {
-      // before the replay, because a function may subscribe the stream
-      this.#delivery.open(stream)
+      // before the replay, because a function, up to its first item, may subscribe the stream
+      this.#delivery.readFirst(stream)
       await stream.begin()
     } catch (error) {
       await this.#callbacks.abort(error, stream)

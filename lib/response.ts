@@ -17,8 +17,8 @@ export interface Carried {
    * @param direct whether nothing that an onSend hook made stands between
    */
   opened (outlet: Outlet, direct: boolean): void
-  /** The response is over. @param ended it was ended, by this plugin or by other code; false where the client left */
-  gone (ended: boolean): void
+  /** The response is over, by its end or because its client has left. */
+  gone (): void
 }
 
 /** The HTTP response of one stream: given to Fastify as the payload of the reply, open once Fastify pipes it, then ended or aborted. */
@@ -36,6 +36,9 @@ export class StreamResponse extends Door {
     this.#reply = reply
     this.#stream = stream
   }
+
+  /** Whether it was ended, by whichever code; false while it is open, and where the client left. */
+  get ended (): boolean { return this.#reply.raw.writableEnded }
 
   /** Calls `gone` once the response is over; false where its client has left already. */
   watch (): boolean {
@@ -66,7 +69,7 @@ export class StreamResponse extends Door {
     }
     this.#endsOutlet = endDestination
     // but for trailers, nothing of Fastify's has to wait for our end
-    if (destination === raw && endDestination) this.ended()
+    if (destination === raw && endDestination) this.emitEnd()
     if (waitsForTurn(raw)) whenTurnComes(raw, () => this.#open(destination))
     else this.#open(destination)
   }
@@ -74,7 +77,7 @@ export class StreamResponse extends Door {
   /** Ends the response after what was written. */
   end (): void {
     const taken = this.#endsOutlet && this.outlet?.end()
-    this.ended()
+    this.emitEnd()
     if (!taken) this.#lingerOn()
   }
 
@@ -108,7 +111,7 @@ export class StreamResponse extends Door {
   #over (): void {
     clearTimeout(this.#linger)
     this.#letGo?.()
-    this.#stream.gone(this.#reply.raw.writableEnded)
-    this.ended()
+    this.#stream.gone()
+    this.emitEnd()
   }
 }

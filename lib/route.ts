@@ -36,6 +36,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
   readonly #callbacks: Callbacks
+  readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
   readonly #topics: ReadonlySet<string> | undefined
   #stream: StreamOptions
@@ -43,6 +44,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
     this.#app = app
     this.#plugin = plugin
+    this.#limits = plugin.limits.ofRoute(declared)
     this.declared = declared
     this.#callbacks = new Callbacks(app, declared)
     this.#stream = streamOptions(stream)
@@ -67,14 +69,14 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
-    const { hub, limits } = this.#plugin
+    const { hub } = this.#plugin
     const { accept } = request.headers
     if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (request.method === 'HEAD') {
       new EventStream(hub, this, reply, this.#stream).start()
       return
     }
-    limits.admit(reply)
+    this.#limits.admit(reply)
     const { topics } = this.declared
     if (typeof topics !== 'function') {
       this.#respond(request, reply, this.#topics)

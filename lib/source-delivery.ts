@@ -5,27 +5,27 @@ import { asError, SSE_ERR_CLOSING } from './errors.js'
 import type { Host, Producer } from './roles.js'
 import { type ItemKind, payloadOf, Source } from './source.js'
 import type { EventStream } from './stream.js'
-import type { SSEInput } from './types.js'
+import type { SSEInput } from './event.js'
 
 /** How a source is sent. */
 export interface DeliverySettings {
   items: ItemKind
   /** Sent after the last item. */
-  end: SSEInput
+  end?: SSEInput
 }
 
 /** One source on its way to one stream: opened, read to its end, followed by `end`; then the stream closes. A failure aborts it. */
 export class SourceDelivery implements Producer<EventStream> {
-  readonly #give: ((stream: EventStream) => Source) | null
+  readonly #give: (stream: EventStream) => Source
   readonly #settings: DeliverySettings
   readonly #callbacks: Callbacks
   #source: Source | null
-  #first: IteratorResult<unknown, undefined> | undefined
+  #first: Promise<IteratorResult<unknown, undefined>> | undefined
 
   /** @param source or a function that gives it, called once */
   constructor (source: Source | ((stream: EventStream) => Source), settings: DeliverySettings, callbacks: Callbacks) {
     this.#source = source instanceof Source ? source : null
-    this.#give = source instanceof Source ? null : source
+    this.#give = source instanceof Source ? () => source : source
     this.#settings = settings
     this.#callbacks = callbacks
   }
@@ -36,6 +36,14 @@ export class SourceDelivery implements Producer<EventStream> {
     // the application closed it meanwhile
     if (stream.closed) this.stop()
     return this.#source
+  }
+
+  /** Reads the first item ahead of the others. */
+  readFirst (stream: EventStream): Promise<IteratorResult<unknown, undefined>> {
+    this.#first = this.open(stream).next()
+    // a failure is for `run`
+    this.#first.catch(() => {})
+    return this.#first
   }
 
   async stop (): Promise<void> {
@@ -52,12 +60,12 @@ export class SourceDelivery implements Producer<EventStream> {
 
   /** Starts the stream with the source's first item; a failure before is an ordinary HTTP error. */
   async startOnFirst (stream: EventStream, reply: FastifyReply, host: Host<EventStream>): Promise<void> {
-    const first = this.#readFirst(stream)
+    const first = this.#checkFirst(stream)
     host.hold(stream)
     try {
       // a source that ignores the signal keeps neither a client nor app.close() waiting
       await Promise.race([first, stream.ready()])
-      if (!stream.closed) this.#first = await first
+      if (!stream.closed) await first
       else first.catch((error) => this.#callbacks.reportIfOpen(error, stream))
     } catch (error) {
       if (!reply.sent) reply.send(asError(error))
@@ -75,18 +83,17 @@ export class SourceDelivery implements Producer<EventStream> {
     try {
       const source = this.open(stream)
       if (stream.closed) return
-      if (await source.pump(stream, this.#settings.items, this.#first)) stream.push(this.#settings.end)
+      if (await source.pump(stream, this.#settings.items, await this.#first)) stream.push(this.#settings.end)
       stream.close()
     } catch (error) {
       await this.#callbacks.abort(error, stream)
     }
   }
 
-  async #readFirst (stream: EventStream): Promise<IteratorResult<unknown, undefined>> {
+  async #checkFirst (stream: EventStream): Promise<void> {
     try {
-      const item = await this.open(stream).next()
+      const item = await this.readFirst(stream)
       if (!item.done) stream.encode(payloadOf(item.value, this.#settings.items))
-      return item
     } catch (error) {
       this.stop()
       throw error

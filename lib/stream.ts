@@ -217,6 +217,9 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`))
   }
 
+  /** Writes what is pending, however far behind the client is. */
+  flush (): void { this.#outbox.writeOut() }
+
   /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
   cut (): void {
     if (this.closed) return
@@ -235,13 +238,14 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     })
   }
 
-  /** The response was ended by other code: nothing may follow its end. @param lost bytes that were to be written */
+  /** The response is over for other code, or its client has left: nothing may be written. @param lost bytes that were to be written */
   responseEnded (lost: number): void {
     if (this.closed) return
-    this.closeReason = 'server'
+    const { ended } = this.#response
+    this.closeReason = ended ? 'server' : 'client'
     process.nextTick(() => {
-      if (lost > 0) this.request.log.warn(`the response of an event stream was ended by other code: ${lost} bytes of events are lost`)
-      this.#finish('server')
+      if (ended && lost > 0) this.request.log.warn(`the response of an event stream was ended by other code: ${lost} bytes of events are lost`)
+      this.#finish(ended ? 'server' : 'client')
     })
   }
 
@@ -295,9 +299,9 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.#response.abort()
   }
 
-  gone (ended: boolean): void {
+  gone (): void {
     this.#host.release(this)
-    if (!this.closed) this.#finish(ended ? 'server' : 'client')
+    if (!this.closed) this.#finish(this.#response.ended ? 'server' : 'client')
     this.emitDestroy()
   }
 }

@@ -32,7 +32,7 @@ export function sliceIsOver (): boolean {
 export function nextTurn (): Promise<void> {
   if (turn === null) {
     let resolve = () => {}
-    const done = new Promise<void>((settle) => { resolve = settle })
+    const done = new Promise<void>((_resolve) => { resolve = _resolve })
     turn = { done, resolve }
     if (began === null) setImmediate(beginSlice)
   }

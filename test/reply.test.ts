@@ -78,7 +78,7 @@ test('reply.sse(source)', async (t) => {
 
   t.test('refuses what is neither a source nor options, and takes options after undefined', async (t) => {
     const app = await makeApp(t)
-    const wrong = { number: 42, null: null, text: 'text', function: () => [] }
+    const wrong = { number: 42, null: null, text: 'text', symbol: Symbol('source') }
     for (const [name, value] of Object.entries(wrong)) app.get(`/${name}`, (_request, reply) => { reply.sse(value as never) })
     app.get('/undefined', (_request, reply) => { (reply.sse as (source: undefined, options: object) => { close (): void })(undefined, { retry: 7 }).close() })
     for (const name of Object.keys(wrong)) t.match((await app.inject(`/${name}`)).json(), { statusCode: 500, code: 'SSE_ERR_SOURCE' }, name)

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import Fastify from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../harness.js'
 
 test('after reply.raw.end() by other code nothing follows the last chunk', async (t) => {
   t.test('neither what is sent by hand, nor published, nor a heartbeat, and send() gives false', async (t) => {
@@ -94,15 +94,28 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     t.equal(results.at(-1), false)
   })
 
+  t.test('and what was sent before, in the same tick, is not lost', async (t) => {
+    const app = await makeApp(t)
+    app.get('/', async (_request, reply) => {
+      const stream = reply.sse()
+      await stream.send('acknowledged')
+      reply.raw.end()
+    })
+    const client = await open(t, await listen(app), '/')
+    t.ok(await client.over())
+    t.equal(client.text, 'data: acknowledged\n\n')
+  })
+
   t.test('and the log says how many bytes of events were lost', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
     app.get('/', (_request, reply) => {
       const stream = reply.sse()
-      // within a tick, so that nothing is written yet
+      const { end } = Object.getPrototypeOf(reply.raw)
       setImmediate(() => {
         stream.send('lost').catch(t.error)
-        reply.raw.end()
+        // past the response's own `end`, which would send it first
+        end.call(reply.raw)
       })
     })
     t.equal((await app.inject('/')).body, '')

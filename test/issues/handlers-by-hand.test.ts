@@ -112,6 +112,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
       } finally { done.push('released') }
     })
     t.equal((await app.inject('/')).body, 'data: a\n\ndata: b\n\n')
+    await until('it is released', () => done.length === 3)
     t.strictSame(done, ['source', 'over true', 'released'])
   })
 

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { connect } from 'node:http2'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import type { SSEStream } from '../../lib/index.js'
+import sse, { type SSEStream } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../harness.js'
 
 const BIG = 'x'.repeat(10_000)
@@ -23,24 +26,22 @@ test('a client that falls too far behind sees a failure', async (t) => {
     })
   }
 
-  t.test('of an HTTP/1.0 request, whose end is that of its connection', async (t) => {
-    const app = await makeApp(t, { maxBufferedBytes: 100_000 })
+  t.test('over HTTP/2', async (t) => {
+    const app = Fastify({ http2: true })
+    t.teardown(() => app.close())
+    await app.register(sse, { maxBufferedBytes: 100_000 })
     app.get('/', (_request, reply) => {
       const stream = reply.sse()
       for (let i = 0; i < 2_000; i++) stream.send(BIG).catch(t.error)
+      stream.close()
     })
-    const port = await listen(app)
-    const { connect } = await import('node:net')
-    const socket = connect({ host: '127.0.0.1', port })
-    t.teardown(() => socket.destroy())
-    let failure: NodeJS.ErrnoException | undefined
-    let ended = false
-    socket.on('error', (error) => { failure = error })
-    socket.on('end', () => { ended = true })
-    socket.on('data', () => {})
-    socket.write('GET / HTTP/1.0\r\n\r\n')
-    await until('the connection is closed', () => failure !== undefined || ended)
-    t.equal(failure?.code, 'ECONNRESET')
+    const session = connect(`http://127.0.0.1:${await listen(app as unknown as FastifyInstance)}`)
+    t.teardown(() => session.destroy())
+    const request = session.request({ ':path': '/' })
+    request.on('data', () => {})
+    const [error] = await once(request, 'error')
+    t.match(error, { code: 'ERR_HTTP2_STREAM_ERROR' })
+    await until('it is closed', () => app.sse.stats().closed.overflow === 1)
   })
 
   t.test('of a source on a stream that somebody else overflowed, which is stopped', async (t) => {
