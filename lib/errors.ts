@@ -27,8 +27,8 @@ export const SSE_ERR_BACKPLANE = createError<[string]>('SSE_ERR_BACKPLANE', 'The
 /** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 
-/** An option of the plugin that does not exist. */
-export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string]>('SSE_ERR_UNKNOWN_OPTION', 'There is no option "%s"; there are %s', 500, TypeError)
+/** A misspelt option, one that is given elsewhere, or one of `reply.sse()` that does not exist: where, its name, and what is meant. */
+export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string, string]>('SSE_ERR_UNKNOWN_OPTION', '%s takes no option "%s": %s', 500, TypeError)
 
 /** Options of a route that do not go together: what is wrong, and what to do. */
 export const SSE_ERR_ROUTE = createError<[string, string, string]>('SSE_ERR_ROUTE', 'The SSE route %s %s: %s', 500, TypeError)
@@ -41,6 +41,9 @@ export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source 
 
 /** The plugin is not registered on this app, or not loaded yet. */
 export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: await the registration of fastify-sse-routes before it, or call it in app.after()')
+
+/** The plugin is registered on an instance that has it, or whose parent or child has it. */
+export const SSE_ERR_REGISTERED = createError('SSE_ERR_REGISTERED', 'This instance, a parent or a child of it has fastify-sse-routes: each registration has streams and a log of its own, so that events published to one do not reach the other. Register it once, in the instance that contains all routes and publishers')
 
 /** `reply.sse()` on a reply that was sent or is a stream already. */
 export const SSE_ERR_REPLY_SENT = createError('SSE_ERR_REPLY_SENT', 'reply.sse() can be called once, and only before the reply is sent')

@@ -3,10 +3,11 @@ import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
 import { COUNTERS } from './counters.js'
 import { throughDoor } from './door.js'
+import { SSE_ERR_REGISTERED } from './errors.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
 import { describeRoutes } from './openapi.js'
-import { readPluginOptions, readRouteOptions, streamOptions } from './options.js'
+import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options.js'
 import { answerRefused, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
 import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStreamOptions } from './types.js'
@@ -16,7 +17,7 @@ export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
 export type { EventDataMap, EventSchemas, EventsOf } from './event-types.js'
 export type {
-  CloseReason, PayloadOf, SSE, SSEPluginOptions, SSEPublication, SSERouteOptions, SSESource, SSEStats,
+  CloseReason, PayloadOf, SSE, SSEClientLimit, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions, SSESource, SSEStats,
   SSEStream, SSEStreamOptions
 } from './types.js'
 
@@ -30,8 +31,12 @@ interface Registered {
 /** Where a route's options hold what was declared. Its handler does not tell, since other plugins' onRoute hooks may wrap it. */
 const ROUTE = Symbol('fastify-sse-routes.route')
 
+/** The instances that have the plugin, by the server that they share. */
+const instances = new WeakMap<object, FastifyInstance[]>()
+
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
+  refuseSecond(app)
   const stream = streamOptions(settings.stream)
   const { history } = settings
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
@@ -41,10 +46,12 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const registered: Registered[] = []
 
   app.decorate('sse', hub)
+  instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
   app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
     const { declared, stream, rest } = readRouteOptions(settings, typeof first === 'string' ? { ...second, url: first } : first)
     const route = new Route(this, shared, declared, stream)
+    warnOfEventNames(this, declared, rest)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
     // an empty `response` makes Fastify set up the serializer compiler that the events need
     const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
@@ -83,6 +90,22 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   await hub.open()
 }
 
-/** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION at `register` */
+/** Of two logs in one branch of instances, each would have part of the published events. @throws SSE_ERR_REGISTERED */
+function refuseSecond (app: FastifyInstance): void {
+  // the package's other build has a map of its own; a parent's `app.sse` shows that one
+  const inherited = app.hasDecorator('sse') && Reflect.has(Object(app.sse), COUNTERS)
+  const children = instances.get(app.server)?.filter((other) => Object.prototype.isPrototypeOf.call(app, other)) ?? []
+  if (inherited || children.length > 0) throw new SSE_ERR_REGISTERED()
+}
+
+/** EventSource dispatches `error` and `open` itself, when a connection fails and when it opens. */
+function warnOfEventNames ({ log }: FastifyInstance, { events = {} }: RouteDeclaration, { method, url }: Pick<RouteOptions, 'method' | 'url'>): void {
+  const names = ['error', 'open'].filter((name) => Object.hasOwn(events, name)).map((name) => `"${name}"`)
+  if (names.length === 0) return
+  const declared = `${names.length === 1 ? 'the event' : 'the events'} ${names.join(' and ')}`
+  log.warn(`The SSE route ${method} ${url} declares ${declared}: EventSource dispatches its own events by that name, so that listeners cannot tell them apart`)
+}
+
+/** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_REGISTERED at `register` */
 export const sse = fastifyPlugin(plugin, { fastify: '5.x', name: 'fastify-sse-routes' })
 export default sse

@@ -1,59 +1,104 @@
 import { isIPv6 } from 'node:net'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RejectReason, RouteCounters } from './counters.js'
-import { SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT } from './errors.js'
-import type { PluginSettings } from './options.js'
+import { SSE_ERR_OPTION, SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, show } from './errors.js'
+import { isName } from './names.js'
 import { isGone, whenOver } from './outlet.js'
+import type { SSEPluginOptions } from './types.js'
 
-type PerClient = NonNullable<PluginSettings['maxStreamsPerClient']>
+/** The options that limit streams, of the plugin or of a route. */
+export type LimitOptions = Pick<SSEPluginOptions, 'maxStreams' | 'maxStreamsPerClient'>
+
+type KeyOf = (request: FastifyRequest) => string
 
 /** What a refused client is told to wait, seconds. */
 const RETRY_AFTER = '5'
 
-/** Counts the streams of all and of each client, from the request on until its response is over. */
+/** The limits of the plugin, or of a route and its plugin. */
 export class Limits {
-  readonly #max: number
-  readonly #perClient: PerClient | undefined
+  readonly #limits: readonly Limit[]
   readonly #counters: RouteCounters
-  readonly #byClient = new Map<string, { open: number }>()
-  #all = 0
 
-  /** @param counters where each request that is refused is counted */
-  constructor ({ maxStreams, maxStreamsPerClient }: PluginSettings, counters: RouteCounters) {
-    this.#max = maxStreams
-    this.#perClient = maxStreamsPerClient
+  /**
+   * @param counters count each refused request
+   * @param outer the limits of the plugin, where these are a route's
+   */
+  constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: RouteCounters, outer: readonly Limit[] = []) {
+    const ofAll = maxStreams === Infinity ? [] : [new Limit('maxStreams', maxStreams, () => '')]
+    const ofClients = [maxStreamsPerClient].flat().map(({ max, key }) => new Limit('maxStreamsPerClient', max, key === undefined ? address : checked(key)))
+    this.#limits = [...outer, ...ofAll, ...ofClients]
     this.#counters = counters
   }
 
+  /** These limits, then those of a route. */
+  ofRoute (options: LimitOptions): Limits {
+    return new Limits(options, this.#counters, this.#limits)
+  }
+
   /**
-   * Takes a place for the reply's stream; it is free again when the response is over, whatever ended it.
-   * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, what `key` throws
+   * Takes a place of every limit for the reply's stream, until its response is over, whatever ended it.
+   * A request that one of them refuses takes none.
+   * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, SSE_ERR_OPTION for a `key` that is no string, what `key` throws
    */
   admit (reply: FastifyReply): void {
     // a client that has left already would never free its place
-    if ((this.#max === Infinity && this.#perClient === undefined) || isGone(reply.raw)) return
-    if (this.#all >= this.#max) throw this.#refuse(reply, 'maxStreams', new SSE_ERR_TOO_MANY_STREAMS())
-    if (this.#perClient !== undefined) this.#admitClient(reply, this.#perClient)
-    this.#all++
-    whenOver(reply.raw, () => { this.#all-- })
-  }
-
-  #admitClient (reply: FastifyReply, { max, key: keyOf }: PerClient): void {
-    const key = keyOf === undefined ? network(String(reply.request.ip)) : keyOf(reply.request)
-    const client = this.#byClient.get(key) ?? { open: 0 }
-    if (client.open >= max) throw this.#refuse(reply, 'maxStreamsPerClient', new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT())
-    client.open++
-    this.#byClient.set(key, client)
-    whenOver(reply.raw, () => {
-      if (--client.open === 0) this.#byClient.delete(key)
+    if (this.#limits.length === 0 || isGone(reply.raw)) return
+    const { request, raw } = reply
+    const places = this.#limits.map((limit) => {
+      const key = limit.keyOf(request)
+      if (limit.isReached(key)) throw this.#refuse(reply, limit.reason)
+      return { limit, key }
     })
+    for (const { limit, key } of places) limit.count(key, 1)
+    whenOver(raw, () => { for (const { limit, key } of places) limit.count(key, -1) })
   }
 
-  #refuse (reply: FastifyReply, reason: RejectReason, error: Error): Error {
+  #refuse (reply: FastifyReply, reason: RejectReason): Error {
     this.#counters.of(reply.request).rejected[reason]++
     reply.header('retry-after', RETRY_AFTER)
-    return error
+    return reason === 'maxStreams' ? new SSE_ERR_TOO_MANY_STREAMS() : new SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT()
   }
+}
+
+/** At most `max` open streams for each key. */
+class Limit {
+  readonly reason: RejectReason
+  readonly keyOf: KeyOf
+  readonly #max: number
+  readonly #open = new Map<string, number>()
+
+  constructor (reason: RejectReason, max: number, keyOf: KeyOf) {
+    this.reason = reason
+    this.keyOf = keyOf
+    this.#max = max
+  }
+
+  isReached (key: string): boolean {
+    return (this.#open.get(key) ?? 0) >= this.#max
+  }
+
+  /** Counts a stream that opens (1) or is over (-1). */
+  count (key: string, change: 1 | -1): void {
+    const open = (this.#open.get(key) ?? 0) + change
+    if (open === 0) this.#open.delete(key)
+    else this.#open.set(key, open)
+  }
+}
+
+/** Checks what the application's `key` returns. @throws SSE_ERR_OPTION */
+function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
+  return (request) => {
+    const key = keyOf(request)
+    if (isName(key)) return key
+    // a promise that rejects would end the process
+    Promise.resolve(key).catch((err) => request.log.error({ err }, 'the promise that maxStreamsPerClient.key returned rejected'))
+    throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function that returns a non-empty string', `one that returned ${show(key)}`)
+  }
+}
+
+/** The key of a limit without `key`. */
+function address ({ ip }: FastifyRequest): string {
+  return network(String(ip))
 }
 
 /** An IPv6 client has at least a /64 network of addresses to itself: its first four groups stand for it. */

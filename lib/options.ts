@@ -1,96 +1,19 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
-import { type DataWriter, plainData } from './event.js'
-import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
+import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from './event.js'
+import { asError, SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
 import type { HistorySettings } from './history.js'
-import { isName } from './names.js'
-import { LONGEST } from './schedule.js'
-import type { SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
+import { type OptionNames, refuseMistakes } from './option-names.js'
+import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './option-rules.js'
+import type { SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
 
-/** What an option takes, in words, and whether a value is that. */
-interface Rule {
-  takes: string
-  test (value: unknown): boolean
+export { isOptions, type RouteDeclaration }
+
+const optionNames: OptionNames = {
+  register: Object.keys(pluginRules),
+  sseRoute: Object.keys({ ...streamRules, ...routeRules }),
+  'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
 }
-
-/** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
-type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
-
-const milliseconds: Rule = {
-  takes: `ms above 0, at most ${LONGEST}`,
-  test: (value) => typeof value === 'number' && value > 0 && value <= LONGEST
-}
-const millisecondsOrOff: Rule = {
-  takes: `ms from 0 (off) to ${LONGEST}`,
-  test: (value) => value === 0 || milliseconds.test(value)
-}
-const wholeMilliseconds: Rule = {
-  takes: 'whole ms, 0 or more',
-  test: (value) => Number.isSafeInteger(value) && Number(value) >= 0
-}
-const aFunction: Rule = { takes: 'a function', test: (value) => typeof value === 'function' }
-const aBoolean: Rule = { takes: 'true or false', test: (value) => typeof value === 'boolean' }
-const anObject = (what: string, test: (value: object) => boolean): Rule =>
-  ({ takes: what, test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && test(value) })
-const orFalse = ({ takes, test }: Rule): Rule => ({ takes: `false, or ${takes}`, test: (value) => value === false || test(value) })
-const oneOf = (...values: string[]): Rule =>
-  ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => typeof value === 'string' && values.includes(value) })
-const count = (takes: string, least: number): Rule =>
-  ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
-
-const streamRules: Rules<SSEStreamOptions> = {
-  heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
-  retry: wholeMilliseconds,
-  headers: anObject('an object of header names and their text', areHeaders),
-  serializer: aFunction,
-  maxBufferedBytes: count('a whole number of bytes, 0 or more', 0),
-  overflow: oneOf('disconnect', 'drop'),
-  idleTimeout: millisecondsOrOff,
-  maxLifetime: millisecondsOrOff
-}
-
-const pluginRules: Rules<SSEPluginOptions> = {
-  ...streamRules,
-  clientId: aFunction,
-  maxStreams: count('a whole number above 0', 1),
-  maxStreamsPerClient: anObject('{ max: a whole number above 0, key?: a function }', (value) => {
-    const { max, key, ...others } = value as { max?: unknown, key?: unknown }
-    return isEmpty(others) && Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
-  }),
-  history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
-  backplane: aFunction,
-  drain: anObject('{ spread: whole ms, 0 or more }', (value) => {
-    const { spread, ...others } = value as { spread?: unknown }
-    return isEmpty(others) && wholeMilliseconds.test(spread)
-  }),
-  openapi: aBoolean
-}
-
-const routeRules: Rules<RouteDeclaration> = {
-  clientId: aFunction,
-  events: anObject('an object with at least one event name and its schema', (value) => Object.keys(value).length > 0 && Object.values(value).every(isSchema)),
-  interval: milliseconds,
-  payload: aFunction,
-  immediate: aBoolean,
-  shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
-  source: aFunction,
-  openOn: oneOf('request', 'first-event'),
-  topics: {
-    takes: 'an array of topics, strings that are not empty, or a function',
-    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isName))
-  },
-  onConnect: aFunction,
-  onDisconnect: aFunction,
-  onError: aFunction
-}
-
-/** Fastify's own options of `register`. */
-const OF_REGISTER = ['prefix', 'logLevel', 'logSerializers']
-
-/** What a route declares, besides the options of its streams and Fastify's. */
-export type RouteDeclaration = Pick<SSERouteOptions,
-  'clientId' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'topics' | 'onConnect' | 'onDisconnect' | 'onError'>
 
 /** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
 export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
@@ -113,7 +36,7 @@ export interface PluginSettings {
   maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
   history: HistorySettings
   backplane: BackplaneFactory | undefined
-  drain: { spread: number }
+  drain: { spread: number, event: SSEPublication | undefined, timeout: number }
   openapi: boolean
 }
 
@@ -125,7 +48,8 @@ const defaults: StreamSettings = {
   maxBufferedBytes: 1_048_576,
   overflow: 'disconnect',
   idleTimeout: 0,
-  maxLifetime: 0
+  maxLifetime: 0,
+  flushInterval: 0
 }
 
 /**
@@ -141,40 +65,88 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 }
 
 /**
+ * Checks an event that is sent later, by encoding it now.
+ * @throws SSE_ERR_OPTION; `cause` holds why
+ */
+function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
+  if (event === undefined) return
+  try {
+    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(event)}`)
+  } catch (cause) {
+    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, `one that cannot be sent: ${asError(cause).message}`), { cause })
+  }
+}
+
+/**
  * The plugin's options, checked and complete.
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
 export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
-  for (const name in options) {
-    if (!Object.hasOwn(pluginRules, name) && !OF_REGISTER.includes(name)) {
-      throw new SSE_ERR_UNKNOWN_OPTION(name, Object.keys(pluginRules).join(', '))
-    }
-  }
+  refuseMistakes('register', options, optionNames)
   check(options, pluginRules)
-  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, drain = { spread: 3_000 }, openapi = true } = options
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true } = options
+  const { spread = 3_000, event, timeout = 5_000 } = options.drain ?? {}
   const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
-  const history = { size, maxAge }
-  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
+  const stream = merge(defaults, options)
+  checkEvent('drain.event', event, (event) => encodePublished(event, plainData(stream.serializer)))
+  const [history, drain] = [{ size, maxAge }, { spread, event, timeout }]
+  return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
 }
 
 /**
  * A route's or a single stream's options on top of the plugin's.
  * @throws SSE_ERR_OPTION
  */
-export function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
+function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   check(options, streamRules)
   return merge(base, options)
 }
 
+/** The options of one `reply.sse()`, checked: its stream's, complete, and its own. */
+export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
+  settings: StreamSettings
+  items: 'payload' | 'data'
+}
+
+/**
+ * Reads the options of `reply.sse()`, on top of the plugin's. Every name must be one of them, because no other plugin reads these options.
+ *
+ * @param base the plugin's settings of a stream
+ * @param options the second argument of `reply.sse()`, or its only one
+ * @param withSource whether a source or a function is the first argument, with which `openOn`, `items` and `end` go
+ * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or one that is given to the plugin or to a route
+ * @throws SSE_ERR_OPTION for an option that takes another value
+ * @throws SSE_ERR_SOURCE for an only argument that is no object of options: an event, an Observable, a Map
+ */
+export function readReplyOptions (base: StreamSettings, options: unknown, withSource: boolean): ReplySettings {
+  if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', show(options)) : new SSE_ERR_SOURCE(show(options))
+  const unknown = refuseMistakes('reply.sse()', options, optionNames)
+  if (unknown !== undefined) {
+    throw withSource
+      ? new SSE_ERR_UNKNOWN_OPTION('reply.sse()', unknown, `it takes ${optionNames['reply.sse()'].join(', ')}`)
+      : new SSE_ERR_SOURCE(`an object with "${unknown}", which is no option`)
+  }
+  const given: SSEReplyOptions = options
+  const settings = readStreamOptions(base, given)
+  check(given, replyRules)
+  const { onError, onDisconnect, openOn, items, end } = given
+  const sourceOnly = Object.entries({ openOn, items, end }).find(([, value]) => value !== undefined)
+  if (!withSource && sourceOnly) throw new SSE_ERR_OPTION(sourceOnly[0], 'a source or a function before it', 'neither')
+  checkEvent('end', end, (event) => encode(event, plainData(settings.serializer)))
+  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end }
+}
+
 /**
  * A route's options, checked, in three parts: what it declares, its streams' options, and what is left for Fastify.
- * @throws SSE_ERR_OPTION, SSE_ERR_ROUTE
+ * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
 export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
   declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
 } {
+  refuseMistakes('sseRoute', options, optionNames)
   const stream = readStreamOptions(settings.stream, options)
   check(options, routeRules)
+  checkEvent('end', options.end, endEncoder(options, stream))
   const declared: Record<string, unknown> = {}
   const rest: Record<string, unknown> = { method: 'GET' }
   for (const [name, value] of Object.entries(options)) {
@@ -184,56 +156,46 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
   }
   const wrong = conflict({ clientId: settings.clientId, ...declared }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
-  return { declared, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+}
+
+/** Encodes the option `end` as far as this can be done before the schemas of `events` are compiled. */
+function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: StreamSettings): (end: unknown) => string {
+  const writeData = events === undefined ? plainData(serializer) : () => 'data\n'
+  return (end) => topics === undefined ? encode(end, writeData) : encodePublished(end, writeData)
 }
 
 /** Says which options of a route do not go together. */
-function conflict (declared: RouteDeclaration, { overflow }: StreamSettings, rest: object): string | undefined {
-  const { interval, payload, immediate, shared, source, openOn, topics, clientId, events, onConnect } = declared
+function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
+  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
   if (interval !== undefined && !payload) return '"interval" needs a "payload"'
   if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
+  if (!payload && payloadTimeout !== undefined) return '"payloadTimeout" goes with "payload"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
+  if (!source && end !== undefined) return '"end" goes with "source"'
+  if (!source && !payload && items !== undefined) return '"items" goes with "source" or "payload"'
+  if (events && items === 'data' && !Object.hasOwn(events, 'message')) return '"items" of \'data\' are events "message", which "events" does not declare'
+  const last = nameOf(end)
+  if (events && last !== undefined && !Object.hasOwn(events, last)) return `"end" is an event ${show(last)}, which "events" does not declare`
   if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
 }
 
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   const {
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
-    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime
+    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval
   } = options
   const headers = { ...base.headers, ...options.headers }
-  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime }
+  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
 }
 
-function isHistory ({ size = 0, maxAge = 0, ...others }: { size?: unknown, maxAge?: unknown }): boolean {
-  return isEmpty(others) && Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
-}
-
-/** Whether nothing is left: what an option does not know would be a mistake unseen. */
-function isEmpty (others: object): boolean {
-  return Object.keys(others).length === 0
-}
-
-function isSchema (value: unknown): boolean {
-  return typeof value === 'object' && value !== null
-}
-
-function areHeaders (value: object): boolean {
-  // a Map, or a Headers, would be taken for an object without any
-  const prototype = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) return false
-  try {
-    for (const [name, text] of Object.entries(value)) {
-      if (typeof text !== 'string') return false
-      validateHeaderName(name)
-      validateHeaderValue(name, text)
-    }
-    return true
-  } catch {
-    return false
-  }
+/** The name of an event, by which a route declares it; undefined for one with neither data nor name. */
+function nameOf (event: unknown): string | undefined {
+  if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
+  const { event: name, data } = event as SSEPayload
+  return name || (data === undefined ? undefined : 'message')
 }

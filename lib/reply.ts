@@ -3,7 +3,7 @@ import type { FastifyError, FastifyReply } from 'fastify'
 import { taken } from './door.js'
 import { SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, show } from './errors.js'
 import { validClientId } from './names.js'
-import { readStreamOptions, streamOptions } from './options.js'
+import { readReplyOptions, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
 import type { Plugin } from './route.js'
 import { isSource, Source } from './source.js'
@@ -24,7 +24,7 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
 }
 
 function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | null, own: SSEStreamOptions | undefined): SSEStream | FastifyReply {
-  const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
+  const options = own === undefined ? plugin.stream : streamOptions(readReplyOptions(plugin.settings.stream, own, source !== null).settings)
   plugin.limits.admit(reply)
   const { clientId } = plugin.settings
   const id = clientId === undefined ? clientId : validClientId(clientId(reply.request))

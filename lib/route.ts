@@ -29,6 +29,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
+  readonly #limits: Limits
   /** The sources whose first item opened their stream. */
   readonly #started = new WeakMap<EventStream, { source: Source, item: IteratorResult<unknown, undefined> }>()
   readonly #shared = new Map<string | number, SharedInterval>()
@@ -38,6 +39,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
     this.#app = app
     this.#plugin = plugin
+    this.#limits = plugin.limits.ofRoute(declared)
     this.declared = declared
     this.#stream = streamOptions(stream)
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
@@ -57,14 +59,14 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
-    const { hub, limits } = this.#plugin
+    const { hub } = this.#plugin
     const { accept } = request.headers
     if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (request.method === 'HEAD') {
       new EventStream(hub, this, reply, this.#stream).start()
       return
     }
-    limits.admit(reply)
+    this.#limits.admit(reply)
     const { topics } = this.declared
     if (typeof topics !== 'function') {
       this.#respond(request, reply, this.#topics)

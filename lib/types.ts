@@ -83,6 +83,30 @@ export interface SSEStreamOptions {
   idleTimeout?: number
   /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
   maxLifetime?: number
+  /** What is sent to the stream within so many ms goes out in one write. Default 0: within a tick of the event loop. */
+  flushInterval?: number
+}
+
+/** The options of `reply.sse`; `openOn`, `items` and `end` go with a source or a function. */
+export interface SSEReplyOptions extends SSEStreamOptions {
+  /** The source or the serializer failed. Default: `request.log.error`. */
+  onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
+  /** Once the stream that opened is closed, whatever ended it. */
+  onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
+  /** When the headers are sent: at once (default), or with the source's first item. */
+  openOn?: 'request' | 'first-event'
+  /** Whether items are payloads (default), or each the data of an event. */
+  items?: 'payload' | 'data'
+  /** Sent after the last item of a source that ended normally. */
+  end?: SSEPayload | string
+}
+
+/** How many streams may be open at once for each `key`. */
+export interface SSEClientLimit<Request = FastifyRequest> {
+  /** Above 0. */
+  max: number
+  /** A string that is not empty; anything else fails the request with SSE_ERR_OPTION. Default: `request.ip`, of an IPv6 address its /64 network. */
+  key?: (request: Request) => string
 }
 
 /** The options of the plugin. */
@@ -91,8 +115,8 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   clientId?: (request: FastifyRequest) => string
   /** How many streams may be open; more are answered 503 with Retry-After. Default: no limit. */
   maxStreams?: number
-  /** How many streams one client may have open; more are answered 429 with Retry-After. `key` defaults to `request.ip`. */
-  maxStreamsPerClient?: { max: number, key?: (request: FastifyRequest) => string }
+  /** How many streams one client may have open; more are answered 429 with Retry-After. A list limits by several keys. */
+  maxStreamsPerClient?: SSEClientLimit | readonly SSEClientLimit[]
   /**
    * How many published events, and for how many ms (0: no limit), a client that comes back can be sent again;
    * `false`: none. Default `{ size: 1000, maxAge: 0 }`.
@@ -100,8 +124,11 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   history?: { size?: number, maxAge?: number } | false
   /** Where published events go. Default: the memory of this process. */
   backplane?: BackplaneFactory
-  /** At `app.close()` each stream is told to come back after a random time of up to `spread` ms. Default 3000. */
-  drain?: { spread: number }
+  /**
+   * At `app.close()` each stream is sent `event`, if there is one, then `retry:` with a random time of up to `spread` ms (default 3000).
+   * For up to `timeout` ms (default 5000) the close waits for callbacks and sources to finish.
+   */
+  drain?: { spread?: number, event?: SSEPublication, timeout?: number }
   /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
   openapi?: boolean
 }
@@ -127,12 +154,18 @@ export interface SSERouteOptions<
   /** Default GET. */
   method?: HTTPMethods | HTTPMethods[]
   clientId?: (this: Instance, request: Request) => string
+  /** How many streams of this route may be open, besides the plugin's limit. */
+  maxStreams?: number
+  /** How many streams of this route one client may have open, besides the plugin's limits. */
+  maxStreamsPerClient?: SSEClientLimit<Request> | ReadonlyArray<SSEClientLimit<Request>>
   /** The events this route sends, by name; see README for what it checks, compiles and documents. */
   events?: Events
   /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
   interval?: number
   /** Gives the next event, or nothing to skip a tick. */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | void>
+  /** A call of `payload` that has not settled after so many ms is given up. Default 30000, 0: never. */
+  payloadTimeout?: number
   /** Whether the first payload comes at once (default), or after one interval. */
   immediate?: boolean
   /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
@@ -141,6 +174,10 @@ export interface SSERouteOptions<
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
+  /** Whether the items of `source`, and what `payload` gives, are payloads (default), or each the data of an event. */
+  items?: 'payload' | 'data'
+  /** Sent after the last item of a source that ended normally. */
+  end?: Payload
   /** What the stream is subscribed to: it gets what is published to these topics, and what it missed of them. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
   /** The stream is open; awaited before the first payload, item or replayed event. */

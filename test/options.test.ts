@@ -1,9 +1,12 @@
+import { EventEmitter } from 'node:events'
+import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
 import { InProcessBackplane } from '../lib/backplane.js'
 import sse, { type HistorySettings, type SSEPluginOptions, type SSERouteOptions } from '../lib/index.js'
-import { readPluginOptions } from '../lib/options.js'
+import { isOptions, readPluginOptions, readReplyOptions, readRouteOptions } from '../lib/options.js'
 import { makeApp } from './harness.js'
+import { refusalOf } from './refusal.js'
 
 /** A route that would be fine, to put one more option on. */
 const fine = { url: '/fine', interval: 1_000, payload: () => {} }
@@ -50,25 +53,45 @@ const ofStreams: Record<string, Refusal> = {
   maxBufferedBytes: { takes: 'a whole number of bytes, 0 or more', refuses: notCount },
   overflow: { takes: "'disconnect' or 'drop'", refuses: { ...except(), '""': '', 'a list': ['drop'], 'no primitive': Object.create(null) } },
   idleTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
-  maxLifetime: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } }
+  maxLifetime: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
+  flushInterval: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } }
 }
 
-const ofPlugin: Record<string, Refusal> = {
-  ...ofStreams,
-  clientId: { takes: 'a function', refuses: notFunction },
+const ofLimits: Record<string, Refusal> = {
   maxStreams: { takes: 'a whole number above 0', refuses: { ...notCount, 0: 0 } },
   maxStreamsPerClient: {
-    takes: '{ max: a whole number above 0, key?: a function }',
+    takes: '{ max: a whole number above 0, key?: a function }, or a list of them',
     refuses: {
-      ...except(),
+      ...except('an array'),
       'max 0': { max: 0 },
       'max 1.5': { max: 1.5 },
       'max "1"': { max: '1' },
       'key alone': { key: () => '' },
       'key "ip"': { max: 1, key: 'ip' },
-      'a name that there is not': { max: 1, keys: () => '' }
+      'a name that there is not': { max: 1, keys: () => '' },
+      'a list with a wrong one': [{ max: 1 }, { max: 0 }],
+      'a list of numbers': [1],
+      'a list with a hole': Array(1),
+      'a list of lists': [[{ max: 1 }]]
     }
-  },
+  }
+}
+
+const ofReplies: Record<string, Refusal> = {
+  onError: { takes: 'a function', refuses: notFunction },
+  onDisconnect: { takes: 'a function', refuses: notFunction },
+  openOn: { takes: "'request' or 'first-event'", refuses: { ...except(), '""': '', 'a list': ['first-event'] } },
+  items: { takes: "'payload' or 'data'", refuses: { ...except(), '""': '', 'a list': ['data'] } },
+  end: {
+    takes: 'an event',
+    refuses: { ...except('"text"'), 'a field that cannot be written': { event: 'a\nb' }, 'data that cannot be serialized': { data: 1n }, 'an event with nothing in it': { comments: [] } }
+  }
+}
+
+const ofPlugin: Record<string, Refusal> = {
+  ...ofStreams,
+  clientId: { takes: 'a function', refuses: notFunction },
+  ...ofLimits,
   history: {
     takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
     refuses: {
@@ -86,12 +109,28 @@ const ofPlugin: Record<string, Refusal> = {
     }
   },
   backplane: { takes: 'a function', refuses: notFunction },
-  drain: { takes: '{ spread: whole ms, 0 or more }', refuses: { ...except(), 'a name that there is not': { spread: 1, spraed: 1 }, 'spread -1': { spread: -1 }, 'spread 0.5': { spread: 0.5 }, 'spread "1"': { spread: '1' } } },
+  drain: {
+    takes: `{ spread?: whole ms, 0 or more, event?: an event, timeout?: ms from 0 to ${LONGEST} }`,
+    refuses: {
+      ...except('an object'),
+      'a name that there is not': { spread: 1, spraed: 1 },
+      'spread -1': { spread: -1 },
+      'spread 0.5': { spread: 0.5 },
+      'spread "1"': { spread: '1' },
+      'spread null': { spread: null },
+      'timeout -1': { timeout: -1 },
+      'timeout Infinity': { timeout: Infinity },
+      'timeout "1"': { timeout: '1' },
+      'timeout null': { timeout: null }
+    }
+  },
   openapi: { takes: 'true or false', refuses: except('true') }
 }
 
 const ofRoutes: Record<string, Refusal> = {
   ...ofStreams,
+  ...ofReplies,
+  ...ofLimits,
   clientId: { takes: 'a function', refuses: notFunction },
   events: {
     takes: 'an object with at least one event name and its schema',
@@ -101,15 +140,13 @@ const ofRoutes: Record<string, Refusal> = {
   payload: { takes: 'a function', refuses: notFunction },
   immediate: { takes: 'true or false', refuses: except('true') },
   shared: { takes: 'true, false or a function', refuses: except('true', 'a function') },
+  payloadTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
   source: { takes: 'a function', refuses: notFunction },
-  openOn: { takes: "'request' or 'first-event'", refuses: { ...except(), '""': '', 'a list': ['first-event'] } },
   topics: {
     takes: 'an array of topics, strings that are not empty, or a function',
     refuses: { ...except('a function', 'an array'), '"orders"': 'orders', 'an empty topic': ['orders', ''], 'a number': [42], 'a list of lists': [['orders']], 'a Set': new Set(['orders']) }
   },
-  onConnect: { takes: 'a function', refuses: notFunction },
-  onDisconnect: { takes: 'a function', refuses: notFunction },
-  onError: { takes: 'a function', refuses: notFunction }
+  onConnect: { takes: 'a function', refuses: notFunction }
 }
 
 /** What registering the plugin fails with, null if it does not. */
@@ -159,13 +196,44 @@ test('an option of reply.sse() that is wrong fails there, and is told what it ta
   let options: object = {}
   app.get('/', (_request, reply) => { reply.sse(options) })
   app.get('/source', (_request, reply) => reply.sse(['text'], options))
-  for (const [name, { takes, refuses }] of Object.entries(ofStreams)) {
+  for (const [name, { takes, refuses }] of Object.entries({ ...ofStreams, ...ofReplies })) {
     options = { [name]: Object.values(refuses)[0] }
-    for (const path of ['/', '/source']) {
+    for (const path of name in ofStreams ? ['/', '/source'] : ['/source']) {
       const response = await app.inject(path)
-      t.match(response.json(), { statusCode: 500, code: 'SSE_ERR_OPTION', message: `The option "${name}" takes ${takes}, got null` }, path)
+      const got = name === 'end' ? 'one that cannot be sent: ' : 'null'
+      t.match(response.json(), { statusCode: 500, code: 'SSE_ERR_OPTION', message: `The option "${name}" takes ${takes}, got ${got}` }, path)
     }
   }
+})
+
+test('an option of reply.sse() that goes with a source fails without one', async (t) => {
+  const app = await makeApp(t)
+  let options: object = {}
+  app.get('/', async (_request, reply) => { reply.sse(options) })
+  for (options of [{ openOn: 'request' }, { items: 'payload' }, { end: 'end' }]) {
+    const [name = ''] = Object.keys(options)
+    t.match(await refusalOf(app, '/'), { statusCode: 500, code: 'SSE_ERR_OPTION', message: `The option "${name}" takes a source or a function before it, got neither` })
+  }
+})
+
+test('the options of reply.sse() are read on top of the plugin\'s', (t) => {
+  const { stream } = readPluginOptions({ retry: 1, heartbeat: false })
+  const [onError, onDisconnect] = [() => {}, () => {}]
+  t.strictSame(readReplyOptions(stream, {}, false), { settings: stream, onError: undefined, onDisconnect: undefined, openOn: undefined, items: 'payload', end: undefined })
+  t.strictSame(readReplyOptions(stream, { retry: 2, onError, onDisconnect, openOn: 'first-event', items: 'data', end: '' }, true), {
+    settings: { ...stream, retry: 2 }, onError, onDisconnect, openOn: 'first-event', items: 'data', end: ''
+  })
+  const end = { id: 7, event: 'end', data: 1n }
+  t.strictSame(readReplyOptions(stream, { serializer: String, end }, true).end, end, 'the serializer of the stream checks the end')
+  t.end()
+})
+
+test('options are object literals, and no instances of classes', (t) => {
+  for (const value of [{}, Object.create(null), { retry: 5, then: 1 }, runInNewContext('({})')]) t.ok(isOptions(value))
+  class Settings { retry = 5 }
+  const others = [null, undefined, 'text', 1, [], () => {}, new Settings(), new Map(), new Headers(), new EventEmitter(), new Date(), new Error('x'), Promise.resolve(), Object('text'), runInNewContext('[]'), runInNewContext('new Map()')]
+  for (const value of others) t.notOk(isOptions(value), String(value))
+  t.end()
 })
 
 test('the message shows what was given', async (t) => {
@@ -176,15 +244,6 @@ test('the message shows what was given', async (t) => {
   t.match(await register({ headers: ['a'] }), { message: /, got an array$/ })
   t.match(await register({ serializer: new Map() }), { message: /, got an object \(Map\)$/ })
   t.match(await register({ maxStreams: () => 5 }), { message: /, got a function$/ })
-})
-
-test('an option of the plugin that does not exist fails at register, and is told which ones do', async (t) => {
-  const message = 'There is no option "hartbeat"; there are heartbeat, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, ' +
-    'maxLifetime, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi'
-  t.match(await register({ hartbeat: 1_000 }), { code: 'SSE_ERR_UNKNOWN_OPTION', message })
-  for (const name of ['interval', 'payload', 'url', 'events', 'toString', 'constructor']) {
-    t.match(await register({ [name]: undefined }), { code: 'SSE_ERR_UNKNOWN_OPTION', message: new RegExp(`^There is no option "${name}"`) })
-  }
 })
 
 test('register takes Fastify\'s own options', async (t) => {
@@ -201,16 +260,19 @@ test('what an option takes, it takes', async (t) => {
     overflow: ['disconnect', 'drop'],
     idleTimeout: [0, 0.5, LONGEST],
     maxLifetime: [0, 0.5, LONGEST],
+    flushInterval: [0, 0.5, LONGEST],
     clientId: [() => ''],
     maxStreams: [1],
-    maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => '' }, { max: 1, key: undefined }],
+    maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => '' }, { max: 1, key: undefined }, [], [{ max: 1 }, { max: 2, key: () => '' }]],
     history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000 }],
     backplane: [(history: HistorySettings) => new InProcessBackplane(history)],
-    drain: [{ spread: 0 }, { spread: 60_000 }],
+    drain: [{}, { spread: 0 }, { spread: 60_000 }, { event: 'bye' }, { event: { event: 'bye' }, timeout: 0 }, { timeout: LONGEST }],
     openapi: [true, false],
     events: [{ price: {} }, { price: {}, closed: { type: 'string' } }],
     interval: [0.5, 1, LONGEST],
     payload: [() => {}],
+    payloadTimeout: [0, 0.5, LONGEST],
+    items: ['payload', 'data'],
     immediate: [true, false],
     shared: [true, false, () => ''],
     topics: [[], ['orders', 'orders'], ['*', 'order:42', 'a b\n'], () => []],
@@ -229,6 +291,9 @@ test('what an option takes, it takes', async (t) => {
     }
   }
   for (const openOn of ['request', 'first-event', undefined] as const) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], openOn }))
+  for (const end of ['', '[DONE]', { event: 'done' }, { id: 7, data: null }, { comments: 'end' }, undefined]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], end }))
+  t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], items: 'data', serializer: String, end: { data: 1n } }))
+  t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], items: 'data', events: { message: {}, done: {} }, end: { event: 'done', data: 1n } }), 'the schema of an event may take any data')
   for (const topics of [[], ['orders'], () => []]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, topics }))
 })
 
@@ -247,6 +312,14 @@ test('options of a route that do not go together fail at sseRoute, and are told 
     [{ source, shared: true }, '"immediate" and "shared" go with "payload"'],
     [{ onConnect, openOn: 'request' }, '"openOn" goes with "source"'],
     [{ payload, interval: 1, openOn: 'first-event' }, '"openOn" goes with "source"'],
+    [{ source, payloadTimeout: 1 }, '"payloadTimeout" goes with "payload"'],
+    [{ payload, interval: 1, end: 'x' }, '"end" goes with "source"'],
+    [{ onConnect, end: 'x' }, '"end" goes with "source"'],
+    [{ topics, items: 'data' }, '"items" goes with "source" or "payload"'],
+    [{ source, items: 'data', events: { price: {} } }, '"items" of \'data\' are events "message", which "events" does not declare'],
+    [{ source, end: { event: 'done' }, events: { price: {} } }, '"end" is an event "done", which "events" does not declare'],
+    [{ source, end: '[DONE]', events: { price: {} } }, '"end" is an event "message", which "events" does not declare'],
+    [{ source, end: { data: 1 }, events: { price: {} } }, '"end" is an event "message", which "events" does not declare'],
     [{ topics, interval: 1 }, '"interval" needs a "payload"'],
     [{ topics, shared: true }, '"immediate" and "shared" go with "payload"'],
     [{ topics, openOn: 'first-event' }, '"openOn" goes with "source"'],
@@ -281,14 +354,15 @@ test('without options the plugin has its defaults', async (t) => {
       maxBufferedBytes: 1_048_576,
       overflow: 'disconnect',
       idleTimeout: 0,
-      maxLifetime: 0
+      maxLifetime: 0,
+      flushInterval: 0
     },
     clientId: undefined,
     maxStreams: Infinity,
     maxStreamsPerClient: undefined,
     history: { size: 1_000, maxAge: 0 },
     backplane: undefined,
-    drain: { spread: 3_000 },
+    drain: { spread: 3_000, event: undefined, timeout: 5_000 },
     openapi: true
   })
   t.equal(readPluginOptions({ heartbeat: false }).stream.heartbeat, 0)
@@ -297,6 +371,15 @@ test('without options the plugin has its defaults', async (t) => {
   t.strictSame(readPluginOptions({ history: { size: undefined, maxAge: undefined } }).history, { size: 1_000, maxAge: 0 })
   t.strictSame(readPluginOptions({ history: { size: 5 } }).history, { size: 5, maxAge: 0 })
   t.strictSame(readPluginOptions({ history: { maxAge: 60_000 } }).history, { size: 1_000, maxAge: 60_000 })
+})
+
+test('a route has its defaults, and its end no id beside topics', (t) => {
+  const settings = readPluginOptions({})
+  const read = (options: object) => readRouteOptions(settings, { url: '/', source: () => [], ...options }).declared
+  t.match(read({}), { payloadTimeout: 30_000, items: 'payload', end: undefined })
+  t.match(read({ items: 'data', end: 'x' }), { items: 'data', end: 'x' })
+  t.throws(() => read({ topics: [], end: { id: 1, data: 'x' } }), { code: 'SSE_ERR_OPTION', message: /^The option "end" takes an event, got one that cannot be sent: .* from the log; got the id 1$/ })
+  t.end()
 })
 
 test('a route\'s options go over the plugin\'s, and those of reply.sse() too', async (t) => {

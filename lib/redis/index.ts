@@ -39,7 +39,7 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisBackplane', '{ url } or { client }', show(options))
   const { url, client, key = 'sse', maxLength, timeout = 5_000, ...others } = options
   const [unknown] = Object.keys(others)
-  if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION(unknown, 'url, client, key, maxLength, timeout')
+  if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION('redisBackplane', unknown, 'it takes url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
   // which may hold a password
   if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : show(url))

@@ -31,28 +31,34 @@ const ofStreams = {
   maxBufferedBytes: fc.maxSafeNat(),
   overflow: fc.constantFrom('disconnect', 'drop'),
   idleTimeout: ms,
-  maxLifetime: ms
+  maxLifetime: ms,
+  flushInterval: ms
 }
+
+const perClient = fc.record({ max: fc.integer({ min: 1 }), key: aFunction }, { requiredKeys: ['max'] })
+const ofLimits = { maxStreams: fc.integer({ min: 1 }), maxStreamsPerClient: fc.oneof(perClient, fc.array(perClient, { maxLength: 3 })) }
+const anEvent = fc.oneof(fc.string(), fc.record({ event: fc.string(), data: fc.string() }))
 
 const ofPlugin = options({
   ...ofStreams,
   clientId: aFunction,
-  maxStreams: fc.integer({ min: 1 }),
-  maxStreamsPerClient: fc.record({ max: fc.integer({ min: 1 }), key: aFunction }, { requiredKeys: ['max'] }),
+  ...ofLimits,
   history: fc.oneof(fc.constant(false), fc.record({ size: fc.maxSafeNat(), maxAge: ms }, { requiredKeys: [] })),
-  drain: fc.record({ spread: fc.nat() }),
+  drain: fc.record({ spread: fc.nat(), event: anEvent, timeout: ms }, { requiredKeys: [] }),
   openapi: fc.boolean()
 })
 
 const ofRoutes = {
   ...ofStreams,
+  ...ofLimits,
   clientId: aFunction,
   events: fc.dictionary(fc.string(), fc.constantFrom({}, { type: 'string' }, { type: 'object', properties: {} }), { minKeys: 1 }),
   onConnect: aFunction,
   onDisconnect: aFunction
 }
-const timed = { interval: ms, payload: aFunction, immediate: fc.boolean(), shared: fc.oneof(fc.boolean(), aFunction) }
-const streaming = { source: fc.oneof(aFunction, giving(fc.array(anything))), openOn: fc.constantFrom('request', 'first-event') }
+const items = fc.constantFrom('payload', 'data')
+const timed = { interval: ms, payload: aFunction, payloadTimeout: ms, items, immediate: fc.boolean(), shared: fc.oneof(fc.boolean(), aFunction) }
+const streaming = { source: fc.oneof(aFunction, giving(fc.array(anything))), openOn: fc.constantFrom('request', 'first-event'), items, end: anEvent }
 const following = { topics: fc.oneof(fc.array(fc.string({ minLength: 1 })), aFunction, giving(fc.array(fc.string()))) }
 
 const ofRoute = fc.oneof(
@@ -74,7 +80,7 @@ async function tryOptions (plugin: object, route: object, names: string[]): Prom
     } catch (error) {
       const { code, message } = error as Error & { code?: string }
       match(String(code), /^SSE_ERR_(OPTION|UNKNOWN_OPTION|ROUTE|SCHEMA|TOPIC)$/, message)
-      ok(names.some((name) => message.includes(`"${name}"`)) || code === 'SSE_ERR_ROUTE' || code === 'SSE_ERR_SCHEMA', message)
+      ok(names.some((name) => message.includes(`"${name}"`) || message.includes(`"${name}.`)) || code === 'SSE_ERR_ROUTE' || code === 'SSE_ERR_SCHEMA', message)
       return 'refused'
     }
     const response = await app.inject({ method: 'HEAD', url: '/' })

@@ -50,7 +50,7 @@ test('it has a row for every metric', async (t) => {
 test('the defaults it names are those of the options', async (t) => {
   const { stream, drain, history, openapi } = readPluginOptions({})
   const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
-  t.equal(rowOf('drain')[3], `\`{ spread: ${drain.spread} }\``)
+  t.equal(rowOf('drain')[3], `\`{ spread: ${drain.spread}, timeout: ${drain.timeout} }\``)
   t.equal(rowOf('history')[3], `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
   t.equal(rowOf('overflow')[3], `\`'${overflow}'\``)
   for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(rowOf(name)[3], `\`${value}\``, name)

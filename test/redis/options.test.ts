@@ -32,7 +32,7 @@ test('options of redisBackplane that are refused', async (t) => {
     t.throws(() => redisBackplane(options as { url: string }), { code: 'SSE_ERR_OPTION', message })
   }
   t.throws(() => redisBackplane({ url, maxlength: 5 } as { url: string }), {
-    code: 'SSE_ERR_UNKNOWN_OPTION', message: 'There is no option "maxlength"; there are url, client, key, maxLength, timeout'
+    code: 'SSE_ERR_UNKNOWN_OPTION', message: 'redisBackplane takes no option "maxlength": it takes url, client, key, maxLength, timeout'
   })
   for (const good of ['redis://127.0.0.1', 'redis://user:pass@host:1/2', 'rediss://host', 'unix:///run/redis.sock']) t.doesNotThrow(() => redisBackplane({ url: good }))
 })

@@ -27,7 +27,8 @@ describe('register', () => {
       clientId: (request) => request.ip,
       maxStreams: 1,
       maxStreamsPerClient: { max: 1, key: (request) => request.ip },
-      drain: { spread: 0 },
+      flushInterval: 0,
+      drain: {},
       openapi: false
     })
   })
@@ -65,6 +66,10 @@ describe('sseRoute', () => {
       retry: 0,
       headers: {},
       openOn: 'request',
+      maxStreams: 1,
+      maxStreamsPerClient: [{ max: 1 }, { max: 1, key: (request) => request.ip }],
+      items: 'data',
+      end: '[DONE]',
       source: () => []
     })
     expect<SSERouteOptions>().type.not.toHaveProperty('handler')
