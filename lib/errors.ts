@@ -30,7 +30,7 @@ export const SSE_ERR_BACKPLANE = createError<[string]>('SSE_ERR_BACKPLANE', 'The
 /** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 
-/** A misspelt option, one that is given elsewhere, or one of `reply.sse()` that does not exist: where, its name, and what is meant. */
+/** A misspelt option, one that is given elsewhere, or one of `reply.sse()` that does not exist: the call, its name, and the correction. */
 export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string, string]>('SSE_ERR_UNKNOWN_OPTION', '%s takes no option "%s": %s', 500, TypeError)
 
 /** Options of a route that do not go together: what is wrong, and what to do. */

@@ -83,7 +83,7 @@ export interface SSEStreamOptions {
   idleTimeout?: number
   /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
   maxLifetime?: number
-  /** What is sent to the stream within so many ms goes out in one write. Default 0: within a tick of the event loop. */
+  /** Events sent to the stream within so many ms leave in one write. Default 0: those of one tick of the event loop. */
   flushInterval?: number
 }
 
@@ -91,7 +91,7 @@ export interface SSEStreamOptions {
 export interface SSEReplyOptions extends SSEStreamOptions {
   /** The source or the serializer failed. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
-  /** Once the stream that opened is closed, whatever ended it. */
+  /** Called once for a stream that opened, after it has closed. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'

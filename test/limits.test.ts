@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../lib/testing.js'
 import { dial, listen, makeApp, open, until } from './harness.js'
@@ -95,5 +95,73 @@ test('maxStreamsPerClient', async (t) => {
     for (const address of ['10.0.0.2', '2001:db8:1:3::1', '2001:db8:0:1::', '::ffff:10.0.0.3', '::ffff:10.0.0.4']) {
       t.equal((await from(address)).statusCode, 200, address)
     }
+  })
+})
+
+test('limits of a route', async (t) => {
+  t.test('count the streams of that route, besides the plugin\'s limits', async (t) => {
+    const app = await makeApp(t, { maxStreams: 3 })
+    everyWay(app)
+    app.sseRoute('/one', { maxStreams: 1, onConnect: () => {} })
+    app.sseRoute('/two', { maxStreams: 2, onConnect: () => {} })
+    const one = await injectSSE(app, { url: '/one' })
+    t.match(await app.inject('/one'), { statusCode: 503, headers: { 'retry-after': '5' } })
+    await injectSSE(app, { url: '/two' })
+    await injectSSE(app, { url: '/two' })
+    for (const url of ['/two', '/open', '/hand']) t.equal((await app.inject(url)).statusCode, 503, url)
+    one.close()
+    await until('a place is free', () => app.sse.streams.size === 2)
+    t.equal((await app.inject('/two')).statusCode, 503, 'the place is free for other routes only')
+    t.equal((await injectSSE(app, { url: '/open' })).statusCode, 200)
+    t.match(app.sse.stats(), { active: 3, rejected: 5 })
+  })
+
+  t.test('count each client of that route by their own key', async (t) => {
+    const app = await makeApp(t, { maxStreamsPerClient: { max: 2, key: ({ headers }) => String(headers['x-tenant']) } })
+    app.sseRoute('/mine', { maxStreamsPerClient: { max: 1, key: ({ headers }) => String(headers['x-user']) }, onConnect: () => {} })
+    app.sseRoute('/other', { onConnect: () => {} })
+    const ask = async (url: string, user: string, tenant = 'a') => (await app.inject({ url, headers: { 'x-user': user, 'x-tenant': tenant }, payloadAsStream: true })).statusCode
+    t.equal(await ask('/mine', 'ann'), 200)
+    t.equal(await ask('/mine', 'ann'), 429, 'by user')
+    t.equal(await ask('/other', 'ann'), 200)
+    t.equal(await ask('/mine', 'bob'), 429, 'by tenant')
+    t.equal(await ask('/mine', 'bob', 'b'), 200)
+    t.match(app.sse.stats(), { active: 3, rejected: 2 })
+  })
+})
+
+test('a list of maxStreamsPerClient', async (t) => {
+  const byUser = { max: 1, key: ({ headers }: FastifyRequest) => String(headers['x-user']) }
+  const byTenant = { max: 2, key: ({ headers }: FastifyRequest) => String(headers['x-tenant']) }
+
+  t.test('limits by each of its keys, at the plugin and at a route', async (t) => {
+    for (const [plugin, route] of [[[byUser, byTenant], undefined], [undefined, [byUser, byTenant]], [byTenant, [byUser]]]) {
+      const app = await makeApp(t, { maxStreamsPerClient: plugin })
+      app.sseRoute('/', { maxStreamsPerClient: route, onConnect: () => {} })
+      const ask = (user: string, tenant: string) => app.inject({ url: '/', headers: { 'x-user': user, 'x-tenant': tenant }, payloadAsStream: true })
+      const answers = []
+      for (const [user = '', tenant = ''] of [['ann', 'a'], ['ann', 'b'], ['bob', 'a'], ['cid', 'a'], ['cid', 'b']]) answers.push((await ask(user, tenant)).statusCode)
+      t.strictSame(answers, [200, 429, 200, 429, 200])
+      t.match(app.sse.stats(), { active: 3, rejected: 2 })
+    }
+  })
+
+  t.test('takes no place for a request that one of its limits refuses', async (t) => {
+    const app = await makeApp(t, { maxStreams: 3, maxStreamsPerClient: [{ max: 3 }, byUser] })
+    app.sseRoute('/', { maxStreams: 3, maxStreamsPerClient: [byTenant], onConnect: () => {} })
+    const ask = async (user: string, tenant: string) => (await app.inject({ url: '/', headers: { 'x-user': user, 'x-tenant': tenant }, payloadAsStream: true })).statusCode
+    t.equal(await ask('ann', 'a'), 200)
+    for (let round = 0; round < 5; round++) t.equal(await ask('ann', 'b'), 429)
+    t.equal(await ask('bob', 'a'), 200)
+    for (let round = 0; round < 5; round++) t.equal(await ask('cid', 'a'), 429)
+    t.equal(await ask('cid', 'b'), 200)
+    t.equal(await ask('dan', 'b'), 503)
+    t.match(app.sse.stats(), { active: 3, rejected: 11 })
+  })
+
+  t.test('may be empty', async (t) => {
+    const app = await makeApp(t, { maxStreamsPerClient: [] })
+    everyWay(app)
+    for (let count = 0; count < 3; count++) t.equal((await injectSSE(app, { url: '/open' })).statusCode, 200)
   })
 })
