@@ -7,8 +7,8 @@ import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, 
  */
 export interface SSEPayload<Data = unknown> {
   /**
-   * Text that a client can send back in a header: at most 8000 bytes of UTF-8, without control characters (but TAB), DEL
-   * and lone surrogates. HTTP removes spaces and TABs at its ends. `''` resets the client's last event id.
+   * Text that a client can send back in a header: at most 8000 bytes of UTF-8, without control characters (but TAB) and
+   * DEL. HTTP removes spaces and TABs at its ends. `''` resets the client's last event id.
    */
   id?: string | number
   /** Any text without CR, LF and NUL; `''` is not written. What a client calls the event's type. */
@@ -33,16 +33,16 @@ export type Serializer = (data: unknown) => string
 const LINE_BREAK = /\r\n|\r|\n/
 const NOT_IN_A_LINE = /[\r\n\0]/
 /**
- * Control characters but TAB, DEL, lone surrogates. Node answers 400 to the former in a header, and fetch does not send
- * them; UTF-8 has U+FFFD for the latter. U+0080 to U+009F return unchanged from every client that was tried.
+ * Control characters but TAB, and DEL: fetch does not put them into a header, and Node answers 400, which is final for
+ * EventSource. U+0080 to U+009F return unchanged from every client that was tried.
  */
-const NOT_RETURNED = /[^\t -~\x80-\ud7ff\ue000-\u{10ffff}]/u
+const NOT_RETURNED = /[^\t -~\x80-\uffff]/
 /**
  * The longest id, bytes of UTF-8. Node answers 431, which is final for EventSource, where all headers of a request have
  * more than 16 KiB: it took ids of up to 15,800 bytes from Chromium without cookies. nginx takes 8 KiB per header.
  */
 const LONGEST_ID = 8_000
-const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB), DEL and lone surrogates`
+const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB) and DEL`
 
 /**
  * The data writer of a stream that declares no events: strings as they are, the rest through `serializer`.
