@@ -21,7 +21,12 @@ export class SSEError extends Error {
   }
 }
 
-/** A server's text in a message: its first 40 characters, in quotes. */
+/** A server's text in a message: its first 40 characters. */
+export function cut (text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text
+}
+
+/** The same in quotes. */
 export function quote (text: string): string {
-  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
+  return JSON.stringify(cut(text))
 }
