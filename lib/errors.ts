@@ -1,19 +1,20 @@
+import { isPromise } from 'node:util/types'
 import { createError } from '@fastify/error'
 
-/** A payload that is no payload: a number, an array, a function, an object without one known field. */
-export const SSE_ERR_PAYLOAD = createError<[string]>('SSE_ERR_PAYLOAD', 'An event is a string or an object with id, event, comments, data or retry, got %s', 500, TypeError)
+/** A payload that is no payload: a number, an array, a function, an object with any other field. */
+export const SSE_ERR_PAYLOAD = createError<[string]>('SSE_ERR_PAYLOAD', 'An event is a string or an object with no fields but id, event, comments, data and retry, got %s', 500, TypeError)
 
 /** A field of a payload that cannot be written as the standard asks: which, what it takes, what it was. */
 export const SSE_ERR_FIELD = createError<[string, string, string]>('SSE_ERR_FIELD', 'The field "%s" of an event takes %s, got %s', 500, TypeError)
 
 /** Data that could not be made text; `cause` holds what the serializer threw, if it threw. */
-export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERIALIZATION', 'The data of event "%s" cannot be serialized: %s')
+export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERIALIZATION', 'The data of event %s cannot be serialized: %s')
 
 /** A call of `payload` has not settled within `payloadTimeout` ms, and is given up. */
 export const SSE_ERR_PAYLOAD_TIMEOUT = createError<[number]>('SSE_ERR_PAYLOAD_TIMEOUT', 'A call of "payload" has not settled within payloadTimeout (%d ms): its result is ignored')
 
 /** An event that the route does not declare in `events`. */
-export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event "%s" is not declared in the route\'s "events", which holds %s')
+export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event %s is not declared in the route\'s "events", which holds %s')
 
 /** An id of the application's own, where the log of published events gives the ids. */
 export const SSE_ERR_OWN_ID = createError<[string]>('SSE_ERR_OWN_ID', 'Published events, and all events on a stream with topics, have their id from the log; got the id %s', 500, TypeError)
@@ -71,12 +72,38 @@ export function asError (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`An event stream's callback threw ${show(thrown)}`, { cause: thrown })
 }
 
-/** How a value is named in a message: its type, and for short ones what it is. */
+/** The longest name or value in a message, characters: the message of an error may be sent to a client, and is logged. */
+const LONGEST = 40
+/** The most names in a message. */
+const MOST = 10
+
+/** A text as it stands in a message. */
+function cut (text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
+}
+
+/** Names in a message: the first ten, and how many there are besides. */
+export function list (names: Iterable<string>): string {
+  const all = [...names]
+  const shown = all.slice(0, MOST).map(cut).join(', ')
+  return all.length > MOST ? `${shown} and ${all.length - MOST} more` : shown
+}
+
+/**
+ * How a refused value is named in a message: its type, and for short ones what it is. A promise is marked as handled,
+ * because it may reject, and nobody awaits what was refused.
+ */
 export function show (value: unknown): string {
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === 'string') return JSON.stringify(cut(value))
   if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`
+  if (isPromise(value)) markHandled(value)
+  if (typeof value === 'object') return `an object (${cut(String(value.constructor?.name ?? 'no prototype'))})`
   if (typeof value === 'function') return 'a function'
-  return String(value)
+  return cut(String(value))
+}
+
+/** Keeps the rejection of a promise that nobody awaits from ending the process. */
+function markHandled (promise: Promise<unknown>): void {
+  promise.catch(() => {})
 }

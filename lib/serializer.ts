@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
 import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
-import { SSE_ERR_SCHEMA, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
+import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
 
 /** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
@@ -16,18 +16,17 @@ export function isText (schema: unknown): boolean {
  * @throws SSE_ERR_SCHEMA; the writer itself throws SSE_ERR_UNKNOWN_EVENT and SSE_ERR_SERIALIZATION
  */
 export function compileEvents (app: FastifyInstance, route: RouteOptions, events: EventSchemas): DataWriter {
-  const serializers = new Map<string, Serializer>()
-  for (const [name, schema] of Object.entries(events)) serializers.set(name, isText(schema) ? text : compile(app, route, name, schema))
+  /** Null for text. */
+  const serializers = new Map<string, Serializer | null>()
+  for (const [name, schema] of Object.entries(events)) serializers.set(name, isText(schema) ? null : compile(app, route, name, schema))
   return (data, event) => {
     const serializer = serializers.get(event)
-    if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(event, [...serializers.keys()].join(', '))
-    return data === undefined ? '' : dataLines(serialize(serializer, data, event))
+    if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(show(event), list(serializers.keys()))
+    if (data === undefined) return ''
+    if (serializer !== null) return dataLines(serialize(serializer, data, event))
+    if (typeof data !== 'string') throw new SSE_ERR_SERIALIZATION(show(event), `its schema is a string, got ${show(data)}`)
+    return dataLines(data)
   }
-}
-
-function text (data: unknown): string {
-  if (typeof data !== 'string') throw new TypeError(`its schema is a string, got ${show(data)}`)
-  return data
 }
 
 function compile (app: FastifyInstance, route: RouteOptions, name: string, schema: unknown): Serializer {

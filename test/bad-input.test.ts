@@ -65,7 +65,7 @@ test('what cannot be published', async (t) => {
     const cause = new Error('no')
     const app = await makeApp(t, { serializer: (data) => { if (data === 1) throw cause; return data === 2 ? Object(2) : 'fine' } })
     const untouched = await watch(app)
-    await t.rejects(app.sse.publish('a', { event: 'e', data: 1 }), { code: 'SSE_ERR_SERIALIZATION', message: 'The data of event "e" cannot be serialized: no', cause })
+    await t.rejects(app.sse.publish('a', { event: 'e', data: 1 }), { code: 'SSE_ERR_SERIALIZATION', message: 'The data of event "e" cannot be serialized: the serializer threw an object (Error)', cause })
     await t.rejects(app.sse.publish('a', { data: 2 }), { code: 'SSE_ERR_SERIALIZATION' })
     await untouched(t)
   })

@@ -115,9 +115,10 @@ const hostile = fc.array(fc.oneof(
   fc.string({ unit: 'binary', maxLength: 3 })
 ), { maxLength: 12 }).map((parts) => parts.join(''))
 const oneLine = hostile.map((text) => text.replace(/[\r\n\0]/g, ''))
+const inHeader = hostile.map((text) => text.replace(/[^\t -~\x80-\uffff]/g, ''))
 
 const fields = {
-  id: fc.oneof(oneLine, fc.integer(), fc.double()),
+  id: fc.oneof(inHeader, fc.integer(), fc.double()),
   event: oneLine,
   comments: fc.oneof(hostile, fc.array(hostile, { maxLength: 3 })),
   data: fc.oneof({ weight: 3, arbitrary: hostile }, { weight: 1, arbitrary: fc.jsonValue() }),

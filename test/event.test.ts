@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { encode, encodeRetry, plainData } from '../lib/event.js'
+import { encode, encodeData, encodeRetry, plainData } from '../lib/event.js'
 
 const refused = (code: string, message: RegExp) => ({ code, message })
 
@@ -24,7 +24,7 @@ test('id', async (t) => {
 
   t.test('takes no CR, LF or NUL', (t) => {
     for (const id of ['a\n', '\ra', 'a\r\nb', 'a\0b']) {
-      t.throws(() => encode({ id, data: 'd' }), refused('SSE_ERR_FIELD', /"id" of an event takes text without CR, LF and NUL, got "/), JSON.stringify(id))
+      t.throws(() => encode({ id, data: 'd' }), refused('SSE_ERR_FIELD', /"id" of an event takes text of at most 8000 bytes, without control characters .*, got "/), JSON.stringify(id))
     }
     t.end()
   })
@@ -144,9 +144,9 @@ test('data that cannot be serialized is an error that names the event and holds 
   circular.self = circular
   const cause = new RangeError('too far')
   const fails = plainData(() => { throw cause })
-  t.throws(() => encode({ event: 'price', data: circular }), refused('SSE_ERR_SERIALIZATION', /data of event "price" cannot be serialized: .*circular/))
-  t.throws(() => encode({ data: 1n }), { ...refused('SSE_ERR_SERIALIZATION', /data of event "message" .*BigInt/), cause: TypeError })
-  t.throws(() => encode({ data: 1 }, fails), { ...refused('SSE_ERR_SERIALIZATION', /too far/), cause })
+  t.throws(() => encode({ event: 'price', data: circular }), refused('SSE_ERR_SERIALIZATION', /data of event "price" cannot be serialized: the serializer threw an object \(TypeError\)$/))
+  t.throws(() => encode({ data: 1n }), { ...refused('SSE_ERR_SERIALIZATION', /data of event "message" .*TypeError/), cause: TypeError })
+  t.throws(() => encode({ data: 1 }, fails), { ...refused('SSE_ERR_SERIALIZATION', /threw an object \(RangeError\)$/), cause })
   t.end()
 })
 
@@ -155,7 +155,7 @@ test('a serializer that throws something that is no error still gives one', (t) 
     AbortSignal.abort('a string').throwIfAborted()
     return ''
   })
-  t.throws(() => encode({ data: 1 }, fails), { ...refused('SSE_ERR_SERIALIZATION', /cannot be serialized: "a string"/), cause: 'a string' })
+  t.throws(() => encode({ data: 1 }, fails), { ...refused('SSE_ERR_SERIALIZATION', /cannot be serialized: the serializer threw "a string"/), cause: 'a string' })
   t.end()
 })
 
@@ -219,8 +219,8 @@ test('what is no payload is an error that says what it got', (t) => {
 })
 
 test('misspelt fields are an error where they would be lost without a trace', (t) => {
-  t.throws(() => encode({ dta: 1 }), refused('SSE_ERR_PAYLOAD', /got an object with "dta"$/))
-  t.throws(() => encode({ data: undefined, type: 'price' }), refused('SSE_ERR_PAYLOAD', /got an object with "type"$/))
+  t.throws(() => encode({ dta: 1 }), refused('SSE_ERR_PAYLOAD', /got an object \(Object\) with "dta"$/))
+  t.throws(() => encode({ data: undefined, type: 'price' }), refused('SSE_ERR_PAYLOAD', /got an object \(Object\) with "type"$/))
   t.end()
 })
 
@@ -235,5 +235,20 @@ test('an object of any class that has the fields is a payload', (t) => {
 
 test('a long value is shortened in a message', (t) => {
   t.throws(() => encode({ id: `${'x'.repeat(100)}\n` }), { message: new RegExp(`got "${'x'.repeat(40)}…"$`) })
+  t.end()
+})
+
+test('encodeData: an item is the data of an event `message`, whatever it is', (t) => {
+  const named = (data: unknown, event: string) => `data: ${event} ${JSON.stringify(data)}\n`
+  t.equal(encodeData({ id: 'c-1', choices: [] }, plainData()), 'data: {"id":"c-1","choices":[]}\n\n')
+  t.equal(encodeData({ event: 'x', data: 1 }, plainData()), 'data: {"event":"x","data":1}\n\n')
+  t.equal(encodeData([1, 2], plainData()), 'data: [1,2]\n\n')
+  t.equal(encodeData('a\nb', plainData()), 'data: a\ndata: b\n\n')
+  t.equal(encodeData('', plainData()), 'data: \n\n')
+  t.equal(encodeData(null, plainData()), 'data: null\n\n')
+  t.equal(encodeData(0, plainData()), 'data: 0\n\n')
+  t.equal(encodeData(undefined, plainData()), '', 'undefined is nothing')
+  t.equal(encodeData({ a: 1 }, named), 'data: message {"a":1}\n\n', 'the writer is given the name')
+  t.throws(() => encodeData(1n, plainData()), { code: 'SSE_ERR_SERIALIZATION' })
   t.end()
 })

@@ -1,4 +1,4 @@
-import { SSEError } from './errors.js'
+import { cut, SSEError } from './errors.js'
 
 /** A timer may be so late, ms, before that means that all has stood still, as in a computer that slept. */
 const LATE = 1_000
@@ -71,7 +71,7 @@ export class Connection {
 
 async function notAStream (response: Response): Promise<SSEError> {
   const { status, headers } = response
-  const message = `The answer is no event stream: status ${status}, content-type ${headers.get('content-type')}`
+  const message = `The answer is no event stream: status ${status}, content-type ${cut(String(headers.get('content-type')))}`
   return new SSEError('SSE_ERR_NO_STREAM', message, { status, headers, body: await beginningOf(response) })
 }
 

@@ -1,6 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser'
 import { Connection } from './connection.js'
-import { SSEError } from './errors.js'
+import { quote, SSEError } from './errors.js'
+import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
 import { Messages } from './messages.js'
 import { readOptions, type Settings } from './options.js'
 import { delayOf, isPassing, wait } from './retry.js'
@@ -26,7 +27,8 @@ interface Received {
  *
  * @throws SSEError SSE_ERR_OPTION; awaiting an event rejects with an SSEError once the client does not come back:
  * after an answer that is neither an event stream nor 204, 429 or 5xx, after `retry.tries`, without `reconnect`
- * after any failure, and with SSE_ERR_DATA after data that is no JSON
+ * after any failure, with SSE_ERR_LAST_EVENT_ID after an id that no header can hold, and with SSE_ERR_DATA after data
+ * that is no JSON
  */
 export function sse (url: string | URL, options: SSEClientOptions & { text: true }): SSEEvents<Record<string, string>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & Required<Pick<SSEClientOptions, 'onGap'>>): SSEEvents<Events>
@@ -79,6 +81,7 @@ async function * follow (url: string | URL, settings: Settings, left: AbortContr
       const { failure } = connection
       if (failure !== null && (!settings.reconnect || !isPassing(failure) || ++failures > settings.tries)) throw failure
       if (!settings.reconnect) return
+      checkLastEventId(messages.lastEventId)
       const delay = delayOf(settings, failures, messages.retry, failure)
       await settings.onRetry?.({ delay: delay.whole, attempt: attempt + 1, error: failure ?? undefined })
       await wait(delay, left.signal)
@@ -91,8 +94,8 @@ async function * follow (url: string | URL, settings: Settings, left: AbortContr
 async function requestOf ({ method, body, headers, credentials }: Settings, attempt: number, lastEventId: string | undefined, signal: AbortSignal): Promise<RequestInit & { cache: 'no-store' }> {
   const given = new Headers(typeof headers === 'function' ? await headers(attempt) : headers)
   given.set('accept', 'text/event-stream')
-  // a header's text has a character for each byte, and an id is UTF-8
-  if (lastEventId) given.set('last-event-id', String.fromCharCode(...new TextEncoder().encode(lastEventId)))
+  const id = lastEventId && lastEventIdHeader(lastEventId)
+  if (id) given.set('last-event-id', id)
   return { method, body, headers: given, credentials, signal, cache: 'no-store' }
 }
 
@@ -103,6 +106,6 @@ function received ({ id, event = 'message', data }: EventSourceMessage, { text, 
   try {
     return { id, event, data: JSON.parse(data) }
   } catch (cause) {
-    throw new SSEError('SSE_ERR_DATA', `The data of the event "${event}" is no JSON; the option "text" takes the names of events with text`, { cause })
+    throw new SSEError('SSE_ERR_DATA', `The data of the event ${quote(event)} is no JSON; the option "text" takes the names of events with text`, { cause })
   }
 }

@@ -31,7 +31,7 @@ interface Deviation {
 
 const notInHeader = { never: true, because: 'an id is put into a header as it is, and a character past U+00FF is refused there' } as const
 
-const withId = (id: string | number, lastEventId = String(id)): EndingStream => ({ sends: [{ id, data: 'x' }], lastEventId })
+const withId = (id: string | number, lastEventId: string | null = String(id)): EndingStream => ({ sends: [{ id, data: 'x' }], lastEventId })
 
 const endingStreams: EndingStream[] = [
   { sends: ['no id'], lastEventId: null },
@@ -39,6 +39,10 @@ const endingStreams: EndingStream[] = [
   // HTTP keeps no white space at the ends of a value
   withId(' 1', '1'),
   withId('1 ', '1'),
+  withId('\t1\t', '1'),
+  withId(' ', null),
+  // the longest that is taken, and controls past U+0080, which a header may have
+  ...['x'.repeat(8_000), 'a\tb', 'a\x80b', 'a\x85b', 'a\x9fb'].map((id) => withId(id)),
   ...['…', '𝄞', '日本'].map((id) => ({ ...withId(id), deviations: { eventsource: notInHeader, undici: notInHeader } })),
   // by some as Latin-1
   withId('é'),
