@@ -17,7 +17,7 @@ const run = promisify(execFile)
 
 /** What a process of its own prints until it exits by itself. */
 async function runProcess (url: string): Promise<string> {
-  const { stdout } = await run(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
+  const { stdout } = await run(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
     env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, timeout: 30_000
   })
   return stdout.trim()
