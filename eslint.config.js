@@ -1,6 +1,1 @@
-import neostandard from 'neostandard'
-
-export default neostandard({
-  ts: true,
-  ignores: ['dist/**', '.tap/**', 'openapi/*.json', 'bench/node_modules/**']
-})
+export { default } from './lint/eslint.config.js'

@@ -25,7 +25,7 @@ class Start {
     const child = spawn('sh', ['-c', `exec ${scripts.start}`], {
       cwd: root,
       detached: true,
-      // tap would count what the child loads of lib, compiled otherwise than in the tests
+      // collects no coverage, because that takes time and the tests reach every line themselves
       env: { PATH, HOME, LOG_FILE: join(t.testdir(), 'server.log'), _TAPJS_PROCESSINFO_COVERAGE_: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe']
     })

@@ -1,32 +1,24 @@
 import { execFile } from 'node:child_process'
 import { createServer, type LookupFunction } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
-import { Redis as Redis5 } from 'ioredis-5'
 import pino from 'pino'
 import { createClient } from 'redis'
-import { createClient as createClient5 } from 'redis-5'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { follow, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
+import { follow, publishAtLast, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { type RedisServer, testRedis } from './server.js'
+import { testRedis } from './server.js'
+import { connected, startsAndEnds } from './starting.js'
 
 const run = promisify(execFile)
 
 /** What a process of its own prints until it exits by itself. */
 async function runProcess (url: string): Promise<string> {
-  const { stdout } = await run(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
+  const { stdout } = await run(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
     env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, timeout: 30_000
   })
   return stdout.trim()
-}
-
-/** Who is connected, but for the one who asks. */
-async function connected (server: RedisServer): Promise<string[]> {
-  const lines = String(await server.call('CLIENT', 'LIST')).trim().split('\n')
-  return lines.filter((line) => !line.includes('cmd=client')).map((line) => / cmd=(\S*)/.exec(line)?.[1] ?? '')
 }
 
 const twoAddresses: LookupFunction = (_host, _options, found) => found(null, ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 })))
@@ -145,44 +137,4 @@ testRedis('a client with settings of its own', async (t, server) => {
   }))
 })
 
-const CLIENTS: Record<string, (url: string) => RedisBackplaneOptions> = {
-  'a url': (url) => ({ url }),
-  'node-redis 5': (url) => ({ client: createClient5({ url }) }),
-  'ioredis 5': (url) => ({ client: new Redis5(url, { lazyConnect: true }) })
-}
-
-for (const [what, client] of Object.entries(CLIENTS)) {
-  testRedis(`a connection that is slow to begin, and one that ends while it begins anew, by ${what}`, async (t, server) => {
-    const proxy = await openProxy(t, server.port)
-    await publishFromOutside(server, 'news', '0')
-    proxy.refuse()
-    const starting = startApp(t, { ...client(proxy.url), timeout: 3_000 })
-    await until('some attempts', () => proxy.refused > 2)
-    proxy.accept()
-    const { app } = await starting
-    await t.resolves(app.sse.publish('news', '1'))
-
-    const impatient = await startApp(t, { ...client(proxy.url), timeout: 200 })
-    proxy.stall()
-    await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 200 ms/ })
-    // while it connects anew
-    await impatient.app.close()
-    proxy.resume()
-    await publishAtLast(app, 'news', '3')
-    await app.close()
-    await until('nobody to be connected', async () => (await connected(server)).length === 0)
-  })
-}
-
-testRedis('closed while it opens, it leaves no connection', async (t, server) => {
-  for (const [what, client] of Object.entries(CLIENTS)) {
-    for (const turns of [0, 1, 5, 10]) {
-      const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-      const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
-      for (let i = 0; i < turns; i++) await turn()
-      await backplane.close()
-      t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
-    }
-  }
-  await until('nobody to be connected', async () => (await connected(server)).length === 0)
-})
+startsAndEnds({ 'a url': (url) => ({ url }) })

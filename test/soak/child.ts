@@ -12,7 +12,7 @@ export class Child<Question extends string> {
 
   constructor (file: string, args: string[], options: string[] = []) {
     this.#file = file
-    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: ['--import=tsx', ...options] })
+    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: ['--import=./test/typescript.mjs', ...options] })
     this.#process.once('exit', (code, signal) => { this.over = `${file} ended with ${signal ?? code}` })
   }
 

@@ -1,0 +1,51 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import pino from 'pino'
+import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { publishAtLast, publishFromOutside, startApp, until } from './app.js'
+import { openProxy } from './proxy.js'
+import { type RedisServer, testRedis } from './server.js'
+
+/** Who is connected, but for the one who asks. */
+export async function connected (server: RedisServer): Promise<string[]> {
+  const lines = String(await server.call('CLIENT', 'LIST')).trim().split('\n')
+  return lines.filter((line) => !line.includes('cmd=client')).map((line) => / cmd=(\S*)/.exec(line)?.[1] ?? '')
+}
+
+/** Tests of connections that are slow to begin or end early, by each of these clients. */
+export function startsAndEnds (clients: Record<string, (url: string) => RedisBackplaneOptions>): void {
+  for (const [what, client] of Object.entries(clients)) {
+    testRedis(`a connection that is slow to begin, and one that ends while it begins anew, by ${what}`, async (t, server) => {
+      const proxy = await openProxy(t, server.port)
+      await publishFromOutside(server, 'news', '0')
+      proxy.refuse()
+      const starting = startApp(t, { ...client(proxy.url), timeout: 3_000 })
+      await until('some attempts', () => proxy.refused > 2)
+      proxy.accept()
+      const { app } = await starting
+      await t.resolves(app.sse.publish('news', '1'))
+
+      const impatient = await startApp(t, { ...client(proxy.url), timeout: 200 })
+      proxy.stall()
+      await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 200 ms/ })
+      // while it connects anew
+      await impatient.app.close()
+      proxy.resume()
+      await publishAtLast(app, 'news', '3')
+      await app.close()
+      await until('nobody to be connected', async () => (await connected(server)).length === 0)
+    })
+  }
+
+  testRedis('closed while it opens, it leaves no connection', async (t, server) => {
+    for (const [what, client] of Object.entries(clients)) {
+      for (const turns of [0, 1, 5, 10]) {
+        const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
+        const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
+        for (let i = 0; i < turns; i++) await turn()
+        await backplane.close()
+        t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
+      }
+    }
+    await until('nobody to be connected', async () => (await connected(server)).length === 0)
+  })
+}
