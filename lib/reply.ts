@@ -21,7 +21,7 @@ import type { SSEStream } from './types.js'
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
   if (reply.sent || streamsOfHandlers.has(reply)) throw new SSE_ERR_REPLY_SENT()
   if (typeof first === 'function') return streamToEnd(plugin, reply, (stream) => new Source(sourceOf(first(stream)), reply.request), second)
-  if (!isSource(first)) return streamByHand(plugin, reply, first ?? second)
+  if (!isSource(first)) return streamByHand(plugin, reply, first === undefined ? second : first)
   const source = new Source(first, reply.request)
   try {
     return streamToEnd(plugin, reply, source, second)

@@ -40,9 +40,11 @@ export class SourceDelivery implements Producer<EventStream> {
 
   /** Reads the first item ahead of the others. */
   readFirst (stream: EventStream): Promise<IteratorResult<unknown, undefined>> {
-    this.#first = this.open(stream).next()
-    // a failure is for `run`
-    this.#first.catch(() => {})
+    if (this.#first === undefined) {
+      this.#first = this.open(stream).next()
+      // a failure is for `run`
+      this.#first.catch(() => {})
+    }
     return this.#first
   }
 

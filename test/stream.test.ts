@@ -446,6 +446,7 @@ test('a client that falls behind', async (t) => {
     }
     t.equal(stream?.closeReason, 'overflow')
     t.ok(most <= 100_000 + 2 * 16_384, `${most} bytes waited at most`)
+    await wait(0)
     t.match(app.sse.stats(), { active: 0, closed: { overflow: 1 } })
   })
 

@@ -19,11 +19,11 @@ test('drain takes each of its options alone, and none', async (t) => {
 
 /** Events that cannot be sent, with the end of the message. */
 const noEvents: Array<[event: unknown, why: string]> = [
-  [1, 'An event is a string or an object with id, event, comments, data or retry, got 1'],
-  [null, 'An event is a string or an object with id, event, comments, data or retry, got nothing to write, null'],
-  [{}, 'An event is a string or an object with id, event, comments, data or retry, got nothing to write, an object (Object)'],
+  [1, 'An event is a string or an object with no fields but id, event, comments, data and retry, got 1'],
+  [null, 'An event is a string or an object with no fields but id, event, comments, data and retry, got nothing to write, null'],
+  [{}, 'An event is a string or an object with no fields but id, event, comments, data and retry, got nothing to write, an object (Object)'],
   [{ event: 'a\nb' }, 'The field "event" of an event takes text without CR, LF and NUL, got "a\\nb"'],
-  [{ data: 1n }, 'The data of event "message" cannot be serialized: Do not know how to serialize a BigInt'],
+  [{ data: 1n }, 'The data of event "message" cannot be serialized: the serializer threw an object (TypeError)'],
   [{ id: '1', data: 'x' }, 'Published events, and all events on a stream with topics, have their id from the log; got the id "1"']
 ]
 
