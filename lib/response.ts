@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { Door, taken } from './door.js'
 import { setHeaders } from './head.js'
 import {
-  discardBody, endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
+  discardBody, endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, QueuedOutlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
 } from './outlet.js'
 
 /** A client that has not taken everything so many ms after the stream was closed is cut off. */
@@ -70,8 +70,7 @@ export class StreamResponse extends Door {
     this.#endsOutlet = endDestination
     // but for trailers, nothing of Fastify's has to wait for our end
     if (destination === raw && endDestination) this.emitEnd()
-    if (waitsForTurn(raw)) whenTurnComes(raw, () => this.#open(destination))
-    else this.#open(destination)
+    this.#open(destination)
   }
 
   /** Ends the response after what was written. */
@@ -100,10 +99,21 @@ export class StreamResponse extends Door {
   }
 
   #open (destination: Writable): void {
+    const { raw } = this.#reply
+    if (waitsForTurn(raw)) {
+      const queued = new QueuedOutlet(raw)
+      this.outlet = queued
+      whenTurnComes(raw, () => queued.open(this.#openOutlet(destination)))
+    } else {
+      this.outlet = this.#openOutlet(destination)
+    }
+    this.#stream.opened(this.outlet, destination === raw)
+  }
+
+  #openOutlet (destination: Writable): Outlet {
     const { raw, request } = this.#reply
     this.#letGo = keepOpen(raw, request.server.initialConfig.http2SessionTimeout)
-    this.outlet = openOutlet(raw, destination)
-    this.#stream.opened(this.outlet, destination === raw)
+    return openOutlet(raw, destination)
   }
 
   #lingerOn (): void { this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref() }

@@ -50,6 +50,14 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
   SSE_ERR_PAYLOAD: [500, /is a string or an object .*, got (1|an array|a function|an object \(Object\) with "a")$/, published('a', { a: 1 }), published('a', 1), published('a', []), answered(first([() => {}]))],
   SSE_ERR_FIELD: [500, /"(id|event|retry)" of an event takes .*, got ("a\\nb"|-1)$/, answered(first([{ id: 'a\nb' }])), published('a', { event: 'a\nb' }), published('a', { retry: -1 })],
   SSE_ERR_SERIALIZATION: [500, /data of event "big" cannot be serialized: .* threw an object \(TypeError\)$/, published('a', { event: 'big', data: 1n })],
+  SSE_ERR_PAYLOAD_TIMEOUT: [500, /call of "payload" has not settled within payloadTimeout \(10 ms\)/, async (t) => {
+    const app = await makeApp(t)
+    const failure = new Promise<never>((_resolve, reject) => {
+      app.sseRoute('/', { interval: 1_000, payloadTimeout: 10, payload: () => new Promise(() => {}), onError: reject })
+    })
+    await app.inject({ url: '/', payloadAsStream: true })
+    return failure
+  }],
   SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, answered({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
   SSE_ERR_OWN_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],
   SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, published('', 'a'), answered({ topics: () => [1 as unknown as string] })],

@@ -158,7 +158,8 @@ test('a connection that is kept has the listeners that it had', async (t) => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.teardown(() => agent.destroy())
   const requests = [
-    ...ENDING.map((path) => ({ path, headers: { 'x-user': 'somebody' } })),
+    // an overflow breaks the connection off
+    ...ENDING.filter((path) => path !== '/overflows').map((path) => ({ path, headers: { 'x-user': 'somebody' } })),
     { path: '/topics', headers: { 'x-user': 'holder' } },
     { path: '/topics', headers: { accept: 'text/html' } }
   ]

@@ -42,6 +42,14 @@ test('the other ways to send do what is said', async (t) => {
   order.close()
 })
 
+test('what a source uses is released once its response is over', async (t) => {
+  const [code] = codeOf('reply.sse', 'ts')
+  const released = 'const released = []\nconst pool = { connect: async () => ({ rows: async function * () { yield { id: 1 }; yield { id: 2 } }, release () { released.push(true) } }) }'
+  const app = await runApp(t, tenLines({ after: `${released}\n${code}\napp.get('/released', () => ({ released }))` }))
+  t.equal((await app.inject('/rows')).body, 'data: {"id":1}\n\ndata: {"id":2}\n\ndata: [DONE]\n\n')
+  await until('it is released', async () => (await app.inject('/released')).json().released.length === 1)
+})
+
 test('a route without a type provider sends what its types let it', async (t) => {
   const [, code = ''] = codeOf('TypeScript', 'ts')
   const app = await runApp(t, code)
