@@ -52,11 +52,11 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
   SSE_ERR_SERIALIZATION: [500, /data of event "big" cannot be serialized: .* threw an object \(TypeError\)$/, published('a', { event: 'big', data: 1n })],
   SSE_ERR_PAYLOAD_TIMEOUT: [500, /call of "payload" has not settled within payloadTimeout \(10 ms\)/, async (t) => {
     const app = await makeApp(t)
-    const failure = new Promise<never>((_resolve, reject) => {
-      app.sseRoute('/', { interval: 1_000, payloadTimeout: 10, payload: () => new Promise(() => {}), onError: reject })
-    })
+    let failure: Error | undefined
+    app.sseRoute('/', { interval: 1_000, payloadTimeout: 10, payload: () => new Promise(() => {}), onError: (error) => { failure = error } })
     await app.inject({ url: '/', payloadAsStream: true })
-    return failure
+    await until('the call is given up', () => failure !== undefined)
+    throw failure
   }],
   SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, answered({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
   SSE_ERR_OWN_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],

@@ -9,7 +9,8 @@ import { listen, makeApp, open, until } from '../harness.js'
 
 test('app.close', async (t) => {
   t.test('ends 200 streams of every kind within a second, each with a time to come back', async (t) => {
-    const app = await makeApp(t, { drain: { spread: 1_000 } })
+    // some of these sources never finish
+    const app = await makeApp(t, { drain: { spread: 1_000, timeout: 100 } })
     const paths = ['/interval', '/shared', '/source', '/connect', '/hand', '/reply-source', '/limited', '/busy']
     let left = 0
     const onDisconnect = () => { left++ }
@@ -38,7 +39,7 @@ test('app.close', async (t) => {
   })
 
   t.test('ends a stream that opens meanwhile, and answers one that waits for its first item with 503', async (t) => {
-    const app = await makeApp(t)
+    const app = await makeApp(t, { drain: { timeout: 100 } })
     const goOn: (() => void)[] = []
     const hold = () => new Promise<void>((resolve) => { goOn.push(resolve) })
     app.addHook('onSend', async (request) => { if (request.url === '/late') await hold() })
