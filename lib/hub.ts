@@ -8,6 +8,7 @@ import { isEventId } from './event-id.js'
 import type { Audience, Gap, Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
 import type { PluginSettings } from './options.js'
+import { Pending } from './pending.js'
 import { loggedUnlessAwaited } from './rejected.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
@@ -18,6 +19,8 @@ import type { CloseReason, SSE, SSEStats } from './types.js'
 export class Hub implements SSE, Host<EventStream>, Log {
   readonly streams = new Map<string, EventStream>()
   readonly schedules = new Schedules()
+  /** The requests that await their topics. */
+  readonly pending = new Pending()
   readonly [COUNTERS] = new RouteCounters()
   readonly topics = new Map<string, Set<Cursor>>()
   /** The streams whose client id is not their own id. */
@@ -135,6 +138,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
    */
   async drain (): Promise<void> {
     this.#draining = true
+    this.pending.close()
     const over = Array.from(this.streams.values(), (stream) => this.#end(stream))
     for (const stream of this.#waiting) {
       // one that waits for hooks is ended as soon as it is open

@@ -89,9 +89,9 @@ export class Route implements Owner<EventStream>, PayloadCaller {
 
   async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
-      const topics = validTopics(await given)
-      // Fastify's handlerTimeout may have answered meanwhile
-      if (!reply.sent) this.#respond(request, reply, topics)
+      const topics = Promise.resolve(given)
+      // false: the client has left, or Fastify's handlerTimeout has answered
+      if (await this.#plugin.hub.pending.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
     } catch (error) {
       reply.send(asError(error))
     }

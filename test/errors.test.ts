@@ -122,7 +122,8 @@ const CLIENT_CAUSES: Record<string, [says: RegExp, ...causes: Cause[]]> = {
   SSE_ERR_SILENCE: [/^Nothing came for 20 ms$/, by(opens(), { silence: 20 })],
   SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$/, by(says(404)), by(says(200, 'a', { 'content-type': 'text/html' }))],
   SSE_ERR_DATA: [/data of the event "token" is no JSON; the option "text" takes the names of events with text$/, by(ends('event: token\ndata: a\n\n'))],
-  SSE_ERR_OPTION: [/option "silence" takes a number from 0 on, got -1$/, by(dies, { silence: -1 })]
+  SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes at most 16384 bytes, and no control characters$/, by(ends('id: a\x01\n\n'), { reconnect: true })],
+  SSE_ERR_OPTION: [/option "(silence|lastEventId)" takes (a number from 0 on, got -1|text of at most 16384 bytes, and no control characters, got "a\\n")$/, by(dies, { silence: -1 }), by(dies, { lastEventId: 'a\n' })]
 }
 
 test('each error of the plugin comes from its documented causes, and says what was wrong', async (t) => {

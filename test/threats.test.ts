@@ -68,6 +68,32 @@ test('who is given a topic gets what the log holds of it from before, if it asks
   stream.close()
 })
 
+test('a flood on one topic evicts what others could replay, a gap tells them, and an app with its own log is not touched', async (t) => {
+  const [shared, apart] = await Promise.all([makeApp(t, { history: { size: 100 } }), makeApp(t, { history: { size: 100 } })])
+  const replayed: unknown[] = []
+  for (const app of [shared, apart]) {
+    app.sseRoute('/', { topics: ['quiet'], clientId: () => 'ann' })
+    const place = await app.sse.publish('quiet', 'seen')
+    const open = await injectSSE(app, { url: '/', headers: { 'last-event-id': place } })
+    await app.sse.publish('quiet', 'missed')
+    await app.sse.sendTo('ann', 'for ann')
+    for (let n = 0; n < 100; n++) await shared.sse.publish('chat', 'flood')
+    t.match([await open.next(), await open.next()], [{ data: 'missed' }, { data: 'for ann' }], 'an open stream gets all')
+    const back = await injectSSE(app, { url: '/', headers: { 'last-event-id': place } })
+    await app.sse.broadcast('over')
+    const events: unknown[] = []
+    for (let data; data !== 'over';) {
+      const event = await back.next()
+      data = event?.data
+      events.push(event?.event === 'gap' ? 'gap' : data)
+    }
+    replayed.push(events)
+    open.close()
+    back.close()
+  }
+  t.strictSame(replayed, [['gap', 'over'], ['missed', 'for ann', 'over']])
+})
+
 test('a stream goes on after its user has lost the right to it, until it is closed or its lifetime is over; then the user does not come back', async (t) => {
   const app = await makeApp(t, { heartbeat: false })
   const users = new Set(['ann', 'bob'])
