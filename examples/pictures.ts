@@ -2,7 +2,6 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
 import { destination } from 'pino'
 import { openChromium } from '../test/integration/chromium.js'
 import { numberLines } from './data/log-tail.js'
@@ -16,6 +15,7 @@ const logFile = join(scratch, 'server.log')
 const app = build({ logger: { level: 'debug', stream: destination(logFile), mixin: numberLines() }, logFile })
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 const browser = await openChromium()
+type Page = Awaited<ReturnType<typeof browser.newPage>>
 
 const post = (path: string, body: object) => fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
 

@@ -41,7 +41,11 @@ export class Client {
 
   /** Waits until the text so far has `part` (so many times). */
   async until (part: string, times = 1): Promise<void> {
-    await until(`${times} × ${JSON.stringify(part)} in ${JSON.stringify(this.text.slice(-200))}`, () => this.text.split(part).length > times)
+    let [found, from] = [0, 0]
+    await until(`${times} × ${JSON.stringify(part)} in ${JSON.stringify(this.text.slice(-200))}`, () => {
+      for (let at = 0; found < times && (at = this.text.indexOf(part, from)) !== -1; from = at + part.length) found++
+      return found === times
+    })
   }
 
   /** Waits until the response is over; true if it ended as it should, false if it was broken off. */

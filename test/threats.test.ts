@@ -11,7 +11,6 @@ import { injectSSE } from '../lib/testing.js'
 import { dial, listen, makeApp, open, until } from './harness.js'
 import { root } from './readme/document.js'
 import { hubOf } from './subscriber.js'
-import { launchChromium } from './integration/chromium.js'
 import { serve } from './client/server.js'
 
 test('each test that SECURITY.md names is there', (t) => {
@@ -245,57 +244,4 @@ test('the client follows a redirect to another origin without Authorization and 
   const { authorization, cookie, 'x-api-key': key, 'last-event-id': id } = asked[0]?.headers ?? {}
   t.strictSame([authorization, cookie, key, id], [undefined, undefined, 'c', '5-0'])
   await events.return?.()
-})
-
-test('in a browser', async (t) => {
-  const browser = await launchChromium(t)
-  const page = await browser.newPage()
-  // a connection that Chromium opens ahead of need would hold app.close() up
-  const app = await makeApp(t, {}, { forceCloseConnections: true })
-  const cookies: unknown[] = []
-  app.get('/', (_request, reply) => reply.header('set-cookie', ['lax=1; SameSite=Lax', 'strict=1; SameSite=Strict']).type('text/html').send('<link rel="icon" href="data:,">'))
-  app.sseRoute('/open', { topics: [], onConnect: ({ headers }) => cookies.push(headers.cookie) })
-  const text = () => ['globalThis.ran = true // <script>ran = true</script>']
-  app.sseRoute('/text', { source: text })
-  app.sseRoute('/text/sniffed', { source: text, headers: { 'x-content-type-options': 'sniff' } })
-  await app.register(async (app) => {
-    app.addHook('onRequest', async (request) => {
-      const from = request.headers['sec-fetch-site']
-      if (from === 'cross-site' || from === 'same-site') throw Object.assign(new Error('not for other origins'), { statusCode: 403 })
-    })
-    app.sseRoute('/own', { topics: [] })
-  })
-  const port = await listen(app)
-  const own = `http://127.0.0.1:${port}`
-  const other = `http://localhost:${port}`
-  const ask = (path: string, mode = 'no-cors') => page.evaluate(`fetch('${own}${path}', { mode: '${mode}', credentials: 'include' }).then(({ type }) => type, () => 'refused')`)
-  const runs = (path: string) => page.evaluate(`new Promise((resolve) => {
-    globalThis.ran = false
-    const script = Object.assign(document.createElement('script'), { src: '${own}${path}' })
-    script.onload = script.onerror = () => resolve(ran)
-    document.head.append(script)
-  })`)
-
-  await t.test('text of a stream is no script for a page of its origin, thanks to nosniff; as a page it is text', async (t) => {
-    await page.goto(own)
-    t.strictSame([await runs('/text'), await runs('/text/sniffed')], [false, true])
-    await page.goto(other)
-    t.equal(await runs('/text'), false, 'of another origin')
-    await page.goto(`${own}/text`)
-    t.equal(await page.evaluate('globalThis.ran'), undefined)
-  })
-
-  await t.test('a page of another site opens streams that it cannot read, without SameSite cookies, unless a hook looks at Sec-Fetch-Site', async (t) => {
-    await page.goto(own)
-    t.equal(await ask('/open'), 'basic')
-    await page.goto(other)
-    const { opened } = app.sse.stats()
-    t.strictSame([await ask('/open', 'cors'), await ask('/open')], ['refused', 'opaque'])
-    t.equal(app.sse.stats().opened, opened + 2)
-    t.strictSame(cookies, ['lax=1; strict=1', undefined, undefined])
-    t.equal(await ask('/own'), 'opaque')
-    t.equal(app.sse.stats().opened, opened + 2, 'nothing was opened')
-    await page.goto(own)
-    t.equal(await ask('/own'), 'basic')
-  })
 })

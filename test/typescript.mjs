@@ -8,12 +8,14 @@ const root = new URL('../', import.meta.url)
 const cache = new URL('node_modules/.cache/typescript/', root)
 const { paths } = JSON.parse(readFileSync(new URL('tsconfig.json', root), 'utf8')).compilerOptions
 
-/** Resolves this package's name to lib as tsconfig.json does, and `./x.js` to `./x.ts` where TypeScript imports it. */
+/** Resolves this package's name to lib as tsconfig.json does, and `./x.js` to `./x.ts` where that is a file. */
 export function resolve (specifier, context, nextResolve) {
   if (specifier in paths) return nextResolve(new URL(paths[specifier][0], root).href, context)
-  const own = /^\.\.?\/.*\.js$/.test(specifier) && context.parentURL?.endsWith('.ts')
-  const source = own ? new URL(specifier.replace(/js$/, 'ts'), context.parentURL) : null
-  return nextResolve(source !== null && existsSync(source) ? source.href : specifier, context)
+  if (/^(\.|file:).*\.js$/.test(specifier) && !context.parentURL?.includes('/node_modules/')) {
+    const source = new URL(specifier.replace(/js$/, 'ts'), context.parentURL)
+    if (existsSync(source)) return nextResolve(source.href, context)
+  }
+  return nextResolve(specifier, context)
 }
 
 /** Loads TypeScript as esbuild transforms it, with source maps. */

@@ -1,9 +1,7 @@
 import { EventSource as PackageEventSource } from 'eventsource'
-import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { EventSource as UndiciEventSource } from 'undici'
 import { sse } from '../../lib/client/index.js'
-import { launchChromium } from '../integration/chromium.js'
 
 /** An event as a client has it. */
 export interface Received {
@@ -39,19 +37,19 @@ export interface Client {
 }
 
 /** An EventSource, whoever's. */
-interface Source {
+export interface Source {
   readonly readyState: number
   close (): void
   addEventListener (name: string, listener: (event: Event) => void): void
 }
 
-interface Watched {
+export interface Watched {
   source: Source
   seen: Omit<Seen, 'over'>
 }
 
 /** Notes what an EventSource tells. Runs in pages as well, by its text. */
-function watch (source: Source, names: string[]): Watched {
+export function watch (source: Source, names: string[]): Watched {
   const seen: Watched['seen'] = { events: [], opened: 0, failed: 0 }
   // a Set: a second listener for one name would note each event twice
   for (const name of new Set(['message', 'open', 'error', ...names])) {
@@ -67,7 +65,7 @@ function watch (source: Source, names: string[]): Watched {
 
 const seenBy = ({ source, seen }: Watched): Seen => ({ ...seen, events: [...seen.events], over: source.readyState === 2 })
 
-function inNode (t: Test, name: ClientName, open: (url: string) => Source): Client {
+function eventSource (t: Test, name: ClientName, open: (url: string) => Source): Client {
   return {
     name,
     async follow (url, names = []) {
@@ -106,46 +104,9 @@ function ours (t: Test): Client {
   }
 }
 
-/** What a page has for its client. */
-declare global {
-  var watched: Watched[], watch: (source: Source, names: string[]) => Watched
-}
-
-/** Chromium's, in one page. */
-async function inChromium (t: Test, origin: string): Promise<Client & { page: Page }> {
-  const page = await (await launchChromium(t)).newPage()
-  await page.goto(origin)
-  await page.addScriptTag({ content: `globalThis.watched = []; globalThis.watch = ${watch}` })
-  return {
-    name: 'Chromium',
-    page,
-    async follow (url, names = [], withCredentials = false) {
-      const place = await page.evaluate(([url, names, withCredentials]) => {
-        const EventSource: new (url: string, options: { withCredentials: boolean }) => Source = Reflect.get(globalThis, 'EventSource')
-        return watched.push(watch(new EventSource(url, { withCredentials }), names)) - 1
-      }, [url, names, withCredentials] as const)
-      return {
-        seen: () => page.evaluate((place) => {
-          const { source, seen } = watched[place]!
-          return { ...seen, over: source.readyState === 2 }
-        }, place),
-        received: () => page.evaluate((place) => watched[place]!.seen.events.length, place),
-        close: () => page.evaluate((place) => watched[place]!.source.close(), place)
-      }
-    }
-  }
-}
-
-/** @param origin of the page in Chromium */
-export async function openClients (t: Test, origin: string) {
-  const chromium = await inChromium(t, origin)
-  return {
-    chromium,
-    all: [
-      chromium,
-      inNode(t, 'eventsource', (url) => new PackageEventSource(url)),
-      inNode(t, 'undici', (url) => new UndiciEventSource(url)),
-      ours(t)
-    ]
-  }
-}
+/** The clients that run in Node. */
+export const inNode = (t: Test): Client[] => [
+  eventSource(t, 'eventsource', (url) => new PackageEventSource(url)),
+  eventSource(t, 'undici', (url) => new UndiciEventSource(url)),
+  ours(t)
+]

@@ -1,0 +1,10 @@
+import t from 'tap'
+import { conforms } from './conforms.js'
+import { crossesOrigins } from './cross-origin.js'
+import { inChromium } from './in-chromium.js'
+
+await conforms(async (origin) => {
+  const chromium = await inChromium(t, origin)
+  t.test('a page reads the streams of another origin as far as that allows it', (t) => crossesOrigins(t, chromium))
+  return [chromium]
+})
