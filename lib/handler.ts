@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { FastifyReply, RouteHandlerMethod } from 'fastify'
+import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
 import { type Callbacks, logLateFailure } from './callbacks.js'
 import { isThenable } from './interval.js'
 import type { EventStream } from './stream.js'
@@ -18,14 +18,15 @@ const FAILED = 'tracing:fastify.request.handler:error'
 let watching = 0
 
 /**
- * Aborts the streams of handlers that throw or reject after `reply.sse()`, also on routes declared before the plugin
- * was loaded, whose handlers cannot be wrapped. @returns stops it
+ * Aborts the streams of handlers that fail on routes declared before the plugin was loaded, which cannot be wrapped any
+ * more. Apps without such routes do without: with a subscriber, Fastify keeps an object for each request.
  */
-export function watchHandlers (): () => void {
+export function watchEarlierRoutes (app: FastifyInstance): void {
+  if (app.printRoutes().startsWith('(empty')) return
   if (watching++ === 0) subscribe(FAILED, onFailure)
-  return () => {
+  app.addHook('onClose', async () => {
     if (--watching === 0) unsubscribe(FAILED, onFailure)
-  }
+  })
 }
 
 function onFailure (message: unknown): void {

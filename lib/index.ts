@@ -1,15 +1,16 @@
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
+import { Callbacks } from './callbacks.js'
 import { COUNTERS } from './counters.js'
 import { throughDoor } from './door.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
-import { watchHandlers, wrapHandler } from './handler.js'
+import { watchEarlierRoutes, wrapHandler } from './handler.js'
 import { Hub } from './hub.js'
 import { Limits } from './limits.js'
 import { describeRoutes } from './openapi.js'
 import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options.js'
-import { answerRefused, replyWithStream } from './reply.js'
+import { answerRefused, HandWritten, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
 import type { SSEPluginOptions, SSERouteOptions, SSEStream } from './types.js'
 
@@ -43,9 +44,8 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const hub = new Hub(backplane, stream.writeData, settings.drain, app.log)
   const limits = new Limits(settings, hub[COUNTERS])
-  const shared: Plugin = { hub, limits, settings, stream }
+  const shared: Plugin = { hub, limits, settings, stream, byHand: new HandWritten(new Callbacks(app, {})) }
   const registered: Registered[] = []
-  const unwatch = watchHandlers()
 
   app.decorate('sse', hub)
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
@@ -87,7 +87,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('preClose', () => hub.drain())
   app.addHook('onClose', () => hub.close())
-  app.addHook('onClose', async () => unwatch())
+  watchEarlierRoutes(app)
 
   await hub.open()
 }

@@ -31,11 +31,11 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
   }
 }
 
-function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown = {}): SSEStream {
-  const settings = readReplyOptions(plugin.settings.stream, options, false)
-  const callbacks = new Callbacks(reply.server, settings)
-  const stream = makeStream(plugin, reply, new HandWritten(callbacks), settings)
-  streamsOfHandlers.set(reply, { stream, callbacks })
+function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): SSEStream {
+  const settings = options === undefined ? null : readReplyOptions(plugin.settings.stream, options, false)
+  const owner = settings === null ? plugin.byHand : new HandWritten(new Callbacks(reply.server, settings))
+  const stream = makeStream(plugin, reply, owner, settings)
+  streamsOfHandlers.set(reply, { stream, callbacks: owner.callbacks })
   start(stream, reply)
   return stream
 }
@@ -54,10 +54,10 @@ function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((st
   return over.then(() => delivery.finished(plugin.settings.drain.timeout))
 }
 
-function makeStream ({ hub, limits, settings }: Plugin, reply: FastifyReply, owner: Owner<EventStream>, { settings: own }: ReplySettings): EventStream {
+function makeStream ({ hub, limits, settings, stream }: Plugin, reply: FastifyReply, owner: Owner<EventStream>, own: ReplySettings | null): EventStream {
   limits.admit(reply)
   const { clientId } = settings
-  return new EventStream(hub, owner, reply, streamOptions(own), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
+  return new EventStream(hub, owner, reply, own === null ? stream : streamOptions(own.settings), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
 }
 
 function start (stream: EventStream, reply: FastifyReply): void {
@@ -107,11 +107,11 @@ function setHeader ({ raw, log }: FastifyReply, name: string, value: string | nu
 }
 
 /** Declares a stream that a handler writes to: its topics count as declared until the handler's tick is over. */
-class HandWritten implements Owner<EventStream> {
-  readonly #callbacks: Callbacks
+export class HandWritten implements Owner<EventStream> {
+  readonly callbacks: Callbacks
 
   constructor (callbacks: Callbacks) {
-    this.#callbacks = callbacks
+    this.callbacks = callbacks
   }
 
   opened (stream: EventStream): void {
@@ -119,7 +119,7 @@ class HandWritten implements Owner<EventStream> {
   }
 
   closed (stream: EventStream): Promise<void> | undefined {
-    return this.#callbacks.disconnected(stream)
+    return this.callbacks.disconnected(stream)
   }
 }
 

@@ -7,6 +7,7 @@ import type { Hub } from './hub.js'
 import { isThenable, OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
+import type { HandWritten } from './reply.js'
 import { validClientId, validTopics } from './names.js'
 import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
@@ -22,6 +23,8 @@ export interface Plugin {
   settings: PluginSettings
   /** The options of a stream that has none of its own. */
   stream: StreamOptions
+  /** Owner of the streams that handlers write to without options. */
+  byHand: HandWritten
 }
 
 const EVENT_STREAM = 'text/event-stream'
