@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { listen, open } from '../harness.js'
 import { compareEventIds } from '../../lib/event-id.js'
 import { eventsOf, publishAll, take, takeData } from '../subscriber.js'
@@ -219,11 +220,12 @@ for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0
     proxy.holdBack('XREAD')
     const seen = await late.app.sse.publish('news', 'seen')
     await take(stream, 1)
-    const ids: string[] = []
+    const published: Promise<string>[] = []
     for (let i = 0; i < count; i++) {
-      ids.push(await writer.app.sse.publish('news', String(i)))
-      if (pause > 0) await new Promise((resolve) => { setTimeout(resolve, pause) })
+      published.push(writer.app.sse.publish('news', String(i)))
+      if (pause > 0) await wait(pause)
     }
+    const ids = await Promise.all(published)
     if (pause > 0) await server.call('XTRIM', 'sse', 'MAXLEN', '5')
     proxy.resume()
     const got = [seen]
