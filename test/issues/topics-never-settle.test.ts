@@ -121,6 +121,18 @@ test('a client that leaves while its topics are awaited frees its place, and ope
   }
 })
 
+test('a client that has left before its topics are asked for opens nothing', async (t) => {
+  const { app, asked } = await lookUp(t)
+  app.addHook('preHandler', async ({ raw }) => { await once(raw.socket, 'close') })
+  const socket = await dial(t, await listen(app))
+  socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.destroySoon()
+  await until('the topics are asked for', () => asked.length > 0)
+  asked[0]?.resolve(['a'])
+  await app.close()
+  t.strictSame([hubOf(app).streams.size, hubOf(app).topics.size], [0, 0])
+})
+
 test('no rejection is left unhandled', (t) => {
   t.strictSame(unhandled, [])
   t.end()
