@@ -73,8 +73,7 @@ function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   const { end } = raw
   Object.assign(raw, {
     end (...args: unknown[]) {
-      stream.flush()
-      return Reflect.apply(end, raw, args)
+      return stream.flush() ? Reflect.apply(end, raw, args) : raw
     }
   })
 }

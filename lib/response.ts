@@ -3,8 +3,9 @@ import type { FastifyReply } from 'fastify'
 import { Door, taken } from './door.js'
 import { setHeaders } from './head.js'
 import {
-  discardBody, endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, QueuedOutlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
+  discardBody, endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
 } from './outlet.js'
+import { QueuedOutlet } from './queued-outlet.js'
 
 /** A client that has not taken everything so many ms after the stream was closed is cut off. */
 const LINGER = 5_000
@@ -86,6 +87,9 @@ export class StreamResponse extends Door {
     this.#lingerOn()
   }
 
+  /** Closes at once, whatever waits to be written. */
+  cutOff (): void { this.#reply.raw.destroy() }
+
   /** Resolves when the response is over. */
   finished (): Promise<void> { return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) }) }
 
@@ -116,7 +120,7 @@ export class StreamResponse extends Door {
     return openOutlet(raw, destination)
   }
 
-  #lingerOn (): void { this.#linger = setTimeout(() => this.#reply.raw.destroy(), LINGER).unref() }
+  #lingerOn (): void { this.#linger = setTimeout(() => this.cutOff(), LINGER).unref() }
 
   #over (): void {
     clearTimeout(this.#linger)

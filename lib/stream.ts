@@ -21,7 +21,7 @@ import type { CloseReason, SSEStream } from './types.js'
 const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
 
-/** A stream outlives its handler, so its async resource must not end when the handler's does. */
+/** Spares a finalizer for every stream; `gone` destroys the resource. */
 const MANUAL = { requireManualDestroy: true }
 
 /**
@@ -102,14 +102,12 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.#outbox.attach(outlet, this.#firstLines() || (direct ? '' : HEARTBEAT))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
-      return
+    } else if (this.#outbox.closed) {
+      // while the hooks ran, and not just now
+      if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
+      else this.#end('')
+      this.#report(closeReason)
     }
-    // too much was sent within this very tick
-    if (!this.#outbox.closed) return
-    // closed while the hooks ran
-    if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
-    else this.#end('')
-    this.#report(closeReason)
   }
 
   send (payload: unknown): Promise<boolean> {
@@ -195,7 +193,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   broken (error: unknown): void {
     this.fail(error)
-    this.request.raw.destroy()
+    this.#response.cutOff()
   }
 
   gap (): string { return this.#placed().gap() }
@@ -217,8 +215,12 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`))
   }
 
-  /** Writes what is pending, however far behind the client is. */
-  flush (): void { this.#outbox.writeOut() }
+  /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
+  flush (): boolean {
+    if (this.closeReason === 'overflow') return false
+    this.#outbox.writeOut()
+    return true
+  }
 
   /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
   cut (): void {
@@ -227,26 +229,14 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.#abort()
   }
 
-  /** The client is too far behind. Closed at once, so that no `close()` within the tick makes a clean end of it; the rest a tick later. */
   overflowed (): void {
-    this.closeReason = 'overflow'
-    process.nextTick(() => {
-      const { maxBufferedBytes } = this.#options
-      this.request.log.warn(`an event stream is aborted: its client is more than maxBufferedBytes (${maxBufferedBytes}) behind`)
-      this.#finish('overflow')
-      this.#abort()
-    })
+    this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#options.maxBufferedBytes}) behind`)
   }
 
   /** The response is over for other code, or its client has left: nothing may be written. @param lost bytes that were to be written */
   responseEnded (lost: number): void {
-    if (this.closed) return
     const { ended } = this.#response
-    this.closeReason = ended ? 'server' : 'client'
-    process.nextTick(() => {
-      if (ended && lost > 0) this.request.log.warn(`the response of an event stream was ended by other code: ${lost} bytes of events are lost`)
-      this.#finish(ended ? 'server' : 'client')
-    })
+    this.#closeSoon(ended ? 'server' : 'client', ended && lost > 0 ? `the response of an event stream was ended by other code: ${lost} bytes of events are lost` : null)
   }
 
   /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
@@ -254,6 +244,17 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     if (this.closed) logLateFailure(error, this.request)
     else this.request.log.error(asError(error))
     this.cut()
+  }
+
+  /** Takes nothing more from now on, so that no `close()` within the tick makes a clean end of it. The rest, which calls the application, follows a tick later. */
+  #closeSoon (reason: CloseReason, warning: string | null): void {
+    if (this.closed) return
+    this.closeReason = reason
+    process.nextTick(() => {
+      if (warning !== null) this.request.log.warn(warning)
+      this.#finish(reason)
+      this.#abort()
+    })
   }
 
   #placed (): Cursor { return (this.cursor ??= this.#host.cursor(this)) }
@@ -272,14 +273,12 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.#heartbeat = this.#deadlines = null
     this.#outbox.close()
     this.cursor?.close()
-    this.runInAsyncScope(this.#stopSenders, this)
-    if (this.#response.outlet !== null) this.#report(reason)
-  }
-
-  #stopSenders (): void {
-    this.#controller?.abort()
-    this.#host.waitFor(this.producer?.stop(this))
+    this.runInAsyncScope(() => {
+      this.#controller?.abort()
+      this.#host.waitFor(this.producer?.stop(this))
+    })
     this.producer = null
+    if (this.#response.outlet !== null) this.#report(reason)
   }
 
   #report (reason: CloseReason): void {

@@ -8,7 +8,7 @@ import { listen, makeApp, open, until } from '../harness.js'
 const BIG = 'x'.repeat(10_000)
 
 test('a client that falls too far behind sees a failure', async (t) => {
-  for (const [name, close] of [['as it is', false], ['with close() in the same tick', true]] as const) {
+  for (const [name, close] of [['as it is', 'none'], ['with close() in the same tick', 'stream'], ['with reply.raw.end() in the same tick', 'raw']] as const) {
     t.test(`of a POST whose events are sent without await, ${name}`, async (t) => {
       const lines: string[] = []
       const app = await makeApp(t, { maxBufferedBytes: 100_000 }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
@@ -16,7 +16,8 @@ test('a client that falls too far behind sees a failure', async (t) => {
       app.post('/', async (_request, reply) => {
         const own = stream = reply.sse()
         for (let i = 0; i < 2_000; i++) own.send(`${i} ${BIG}`).catch(t.error)
-        if (close) own.close()
+        if (close === 'stream') own.close()
+        if (close === 'raw') reply.raw.end()
       })
       const client = await open(t, await listen(app), '/', { method: 'POST' })
       t.notOk(await client.over(), 'broken off')
