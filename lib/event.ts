@@ -219,8 +219,8 @@ function nothing (payload: object): '' {
 }
 
 /**
- * Refuses a field that no event has, because it would be lost in silence. Hot path: `for in` with comparisons costs about
- * 4 ns per event, `Object.keys()` or a Set twice as much.
+ * Refuses a field that no event has, because it would be lost in silence. Hot path: `for in` with comparisons costs 4
+ * to 8 ns per event, `Object.keys()` or a Set twice as much.
  * @throws SSE_ERR_PAYLOAD
  */
 function refuseOtherFields (payload: object): void {

@@ -21,9 +21,6 @@ import type { CloseReason, SSEStream } from './types.js'
 const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
 
-/** Spares a finalizer for every stream; `gone` destroys the resource. */
-const MANUAL = { requireManualDestroy: true }
-
 /**
  * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
  *
@@ -43,7 +40,6 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   cursor: Cursor | null = null
   /** Whoever declared it has greeted the client, so that events of the log may come. */
   begun = false
-
   readonly #host: Host<EventStream>
   readonly #owner: Owner<EventStream>
   readonly #options: StreamOptions
@@ -54,7 +50,8 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   #deadlines: Deadlines | null = null
 
   constructor (host: Host<EventStream>, owner: Owner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
-    super('fastify-sse-routes.stream', MANUAL)
+    // `gone` destroys it, which spares each stream a finalizer
+    super('fastify-sse-routes.stream', { requireManualDestroy: true })
     this.#host = host
     this.#owner = owner
     this.#options = options
@@ -184,10 +181,8 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.congested) {
-      const line = this.cursor?.line() ?? ''
-      this.note(line === '' ? HEARTBEAT : `${line}\n`)
-    }
+    const line = this.congested ? undefined : this.cursor?.line()
+    if (!this.congested) this.note(line ? `${line}\n` : HEARTBEAT)
     this.#heartbeat?.broken(performance.now())
   }
 
