@@ -9,15 +9,15 @@ import { describeRoutes } from './openapi.js'
 import { readPluginOptions, readRouteOptions, streamOptions } from './options.js'
 import { answerRefused, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
-import type { SSEPluginOptions, SSERouteOptions, SSESource, SSEStream, SSEStreamOptions } from './types.js'
+import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
 export type { Backplane, BackplaneFactory } from './backplane.js'
 export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
-export type { EventDataMap, EventSchemas, EventsOf } from './event-types.js'
+export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event-types.js'
 export type {
-  CloseReason, PayloadOf, SSE, SSEPluginOptions, SSEPublication, SSERouteOptions, SSESource, SSEStats,
-  SSEStream, SSEStreamOptions
+  CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
+  SSESource, SSEStats, SSEStream, SSEStreamOptions
 } from './types.js'
 
 /** A route, with the very options object that Fastify's onRoute hooks saw. */
@@ -52,9 +52,9 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   })
 
   app.decorateReply('sse', replySSE)
-  function replySSE (this: FastifyReply, options?: SSEStreamOptions): SSEStream
-  function replySSE (this: FastifyReply, source: SSESource | Promise<SSESource>, options?: SSEStreamOptions): FastifyReply
-  function replySSE (this: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
+  function replySSE (this: FastifyReply, options?: SSEManualOptions): SSEStream
+  function replySSE (this: FastifyReply, source: unknown, options?: SSEReplyOptions): Promise<void>
+  function replySSE (this: FastifyReply, first?: unknown, second?: SSEReplyOptions): SSEStream | Promise<void> {
     return replyWithStream(shared, this, first, second)
   }
 

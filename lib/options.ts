@@ -6,7 +6,7 @@ import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_UNKNOWN_OPTION, show } from './e
 import type { HistorySettings } from './history.js'
 import { isName } from './names.js'
 import { LONGEST } from './schedule.js'
-import type { SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
+import type { SSEClientLimit, SSEPluginOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
 
 /** What an option takes, in words, and whether a value is that. */
 interface Rule {
@@ -39,7 +39,7 @@ const oneOf = (...values: string[]): Rule =>
 const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
-const streamRules: Rules<SSEStreamOptions> = {
+const streamRules: Rules<Omit<SSEStreamOptions, 'flushInterval'>> = {
   heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
   retry: wholeMilliseconds,
   headers: anObject('an object of header names and their text', areHeaders),
@@ -50,7 +50,7 @@ const streamRules: Rules<SSEStreamOptions> = {
   maxLifetime: millisecondsOrOff
 }
 
-const pluginRules: Rules<SSEPluginOptions> = {
+const pluginRules: Rules<Omit<SSEPluginOptions, 'flushInterval'>> = {
   ...streamRules,
   clientId: aFunction,
   maxStreams: count('a whole number above 0', 1),
@@ -93,7 +93,7 @@ export type RouteDeclaration = Pick<SSERouteOptions,
   'clientId' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'topics' | 'onConnect' | 'onDisconnect' | 'onError'>
 
 /** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
-export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
+export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat' | 'flushInterval'>> & { retry: number | undefined, heartbeat: number }
 
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
 export interface StreamOptions extends StreamSettings {
@@ -110,7 +110,7 @@ export interface PluginSettings {
   stream: StreamSettings
   clientId: ((request: FastifyRequest) => string) | undefined
   maxStreams: number
-  maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
+  maxStreamsPerClient: SSEClientLimit | undefined
   history: HistorySettings
   backplane: BackplaneFactory | undefined
   drain: { spread: number }
@@ -151,10 +151,10 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
     }
   }
   check(options, pluginRules)
-  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, drain = { spread: 3_000 }, openapi = true } = options
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, drain: { spread = 3_000 } = {}, openapi = true } = options
   const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
   const history = { size, maxAge }
-  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
+  return { stream: merge(defaults, options), clientId, maxStreams, maxStreamsPerClient: [maxStreamsPerClient].flat()[0], history, backplane, drain: { spread }, openapi }
 }
 
 /**

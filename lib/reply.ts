@@ -11,7 +11,7 @@ import { EventStream } from './stream.js'
 import type { SSEStream, SSEStreamOptions } from './types.js'
 
 /** `reply.sse()`: a stream to write by hand, or a source to stream to its end. */
-export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | FastifyReply {
+export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: SSEStreamOptions): SSEStream | Promise<void> {
   if (reply.sent || taken.has(reply)) throw new SSE_ERR_REPLY_SENT()
   const source = isSource(first) ? new SourceOwner(first, reply) : null
   if (source === null && first !== undefined && (typeof first !== 'object' || first === null)) throw new SSE_ERR_SOURCE(show(first))
@@ -23,7 +23,7 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
   }
 }
 
-function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | null, own: SSEStreamOptions | undefined): SSEStream | FastifyReply {
+function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | null, own: SSEStreamOptions | undefined): SSEStream | Promise<void> {
   const options = own === undefined ? plugin.stream : streamOptions(readStreamOptions(plugin.settings.stream, own))
   plugin.limits.admit(reply)
   const { clientId } = plugin.settings
@@ -34,7 +34,7 @@ function respond (plugin: Plugin, reply: FastifyReply, source: SourceOwner | nul
   stream.start()
   // or else Fastify would send what an async handler returns, while onSend hooks still run
   reply.hijack()
-  return source === null ? stream : reply
+  return source === null ? stream : Promise.resolve()
 }
 
 /** The answer to a request whose onSend hook refused the stream, or cannot pass it on: Fastify cannot give it, since the reply is taken. */

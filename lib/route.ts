@@ -111,7 +111,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   payload (stream: EventStream): unknown {
-    return this.declared.payload?.call(this.#app, stream.request, stream)
+    return this.declared.payload?.call(this.#app, stream.request, stream, { signal: stream.signal })
   }
 
   /** A payload failed; a shared one may have been asked for a stream that has left since. */
