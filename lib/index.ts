@@ -12,15 +12,15 @@ import { describeRoutes } from './openapi.js'
 import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options.js'
 import { answerRefused, HandWritten, replyWithStream } from './reply.js'
 import { type Plugin, Route } from './route.js'
-import type { SSEPluginOptions, SSERouteOptions, SSEStream } from './types.js'
+import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
 export type { Backplane, BackplaneFactory } from './backplane.js'
 export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
-export type { EventDataMap, EventSchemas, EventsOf } from './event-types.js'
+export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event-types.js'
 export type {
-  CloseReason, PayloadOf, SSE, SSEClientLimit, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions, SSESource, SSEStats,
-  SSEStream, SSEStreamOptions
+  CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
+  SSESource, SSEStats, SSEStream, SSEStreamOptions
 } from './types.js'
 
 /** A route, with the very options object that Fastify's onRoute hooks saw. */
@@ -60,7 +60,9 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     return this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
   })
 
-  app.decorateReply('sse', replySSE as never)
+  app.decorateReply('sse', replySSE)
+  function replySSE (this: FastifyReply, options?: SSEManualOptions): SSEStream
+  function replySSE (this: FastifyReply, source: unknown, options?: SSEReplyOptions): Promise<void>
   function replySSE (this: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
     return replyWithStream(shared, this, first, second)
   }

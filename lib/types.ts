@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
@@ -6,30 +5,23 @@ import type {
 } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event.js'
-import type { EventDataMap, EventSchemas } from './event-types.js'
-
-type Fields = Omit<SSEPayload, 'event' | 'data'>
-
-/** `undefined`, once `Events` are known: before that, one alternative of this very type makes TypeScript drop the others. */
-type Absent<Events> = Exclude<undefined, Events>
-
-/** An event by its name, which stands under no condition: there it would be inferred as any string. */
-type NamedPayload<Data> = { [Name in keyof Data & string]: Fields & { event: Name, data: Data[Name] } }[keyof Data & string]
-
-/** An event without a name is a `message`, and a string is the data of one. */
-type UnnamedPayload<Data> = Data extends { message: infer Message }
-  ? Fields & { event?: Absent<Data>, data: Message } | (unknown extends Message ? string : Extract<Message, string>)
-  : never
-
-type WithoutData<Events> = Fields & { event?: Absent<Events>, data?: Absent<Events> }
+import type {
+  EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
+} from './event-types.js'
 
 /** What a route that declares `Events` sends; any event where it declares none. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  NamedPayload<EventDataMap<Provider, Events>> | UnnamedPayload<EventDataMap<Provider, Events>> |
-  ([keyof Events] extends [never] ? SSEInput : string extends keyof Events ? SSEInput : WithoutData<Events> | null | undefined)
+  PayloadWith<EventDataMap<Provider, Events>, Events>
 
-/** What can be streamed to its end: events, or strings for their data, at the client's pace. */
-export type SSESource<Payload = SSEInput> = AsyncIterable<Payload> | Iterable<Payload> | Readable | ReadableStream<Payload>
+/** One item of a source, or what one call of `payload` returns: a payload of the route, or with `items: 'data'` its data. */
+export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
+  'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
+
+type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items> =
+  PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
+
+/** What can be streamed to its end, at the client's pace: an iterable, a Readable, or a web stream. */
+export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item>
 
 /** Why a stream was closed; `'error'` is a source or hook that failed. */
 export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
@@ -83,27 +75,31 @@ export interface SSEStreamOptions {
   idleTimeout?: number
   /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
   maxLifetime?: number
-  /** Events sent to the stream within so many ms leave in one write. Default 0: those of one tick of the event loop. */
+  /** Events that are sent within so many ms go out in one write. Default 0: within a tick of the event loop. */
   flushInterval?: number
 }
 
-/** The options of `reply.sse`; `openOn`, `items` and `end` go with a source or a function. */
-export interface SSEReplyOptions extends SSEStreamOptions {
-  /** The source or the serializer failed. Default: `request.log.error`. */
+/** The options of `reply.sse()` without a source: of a stream that the handler writes to. */
+export interface SSEManualOptions extends SSEStreamOptions {
+  /** The handler threw after `reply.sse()`, or the source, the serializer or a callback failed. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called once for a stream that opened, after it has closed. */
+  /** Called once for a stream that opened, after it closed for any reason. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
+}
+
+/** The options of `reply.sse` with a source or a function. */
+export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
-  /** Whether items are payloads (default), or each the data of an event. */
-  items?: 'payload' | 'data'
-  /** Sent after the last item of a source that ended normally. */
+  /** `'payload'` (default): each item is a payload; `'data'`: each item is the data of an event. */
+  items?: Items
+  /** Sent after the last item of a source that ended normally; not if the source failed or the client left. */
   end?: SSEPayload | string
 }
 
 /** How many streams may be open at once for each `key`. */
 export interface SSEClientLimit<Request = FastifyRequest> {
-  /** Above 0. */
+  /** A whole number above 0. */
   max: number
   /** A string that is not empty; anything else fails the request with SSE_ERR_OPTION. Default: `request.ip`, of an IPv6 address its /64 network. */
   key?: (request: Request) => string
@@ -126,7 +122,7 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   backplane?: BackplaneFactory
   /**
    * At `app.close()` each stream is sent `event`, if there is one, then `retry:` with a random time of up to `spread` ms (default 3000).
-   * For up to `timeout` ms (default 5000) the close waits for callbacks and sources to finish.
+   * `app.close()` waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources to finish.
    */
   drain?: { spread?: number, event?: SSEPublication, timeout?: number }
   /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
@@ -146,6 +142,8 @@ export interface SSERouteOptions<
   TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
   Events extends EventSchemas = EventSchemas,
+  Items extends SSEItems = SSEItems,
+  Sent = ItemOf<TypeProvider, NoInfer<Events>, Items>,
   Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
   Payload = PayloadOf<TypeProvider, NoInfer<Events>>
@@ -162,22 +160,30 @@ export interface SSERouteOptions<
   events?: Events
   /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
   interval?: number
-  /** Gives the next event, or nothing to skip a tick. */
-  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, call: { readonly signal: AbortSignal }) => MaybePromise<Payload | void>
-  /** A call of `payload` that has not settled after so many ms is given up. Default 30000, 0: never. */
+  /**
+   * Returns the next event, or nothing to skip a tick. `signal` is aborted after `payloadTimeout`, and when the stream
+   * closes; of a `shared` payload, when the last of its streams closes.
+   */
+  payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
+  MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
+  /** A call of `payload` that has not settled after so many ms fails with SSE_ERR_PAYLOAD_TIMEOUT. Default 30000, 0: never. */
   payloadTimeout?: number
   /** Whether the first payload comes at once (default), or after one interval. */
   immediate?: boolean
   /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
-  /** Gives what is streamed to its end. */
-  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) => MaybePromise<SSESource<Payload>>
+  /** Returns what is streamed to its end. */
+  source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
+  MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
+  /**
+   * `'payload'` (default): items of `source` and results of `payload` are payloads; `'data'`: each is the data of an event,
+   * of `message` where the route declares `events`.
+   */
+  items?: Items
+  /** Sent after the last item of a `source` that ended normally; not if it failed or the client left. */
+  end?: NonNullable<Payload>
   /** When the headers are sent: at once (default), or with the source's first item. */
   openOn?: 'request' | 'first-event'
-  /** Whether the items of `source`, and what `payload` gives, are payloads (default), or each the data of an event. */
-  items?: 'payload' | 'data'
-  /** Sent after the last item of a source that ended normally. */
-  end?: Payload
   /** What the stream is subscribed to: it gets what is published to these topics, and what it missed of them. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
   /** The stream is open; awaited before the first payload, item or replayed event. */
@@ -244,20 +250,37 @@ declare module 'fastify' {
     /** Declares a route that answers with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_ROUTE */
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {}
-    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events>):
+      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
+      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
+      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
+    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>):
     FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {}
-    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events>, 'url'>):
+      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
+      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
+      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
+    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>, 'url'>):
     FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
   interface FastifyReply {
-    /** Makes this reply an event stream. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION */
-    sse (options?: SSEStreamOptions): SSEStream
-    /** Streams `source` to its end; return the reply from the handler. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
-    sse (source: SSESource | Promise<SSESource>, options?: SSEStreamOptions): this
+    /** Makes this reply an event stream that the handler writes to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
+    sse (options?: SSEManualOptions): SSEStream
+    /**
+     * Streams `source` to its end. The promise resolves when the response is over, for any reason: return or await it in the handler.
+     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE
+     */
+    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
+      source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
+    ): Promise<void>
+    /**
+     * Streams the source that `run` returns or resolves to. Without one, closes the stream when `run` has settled, and aborts it
+     * if `run` has failed. The promise resolves when the response is over, for any reason.
+     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
+     */
+    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
+      run: (stream: SSEStream) => MaybePromise<SSESource<Sent> | void>, options?: SSEReplyOptions<Items>
+    ): Promise<void>
   }
 }

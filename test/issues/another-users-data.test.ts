@@ -71,12 +71,12 @@ test('a shared payload runs in the context in which its route was declared', asy
       app.sseRoute('/', {
         interval: 10,
         shared: true,
-        payload: async (_request: unknown, _stream: unknown, call: { signal: AbortSignal }) => {
+        payload: async (_request, _stream, call) => {
           call.signal.addEventListener('abort', () => { aborted.push(user()) })
           if (app.sse.streams.size < 2) return user()
           await new Promise(() => {})
         }
-      } as never)
+      })
     })
     const port = await listen(app)
     const ann = await open(t, port, '/?user=ann')
@@ -174,7 +174,7 @@ test('callbacks run in the context of their request', async (t) => {
         onError: (error: Error) => { calls.push(`${error.message} ${named(request)} ${user()}`) },
         onDisconnect: () => { calls.push(`left ${named(request)} ${user()}`) }
       }
-      return (reply.sse as (...args: unknown[]) => Promise<void>)(async function * (stream: { signal: AbortSignal }) {
+      return reply.sse(async function * (stream) {
         yield user()
         await new Promise((resolve) => { stream.signal.addEventListener('abort', resolve) })
         calls.push(`stopped ${named(request)} ${user()}`)

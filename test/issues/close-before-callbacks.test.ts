@@ -28,7 +28,7 @@ test('app.close() waits for what the application does when its streams close', a
       }
     })
     app.sseRoute('/readable', { source: () => new Readable({ read () { this.push('x\n'); this._read = () => {} }, destroy (error, callback) { setTimeout(() => { done.push('readable'); callback(error) }, 50) } }) })
-    app.get('/function', (_request, reply) => (reply.sse as (...args: unknown[]) => Promise<void>)(async (stream: { signal: AbortSignal }) => {
+    app.get('/function', (_request, reply) => reply.sse(async (stream) => {
       await new Promise((resolve) => { stream.signal.addEventListener('abort', resolve) })
       await wait(30)
       done.push('function')

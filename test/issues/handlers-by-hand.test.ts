@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyReply } from 'fastify'
 import { test, type Test } from 'tap'
-import sse, { type SSEStream } from '../../lib/index.js'
+import sse, { type SSEReplyOptions, type SSEStream } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../harness.js'
 
 /** An app and the lines of its log. */
@@ -10,9 +10,6 @@ async function makeLoggedApp (t: Test, options = {}) {
   const app = await makeApp(t, options, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
   return { app, lines }
 }
-
-/** `reply.sse` with a source or function. */
-const send = (reply: FastifyReply, ...args: unknown[]) => (reply.sse as (...args: unknown[]) => Promise<void>)(...args)
 
 test('a handler that fails after reply.sse() aborts its stream', async (t) => {
   const failing = {
@@ -39,7 +36,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     const errors: string[] = []
     const onError = (error: Error, _request: unknown, stream: SSEStream) => { errors.push(`${error.message} ${stream.closed}`) }
     app.get('/', async (_request, reply) => {
-      const stream = reply.sse({ onError } as never)
+      const stream = reply.sse({ onError })
       await stream.send('x')
       throw new Error('failure')
     })
@@ -101,7 +98,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
     const done: string[] = []
     app.get('/', async (_request, reply) => {
       try {
-        await send(reply, (async function * () {
+        await reply.sse((async function * () {
           try {
             yield 'a'
             await wait(10)
@@ -128,7 +125,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
     for (const path of ['/client', '/error', '/close', '/drain', '/left']) {
       app.get(path, async (_request, reply) => {
         if (path === '/left') await until('the client has left', () => reply.raw.destroyed)
-        await send(reply, endless(reply))
+        await reply.sse(endless(reply))
         over.push(path)
       })
     }
@@ -153,16 +150,16 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
 
   t.test('with return, await or neither, in sync and async handlers', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
-    app.get('/sync-return', (_request, reply) => send(reply, ['x']))
-    app.get('/sync', (_request, reply) => { send(reply, ['x']) })
-    app.get('/async-return', async (_request, reply) => send(reply, ['x']))
-    app.get('/async-await', async (_request, reply) => { await send(reply, ['x']) })
-    app.get('/async', async (_request, reply) => { send(reply, ['x']) })
-    for (const openOn of ['request', 'first-event']) {
-      app.get(`/${openOn}/sync-return`, (_request, reply) => send(reply, ['x'], { openOn }))
-      app.get(`/${openOn}/sync`, (_request, reply) => { send(reply, ['x'], { openOn }) })
-      app.get(`/${openOn}/async-return`, async (_request, reply) => send(reply, ['x'], { openOn }))
-      app.get(`/${openOn}/async`, async (_request, reply) => { send(reply, ['x'], { openOn }) })
+    app.get('/sync-return', (_request, reply) => reply.sse(['x']))
+    app.get('/sync', (_request, reply) => { reply.sse(['x']) })
+    app.get('/async-return', async (_request, reply) => reply.sse(['x']))
+    app.get('/async-await', async (_request, reply) => { await reply.sse(['x']) })
+    app.get('/async', async (_request, reply) => { reply.sse(['x']) })
+    for (const openOn of ['request', 'first-event'] as const) {
+      app.get(`/${openOn}/sync-return`, (_request, reply) => reply.sse(['x'], { openOn }))
+      app.get(`/${openOn}/sync`, (_request, reply) => { reply.sse(['x'], { openOn }) })
+      app.get(`/${openOn}/async-return`, async (_request, reply) => reply.sse(['x'], { openOn }))
+      app.get(`/${openOn}/async`, async (_request, reply) => { reply.sse(['x'], { openOn }) })
     }
     for (const path of ['/sync-return', '/sync', '/async-return', '/async-await', '/async',
       ...['request', 'first-event'].flatMap((openOn) => ['sync-return', 'sync', 'async-return', 'async'].map((how) => `/${openOn}/${how}`))]) {
@@ -175,17 +172,17 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
 test('reply.sse(function)', async (t) => {
   t.test('streams the source that it returns, or promises, to its end', async (t) => {
     const app = await makeApp(t)
-    app.get('/generator', (_request, reply) => send(reply, async function * () { yield 'a'; yield 'b' }))
-    app.get('/array', (_request, reply) => send(reply, () => ['a', 'b']))
-    app.get('/promise', (_request, reply) => send(reply, async () => { await wait(1); return ['a', 'b'] }))
+    app.get('/generator', (_request, reply) => reply.sse(async function * () { yield 'a'; yield 'b' }))
+    app.get('/array', (_request, reply) => reply.sse(() => ['a', 'b']))
+    app.get('/promise', (_request, reply) => reply.sse(async () => { await wait(1); return ['a', 'b'] }))
     for (const path of ['/generator', '/array', '/promise']) t.equal((await app.inject(path)).body, 'data: a\n\ndata: b\n\n', path)
   })
 
   t.test('without a source closes the stream when it resolves, and aborts it when it rejects', async (t) => {
     const { app } = await makeLoggedApp(t)
-    app.get('/resolves', (_request, reply) => send(reply, async (stream: SSEStream) => { await stream.send('a'); await wait(5); await stream.send('b') }))
-    app.get('/rejects', (_request, reply) => send(reply, async (stream: SSEStream) => { await stream.send('a'); throw new Error('failure') }))
-    app.get('/throws', (_request, reply) => send(reply, (stream: SSEStream) => { stream.send('a').catch(t.error); throw new Error('failure') }))
+    app.get('/resolves', (_request, reply) => reply.sse(async (stream) => { await stream.send('a'); await wait(5); await stream.send('b') }))
+    app.get('/rejects', (_request, reply) => reply.sse(async (stream) => { await stream.send('a'); throw new Error('failure') }))
+    app.get('/throws', (_request, reply) => reply.sse((stream) => { stream.send('a').catch(t.error); throw new Error('failure') }))
     const port = await listen(app)
     const resolves = await open(t, port, '/resolves')
     t.ok(await resolves.over())
@@ -202,7 +199,7 @@ test('reply.sse(function)', async (t) => {
     const app = await makeApp(t)
     const done: string[] = []
     app.get('/', async (_request, reply) => {
-      await send(reply, async function * ({ signal }: SSEStream) {
+      await reply.sse(async function * ({ signal }) {
         try {
           yield 'x'
           await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
@@ -222,7 +219,7 @@ test('reply.sse(function)', async (t) => {
     const app = await makeApp(t)
     const first = await app.sse.publish('topic', 'one')
     await app.sse.publish('topic', 'two')
-    app.get('/', (_request, reply) => send(reply, async function * (stream: SSEStream) { stream.subscribe('topic'); yield 'own' }))
+    app.get('/', (_request, reply) => reply.sse(async function * (stream) { stream.subscribe('topic'); yield 'own' }))
     const { body } = await app.inject({ url: '/', headers: { 'last-event-id': first } })
     t.match(body, /data: two\n\n(.|\n)*data: own\n\n$/)
   })
@@ -232,7 +229,7 @@ test('reply.sse(function)', async (t) => {
     let calls = 0
     app.get('/', async (_request, reply) => {
       await until('the client has left', () => reply.raw.destroyed)
-      await send(reply, () => { calls++; return [] }, reply.request.query)
+      await reply.sse(() => { calls++; return [] }, reply.request.query as SSEReplyOptions<'payload'>)
       calls += 100
     })
     const port = await listen(app)
@@ -252,10 +249,10 @@ test('options of reply.sse()', async (t) => {
   t.test('openOn: first-event answers what fails before with an HTTP error', async (t) => {
     const app = await makeApp(t)
     const failure = Object.assign(new Error('upstream'), { statusCode: 502 })
-    app.get('/function', (_request, reply) => send(reply, async () => { throw failure }, { openOn: 'first-event' }))
-    app.get('/source', (_request, reply) => send(reply, (async function * () { throw failure })(), { openOn: 'first-event' }))
+    app.get('/function', (_request, reply) => reply.sse(async () => { throw failure }, { openOn: 'first-event' }))
+    app.get('/source', (_request, reply) => reply.sse((async function * () { throw failure })(), { openOn: 'first-event' }))
     app.get('/handler', async (_request, reply) => {
-      send(reply, async function * () { await wait(10_000, undefined, { ref: false }); yield 'x' }, { openOn: 'first-event' })
+      reply.sse(async function * () { await wait(10_000, undefined, { ref: false }); yield 'x' }, { openOn: 'first-event' })
       throw failure
     })
     for (const path of ['/function', '/source', '/handler']) t.match((await app.inject(path)).json(), { statusCode: 502, message: 'upstream' }, path)
@@ -266,17 +263,17 @@ test('options of reply.sse()', async (t) => {
     const app = await makeApp(t)
     const items = [{ id: 'c-1', choices: [] }, 'text', null, undefined, 7]
     const expected = 'data: {"id":"c-1","choices":[]}\n\ndata: text\n\ndata: null\n\ndata: 7\n\ndata: [DONE]\n\n'
-    app.get('/', (_request, reply) => send(reply, items, { items: 'data', end: '[DONE]' }))
-    app.get('/first', (_request, reply) => send(reply, () => items, { items: 'data', end: { data: '[DONE]' }, openOn: 'first-event' }))
-    app.sseRoute('/route', { source: () => items, items: 'data', end: '[DONE]' } as never)
+    app.get('/', (_request, reply) => reply.sse(items, { items: 'data', end: '[DONE]' }))
+    app.get('/first', (_request, reply) => reply.sse(() => items, { items: 'data', end: { data: '[DONE]' }, openOn: 'first-event' }))
+    app.sseRoute('/route', { source: () => items, items: 'data', end: '[DONE]' })
     for (const path of ['/', '/first', '/route']) t.equal((await app.inject(path)).body, expected, path)
   })
 
   t.test('end is not sent after a source that failed, nor to a client that has left', async (t) => {
     const { app } = await makeLoggedApp(t)
     const ended: string[] = []
-    app.get('/fails', (_request, reply) => send(reply, (function * () { yield 'x'; throw new Error('failure') })(), { end: '[DONE]' }))
-    app.get('/closes', (_request, reply) => send(reply, function * (stream: SSEStream) { yield 'x'; stream.close() }, { end: '[DONE]', onDisconnect: () => { ended.push('closed') } }))
+    app.get('/fails', (_request, reply) => reply.sse((function * () { yield 'x'; throw new Error('failure') })(), { end: '[DONE]' }))
+    app.get('/closes', (_request, reply) => reply.sse(function * (stream) { yield 'x'; stream.close() }, { end: '[DONE]', onDisconnect: () => { ended.push('closed') } }))
     const port = await listen(app)
     for (const path of ['/fails', '/closes']) {
       const client = await open(t, port, path)
@@ -290,8 +287,8 @@ test('options of reply.sse()', async (t) => {
     const app = await makeApp(t)
     const reasons: unknown[] = []
     const onDisconnect = (_request: unknown, stream: SSEStream) => { reasons.push(stream.closeReason) }
-    app.get('/hand', (_request, reply) => { reply.sse({ onDisconnect } as never).close() })
-    app.get('/source', (_request, reply) => send(reply, ['x'], { onDisconnect }))
+    app.get('/hand', (_request, reply) => { reply.sse({ onDisconnect }).close() })
+    app.get('/source', (_request, reply) => reply.sse(['x'], { onDisconnect }))
     await app.inject('/hand')
     await app.inject('/source')
     t.strictSame(reasons, ['server', 'server'])

@@ -5,7 +5,6 @@ import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../harness.js'
 
 const never = () => new Promise<never>(() => {})
-const route = (options: object) => options as SSERouteOptions
 
 test('a payload that never settles is given up after payloadTimeout', async (t) => {
   t.test('goes to onError, and the ticks go on', async (t) => {
@@ -13,16 +12,16 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     const errors: Error[] = []
     const reasons: unknown[] = []
     let calls = 0
-    app.sseRoute('/', route({
+    app.sseRoute('/', {
       interval: 10,
       payloadTimeout: 30,
-      payload: (_request: unknown, _stream: unknown, { signal }: { signal: AbortSignal }) => {
+      payload: (_request, _stream, { signal }) => {
         if (++calls !== 2) return String(calls)
         signal.addEventListener('abort', () => { reasons.push((signal.reason as { code: string }).code) })
         return never()
       },
-      onError: (error: Error) => { errors.push(error) }
-    }))
+      onError: (error) => { errors.push(error) }
+    })
     const stream = await injectSSE(app, { url: '/' })
     for (const data of ['1', '3', '4']) t.match(await stream.next(), { data })
     t.match(errors, [{ code: 'SSE_ERR_PAYLOAD_TIMEOUT', message: /30 ms/ }])
@@ -34,7 +33,7 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
     let calls = 0
-    app.sseRoute('/', route({ interval: 10, shared: true, payloadTimeout: 30, payload: async () => ++calls === 2 ? await never() : String(calls) }))
+    app.sseRoute('/', { interval: 10, shared: true, payloadTimeout: 30, payload: async () => ++calls === 2 ? await never() : String(calls) })
     const streams = [await injectSSE(app, { url: '/' }), await injectSSE(app, { url: '/' })]
     for (const stream of streams) for (const data of ['1', '3', '4']) t.match(await stream.next(), { data })
     t.equal(lines.length, 1)
@@ -46,7 +45,7 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
     let calls = 0
-    app.sseRoute('/', route({
+    app.sseRoute('/', {
       interval: 10,
       payloadTimeout: 20,
       payload: async () => {
@@ -57,7 +56,7 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
         return `late ${call}`
       },
       onError: () => {}
-    }))
+    })
     const stream = await injectSSE(app, { url: '/' })
     for (let i = 0; i < 8; i++) t.match((await stream.next())?.data, /^good/)
     await until('it is logged', () => lines.some((line) => line.includes('late failure')))
@@ -68,12 +67,12 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
   t.test('its signal is aborted when the stream closes, of a shared one when the last closes', async (t) => {
     const app = await makeApp(t)
     const aborted: string[] = []
-    const payload = (name: string) => (_request: unknown, _stream: unknown, { signal }: { signal: AbortSignal }) => {
+    const payload = (name: string): SSERouteOptions['payload'] => (_request, _stream, { signal }) => {
       signal.addEventListener('abort', () => { aborted.push(name) })
       return never()
     }
-    app.sseRoute('/own', route({ interval: 1_000, payload: payload('own') }))
-    app.sseRoute('/shared', route({ interval: 1_000, shared: true, payload: payload('shared') }))
+    app.sseRoute('/own', { interval: 1_000, payload: payload('own') })
+    app.sseRoute('/shared', { interval: 1_000, shared: true, payload: payload('shared') })
     const own = await injectSSE(app, { url: '/own' })
     const [first, last] = [await injectSSE(app, { url: '/shared' }), await injectSSE(app, { url: '/shared' })]
     own.close()
@@ -89,9 +88,9 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
   t.test('payloadTimeout: 0 waits for ever, and a prompt payload is not given up', async (t) => {
     const app = await makeApp(t)
     const errors: unknown[] = []
-    const onError = (error: unknown) => { errors.push(error) }
-    app.sseRoute('/off', route({ interval: 10, payloadTimeout: 0, payload: async () => { await wait(60); return 'x' }, onError }))
-    app.sseRoute('/prompt', route({ interval: 10, payloadTimeout: 100, payload: async () => { await wait(5); return 'x' }, onError }))
+    const onError = (error: Error) => { errors.push(error) }
+    app.sseRoute('/off', { interval: 10, payloadTimeout: 0, payload: async () => { await wait(60); return 'x' }, onError })
+    app.sseRoute('/prompt', { interval: 10, payloadTimeout: 100, payload: async () => { await wait(5); return 'x' }, onError })
     const [off, prompt] = [await injectSSE(app, { url: '/off' }), await injectSSE(app, { url: '/prompt' })]
     t.match(await off.next(), { data: 'x' })
     for (let i = 0; i < 15; i++) t.match(await prompt.next(), { data: 'x' })

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import Fastify, { type FastifyReply } from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import sse, {
-  sse as named, type CloseReason, type SSE, type SSEInput, type SSEPayload, type SSEPluginOptions, type SSERouteOptions, type SSEStats, type SSEStream,
+  sse as named, type CloseReason, type SSE, type SSEClientLimit, type SSEInput, type SSEPayload, type SSEPluginOptions, type SSERouteOptions, type SSEStats, type SSEStream,
   type SSEStreamOptions
 } from '../../lib/index.js'
 
@@ -28,7 +28,7 @@ describe('register', () => {
       maxStreams: 1,
       maxStreamsPerClient: { max: 1, key: (request) => request.ip },
       flushInterval: 0,
-      drain: {},
+      drain: { spread: 0, event: { event: 'restart' }, timeout: 0 },
       openapi: false
     })
   })
@@ -42,7 +42,10 @@ describe('register', () => {
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ headers: { a: number } }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ maxStreamsPerClient: number }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ maxStreamsPerClient: { key: () => string } }>()
+    expect<SSEPluginOptions>().type.toBeAssignableFrom<{ maxStreamsPerClient: [SSEClientLimit, { max: 1 }], drain: {} }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ maxStreamsPerClient: [{ key: () => string }] }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ drain: number }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ drain: { event: number } }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ serializer: (data: unknown) => number }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ clientId: () => number }>()
     expect<SSEPluginOptions>().type.not.toHaveProperty('interval')
@@ -108,14 +111,15 @@ describe('sseRoute', () => {
 describe('reply.sse', () => {
   const reply = {} as FastifyReply
 
-  test('gives the stream without a source, and the reply with one', () => {
+  test('gives the stream without a source, and a promise with one', () => {
     expect(reply.sse()).type.toBe<SSEStream>()
     expect(reply.sse({ heartbeat: false, retry: 1_000 })).type.toBe<SSEStream>()
-    expect(reply.sse(['text', { data: 1 }])).type.toBe<FastifyReply>()
-    expect(reply.sse((async function * () { yield { event: 'a', data: 1 } })())).type.toBe<FastifyReply>()
-    expect(reply.sse(Readable.from([]), { overflow: 'drop' })).type.toBe<FastifyReply>()
-    expect(reply.sse(new ReadableStream<string>())).type.toBe<FastifyReply>()
-    expect(reply.sse(Promise.resolve(['text']))).type.toBe<FastifyReply>()
+    expect(reply.sse(['text', { data: 1 }])).type.toBe<Promise<void>>()
+    expect(reply.sse((async function * () { yield { event: 'a', data: 1 } })())).type.toBe<Promise<void>>()
+    expect(reply.sse(Readable.from([]), { overflow: 'drop' })).type.toBe<Promise<void>>()
+    expect(reply.sse(new ReadableStream<string>())).type.toBe<Promise<void>>()
+    expect(reply.sse(Promise.resolve(['text']))).type.toBe<Promise<void>>()
+    expect(reply.sse({ flushInterval: 10, onError: (error) => error.message, onDisconnect: (request, stream) => [request.id, stream.id] })).type.toBe<SSEStream>()
   })
 
   test('can be returned from a handler, also beside an ordinary answer', () => {
@@ -132,7 +136,8 @@ describe('reply.sse', () => {
   test('takes nothing else', () => {
     expect(reply.sse).type.not.toBeCallableWith(1)
     expect(reply.sse).type.not.toBeCallableWith([1])
-    expect(reply.sse).type.not.toBeCallableWith(() => ['text'])
+    expect(reply.sse).type.not.toBeCallableWith({ end: 'text' })
+    expect(reply.sse).type.not.toBeCallableWith({ id: '1', data: 1 })
     expect(reply.sse).type.not.toBeCallableWith({ heartbeat: 'never' })
     expect(reply.sse).type.not.toBeCallableWith({ interval: 1 })
     expect(reply.sse).type.not.toBeCallableWith({ maxStreams: 1 })

@@ -107,7 +107,7 @@ describe('payload may not give', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: price, retry: '1' }) })
     // @ts-expect-error Type 'Date' is not assignable to type 'string | number
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: price, id: new Date() }) })
-    // @ts-expect-error Type 'number' is not assignable to type 'string | string[]
+    // @ts-expect-error Types of property 'comments' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: price, comments: 1 }) })
   })
 })
@@ -120,9 +120,9 @@ describe('an event `message`', () => {
   })
 
   test('has its data checked, with and without a name', () => {
-    // @ts-expect-error Type 'string' is not assignable to type
+    // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ data: 'ACME' }) })
-    // @ts-expect-error Type '{ data: string; }' is not assignable to type
+    // @ts-expect-error Type '{ data: "ACME"; }' is not assignable to type
     app.sseRoute({ url: '/', events: { message: Price, closed: Type.String() }, interval: 1_000, payload: () => ({ data: 'ACME' }) })
     // @ts-expect-error Type 'string' is not assignable to type
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ event: 'message', data: 'ACME' }) })
