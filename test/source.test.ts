@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import type { SSESource } from '../lib/index.js'
 import { injectSSE } from '../lib/testing.js'
@@ -106,6 +106,37 @@ test('a source', async (t) => {
       await until(word, () => told.includes(word))
     }
     t.match(app.sse.stats(), { active: 0, closed: { client: 4 } })
+  })
+
+  t.test('is stopped when the client leaves while the next item waits for its buffer', async (t) => {
+    const app = await makeApp(t)
+    let given = 0
+    let stopped = false
+    app.sseRoute('/', {
+      source: async function * () {
+        try {
+          for (;;) {
+            given++
+            yield 'x'.repeat(8_000)
+            // the stream is flushed meanwhile, which fills its buffer
+            await turn()
+          }
+        } finally {
+          stopped = true
+        }
+      }
+    })
+    const client = await open(t, await listen(app), '/')
+    client.pause()
+    let before = 0
+    await until('the source waits', async () => {
+      before = given
+      await wait(50)
+      return given > 1 && given === before
+    })
+    client.leave()
+    await until('it is stopped', () => stopped)
+    t.equal(given, before)
   })
 
   t.test('of a route that closes the stream at once is stopped, and not read', async (t) => {

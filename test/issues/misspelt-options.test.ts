@@ -112,7 +112,7 @@ test('an unknown option at register and sseRoute is left to Fastify and to other
   const names = new Set([...others, ...fastifys, ...declaredBy(join(root, 'node_modules/fastify')), ...readdirSync(packages).flatMap((name) => declaredBy(join(packages, name)))])
   // the plugin's own, and the name that is one letter away from one of a route's
   for (const name of [...Object.values(taken).flat(), 'event', 'events', 'serializers', 'serialize', 'Headers', 'handler']) names.delete(name)
-  t.ok(names.size > 400 && names.has('onTimeout') && names.has('contentSecurityPolicy'), `${names.size} names`)
+  t.ok(names.size > 400 && names.has('onTimeout'), `${names.size} names`)
   const given = Object.fromEntries(Array.from(names, (name) => [name, Symbol(name)]))
   const settings = readPluginOptions(given)
   t.strictSame(settings, readPluginOptions({}))

@@ -45,6 +45,13 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
         await backplane.close()
         t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
       }
+      const proxy = await openProxy(t, server.port)
+      proxy.refuse()
+      const backplane = redisBackplane(client(proxy.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
+      const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
+      await until('an attempt', () => proxy.refused > 0)
+      await backplane.close()
+      t.equal(await opened, 'SSE_ERR_CLOSING', `${what}, while it connects`)
     }
     await until('nobody to be connected', async () => (await connected(server)).length === 0)
   })
