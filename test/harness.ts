@@ -8,11 +8,11 @@ import { until } from './until.js'
 
 export { until }
 
-/** An app with the plugin, closed at the end of the test. */
+/** An app with the plugin, closed at the end of the test, which waits no longer than `drain.timeout` for sources that never finish. */
 export async function makeApp (t: Test, options: SSEPluginOptions = {}, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = Fastify(server)
   t.teardown(() => app.close())
-  await app.register(sse, options)
+  await app.register(sse, { drain: { timeout: 200 }, ...options })
   return app
 }
 

@@ -29,7 +29,7 @@ test('reply.sse(source)', async (t) => {
       sources.push(source)
       return source
     }
-    app.addHook('onSend', async () => { await wait(30) })
+    app.addHook('onSend', async ({ method }, { raw }) => { if (method !== 'HEAD') await until('the client is gone', () => raw.destroyed) })
     app.get('/', async (_request, reply) => reply.sse(make()))
     app.get('/late', async (_request, reply) => {
       await until('the client is gone', () => reply.raw.destroyed)

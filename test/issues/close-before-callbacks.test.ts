@@ -5,7 +5,7 @@ import { listen, makeApp, open } from '../harness.js'
 
 test('app.close() waits for what the application does when its streams close', async (t) => {
   t.test('before the onClose hooks of other plugins: onDisconnect, sources and functions, which can publish', async (t) => {
-    const app = await makeApp(t)
+    const app = await makeApp(t, { drain: {} })
     const done: string[] = []
     app.sseRoute('/callback', {
       onConnect: () => {},
