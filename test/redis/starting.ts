@@ -24,9 +24,9 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
       const { app } = await starting
       await t.resolves(app.sse.publish('news', '1'))
 
-      const impatient = await startApp(t, { ...client(proxy.url), timeout: 200 })
+      const impatient = await startApp(t, { ...client(proxy.url), timeout: 500 })
       proxy.stall()
-      await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 200 ms/ })
+      await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 500 ms/ })
       // while it connects anew
       await impatient.app.close()
       proxy.resume()
