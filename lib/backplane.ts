@@ -20,12 +20,12 @@ export interface Backplane {
    */
   open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void>
   /**
-   * Appends an event; resolves to its id once the log has it.
+   * Appends an event. Gives its id once the log has it: at once, or by a promise.
    * @param name the topic or client id, `''` for all
    * @param text the encoded event, without an id
    * @throws SSE_ERR_CLOSING once it is closed
    */
-  publish (to: Audience, name: string, text: string): Promise<string>
+  publish (to: Audience, name: string, text: string): Promise<string> | string
   /**
    * At most `limit` events that follow the position `after`, which has the form of an id. Where they do not follow
    * it directly, since the log does not reach back that far or `after` was never in it, the page says so.
@@ -73,7 +73,7 @@ export class InProcessBackplane implements Backplane {
     this.#receive = receive
   }
 
-  async publish (to: Audience, name: string, text: string): Promise<string> {
+  publish (to: Audience, name: string, text: string): string {
     if (this.#receive === null) throw new SSE_ERR_CLOSING()
     const event = publishedEvent(this.#ids.next(), to, name, text)
     this.#history.append(event)

@@ -9,7 +9,7 @@ import type { Audience, Gap, Page, PublishedEvent } from './history.js'
 import { validClientId, validTopic } from './names.js'
 import type { PluginSettings } from './options.js'
 import { Pending } from './pending.js'
-import { loggedUnlessAwaited } from './rejected.js'
+import { loggedUnlessAwaited, rejected } from './rejected.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
 import type { EventStream } from './stream.js'
@@ -59,15 +59,15 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   publish (topic: string, payload: unknown): Promise<string> {
-    return this.#publish('topic', () => validTopic(topic), payload)
+    return this.#publish('topic', topic, validTopic, payload)
   }
 
   broadcast (payload: unknown): Promise<string> {
-    return this.#publish('all', () => '', payload)
+    return this.#publish('all', '', String, payload)
   }
 
   sendTo (clientId: string, payload: unknown): Promise<string> {
-    return this.#publish('client', () => validClientId(clientId), payload)
+    return this.#publish('client', clientId, validClientId, payload)
   }
 
   stats (): SSEStats {
@@ -167,9 +167,14 @@ export class Hub implements SSE, Host<EventStream>, Log {
     work.then(() => { this.#work.delete(work) })
   }
 
-  #publish (to: Audience, name: () => string, payload: unknown): Promise<string> {
-    const published = async () => this.#backplane.publish(to, name(), encodePublished(payload, this.#writeData))
-    return loggedUnlessAwaited(published(), this.#log, 'an event was not published')
+  #publish (to: Audience, name: unknown, check: (name: unknown) => string, payload: unknown): Promise<string> {
+    const message = 'an event was not published'
+    try {
+      const published = this.#backplane.publish(to, check(name), encodePublished(payload, this.#writeData))
+      return typeof published === 'string' ? Promise.resolve(published) : loggedUnlessAwaited(published, this.#log, message)
+    } catch (error) {
+      return rejected(error, this.#log, message)
+    }
   }
 
   /** Hands an event to those it is for. Hot path. */

@@ -17,16 +17,22 @@ class LoggedPromise<Value> extends Promise<Value> {
     return super.then(onFulfilled, onRejected)
   }
 
-  /** @param log where a rejection goes that nothing awaits by the next turn of the event loop */
-  watch (log: FastifyBaseLogger, message: string): this {
-    super.then(undefined, (error: unknown) => setImmediate(() => { if (!this.#awaited) log.error(error, message) }))
-    return this
+  /** Marks a rejection as handled; it goes to the log if nothing awaits it by the next turn of the event loop. */
+  report (error: unknown, log: FastifyBaseLogger, message: string): void {
+    super.then(undefined, () => {})
+    setImmediate(() => { if (!this.#awaited) log.error(error, message) })
   }
 }
 
 /** The same result, for callers that may not await it. @param message what the log says of a failure, besides the error */
 export function loggedUnlessAwaited<Value> (promise: Promise<Value>, log: FastifyBaseLogger, message: string): Promise<Value> {
-  return new LoggedPromise<Value>((resolve, reject) => { promise.then(resolve, reject) }).watch(log, message)
+  const logged: LoggedPromise<Value> = new LoggedPromise((resolve, reject) => {
+    promise.then(resolve, (error: unknown) => {
+      reject(error)
+      logged.report(error, log, message)
+    })
+  })
+  return logged
 }
 
 /** A rejection, for callers that may not await it. */

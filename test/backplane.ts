@@ -61,7 +61,7 @@ class Log {
     return this.received.map(({ id }) => id)
   }
 
-  publish (data = 'x'): Promise<string> {
+  async publish (data = 'x'): Promise<string> {
     return this.backplane.publish('topic', 'news', `data: ${data}\n\n`)
   }
 
@@ -351,6 +351,6 @@ async function testClosing (t: Test, open: Open): Promise<void> {
     const { backplane } = await open(t)
     await t.resolves(Promise.all([backplane.close(), backplane.close()]))
     await t.resolves(backplane.close())
-    await t.rejects(backplane.publish('all', '', ': x\n\n'), { code: 'SSE_ERR_CLOSING' })
+    await t.rejects(async () => backplane.publish('all', '', ': x\n\n'), { code: 'SSE_ERR_CLOSING' })
   })
 }
