@@ -40,13 +40,17 @@ function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): S
   return stream
 }
 
-/** @param source or a function that gives it, once the stream is open, or before with `openOn: 'first-event'` */
+/**
+ * @param source or a function that gives it, once the stream is open, or before with `openOn: 'first-event'`; a source
+ * that is there already is stopped also where the stream closes before
+ */
 function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
   const callbacks = new Callbacks(reply.server, settings)
-  const delivery: SourceDelivery = new SourceDelivery(source, settings, callbacks)
+  const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
   const stream = makeStream(plugin, reply, new SourceOwner(delivery, callbacks), settings)
   streamsOfHandlers.set(reply, { stream, callbacks })
+  if (source instanceof Source) delivery.open(stream)
   const over = stream.closed ? delivery.stop() : stream.over()
   stream.producer = delivery
   if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.hub)

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import type { Callbacks } from './callbacks.js'
 import { asError, SSE_ERR_CLOSING } from './errors.js'
 import type { Host, Producer } from './roles.js'
-import { type ItemKind, payloadOf, Source } from './source.js'
+import { type ItemKind, payloadOf, type Source } from './source.js'
 import type { EventStream } from './stream.js'
 import type { SSEInput } from './event.js'
 
@@ -19,13 +19,12 @@ export class SourceDelivery implements Producer<EventStream> {
   readonly #give: (stream: EventStream) => Source
   readonly #settings: DeliverySettings
   readonly #callbacks: Callbacks
-  #source: Source | null
+  #source: Source | null = null
   #first: Promise<IteratorResult<unknown, undefined>> | undefined
 
-  /** @param source or a function that gives it, called once */
-  constructor (source: Source | ((stream: EventStream) => Source), settings: DeliverySettings, callbacks: Callbacks) {
-    this.#source = source instanceof Source ? source : null
-    this.#give = source instanceof Source ? () => source : source
+  /** @param give called once, when the source is opened */
+  constructor (give: (stream: EventStream) => Source, settings: DeliverySettings, callbacks: Callbacks) {
+    this.#give = give
     this.#settings = settings
     this.#callbacks = callbacks
   }

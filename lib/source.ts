@@ -29,7 +29,7 @@ export function isSource (value: unknown): value is object {
 export class Source {
   /** Resolves once the source has finished: its end was read, or it was stopped, and its `finally` blocks have run. */
   readonly finished: Promise<void>
-  readonly #finish: () => void
+  #finish: (() => void) | null = null
   readonly #reader: Reader
   readonly #failed: (error: unknown) => void
   #decoder: TextDecoder | null = null
@@ -40,9 +40,7 @@ export class Source {
    * @throws SSE_ERR_SOURCE
    */
   constructor (source: unknown, request: FastifyRequest) {
-    let finish = () => {}
-    this.finished = new Promise((resolve) => { finish = resolve })
-    this.#finish = finish
+    this.finished = new Promise((resolve) => { this.#finish = resolve })
     this.#failed = (error) => logLateFailure(error, request)
     // what fails before it is read the next read tells; what fails afterwards nobody else would hear
     this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
@@ -88,7 +86,7 @@ export class Source {
   stop (): void {
     if (this.#over) return
     this.#over = true
-    this.#stop().catch(this.#failed).then(this.#finish)
+    this.#stop().catch(this.#failed).then(() => this.#finish?.())
   }
 
   async #stop (): Promise<void> {
@@ -115,7 +113,7 @@ export class Source {
   }
 
   #end (): IteratorResult<unknown, undefined> {
-    if (!this.#over) this.#finish()
+    if (!this.#over) this.#finish?.()
     this.#over = true
     return { done: true, value: undefined }
   }

@@ -10,7 +10,8 @@ let over = false
 let lastRead = 0
 let calls = 1
 let callsLeft = 1
-let turn: { done: Promise<void>, resolve: () => void } | null = null
+let turn: Promise<void> | null = null
+let resume: (() => void) | null = null
 
 /** Whether the event loop has not turned for about `SLICE` ms. Hot path: asked for each item of a source. */
 export function sliceIsOver (): boolean {
@@ -28,20 +29,15 @@ export function sliceIsOver (): boolean {
   return over
 }
 
-/** Resolves after the event loop has done its other work. All who wait then go on by turns, an item each. */
+/** Resolves after the event loop has done its other work; asked for where the slice is over. All who wait then go on by turns, an item each. */
 export function nextTurn (): Promise<void> {
-  if (turn === null) {
-    let resolve = () => {}
-    const done = new Promise<void>((_resolve) => { resolve = _resolve })
-    turn = { done, resolve }
-    if (began === null) setImmediate(beginSlice)
-  }
-  return turn.done
+  turn ??= new Promise((resolve) => { resume = resolve })
+  return turn
 }
 
 function beginSlice (): void {
   began = null
   over = false
-  turn?.resolve()
   turn = null
+  resume?.()
 }

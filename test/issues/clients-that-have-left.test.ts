@@ -75,6 +75,23 @@ test('a client that leaves is noticed at once, without a heartbeat', async (t) =
     await until('the others follow, each with its end', () => /data: closed\n\n\r\n0\r\n\r\nHTTP[^]*data: y\n\n\r\n0\r\n\r\n$/.test(socket.text))
   })
 
+  t.test('and one that waits behind a stream is paced and aborted as any other once its turn has come', async (t) => {
+    const app = await makeApp(t, { heartbeat: false }, { logger: false })
+    let given = 0
+    app.sseRoute('/', { topics: ['a'] })
+    app.sseRoute('/fails', { source: async function * () { for (; given < 40; given++) yield 'x'.repeat(500_000); throw new Error('failure') } })
+    const socket = await dial(t, await listen(app))
+    let ended = false
+    socket.on('end', () => { ended = true })
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('both are open', () => app.sse.streams.size === 2)
+    t.ok(given < 3, 'nothing is asked for while it waits')
+    for (const stream of app.sse.streams.values()) if (stream.request.url === '/') stream.close()
+    await until('the connection is closed', () => ended)
+    t.equal(given, 40)
+    t.notOk(socket.text.endsWith('0\r\n\r\n'))
+  })
+
   t.test('and one that waits behind a stream, and falls too far behind there, is aborted', async (t) => {
     const app = await makeApp(t, { heartbeat: false, maxBufferedBytes: 1_000 })
     app.sseRoute('/', { topics: ['a'] })

@@ -79,6 +79,14 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     t.strictSame(lines, [])
   })
 
+  t.test('and logs an error that comes after the stream has closed', async (t) => {
+    const { app, lines } = await makeLoggedApp(t)
+    app.get('/', async (_request, reply) => { await reply.sse(['x']); throw new Error('late failure') })
+    t.equal((await app.inject('/')).body, 'data: x\n\n')
+    await until('it is logged', () => lines.length === 1)
+    t.match(lines[0], /"level":50.*late failure/)
+  })
+
   t.test('a value that it returns is ignored, and the log says so', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     app.get('/async', async (_request, reply) => { reply.sse().close(); return { ignored: true } })
@@ -266,6 +274,9 @@ test('options of reply.sse()', async (t) => {
     app.get('/', (_request, reply) => reply.sse(items, { items: 'data', end: '[DONE]' }))
     app.get('/first', (_request, reply) => reply.sse(() => items, { items: 'data', end: { data: '[DONE]' }, openOn: 'first-event' }))
     app.sseRoute('/route', { source: () => items, items: 'data', end: '[DONE]' })
+    app.sseRoute('/interval', { interval: 5, payload: () => ({ id: 'c-1', choices: [] }), items: 'data' })
+    const { stream } = await app.inject({ url: '/interval', payloadAsStream: true }).then((response) => ({ stream: response.stream() }))
+    t.equal(String(await stream[Symbol.asyncIterator]().next().then(({ value }) => value)), 'data: {"id":"c-1","choices":[]}\n\n')
     for (const path of ['/', '/first', '/route']) t.equal((await app.inject(path)).body, expected, path)
   })
 
