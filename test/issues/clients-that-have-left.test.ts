@@ -86,7 +86,16 @@ test('a client that leaves is noticed at once, without a heartbeat', async (t) =
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('both are open', () => app.sse.streams.size === 2)
     t.ok(given < 3, 'nothing is asked for while it waits')
+    socket.pause()
     for (const stream of app.sse.streams.values()) if (stream.request.url === '/') stream.close()
+    let before = 0
+    await until('it waits for its client', async () => {
+      before = given
+      await wait(50)
+      return given > 3 && given === before
+    })
+    t.ok(given < 40)
+    socket.resume()
     await until('the connection is closed', () => ended)
     t.equal(given, 40)
     t.notOk(socket.text.endsWith('0\r\n\r\n'))
