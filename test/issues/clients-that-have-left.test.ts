@@ -95,6 +95,8 @@ test('a client that leaves is noticed at once, without a heartbeat', async (t) =
       return given > 3 && given === before
     })
     t.ok(given < 40)
+    for (const stream of app.sse.streams.values()) stream.send('behind').catch(t.error)
+    t.match(app.sse.stats(), { active: 1, closed: { overflow: 0 } }, 'one event more may wait for it')
     socket.resume()
     await until('the connection is closed', () => ended)
     t.equal(given, 40)
