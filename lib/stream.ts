@@ -20,7 +20,6 @@ import type { CloseReason, SSEStream } from './types.js'
 /** The shortest comment: it keeps proxies from taking a quiet stream for a dead one. */
 const HEARTBEAT = ':\n\n'
 const FALSE = Promise.resolve(false)
-
 /**
  * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
  *
