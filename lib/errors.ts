@@ -47,7 +47,7 @@ export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source 
 export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: await the registration of fastify-sse-routes before it, or call it in app.after()')
 
 /** The plugin is registered on an instance that has it, or whose parent or child has it. */
-export const SSE_ERR_REGISTERED = createError('SSE_ERR_REGISTERED', 'This instance, a parent or a child of it has fastify-sse-routes: each registration has streams and a log of its own, so that events published to one do not reach the other. Register it once, in the instance that contains all routes and publishers')
+export const SSE_ERR_REGISTERED = createError('SSE_ERR_REGISTERED', 'This instance, a parent or a child of it has fastify-sse-routes: each registration has separate streams and a separate log, so that events published to one do not reach the other. Register it once, in the instance that contains all routes and publishers')
 
 /** `reply.sse()` on a reply that was sent or is a stream already. */
 export const SSE_ERR_REPLY_SENT = createError('SSE_ERR_REPLY_SENT', 'reply.sse() can be called once, and only before the reply is sent')

@@ -8,7 +8,7 @@ const NOT_IN_A_HEADER = /[^\t -~\x80-\uffff]/
  */
 const LONGEST = 16_384
 
-/** What an id has to be, for messages. */
+/** The requirements on an id, in the words of a message. */
 export const LAST_EVENT_ID = `at most ${LONGEST} bytes, and no control characters`
 
 /** The value of the header for an id, a character for each byte of its UTF-8; undefined where it cannot be one. */
@@ -19,7 +19,7 @@ export function lastEventIdHeader (id: string): string | undefined {
   return bytes.length > LONGEST ? undefined : Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')
 }
 
-/** @throws SSE_ERR_LAST_EVENT_ID where the client cannot come back with an id */
+/** @throws SSE_ERR_LAST_EVENT_ID where the client cannot reconnect with an id */
 export function checkLastEventId (id: string | undefined): void {
   if (id && lastEventIdHeader(id) === undefined) throw new SSEError('SSE_ERR_LAST_EVENT_ID', `The last event's id ${quote(id)} cannot be sent back: a header takes ${LAST_EVENT_ID}`)
 }
