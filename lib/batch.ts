@@ -1,3 +1,6 @@
+/** Text of so many bytes costs less as a buffer that streams share than as a string, bytes. */
+const LARGE = 16_384
+
 /**
  * Events that go out together. Streams that are written the same ones, one after the other, share it, so that
  * a fan-out joins, counts and frames them once. Hot path.
@@ -6,6 +9,7 @@ export class Batch {
   readonly text: string
   readonly bytes: number
   #chunk: Buffer | null = null
+  #encoded: Buffer | null = null
   #added = ''
   #next: Batch | null = null
 
@@ -38,5 +42,12 @@ export class Batch {
   get chunk (): Buffer {
     this.#chunk ??= Buffer.from(`${this.bytes.toString(16)}\r\n${this.text}\r\n`)
     return this.#chunk
+  }
+
+  /** For a stream of Node's, which encodes and keeps each string that waits in it: large text as bytes, encoded once for all streams. */
+  get data (): string | Buffer {
+    if (this.bytes < LARGE) return this.text
+    this.#encoded ??= Buffer.from(this.text)
+    return this.#encoded
   }
 }

@@ -116,6 +116,10 @@ export class LogCursor implements Cursor {
     return `id: ${this.#heldId}\n`
   }
 
+  heartbeat (): string {
+    return this.#ids !== 'log' || this.#heldId === this.#reached ? '' : `${this.line()}\n`
+  }
+
   gap (): string {
     this.#stream.counters.gaps++
     return this.#gap({ oldestId: this.#log.oldestId, through: this.#reached })

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
-import type { Writable } from 'node:stream'
+import { Stream, type Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { contentType } from './head.js'
 
 /** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
 export const taken = new WeakSet<FastifyReply>()
@@ -56,6 +57,10 @@ export abstract class Door {
   }
 }
 
+// Hooks, such as those of @fastify/throttle, ask `payload instanceof Stream` before they pipe it. Stream's constructor is
+// not called, because its fields would cost every stream some hundred bytes.
+Object.setPrototypeOf(Door.prototype, Stream.prototype)
+
 /**
  * The last onSend hook of every route: an ordinary response enters its stream here. Fastify, which would do
  * the same after watching both for their end, keeps those that take more: trailers, HEAD, a status without a body.
@@ -67,7 +72,9 @@ export function throughDoor (request: FastifyRequest, reply: FastifyReply, paylo
     return
   }
   try {
-    raw.writeHead(statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+    const headers = reply.getHeaders() as OutgoingHttpHeaders
+    headers['content-type'] = contentType(headers['content-type'])
+    raw.writeHead(statusCode, headers)
   } catch (error) {
     // set before the headers are looked at; the answer to the error has its own
     raw.statusMessage = ''

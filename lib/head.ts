@@ -25,13 +25,23 @@ export function readLastEventId (request: FastifyRequest): string | null {
   return query < 0 ? null : new URLSearchParams(url.slice(query + 1)).get('lastEventId') || null
 }
 
+const EVENT_STREAM = 'text/event-stream'
+/** The type with its one parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream): clients that read other types as Latin-1 need it. */
+const WITH_CHARSET = /^text\/event-stream *; *charset="?utf-8"?$/i
+
 /**
  * Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that.
  * `connection: keep-alive` is Node's to write, where the protocol has it.
  */
 export function setHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of DEFAULTS) if (!reply.hasHeader(name)) reply.header(name, value)
-  reply.headers(headers).header('content-type', 'text/event-stream')
+  reply.headers(headers)
+  reply.header('content-type', contentType(reply.getHeader('content-type')))
   // as copied from another answer: a client, or a proxy, would take what is past that length for the next response
   if (reply.hasHeader('content-length')) reply.removeHeader('content-length')
+}
+
+/** The content type of a stream for which `given` was set: another one is replaced, because no client would read the stream. */
+export function contentType (given: unknown): string {
+  return typeof given === 'string' && WITH_CHARSET.test(given) ? given : EVENT_STREAM
 }

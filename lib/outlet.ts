@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
@@ -25,17 +25,25 @@ export interface Outlet {
 }
 
 /**
- * Chooses the way: straight to the socket for HTTP/1.1, through the stream that Fastify
- * piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between).
+ * Chooses the way: straight to the socket for an HTTP/1.1 response that no other code has touched, through the stream that
+ * Fastify piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between, middleware that wraps `res.write`).
  */
 export function openOutlet (raw: RawReply, destination: Writable): Outlet {
-  // what is in between sends the headers with its first bytes
+  // a transform sends the headers with its first bytes
   if (destination !== raw) return new PipeOutlet(raw, destination)
   const socket = !isHttp2(raw) && raw.socket instanceof Socket ? raw.socket : null
   if (socket !== null) cork(socket)
   if ('flushHeaders' in raw) raw.flushHeaders()
-  return socket !== null && 'chunkedEncoding' in raw && raw.chunkedEncoding ? new ChunkOutlet(raw, socket) : new PipeOutlet(raw, destination)
+  return socket !== null && isUntouched(raw) ? new ChunkOutlet(raw, socket) : new PipeOutlet(raw, destination)
 }
+
+/** Whether chunks on the socket are what `res.write` would write. Express' compression replaces `write` and sets `content-encoding`. */
+function isUntouched (raw: RawReply): raw is ServerResponse {
+  return raw instanceof ServerResponse && raw.chunkedEncoding && raw.write === ServerResponse.prototype.write && !raw.hasHeader('content-encoding')
+}
+
+/** Time for a compressor to pass on what it holds before its response is broken off, ms. */
+const COMPRESSING = 100
 
 let corked: Socket[] = []
 
@@ -191,10 +199,24 @@ class ChunkOutlet implements Outlet {
   }
 }
 
+/**
+ * Whether the first byte has to be there with the headers: a transform sends them with it, and @fastify/aws-lambda takes the
+ * stream that `inject` gives with `payloadAsStream` for empty without one. The only sign of that option is light-my-request's own field.
+ */
+export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
+  const injected: unknown = Reflect.get(raw, '_lightMyRequest')
+  return destination !== raw || (typeof injected === 'object' && injected !== null && 'stream' in injected)
+}
+
+/** A compressor, perhaps within the response: it holds bytes until it is asked to pass them on. */
+type Flushing = { flush?: () => void }
+
 /** Writes through the ordinary stream interface. */
 class PipeOutlet implements Outlet {
   readonly #raw: RawReply
-  readonly #destination: Writable
+  readonly #destination: Writable & Flushing
+  #onDrain: (() => void) | null = null
+  #listens = false
 
   constructor (raw: RawReply, destination: Writable) {
     this.#raw = raw
@@ -202,7 +224,9 @@ class PipeOutlet implements Outlet {
   }
 
   write (batch: Batch): boolean {
-    return this.#destination.write(batch.text)
+    const taken = this.#destination.write(this.#destination === this.#raw ? batch.data : batch.text)
+    this.#flush()
+    return taken
   }
 
   get ended (): boolean {
@@ -215,7 +239,15 @@ class PipeOutlet implements Outlet {
   }
 
   onDrain (callback: () => void): void {
-    this.#destination.once('drain', callback)
+    this.#onDrain = callback
+    if (this.#listens) return
+    this.#listens = true
+    // one listener for all times, because `once` takes none off a compressor that answers for `res.on`
+    this.#destination.on('drain', () => {
+      const drained = this.#onDrain
+      this.#onDrain = null
+      drained?.()
+    })
   }
 
   end (): boolean {
@@ -233,13 +265,19 @@ class PipeOutlet implements Outlet {
     this.#destination.end()
   }
 
+  #flush (): void {
+    if (typeof this.#destination.flush === 'function') this.#destination.flush()
+  }
+
   #breakOff (): void {
-    const raw: Writable = this.#raw
-    // an empty write is done when all before it is
-    raw.write('', () => {
+    const raw: Writable & Flushing = this.#raw
+    const destroy = () => {
       if (isHttp2(this.#raw)) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
       else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()
-    })
+    }
+    // an empty write is done when all before it is; a compressor within the response does not say when
+    if (typeof raw.flush === 'function') setTimeout(destroy, COMPRESSING).unref()
+    else raw.write('', destroy)
   }
 }

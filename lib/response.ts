@@ -1,9 +1,9 @@
 import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { Door, taken } from './door.js'
-import { setHeaders } from './head.js'
+import { contentType, setHeaders } from './head.js'
 import {
-  discardBody, endSession, isGone, isHttp2, keepOpen, openOutlet, type Outlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
+  discardBody, endSession, isGone, isHttp2, keepOpen, needsFirstByte, openOutlet, type Outlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
 } from './outlet.js'
 import { QueuedOutlet } from './queued-outlet.js'
 
@@ -15,9 +15,9 @@ export interface Carried {
   readonly closed: boolean
   /**
    * The response takes bytes from now on.
-   * @param direct whether nothing that an onSend hook made stands between
+   * @param needsFirstByte whether the first is due now
    */
-  opened (outlet: Outlet, direct: boolean): void
+  opened (outlet: Outlet, needsFirstByte: boolean): void
   /** The response is over, by its end or because its client has left. */
   gone (): void
 }
@@ -68,6 +68,7 @@ export class StreamResponse extends Door {
       destination.end()
       return
     }
+    if (destination === raw && !raw.headersSent) raw.setHeader('content-type', contentType(raw.getHeader('content-type')))
     this.#endsOutlet = endDestination
     // but for trailers, nothing of Fastify's has to wait for our end
     if (destination === raw && endDestination) this.emitEnd()
@@ -111,7 +112,7 @@ export class StreamResponse extends Door {
     } else {
       this.outlet = this.#openOutlet(destination)
     }
-    this.#stream.opened(this.outlet, destination === raw)
+    this.#stream.opened(this.outlet, needsFirstByte(raw, destination))
   }
 
   #openOutlet (destination: Writable): Outlet {

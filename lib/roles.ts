@@ -53,6 +53,8 @@ export interface Cursor {
   wrote (now: number): void
   /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
   line (): string
+  /** The same with its blank line, for a heartbeat; `''` also where the client holds that id already. */
+  heartbeat (): string
   /** The event that tells of events that were left out. */
   gap (): string
   /** An id of the application's own was sent. */

@@ -17,8 +17,11 @@ import { type Carried, StreamResponse } from './response.js'
 import { newStreamId } from './stream-id.js'
 import type { CloseReason, SSEStream } from './types.js'
 
-/** The shortest comment: it keeps proxies from taking a quiet stream for a dead one. */
-const HEARTBEAT = ':\n\n'
+/**
+ * The shortest comment: it keeps proxies from taking a quiet stream for a dead one. No blank line follows, because
+ * @microsoft/fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15).
+ */
+const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
 /**
  * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
@@ -87,15 +90,14 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     if (this.#response.outlet === null && !this.closed) this.#host.hold(this)
   }
 
-  opened (outlet: Outlet, direct: boolean): void {
+  opened (outlet: Outlet, needsFirstByte: boolean): void {
     this.#host.opened(this)
     const { closeReason } = this
     if (closeReason === null) {
       this.#heartbeat = Heartbeat.of(this.#host.schedules, this.#options, this)
       this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
     }
-    // what a hook put in between lets no header through before the first byte
-    this.#outbox.attach(outlet, this.#firstLines() || (direct ? '' : HEARTBEAT))
+    this.#outbox.attach(outlet, this.#firstLines() || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
     } else if (this.#outbox.closed) {
@@ -180,8 +182,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
-    const line = this.congested ? undefined : this.cursor?.line()
-    if (!this.congested) this.note(line ? `${line}\n` : HEARTBEAT)
+    if (!this.congested) this.note(this.cursor?.heartbeat() || HEARTBEAT)
     this.#heartbeat?.broken(performance.now())
   }
 
@@ -206,7 +207,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
   drain (retry: number, last: string): Promise<void> {
-    return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`))
+    return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry)))
   }
 
   /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
@@ -255,8 +256,8 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   #firstLines (): string {
     const { retry } = this.#options
-    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.cursor?.takesIds === false ? this.cursor.line() : ''}`
-    return lines && `${lines}\n`
+    const id = this.cursor?.takesIds === false ? this.cursor.line() : ''
+    return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
   }
 
   /** Stops everything that writes to the stream, once, whatever the reason. */
