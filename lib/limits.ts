@@ -96,9 +96,12 @@ function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
   }
 }
 
-/** The key of a limit without `key`. */
-function address ({ ip }: FastifyRequest): string {
-  return network(String(ip))
+/** The key of a limit without `key`. @throws SSE_ERR_OPTION for a client without an address, because all such would be one */
+function address (request: FastifyRequest): string {
+  // undefined over a unix socket, whatever its type says
+  const ip: string | undefined = request.ip
+  if (!ip) throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function, because clients over a unix socket have no address', 'none')
+  return network(ip)
 }
 
 /** An IPv6 client has at least a /64 network of addresses to itself: its first four groups stand for it. */

@@ -1,0 +1,28 @@
+import { connect } from 'node:http2'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { test } from 'tap'
+import sse from '../../lib/index.js'
+import { listen, until } from '../harness.js'
+
+const STREAMS = 40
+const MB = 1_048_576
+
+test('a large event waits once in memory for all clients over HTTP/2 that have not read it', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(sse, { maxBufferedBytes: 64 * MB })
+  app.sseRoute('/', { topics: ['a'] })
+  const port = await listen(app as unknown as FastifyInstance)
+  const sessions = Array.from({ length: STREAMS }, () => connect(`http://127.0.0.1:${port}`))
+  t.teardown(() => { for (const session of sessions) session.destroy() })
+  // not read, so that the flow control window of each closes
+  for (const session of sessions) session.request({ ':path': '/' }).on('error', () => {}).end()
+  await until('all are open', () => app.sse.stats().active === STREAMS)
+
+  const before = process.memoryUsage().rss
+  const event = 'x'.repeat(10 * MB)
+  await app.sse.publish('a', event)
+  await until('it is written', () => app.sse.stats().bytes > STREAMS * event.length)
+  const mb = (process.memoryUsage().rss - before) / MB
+  t.ok(mb < 150, `${Math.round(mb)} MB for 10 MB to ${STREAMS} streams`)
+})
