@@ -341,7 +341,7 @@ test('undefined counts as not given', async (t) => {
   const app = await makeApp(t, { retry: 5 })
   app.sseRoute({ ...Object.fromEntries(Object.keys(ofRoutes).map((name) => [name, undefined])), method: undefined, schema: undefined, url: '/', source: () => ['text'] })
   const response = await app.inject('/')
-  t.equal(response.body, 'retry: 5\n\ndata: text\n\n', 'the plugin\'s options hold')
+  t.equal(response.body, 'retry: 5\ndata: text\n\n', 'the plugin\'s options hold')
 })
 
 test('without options the plugin has its defaults', async (t) => {
@@ -389,11 +389,11 @@ test('a route\'s options go over the plugin\'s, and those of reply.sse() too', a
   app.sseRoute('/route', { ...own, source: () => [{ data: 1 }] })
   app.get('/reply', (_request, reply) => reply.sse([{ data: 1 }], own))
   const plain = await app.inject('/plugin')
-  t.equal(plain.body, 'retry: 1\n\ndata: plugin 1\n\n')
+  t.equal(plain.body, 'retry: 1\ndata: plugin 1\n\n')
   t.match(plain.headers, { 'x-both': 'plugin', 'x-plugin': '1', 'x-own': undefined })
   for (const path of ['/route', '/reply']) {
     const response = await app.inject(path)
-    t.equal(response.body, 'retry: 2\n\ndata: own 1\n\n', path)
+    t.equal(response.body, 'retry: 2\ndata: own 1\n\n', path)
     t.match(response.headers, { 'x-both': 'own', 'x-plugin': '1', 'x-own': '1' }, path)
   }
 })

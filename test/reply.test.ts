@@ -82,7 +82,7 @@ test('reply.sse(source)', async (t) => {
     for (const [name, value] of Object.entries(wrong)) app.get(`/${name}`, (_request, reply) => { reply.sse(value as never) })
     app.get('/undefined', (_request, reply) => { (reply.sse as (source: undefined, options: object) => { close (): void })(undefined, { retry: 7 }).close() })
     for (const name of Object.keys(wrong)) t.match((await app.inject(`/${name}`)).json(), { statusCode: 500, code: 'SSE_ERR_SOURCE' }, name)
-    t.equal((await app.inject('/undefined')).body, 'retry: 7\n\n')
+    t.equal((await app.inject('/undefined')).body, 'retry: 7\n')
   })
 
   t.test('that an onSend hook refuses is answered with the headers of the reply', async (t) => {

@@ -2,7 +2,7 @@ import { Agent } from 'node:http'
 import { finished as watch, PassThrough, pipeline, Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
-import { constants, createGzip } from 'node:zlib'
+import { createGzip } from 'node:zlib'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -143,7 +143,8 @@ test('the response', async (t) => {
     const port = await listen(app)
     const client = await open(t, port, '/')
     t.ok(await client.over())
-    t.equal(client.text.split('\n\n').length, 102, 'a comment to flush the headers, 100 events')
+    t.match(client.text, /^:\ndata/, 'a comment to flush the headers')
+    t.equal(client.text.split('\n\n').length, 101, '100 events')
     const cut = await open(t, port, '/cut')
     t.notOk(await cut.over())
     t.match(cut.text, 'data: a\n\n')
@@ -155,7 +156,7 @@ test('the response', async (t) => {
     let watched = false
     app.addHook('onSend', async (_request, reply, payload) => {
       reply.header('content-encoding', 'gzip')
-      const gzip = createGzip({ flush: constants.Z_SYNC_FLUSH })
+      const gzip = createGzip()
       watch(payload as NodeJS.ReadableStream, { writable: false }, () => t.fail('not watched any more'))()
       finished(payload as NodeJS.ReadableStream, { writable: false, cleanup: true }).then(() => { watched = true }, t.error)
       pipeline(payload as NodeJS.ReadableStream, gzip, (error) => { done = error })
@@ -163,7 +164,7 @@ test('the response', async (t) => {
     })
     app.sseRoute('/', { source: async function * () { yield 'a'; await wait(10); yield 'b' } })
     const response = await fetch(`http://127.0.0.1:${await listen(app)}/`)
-    t.equal(await response.text(), ':\n\ndata: a\n\ndata: b\n\n')
+    t.equal(await response.text(), ':\ndata: a\n\ndata: b\n\n')
     await until('both have seen the end', () => done === undefined && watched)
   })
 
@@ -562,7 +563,6 @@ test('heartbeats', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     await client.until('data: busy', 10)
-    t.notMatch(client.text, ':\n\n:')
     t.notOk(client.text.includes('\n:\n'), 'none while there were events')
     await client.until('\n:\n', 3)
   })
@@ -574,7 +574,7 @@ test('heartbeats', async (t) => {
     app.get('/on', (request, reply) => { reply.sse() })
     const port = await listen(app)
     const [off, zero, on] = await Promise.all(['/false', '/0', '/on'].map((path) => open(t, port, path)))
-    await on?.until(':\n\n', 3)
+    await on?.until(':\n', 3)
     t.equal(`${off?.text}${zero?.text}`, '')
   })
 
@@ -602,10 +602,10 @@ test('a stream', async (t) => {
     const port = await listen(app)
     const client = await open(t, port, '/')
     t.ok(await client.over())
-    t.equal(client.text, 'retry: 1234\n\n')
+    t.equal(client.text, 'retry: 1234\n')
     const zero = await open(t, port, '/0')
     t.ok(await zero.over())
-    t.equal(zero.text, 'retry: 0\n\n')
+    t.equal(zero.text, 'retry: 0\n')
   })
 
   t.test('knows the Last-Event-ID, by header or query', async (t) => {

@@ -78,7 +78,7 @@ test('@fastify/sse', async (t) => {
       await stream.send('late')
     })
     const client = await open(t, await listen(app), '/')
-    await client.until(':\n\n')
+    await client.until(':\n')
     await client.until('data: late')
   })
 

@@ -72,7 +72,7 @@ test('app.close() waits for what the application does when its streams close', a
     await app.close()
     for (const client of clients) {
       t.ok(await client.over())
-      t.match(client.text, /event: bye\ndata: \{"back":true\}\n\nretry: \d+\n\n$/)
+      t.match(client.text, /event: bye\ndata: \{"back":true\}\n\nretry: \d+\n$/)
     }
   })
 })

@@ -113,7 +113,7 @@ async function overHttp2 (t: Test, app: FastifyInstance, session: ClientHttp2Ses
   const [headers] = await once(head, 'response')
   t.equal(headers['content-type'], 'text/event-stream')
   await app.close()
-  for (const { text } of streams) t.match(text, /retry: \d+\n\n$/)
+  for (const { text } of streams) t.match(text, /retry: \d+\n$/)
 }
 
 test('http2', async (t) => {

@@ -35,7 +35,7 @@ testNginx('through nginx events come as they are sent, a client that leaves is s
   t.strictSame(again.text.match(/data: .*/g), ['data: four', 'data: five'])
   await app.close()
   t.ok(await again.over(), 'the end reaches the client')
-  t.match(again.text, /\nretry: \d+\n\n$/)
+  t.match(again.text, /\nretry: \d+\n$/)
 })
 
 testNginx('through nginx a source that fails is no end', async (t) => {
