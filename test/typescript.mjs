@@ -6,7 +6,8 @@ import { isMainThread } from 'node:worker_threads'
 
 const root = new URL('../', import.meta.url)
 const cache = new URL('node_modules/.cache/typescript/', root)
-const { paths } = JSON.parse(readFileSync(new URL('tsconfig.json', root), 'utf8')).compilerOptions
+const { paths, experimentalDecorators } = JSON.parse(readFileSync(new URL('tsconfig.json', root), 'utf8')).compilerOptions
+const tsconfigRaw = { compilerOptions: { experimentalDecorators } }
 
 /** Resolves this package's name to lib as tsconfig.json does, and `./x.js` to `./x.ts` where that is a file. */
 export function resolve (specifier, context, nextResolve) {
@@ -30,7 +31,7 @@ function transform (file) {
   const kept = new URL(`${createHash('sha1').update(file).update(code).digest('hex')}.js`, cache)
   if (existsSync(kept)) return readFileSync(kept, 'utf8')
   const esbuild = modules.createRequire(import.meta.url)('esbuild')
-  const result = esbuild.transformSync(code, { loader: 'ts', format: 'esm', target: 'es2022', sourcefile: file, sourcemap: 'inline', sourcesContent: false })
+  const result = esbuild.transformSync(code, { loader: 'ts', format: 'esm', target: 'es2022', sourcefile: file, sourcemap: 'inline', sourcesContent: false, tsconfigRaw })
   mkdirSync(cache, { recursive: true })
   const written = new URL(`${process.pid}.js`, cache)
   writeFileSync(written, result.code)

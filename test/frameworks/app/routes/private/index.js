@@ -1,0 +1,3 @@
+export default async function mine (fastify) {
+  fastify.sseRoute('/', { topics: ['prices'] })
+}
