@@ -8,7 +8,10 @@ import { launchChromium } from '../integration/chromium.js'
 async function page (): Promise<string> {
   const { outputFiles: [script] } = await build({
     stdin: { contents: "export * from '@microsoft/fetch-event-source'", resolveDir: fileURLToPath(new URL('.', import.meta.url)) },
-    bundle: true, format: 'iife', globalName: 'client', write: false
+    bundle: true,
+    format: 'iife',
+    globalName: 'client',
+    write: false
   })
   return `<!doctype html><link rel="icon" href="data:,"><script>${script?.text}</script>`
 }
@@ -18,12 +21,17 @@ test('@microsoft/fetch-event-source', async (t) => {
   const html = await page()
   let requests = 0
   app.get('/', (_request, reply) => reply.type('text/html').send(html))
-  app.sseRoute({ method: 'POST', url: '/answer', onRequest: async () => { requests++ }, source: async function * () {
-    for (let i = 0; i < 3; i++) {
-      yield { id: i, event: 'token', data: { i } }
-      await new Promise((resolve) => setTimeout(resolve, 350))
+  app.sseRoute({
+    method: 'POST',
+    url: '/answer',
+    onRequest: async () => { requests++ },
+    source: async function * () {
+      for (let i = 0; i < 3; i++) {
+        yield { id: i, event: 'token', data: { i } }
+        await new Promise((resolve) => setTimeout(resolve, 350))
+      }
     }
-  } })
+  })
   app.sseRoute('/topics', { topics: ['a'] })
   const browser = await launchChromium(t)
   const tab = await browser.newPage()

@@ -80,4 +80,3 @@ test('@fastify/aws-lambda', async (t) => {
     t.match(eventsOf(text), [{ data: 'x' }], rawPath)
   }
 })
-
