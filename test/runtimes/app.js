@@ -1,6 +1,5 @@
 // Started by servers.long.test.ts on Node, Bun and Deno: one app with the built plugin for each protocol. Prints their ports.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import Fastify from 'fastify'
 
@@ -72,7 +71,7 @@ async function start (options) {
   return app
 }
 
-const { key, cert } = JSON.parse(readFileSync(process.env.CERTIFICATE, 'utf8'))
+const { key, cert } = JSON.parse(process.env.CERTIFICATE)
 const apps = { http: await start({}), https: await start({ https: { key, cert } }), http2: await start({ http2: true }) }
 
 function close () {

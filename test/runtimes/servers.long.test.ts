@@ -1,38 +1,11 @@
-import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'
 import { get as getSecurely } from 'node:https'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { cert, key } from '../certificate.js'
 import { Client, open, until } from '../harness.js'
-
-const run = promisify(execFile)
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const { PATH, HOME } = process.env
-
-interface Runtime {
-  /** Its package on npm, which brings the program; none for the Node that runs the tests. */
-  package?: string
-  /** Prints the path of the program itself, because npm's may start it as a child. */
-  where?: string
-  options: string[]
-}
-
-const RUNTIMES: Record<string, Runtime> = {
-  Node: { options: [] },
-  Bun: { package: 'bun@1.4.5', where: 'bun -e "console.log(process.execPath)"', options: [] },
-  Deno: { package: 'deno@2.9.6', where: 'deno eval "console.log(Deno.execPath())"', options: ['run', '--allow-all', '--no-lock'] }
-}
-
-async function programOf ({ package: name, where }: Runtime): Promise<string> {
-  if (name === undefined || where === undefined) return process.execPath
-  const { stdout } = await run('npx', ['--yes', `--package=${name}`, `--call=${where}`], { env: { PATH, HOME } })
-  return stdout.trim()
-}
+import { build, runProgram, type Runtime, RUNTIMES } from './runtimes.js'
 
 interface State {
   calls: string[]
@@ -51,25 +24,12 @@ interface Server {
   close: () => Promise<unknown[]>
 }
 
-const folder = t.testdir({ 'certificate.json': JSON.stringify({ key, cert }) })
-const plugin = join(folder, 'plugin')
-await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--noCheck', '--declaration', 'false', '--declarationMap', 'false', '--outDir', plugin], { cwd: root })
+const plugin = await build()
 
 async function start (t: Test, runtime: Runtime): Promise<Server> {
-  const child = spawn(await programOf(runtime), [...runtime.options, fileURLToPath(new URL('app.js', import.meta.url))], {
-    cwd: root,
-    env: { PATH, HOME, PLUGIN: plugin, CERTIFICATE: join(folder, 'certificate.json'), DENO_NO_UPDATE_CHECK: '1', _TAPJS_PROCESSINFO_COVERAGE_: '0' },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  const ended = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  let line = ''
-  child.stdout.setEncoding('utf8').on('data', (text) => { line += text })
-  await until('the ports', () => line.endsWith('\n'), 30_000)
-  const ports = JSON.parse(line)
+  const program = await runProgram(t, runtime, 'app.js', { PLUGIN: plugin, CERTIFICATE: JSON.stringify({ key, cert }) })
+  await until('the ports', () => program.text.endsWith('\n'), 30_000)
+  const ports = JSON.parse(program.text)
   const url = `http://127.0.0.1:${ports.http}`
   return {
     ports,
@@ -80,7 +40,7 @@ async function start (t: Test, runtime: Runtime): Promise<Server> {
     },
     close: async () => {
       await fetch(`${url}/close`, { method: 'POST', headers: { connection: 'close' } })
-      return ended
+      return program.ended
     }
   }
 }
