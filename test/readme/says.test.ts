@@ -74,9 +74,27 @@ test('each neighbour it names is one that a test has beside it, of the version t
     named.push(name)
     if (version !== undefined) t.equal(majorOf(version), majorOf(installed[`node_modules/${name}`].version), name)
   }
-  t.strictSame(named.sort(), tried.sort())
+  const clients = clientRows().map(({ name }) => name)
+  t.strictSame(named.sort(), tried.filter((name) => !clients.includes(name)).sort())
   t.end()
 })
+
+test('each client and runtime it names has a test, with the version that is installed or that the test starts', (t) => {
+  const installed = Object.assign({}, ...['test', ''].map((folder) => JSON.parse(readFileSync(join(root, folder, 'package-lock.json'), 'utf8')).packages))
+  const pinned = readFileSync(join(root, 'test/runtimes/runtimes.ts'), 'utf8')
+  for (const { name, version, file } of clientRows()) {
+    t.ok(existsSync(join(root, file)), file)
+    const run = new RegExp(`${name}@([\\d.]+)`, 'i').exec(pinned)?.[1] ?? installed[`node_modules/${name}`]?.version
+    if (run !== undefined) t.equal(majorOf(version), majorOf(run), name)
+  }
+  t.ok(clientRows().length > 0)
+  t.end()
+})
+
+/** The clients and runtimes of the README, each with the file that runs it. */
+function clientRows (): { name: string, version: string, file: string }[] {
+  return Array.from(sectionOf('Clients and runtimes').matchAll(/^\| `?([^|`]+?)`? \| (\d[^|]*) \| .*\]\((.*?)\) \|$/gm), ([, name = '', version = '', file = '']) => ({ name, version, file }))
+}
 
 function majorOf (version = ''): string | undefined {
   return version.split('.')[0]

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { listen, makeApp, until } from '../harness.js'
+import { build, runProgram, RUNTIMES } from './runtimes.js'
+
+const plugin = await build()
+
+for (const [name, runtime] of Object.entries(RUNTIMES)) {
+  t.test(name, async (t) => {
+    const app = await makeApp(t, {}, { forceCloseConnections: true })
+    app.sseRoute('/topics', { topics: ['a'] })
+    app.sseRoute('/refused', { topics: () => { throw Object.assign(new Error('no'), { statusCode: 418 }) } })
+    app.sseRoute({ method: 'POST', url: '/posted', source: ({ body }) => [{ event: 'echo', data: body }] })
+    const program = await runProgram(t, runtime, 'client.js', { PLUGIN: plugin, SERVER: `http://127.0.0.1:${await listen(app)}` })
+
+    await until('the stream', () => app.sse.streams.size === 1, 30_000)
+    const ids = [await app.sse.publish('a', 'one')]
+    await until('an event', () => program.text.includes('one'))
+    for (const { request } of app.sse.streams.values()) request.raw.destroy()
+    await until('the client to have left', () => app.sse.streams.size === 0)
+    ids.push(await app.sse.publish('a', 'two'))
+    await until('what it missed', () => program.text.includes('two'))
+    ids.push(await app.sse.publish('a', 'three'))
+    t.strictSame(await program.ended, [0, null], 'nothing keeps the process once the loop is left')
+    t.strictSame(program.text.trim().split('\n').map((line) => JSON.parse(line)), [
+      ['refused', 'SSE_ERR_NO_STREAM', 418],
+      ['echo', { n: 1 }],
+      ['open', 1],
+      [ids[0], 'one'],
+      ['retry', 'SSE_ERR_CONNECTION'],
+      ['open', 2],
+      [ids[1], 'two'],
+      [ids[2], 'three'],
+      ['left']
+    ])
+    await until('the server to notice', () => app.sse.streams.size === 0)
+  })
+}
