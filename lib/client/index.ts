@@ -4,7 +4,7 @@ import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
 import { Messages } from './messages.js'
 import { type GivenOptions, readOptions, type Settings } from './options.js'
 import { delayOf, isPassing, wait } from './retry.js'
-import type { AsText, EventsOption, SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
+import type { AsText, AsTextOptionsFor, GivenOnGap, SSEClientArguments, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
 
 export type { EventsOf } from '../event-types.js'
 export type { SSEErrorCode } from './errors.js'
@@ -29,9 +29,9 @@ interface Received {
  * `retry.maxRetries`, without `reconnect` after any failure, with SSE_ERR_LAST_EVENT_ID after an id that no header can
  * hold, and with SSE_ERR_DATA after data that is not JSON, without `onInvalid`
  */
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptions & EventsOption<keyof WithGap<NoInfer<Events>> & string> & { text: true, onGap: (gap: SSEGap) => unknown }): SSEEvents<AsText<Events>>
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptions & EventsOption<keyof WithGap<NoInfer<Events>> & string> & { text: true }): SSEEvents<AsText<WithGap<Events>>>
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & { onGap: (gap: SSEGap) => unknown }): SSEEvents<Events>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<AsText<Events>>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>>): SSEEvents<AsText<WithGap<Events>>>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<Events>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> | undefined): SSEEvents<WithGap<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
 export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterableIterator<Received, undefined> & { readonly lastEventId: string | null } {

@@ -112,8 +112,16 @@ export interface EventsOption<Name extends string> {
   events?: readonly Name[]
 }
 
+type OptionsFor<Events> = SSEClientOptions & EventsOption<keyof WithGap<Events> & string>
+
 /** The options for `Events`: with `text` where the data of some of them is text. */
-export type SSEClientOptionsFor<Events> = SSEClientOptions & EventsOption<keyof WithGap<Events> & string> & Text<Events>
+export type SSEClientOptionsFor<Events> = OptionsFor<Events> & Text<Events>
+
+/** The options for `Events` that make all data text. */
+export type AsTextOptionsFor<Events> = OptionsFor<Events> & { text: true }
+
+/** With `onGap` the loop gets no event `gap`. */
+export type GivenOnGap = Required<Pick<SSEClientOptions, 'onGap'>>
 
 export type SSEClientArguments<Events> =
   {} extends SSEClientOptionsFor<Events> ? [options?: SSEClientOptionsFor<Events>] : [options: SSEClientOptionsFor<Events>]

@@ -6,7 +6,8 @@ import { listen, makeApp } from '../harness.js'
 /** Delays that a client reports, up to the end of its loop. */
 async function delaysOf (url: string, options: SSEClientOptions = {}): Promise<number[]> {
   const delays: number[] = []
-  for await (const _event of sse(url, { ...options, onRetry: ({ delay }) => { delays.push(delay) } }));
+  const events = sse(url, { ...options, onRetry: ({ delay }) => { delays.push(delay) } })
+  while (!(await events.next()).done);
   return delays
 }
 
