@@ -53,15 +53,15 @@ test('after thousands of failures the delay is a number still', async (t) => {
   t.strictSame([calls, [...delays]], [1_101, [0]])
 })
 
-for (const retry of [0, 1]) {
-  test(`a server that says retry: ${retry} is asked again after 100 ms`, async (t) => {
+test('a server that says retry: 0 is asked again after 100 ms', async (t) => {
+  for (const retry of [0, 1]) {
     const app = await makeApp(t, { retry })
     const times: number[] = []
     app.sseRoute('/', { onRequest: async (_request, reply) => { if (times.push(performance.now()) > 3) return reply.code(204).send() }, source: () => ['"a"'] })
-    t.strictSame(await delaysOf(`http://127.0.0.1:${await listen(app)}/`), [100, 100, 100])
+    t.strictSame(await delaysOf(`http://127.0.0.1:${await listen(app)}/`), [100, 100, 100], `retry: ${retry}`)
     for (const [i, time] of times.slice(1).entries()) t.ok(time - (times[i] ?? NaN) >= 98)
-  })
-}
+  }
+})
 
 test('a server that asks for more time than that has it', async (t) => {
   const { url } = await serve(t, ends('retry: 101\n\n'), says(204))
