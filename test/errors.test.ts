@@ -119,11 +119,13 @@ const by = (answer: Answer, options: object = {}): Cause => async (t) => {
 
 const CLIENT_CAUSES: Record<string, [says: RegExp, ...causes: Cause[]]> = {
   SSE_ERR_CONNECTION: [/^The connection failed: ./, by(dies), by(opens('data: 1\n\n'), { headers: () => { throw new Error('no token') } })],
-  SSE_ERR_SILENCE: [/^Nothing came for 20 ms$/, by(opens(), { silence: 20 })],
-  SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$/, by(says(404)), by(says(200, 'a', { 'content-type': 'text/html' }))],
-  SSE_ERR_DATA: [/data of the event "token" is no JSON; the option "text" takes the names of events with text$/, by(ends('event: token\ndata: a\n\n'))],
+  SSE_ERR_INACTIVITY_TIMEOUT: [/^Nothing came for 20 ms$/, by(opens(), { inactivityTimeout: 20 })],
+  SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$|^The response has no body that can be read as a stream; the option "fetch" takes a function whose responses have one$/,
+    by(says(404)), by(says(200, 'a', { 'content-type': 'text/html' })), by(ends('data: 1\n\n'), { method: 'HEAD' })],
+  SSE_ERR_DATA: [/data of the event "token" is not JSON; the options "text", "end" and "onInvalid" are for text$/, by(ends('event: token\ndata: a\n\n'))],
   SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes at most 16384 bytes, and no control characters$/, by(ends('id: a\x01\n\n'), { reconnect: true })],
-  SSE_ERR_OPTION: [/option "(silence|lastEventId)" takes (a number from 0 on, got -1|text of at most 16384 bytes, and no control characters, got "a\\n")$/, by(dies, { silence: -1 }), by(dies, { lastEventId: 'a\n' })]
+  SSE_ERR_OPTION: [/^The (option "(inactivityTimeout|lastEventId|fetch)" takes (a number from 0 on, got -1|text of at most 16384 bytes, and no control characters, got "a\\n"|a function, got string|a function that resolves to a Response, got undefined)$|request is not valid: .*body)/,
+    by(dies, { inactivityTimeout: -1 }), by(dies, { lastEventId: 'a\n' }), by(dies, { fetch: 'fetch' }), by(dies, { fetch: async () => {} }), by(dies, { body: 'x' })]
 }
 
 test('each error of the plugin comes from its documented causes, and says what was wrong', async (t) => {

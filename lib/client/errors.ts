@@ -1,19 +1,24 @@
-export type SSEErrorCode = 'SSE_ERR_CONNECTION' | 'SSE_ERR_SILENCE' | 'SSE_ERR_NO_STREAM' | 'SSE_ERR_DATA' | 'SSE_ERR_LAST_EVENT_ID' | 'SSE_ERR_OPTION'
+export type SSEErrorCode = 'SSE_ERR_CONNECTION' | 'SSE_ERR_INACTIVITY_TIMEOUT' | 'SSE_ERR_NO_STREAM' | 'SSE_ERR_DATA' | 'SSE_ERR_LAST_EVENT_ID' | 'SSE_ERR_OPTION'
+
+/** What an SSEError may have beside its code and message. */
+type Details = Partial<Pick<SSEError, 'cause' | 'status' | 'headers' | 'body' | 'lastEventId'>>
 
 /**
  * What went wrong, by its `code`: `SSE_ERR_CONNECTION`, no connection came about, or it broke off (`cause` says why);
- * `SSE_ERR_SILENCE`, nothing came for as long as `silence` says; `SSE_ERR_NO_STREAM`, the answer is no event stream;
- * `SSE_ERR_DATA`, an event's data is no JSON; `SSE_ERR_LAST_EVENT_ID`, the last event's id cannot be sent back;
- * `SSE_ERR_OPTION`, an option is out of its range.
+ * `SSE_ERR_INACTIVITY_TIMEOUT`, nothing came for `inactivityTimeout` ms; `SSE_ERR_NO_STREAM`, the response is no event
+ * stream, or has no readable body; `SSE_ERR_DATA`, an event's data is not JSON; `SSE_ERR_LAST_EVENT_ID`, the last
+ * event's id cannot be sent back; `SSE_ERR_OPTION`, the options make no request that can succeed.
  */
 export class SSEError extends Error {
   readonly code: SSEErrorCode
-  /** The answer's, where there was one that is no event stream. */
+  /** Id of the last event that was yielded or handled, or that this error is about: pass it as `lastEventId` to resume. Null where there is none. */
+  readonly lastEventId: string | null = null
+  /** Those of the response, where it is no event stream. `body` is undefined where it cannot be read. */
   declare readonly status?: number
   declare readonly headers?: Headers
-  declare readonly body?: string
+  declare readonly body?: string | undefined
 
-  constructor (code: SSEErrorCode, message: string, details: { cause?: unknown, status?: number, headers?: Headers, body?: string } = {}) {
+  constructor (code: SSEErrorCode, message: string, details: Details = {}) {
     super(message)
     this.name = 'SSEError'
     this.code = code

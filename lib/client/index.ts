@@ -1,15 +1,14 @@
-import type { EventSourceMessage } from 'eventsource-parser'
 import { Connection } from './connection.js'
 import { quote, SSEError } from './errors.js'
 import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
 import { Messages } from './messages.js'
-import { readOptions, type Settings } from './options.js'
+import { type GivenOptions, readOptions, type Settings } from './options.js'
 import { delayOf, isPassing, wait } from './retry.js'
-import type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvents, SSEGap, WithGap } from './types.js'
+import type { AsText, AsTextOptionsFor, GivenOnGap, SSEClientArguments, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
 
 export type { EventsOf } from '../event-types.js'
 export type { SSEErrorCode } from './errors.js'
-export type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvent, SSEEvents, SSEGap, SSERetry, WithGap } from './types.js'
+export type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvent, SSEEvents, SSEGap, SSEMessage, SSERetry, WithGap } from './types.js'
 export { SSEError }
 
 /** An event with its data read. */
@@ -21,22 +20,27 @@ interface Received {
 
 /**
  * The events of a server, as they come: the client connects when the first is asked for, reads as fast as they are
- * taken, and comes back with the id of the last where the stream has ended or failed. `break` leaves. A 204 is the end.
+ * taken, and reconnects with the id of the last where the stream has ended or failed. `break` leaves. A 204 is the end.
  *
- * Data is read as JSON, but for the events that `text` names (`true`: all).
+ * Data is read as JSON, but for the events that `text` names (`true`: all); empty data is undefined.
  *
- * @throws SSEError SSE_ERR_OPTION; awaiting an event rejects with an SSEError once the client does not come back:
- * after an answer that is neither an event stream nor 204, 429 or 5xx, after `retry.tries`, without `reconnect`
- * after any failure, with SSE_ERR_LAST_EVENT_ID after an id that no header can hold, and with SSE_ERR_DATA after data
- * that is no JSON
+ * @throws SSEError SSE_ERR_OPTION; awaiting an event rejects with an SSEError once the client does not reconnect:
+ * after a response that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise, after
+ * `retry.maxRetries`, without `reconnect` after any failure, with SSE_ERR_LAST_EVENT_ID after an id that no header can
+ * hold, and with SSE_ERR_DATA after data that is not JSON, without `onInvalid`
  */
-export function sse (url: string | URL, options: SSEClientOptions & { text: true }): SSEEvents<Record<string, string>>
-export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & Required<Pick<SSEClientOptions, 'onGap'>>): SSEEvents<Events>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<AsText<Events>>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>>): SSEEvents<AsText<WithGap<Events>>>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<Events>
+export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> | undefined): SSEEvents<WithGap<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
-export function sse (url: string | URL, options: SSEClientOptions & { text?: true | readonly string[] } = {}): AsyncIterableIterator<Received, undefined> {
+export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterableIterator<Received, undefined> & { readonly lastEventId: string | null } {
   const left = new AbortController()
-  const events = follow(url, readOptions(options), left)
+  const settings = readOptions(url, options)
+  const messages = new Messages(settings.lastEventId ?? null)
+  const events = follow(url, settings, messages, left)
   return {
+    get lastEventId () { return messages.lastEventId },
     next: () => events.next(),
     return: () => {
       // also while the next is awaited
@@ -47,9 +51,8 @@ export function sse (url: string | URL, options: SSEClientOptions & { text?: tru
   }
 }
 
-async function * follow (url: string | URL, settings: Settings, left: AbortController): AsyncGenerator<Received, undefined> {
-  const { signal } = settings
-  const messages = new Messages(settings.lastEventId)
+async function * follow (url: string | URL, settings: Settings, messages: Messages, left: AbortController): AsyncGenerator<Received, undefined> {
+  const { signal, fetch, onGap, onInvalid } = settings
   const leave = () => left.abort()
   signal?.addEventListener('abort', leave)
   try {
@@ -57,19 +60,25 @@ async function * follow (url: string | URL, settings: Settings, left: AbortContr
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
       if (left.signal.aborted) return
-      const connection = new Connection(settings.silence)
+      const connection = new Connection(settings.inactivityTimeout)
       const close = () => connection.close()
       left.signal.addEventListener('abort', close)
       try {
         const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, messages.lastEventId, signal)), settings.reconnect)
         if (response?.status === 204) return
-        if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: messages.lastEventId ?? null })
+        if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: messages.lastEventId })
         messages.begin()
         for (let text = response && await connection.read(); text !== null; text = await connection.read()) {
           failures = 0
           for (const message of messages.read(text)) {
-            const event = received(message, settings)
-            if (event.event === 'gap' && settings.onGap) await settings.onGap(event.data as SSEGap)
+            if (message.data === settings.end) return
+            const isForOnGap = message.event === 'gap' && message.data !== '' && onGap !== undefined
+            if (!isForOnGap && settings.events?.includes(message.event) === false) continue
+            const event = received(message, isForOnGap ? [] : settings.text, messages.lastEventId)
+            if (event instanceof SSEError) {
+              if (onInvalid === undefined) throw event
+              await onInvalid(message)
+            } else if (isForOnGap) await onGap(event.data as SSEGap)
             else yield event
           }
         }
@@ -78,10 +87,12 @@ async function * follow (url: string | URL, settings: Settings, left: AbortContr
         connection.close()
       }
       if (left.signal.aborted) continue
-      const { failure } = connection
-      if (failure !== null && (!settings.reconnect || !isPassing(failure) || ++failures > settings.tries)) throw failure
-      if (!settings.reconnect) return
-      checkLastEventId(messages.lastEventId)
+      const { lastEventId } = messages
+      const failure = connection.failure && Object.assign(connection.failure, { lastEventId })
+      if (failure === null && !settings.reconnect) return
+      if (failure !== null && (++failures > settings.maxRetries || !await isRepeated(failure, attempt, settings))) throw failure
+      if (left.signal.aborted) continue
+      checkLastEventId(lastEventId)
       const delay = delayOf(settings, failures, messages.retry, failure)
       await settings.onRetry?.({ delay: delay.whole, attempt: attempt + 1, error: failure ?? undefined })
       await wait(delay, left.signal)
@@ -91,7 +102,11 @@ async function * follow (url: string | URL, settings: Settings, left: AbortContr
   }
 }
 
-async function requestOf ({ method, body, headers, credentials }: Settings, attempt: number, lastEventId: string | undefined, signal: AbortSignal): Promise<RequestInit & { cache: 'no-store' }> {
+async function isRepeated (failure: SSEError, attempt: number, { reconnect, shouldRetry }: Settings): Promise<boolean> {
+  return await shouldRetry?.(failure, attempt) ?? (reconnect && isPassing(failure))
+}
+
+async function requestOf ({ method, body, headers, credentials }: Settings, attempt: number, lastEventId: string | null, signal: AbortSignal): Promise<RequestInit & { cache: 'no-store' }> {
   const given = new Headers(typeof headers === 'function' ? await headers(attempt) : headers)
   given.set('accept', 'text/event-stream')
   const id = lastEventId && lastEventIdHeader(lastEventId)
@@ -99,13 +114,13 @@ async function requestOf ({ method, body, headers, credentials }: Settings, atte
   return { method, body, headers: given, credentials, signal, cache: 'no-store' }
 }
 
-/** @throws SSE_ERR_DATA */
-function received ({ id, event = 'message', data }: EventSourceMessage, { text, onGap }: Settings): Received {
-  const isText = text === true ? !(event === 'gap' && onGap) : text.includes(event)
-  if (isText) return { id, event, data }
+/** An event with its data read; SSE_ERR_DATA where that is not JSON. */
+function received (message: SSEMessage, text: Settings['text'], lastEventId: string | null): Received | SSEError {
+  const { id, event, data } = message
+  if (text === true || text.includes(event)) return message
   try {
-    return { id, event, data: JSON.parse(data) }
+    return { id, event, data: data === '' ? undefined : JSON.parse(data) }
   } catch (cause) {
-    throw new SSEError('SSE_ERR_DATA', `The data of the event ${quote(event)} is no JSON; the option "text" takes the names of events with text`, { cause })
+    return new SSEError('SSE_ERR_DATA', `The data of the event ${quote(event)} is not JSON; the options "text", "end" and "onInvalid" are for text`, { cause, lastEventId })
   }
 }

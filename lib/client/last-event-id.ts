@@ -20,6 +20,6 @@ export function lastEventIdHeader (id: string): string | undefined {
 }
 
 /** @throws SSE_ERR_LAST_EVENT_ID where the client cannot reconnect with an id */
-export function checkLastEventId (id: string | undefined): void {
-  if (id && lastEventIdHeader(id) === undefined) throw new SSEError('SSE_ERR_LAST_EVENT_ID', `The last event's id ${quote(id)} cannot be sent back: a header takes ${LAST_EVENT_ID}`)
+export function checkLastEventId (id: string | null): void {
+  if (id && lastEventIdHeader(id) === undefined) throw new SSEError('SSE_ERR_LAST_EVENT_ID', `The last event's id ${quote(id)} cannot be sent back: a header takes ${LAST_EVENT_ID}`, { lastEventId: id })
 }

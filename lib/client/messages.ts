@@ -1,25 +1,26 @@
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import { createParser } from 'eventsource-parser'
+import type { SSEMessage } from './types.js'
 
 /** Reads the events in the text of one stream after the other, and keeps what holds beyond the end of one. */
 export class Messages {
-  /** What to come back with: the last event's id, also where that event had no data. */
-  lastEventId: string | undefined
+  /** Id of the last event that `read` yielded or passed over, because it had no data: where to resume. */
+  lastEventId: string | null
   /** How long the server asks to be left alone before one comes back, ms. */
   retry: number | undefined
-  #events: EventSourceMessage[] = []
+  #events: SSEMessage[] = []
   #parser = createParser({
-    onEvent: (event) => { this.#events.push(event) },
+    onEvent: ({ id, event = 'message', data }) => { this.#events.push({ id, event, data }) },
     onRetry: (retry) => { this.retry = retry }
   })
 
   /** The id that counts from the end of its event on. */
-  #id: string | undefined
+  #id: string | null = null
   /** The beginning of a line that is not complete. */
   #line = ''
   /** A LF that follows is the second half of a line break. */
   #endsInCR = false
 
-  constructor (lastEventId: string | undefined) {
+  constructor (lastEventId: string | null) {
     this.lastEventId = lastEventId
   }
 
@@ -33,13 +34,29 @@ export class Messages {
     this.#endsInCR = false
   }
 
-  /** The events that are complete with this part of the stream. */
-  read (text: string): EventSourceMessage[] {
-    this.#events = []
+  /**
+   * Yields the events that are complete with this part of the stream; `lastEventId` moves on with each.
+   *
+   * The parser reports events with data only. The standard lets the ids of others count as well (section 9.2.6,
+   * "dispatch the event"), and the lone `id:` lines of a stream that follows a log are such.
+   */
+  * read (text: string): Generator<SSEMessage, void> {
     const lines = this.#withLF(text)
-    this.#parser.feed(lines)
-    this.#readIds(lines)
-    return this.#events
+    let [start, parsed] = [0, 0]
+    for (let end = lines.indexOf('\n'); end >= 0; end = lines.indexOf('\n', start)) {
+      const line = this.#line + lines.slice(start, end)
+      this.#line = ''
+      start = end + 1
+      if (/^id(?::|$)/.test(line) && !line.includes('\0')) this.#id = line.slice(3).replace(/^ /, '')
+      if (line !== '') continue
+      this.lastEventId = this.#id
+      this.#parser.feed(lines.slice(parsed, start))
+      parsed = start
+      // one at most
+      yield * this.#events.splice(0)
+    }
+    this.#parser.feed(lines.slice(parsed))
+    this.#line += lines.slice(start)
   }
 
   /** A CR ends its line at once (section 9.2.5), where the parser would wait for what follows. */
@@ -47,21 +64,5 @@ export class Messages {
     const rest = this.#endsInCR && text.startsWith('\n') ? text.slice(1) : text
     if (text !== '') this.#endsInCR = text.endsWith('\r')
     return rest.replace(/\r\n?/g, '\n')
-  }
-
-  /**
-   * The parser tells of events with data only. The standard has the id of others count as well (section 9.2.6, "dispatch
-   * the event"), and the lone `id:` lines of a stream that follows a log are such.
-   */
-  #readIds (text: string): void {
-    let start = 0
-    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-      const line = this.#line + text.slice(start, end)
-      if (line === '') this.lastEventId = this.#id
-      else if (/^id(?::|$)/.test(line) && !line.includes('\0')) this.#id = line.slice(3).replace(/^ /, '')
-      this.#line = ''
-      start = end + 1
-    }
-    this.#line += text.slice(start)
   }
 }

@@ -1,18 +1,41 @@
 import { quote, SSEError } from './errors.js'
 import { LAST_EVENT_ID, lastEventIdHeader } from './last-event-id.js'
-import type { SSEClientOptions, SSERetry } from './types.js'
+import type { EventsOption, SSEClientOptions, SSERetry, TextOption } from './types.js'
+
+/** Options of `sse`, whatever its events. */
+export type GivenOptions = SSEClientOptions & TextOption & EventsOption<string>
 
 /** The options, checked, with their defaults. */
-export type Settings = SSEClientOptions & Required<SSERetry> & { method: string, reconnect: boolean, silence: number, text: true | readonly string[] }
+export type Settings = GivenOptions & Required<SSERetry> & Required<Pick<GivenOptions, 'method' | 'reconnect' | 'inactivityTimeout' | 'text' | 'fetch'>>
 
-/** @throws SSE_ERR_OPTION */
-export function readOptions ({ retry = {}, text = [], ...options }: SSEClientOptions & { text?: true | readonly string[] }): Settings {
-  const { delay = 1_000, maxDelay = 30_000, tries = Infinity } = retry
-  const { method = 'GET', silence = 45_000, lastEventId } = options
-  for (const [name, value] of Object.entries({ 'retry.delay': delay, 'retry.maxDelay': maxDelay, 'retry.tries': tries, silence })) {
+const refusal = (message: string, details = {}) => new SSEError('SSE_ERR_OPTION', message, details)
+
+/** @throws SSE_ERR_OPTION also for a request that could never succeed, because the client would repeat it for ever */
+export function readOptions (url: string | URL, { retry = {}, text = [], fetch, ...options }: GivenOptions): Settings {
+  const { delay = 1_000, maxDelay = 30_000, maxRetries = Infinity } = retry
+  const { method = 'GET', inactivityTimeout = 45_000, lastEventId } = options
+  for (const [name, value] of Object.entries({ 'retry.delay': delay, 'retry.maxDelay': maxDelay, 'retry.maxRetries': maxRetries, inactivityTimeout })) {
     // not so for NaN either
-    if (!(value >= 0)) throw new SSEError('SSE_ERR_OPTION', `The option "${name}" takes a number from 0 on, got ${value}`)
+    if (!(value >= 0)) throw refusal(`The option "${name}" takes a number from 0 on, got ${value}`)
   }
-  if (lastEventId && lastEventIdHeader(lastEventId) === undefined) throw new SSEError('SSE_ERR_OPTION', `The option "lastEventId" takes text of ${LAST_EVENT_ID}, got ${quote(lastEventId)}`)
-  return { reconnect: method.toUpperCase() === 'GET', ...options, method, silence, text, delay, maxDelay, tries }
+  if (lastEventId && lastEventIdHeader(lastEventId) === undefined) throw refusal(`The option "lastEventId" takes text of ${LAST_EVENT_ID}, got ${quote(lastEventId)}`)
+  const settings = { reconnect: method.toUpperCase() === 'GET', ...options, method, inactivityTimeout, text, delay, maxDelay, maxRetries, fetch: fetch === undefined ? globalThis.fetch : fetch }
+  if (typeof settings.fetch !== 'function') throw refusal(`The option "fetch" takes a function, got ${typeof settings.fetch}`)
+  checkRequest(url, settings, fetch !== undefined)
+  return settings
+}
+
+/** The engine's own check. A `fetch` of the application's may take other URLs, also relative ones where nothing else does. */
+function checkRequest (url: string | URL, { method, body, headers, credentials, reconnect, shouldRetry }: GivenOptions, ownFetch: boolean): void {
+  if ((reconnect || shouldRetry) && 'getReader' in Object(body)) throw refusal('The option "body" takes no stream where the request may be sent again, because a stream can be read once')
+  const page: typeof globalThis & { location?: { protocol: string } } = globalThis
+  try {
+    // with a string for the body, because a stream would be locked
+    const request = new Request(ownFetch ? new URL(url, 'http://a') : url, { method, body: body && '.', headers: typeof headers === 'function' ? {} : headers, credentials })
+    const { protocol } = new URL(request.url)
+    // `localhost:3000/` is a URL of the scheme "localhost:"
+    if (!ownFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== page.location?.protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
+  } catch (cause) {
+    throw refusal(`The request is not valid: ${cause instanceof Error ? cause.message : cause}`, { cause })
+  }
 }

@@ -1,11 +1,15 @@
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 
-/** The longest that a timer waits, ms. */
-const LONGEST = 2 ** 31 - 1
+/** Longest delay of a timer, ms. Timers take anything above it for 1 ms. */
+export const LONGEST = 2 ** 31 - 1
 
-/** Whether there is a point in coming back: not where the server has refused this very request. */
-export function isPassing ({ status, body }: SSEError): boolean {
+/** Shortest delay that a server can ask for by `retry:`, ms, because some send `retry: 0`: 600 requests a second on a fast network. */
+const SHORTEST = 100
+
+/** Whether another attempt may succeed: not where the server has refused this very request, or `fetch` gave no Response. */
+export function isPassing ({ code, status, body }: SSEError): boolean {
+  if (code === 'SSE_ERR_OPTION') return false
   // where the connection breaks within the head of an answer, Chromium has one with half the headers, or half the status, and no body
   return status === undefined || status === 429 || status >= 500 || (status <= 200 && body === '')
 }
@@ -21,8 +25,10 @@ export interface Delay {
  * @param retry what the server's last `retry:` said, ms
  */
 export function delayOf ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
-  const asked = retryAfter(error?.headers) ?? retry ?? 0
-  const more = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(maxDelay, delay * 2 ** Math.max(0, failures - 1))
+  const asked = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
+  // bounded, because 0 * Infinity and 2 ** 1024 would be no delay at all
+  const doublings = Math.min(30, Math.max(0, failures - 1))
+  const more = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(LONGEST, maxDelay, delay * 2 ** doublings)
   return { asked, whole: Math.min(LONGEST, Math.round(asked + more)) }
 }
 

@@ -17,7 +17,7 @@ test(`${CUTS} random cuts cost no event, and bring none twice`, async (t) => {
   const published: string[] = []
   const clients = Array.from({ length: CLIENTS }, async () => {
     const ids: unknown[] = []
-    for await (const { id, event, data } of sse(`http://127.0.0.1:${proxy.port}/on/news`, { text: true, lastEventId: '0-0', retry: { delay: 2, maxDelay: 4 }, silence: 5_000 })) {
+    for await (const { id, event, data } of sse(`http://127.0.0.1:${proxy.port}/on/news`, { text: true, lastEventId: '0-0', retry: { delay: 2, maxDelay: 4 }, inactivityTimeout: 5_000 })) {
       if (event === 'gap') t.same(ids, [], 'that of the beginning')
       else ids.push(id)
       if (data === 'over') break

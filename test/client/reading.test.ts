@@ -33,17 +33,17 @@ test('the data of the events that `text` names is as it came, also where it woul
   t.strictSame((await all(url, { text: true })).map((event) => Object(event).data), ['42', ' a\nb', '42'])
 })
 
-test('data that is no JSON is an error that says what to do', async (t) => {
+test('data that is not JSON is an error that says what to do', async (t) => {
   const { url } = await serve(t, opens('data: 1\n\nevent: token\ndata: a\n\n'))
   const events = sse(url)
   t.match(await events.next(), { value: { data: 1 } })
   const error: SSEError = await events.next().then(() => t.fail('not rejected'), (error) => error)
   t.ok(error instanceof SSEError)
-  t.match(error, { code: 'SSE_ERR_DATA', message: /"token".*option "text"/, cause: SyntaxError })
+  t.match(error, { code: 'SSE_ERR_DATA', message: /"token" is not JSON.*"text"/, cause: SyntaxError })
   t.match(await events.next(), { done: true })
 })
 
-test('a client that gives up at data that is no JSON leaves the connection, though the server would send on', async (t) => {
+test('a client that gives up at data that is not JSON leaves the connection, though the server would send on', async (t) => {
   const { url, requests } = await serve(t, opens('data: a\n\n'))
   await t.rejects(sse(url).next(), { code: 'SSE_ERR_DATA' })
   await until('the connection is gone', () => requests[0]?.socket.destroyed)
@@ -147,8 +147,8 @@ test('what is not taken is not read', async (t) => {
 })
 
 test('options out of their range are refused at once', (t) => {
-  for (const options of [{ silence: -1 }, { silence: NaN }, { retry: { delay: -1 } }, { retry: { maxDelay: NaN } }, { retry: { tries: -1 } }]) {
-    t.throws(() => sse('http://127.0.0.1:1/', options), { code: 'SSE_ERR_OPTION', message: /^The option "(retry\.)?(delay|maxDelay|tries|silence)" takes a number from 0 on, got / })
+  for (const options of [{ inactivityTimeout: -1 }, { inactivityTimeout: NaN }, { retry: { delay: -1 } }, { retry: { maxDelay: NaN } }, { retry: { maxRetries: -1 } }]) {
+    t.throws(() => sse('http://127.0.0.1:1/', options), { code: 'SSE_ERR_OPTION', message: /^The option "(retry\.)?(delay|maxDelay|maxRetries|inactivityTimeout)" takes a number from 0 on, got / })
   }
   t.end()
 })

@@ -40,13 +40,13 @@ test('every other id returns as it was sent', async (t) => {
   app.sseRoute<{ Params: { place: number } }>('/:place', {
     source: function * ({ params }, stream) {
       returned.push(stream.lastEventId)
-      yield { id: ids[params.place], retry: 0, data: 1 }
+      yield { id: ids[params.place], data: 1 }
     }
   })
   const port = await listen(app)
   for (const [place, id] of ids.entries()) {
     returned.length = 0
-    const events = sse(`http://127.0.0.1:${port}/${place}`)
+    const events = sse(`http://127.0.0.1:${port}/${place}`, { retry: { delay: 0 } })
     await events.next()
     await events.next()
     await events.return?.()
@@ -57,7 +57,7 @@ test('every other id returns as it was sent', async (t) => {
 /** The error that ends a client, after three failures at the latest. */
 async function failure (url: string, options: SSEClientOptions = {}): Promise<unknown> {
   try {
-    const events = sse(url, { retry: { delay: 1, tries: 3 }, ...options })
+    const events = sse(url, { retry: { delay: 1, maxRetries: 3 }, ...options })
     while (!(await events.next()).done);
   } catch (error) {
     return error

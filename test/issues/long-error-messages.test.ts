@@ -63,7 +63,7 @@ test('the answer does not say what a serializer said of the data, and the log do
 
 test('the client cuts what a server says in its messages', async (t) => {
   const { url } = await serve(t, ends(`event: ${LONG}\ndata: no JSON\n\n`))
-  await t.rejects(follow(url).next(), { code: 'SSE_ERR_DATA', message: `The data of the event "${LONG.slice(0, 40)}…" is no JSON; the option "text" takes the names of events with text` })
+  await t.rejects(follow(url).next(), { code: 'SSE_ERR_DATA', message: `The data of the event "${LONG.slice(0, 40)}…" is not JSON; the options "text", "end" and "onInvalid" are for text` })
   const other = await serve(t, (response) => { response.writeHead(404, { 'content-type': `text/html; a=${'x'.repeat(10_000)}` }).end() })
   await t.rejects(follow(other.url).next(), { code: 'SSE_ERR_NO_STREAM', message: `The answer is no event stream: status 404, content-type text/html; a=${'x'.repeat(27)}…` })
 })

@@ -34,6 +34,27 @@ test('the client follows a price and an answer', async (t) => {
   t.equal(answer, 'one two ')
 })
 
+test('a token that has expired is refreshed', async (t) => {
+  const [, , code = ''] = codeOf('Client', 'ts')
+  type SignedIn = (url: string, refresh: () => Promise<string>, options: object) => AsyncIterator<{ data: unknown }>
+  const signedIn = await run<SignedIn>(t, code, 'signedIn')
+  // Node's fetch opens a connection once more when it leaves
+  const app = await makeApp(t, {}, { forceCloseConnections: true })
+  const tokens = ['old', 'new']
+  const seen: unknown[] = []
+  app.sseRoute('/', {
+    preHandler: async ({ headers }, reply) => {
+      seen.push(headers.authorization)
+      if (headers.authorization !== 'Bearer new') return reply.code(401).send()
+    },
+    source: () => [{ data: { fine: true } }]
+  })
+  const events = signedIn(`http://127.0.0.1:${await listen(app)}/`, async () => tokens.shift() ?? '', {})
+  t.match(await events.next(), { value: { data: { fine: true } } })
+  await events.return?.()
+  t.strictSame([seen, tokens], [['Bearer old', 'Bearer new'], []])
+})
+
 test('server and client share one declaration', async (t) => {
   const files: Record<string, Record<string, string>> = {}
   for (const code of codeOf('One declaration for both sides', 'ts')) {

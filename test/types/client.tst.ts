@@ -4,7 +4,9 @@ import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-
 import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import type { ZodNumber, ZodObject, ZodString } from 'zod'
-import { sse, type SSEClientOptions, type SSEEvents, type SSEGap } from '../../lib/client/index.js'
+import {
+  sse, type SSEClientArguments, type SSEClientOptions, type SSEClientOptionsFor, type SSEError, type SSEEvents, type SSEGap, type SSEMessage, type WithGap
+} from '../../lib/client/index.js'
 import type { EventsOf } from '../../lib/index.js'
 
 const events = {
@@ -57,9 +59,98 @@ describe('sse', () => {
     expect(sse<ChatEvents>).type.not.toBeCallableWith('/')
     expect(sse<ChatEvents>).type.not.toBeCallableWith('/', { method: 'POST' })
     expect(sse<ChatEvents>).type.not.toBeCallableWith('/', { text: ['usage'] })
-    expect(sse<ChatEvents>).type.not.toBeCallableWith('/', { text: true })
     expect(sse<StockEvents>).type.not.toBeCallableWith('/', { text: ['price'] })
     expect(sse<ChatEvents>).type.toBeCallableWith('/', { text: ['token'], onGap: () => {} })
+  })
+
+  test('has text for all data with text: true', async () => {
+    expect(sse<StockEvents>('/', { text: true })).type.toBe<SSEEvents<{ price: string, closed: string, gap: string }>>()
+    expect(sse<ChatEvents>('/', { text: true, end: '[DONE]', onGap: () => {} })).type.toBe<SSEEvents<{ token: string, done: string, usage: string }>>()
+    for await (const event of sse<ChatEvents>('/', { text: true })) {
+      expect(event.event).type.toBe<'token' | 'done' | 'usage' | 'gap'>()
+      expect(event.data).type.toBe<string>()
+    }
+  })
+
+  test('takes the names of its events as those that are wanted', () => {
+    expect(sse<StockEvents>).type.toBeCallableWith('/', { events: ['price', 'gap'] })
+    expect(sse<StockEvents>).type.toBeCallableWith('/', { events: ['price'], text: true })
+    expect(sse<StockEvents>).type.not.toBeCallableWith('/', { events: ['prices'] })
+    expect(sse<StockEvents>).type.not.toBeCallableWith('/', { events: ['prices'], text: true })
+    expect(sse<StockEvents>).type.not.toBeCallableWith('/', { events: 'price' })
+    expect(sse).type.toBeCallableWith('/', { events: ['anything'] })
+    expect(sse('/', { events: ['price'] })).type.toBe<SSEEvents<Record<string, unknown>>>()
+  })
+
+  test('says where to resume', () => {
+    const events = sse<StockEvents>('/', { lastEventId: null })
+    expect(events.lastEventId).type.toBe<string | null>()
+    expect(sse<StockEvents>).type.toBeCallableWith('/', { lastEventId: events.lastEventId })
+    expect<SSEError['lastEventId']>().type.toBe<string | null>()
+  })
+
+  test('can be wrapped, with options that are passed on', () => {
+    function typed<Events extends object> (path: string, options: SSEClientOptionsFor<Events>) {
+      return sse<Events>(`/api${path}`, options)
+    }
+    expect(typed<StockEvents>('/', {})).type.toBe<SSEEvents<WithGap<StockEvents>>>()
+    expect(typed<ChatEvents>('/', { text: ['token'] })).type.toBe<SSEEvents<WithGap<ChatEvents>>>()
+    expect(typed<ChatEvents>).type.not.toBeCallableWith('/', {})
+    expect(typed<StockEvents>).type.not.toBeCallableWith('/', { events: ['prices'] })
+
+    function signedIn<Events extends object> (path: string, options: SSEClientOptionsFor<Events>) {
+      return sse<Events>(path, { ...options, headers: { authorization: 'Bearer a' }, shouldRetry: ({ status }) => status === 401 || undefined })
+    }
+    expect(signedIn<StockEvents>('/', {})).type.toBe<SSEEvents<WithGap<StockEvents>>>()
+
+    function arity<Events extends object> (path: string, ...options: SSEClientArguments<Events>) {
+      return sse<Events>(path, ...options)
+    }
+    expect(arity<StockEvents>('/')).type.toBe<SSEEvents<WithGap<StockEvents>>>()
+    expect(arity<ChatEvents>).type.not.toBeCallableWith('/')
+
+    function optional<Events extends object> (path: string, options?: SSEClientOptionsFor<Events>) {
+      return sse<Events>(path, options)
+    }
+    expect(optional<StockEvents>('/')).type.toBe<SSEEvents<WithGap<StockEvents>>>()
+
+    function untyped (path: string, options?: SSEClientOptionsFor<Record<string, unknown>>) {
+      return sse(path, options)
+    }
+    expect(untyped('/', { text: ['token'], method: 'POST' })).type.toBe<SSEEvents<Record<string, unknown>>>()
+
+    function plain (path: string, options: SSEClientOptions) {
+      return sse(path, options)
+    }
+    expect(plain('/', { end: '[DONE]' })).type.toBe<SSEEvents<Record<string, unknown>>>()
+  })
+
+  test('has callbacks that decide and are told', () => {
+    sse('/', { onInvalid: (event) => { expect(event).type.toBe<SSEMessage>() } })
+    sse('/', {
+      shouldRetry: (error, attempt) => {
+        expect(error).type.toBe<SSEError>()
+        expect(attempt).type.toBe<number>()
+      }
+    })
+    expect(sse).type.toBeCallableWith('/', { shouldRetry: () => true })
+    expect(sse).type.toBeCallableWith('/', { shouldRetry: async () => {} })
+    expect(sse).type.toBeCallableWith('/', { shouldRetry: async ({ status }: SSEError) => status === 401 || undefined })
+    expect(sse).type.not.toBeCallableWith('/', { shouldRetry: () => 'yes' })
+    expect(sse).type.not.toBeCallableWith('/', { onInvalid: (event: number) => event })
+  })
+
+  test('takes a function like fetch', () => {
+    expect(sse).type.toBeCallableWith('/', { fetch })
+    expect(sse).type.toBeCallableWith('/', { fetch: async (url: string | URL, init: RequestInit) => fetch(url, { ...init, keepalive: true }) })
+    expect(sse).type.toBeCallableWith('/', { fetch: async () => new Response() })
+    expect(sse).type.not.toBeCallableWith('/', { fetch: async () => 'data: 1' })
+    expect(sse).type.not.toBeCallableWith('/', { fetch: (url: number) => fetch(String(url)) })
+  })
+
+  test('has no option of an earlier name', () => {
+    expect(sse).type.not.toBeCallableWith('/', { silence: 1 })
+    expect(sse).type.not.toBeCallableWith('/', { retry: { tries: 1 } })
   })
 
   test('without types has data that may be anything, or is text', async () => {
@@ -74,7 +165,7 @@ describe('sse', () => {
     expect(sse).type.toBeCallableWith(new URL('http://localhost/'), { headers: { a: 'b' }, credentials: 'include', body: new Uint8Array(), signal: AbortSignal.timeout(1) })
     expect(sse).type.toBeCallableWith('/', { headers: (attempt: number) => ({ attempt: String(attempt) }) })
     expect(sse).type.toBeCallableWith('/', { headers: async () => new Headers() })
-    expect<SSEClientOptions>().type.toBeAssignableFrom({ retry: { delay: 1, maxDelay: 2, tries: 3 }, silence: 0, reconnect: true, lastEventId: '1' })
+    expect<SSEClientOptions>().type.toBeAssignableFrom({ retry: { delay: 1, maxDelay: 2, maxRetries: 3 }, inactivityTimeout: 0, reconnect: true, lastEventId: '1' })
     expect(sse).type.not.toBeCallableWith('/', { retry: 3 })
     expect(sse).type.not.toBeCallableWith('/', { headers: 'a: b' })
     expect(sse).type.not.toBeCallableWith('/', { credentials: 'sometimes' })

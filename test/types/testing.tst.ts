@@ -1,0 +1,28 @@
+import Fastify from 'fastify'
+import { describe, expect, test } from 'tstyche'
+import { type InjectedStream, injectSSE } from '../../lib/testing.js'
+
+const app = Fastify()
+
+describe('injectSSE', () => {
+  test('takes a path, or what app.inject takes', () => {
+    expect(injectSSE(app, '/')).type.toBe<Promise<InjectedStream>>()
+    expect(injectSSE).type.toBeCallableWith(app, {
+      url: '/', method: 'POST', query: { a: ['1', '2'] }, cookies: { session: 'x' }, remoteAddress: '10.0.0.7', authority: 'a.example', headers: { a: 'b' }, body: {}, signal: AbortSignal.timeout(1), timeout: 1
+    })
+    expect(injectSSE).type.toBeCallableWith(app, { path: { pathname: '/', query: 'a=1' } })
+  })
+
+  test('takes nothing else', () => {
+    expect(injectSSE).type.not.toBeCallableWith(app)
+    expect(injectSSE).type.not.toBeCallableWith(app, 42)
+    expect(injectSSE).type.not.toBeCallableWith(app, { url: '/', timeout: '1s' })
+    expect(injectSSE).type.not.toBeCallableWith(app, { url: '/', payloadAsStream: false })
+    expect(injectSSE).type.not.toBeCallableWith(app, { url: '/', querry: {} })
+  })
+
+  test('has text as it came', () => {
+    expect<InjectedStream['raw']>().type.toBe<string>()
+    expect<InjectedStream['read']>().type.toBe<() => Promise<string | undefined>>()
+  })
+})
