@@ -80,6 +80,7 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
 
 export const routeRules: Rules<RouteDeclaration> = {
   ...replyRules,
+  accept: oneOf('strict', 'any'),
   clientId: aFunction,
   ...limitRules,
   events: anObject('an object with at least one event name and its schema', (value) => Object.keys(value).length > 0 && Object.values(value).every(isSchema)),
@@ -98,7 +99,7 @@ export const routeRules: Rules<RouteDeclaration> = {
 
 /** What a route declares, besides the options of its streams and Fastify's. */
 export type RouteDeclaration = Pick<SSERouteOptions,
-  'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
+  'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
   'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
 
 /** Whether a value is an object literal, as options are, and no instance of a class: an EventEmitter, an Observable, a Map, Headers. */

@@ -151,6 +151,11 @@ export interface SSERouteOptions<
   url: string
   /** Default GET. */
   method?: HTTPMethods | HTTPMethods[]
+  /**
+   * Whether an Accept header that rules out text/event-stream is answered 406 (`'strict'`) or ignored (`'any'`).
+   * Default: `'strict'` for GET and HEAD requests, `'any'` for others, because official SDKs ask a POST route for JSON.
+   */
+  accept?: 'strict' | 'any'
   clientId?: (this: Instance, request: Request) => string
   /** How many streams of this route may be open, besides the plugin's limit. */
   maxStreams?: number

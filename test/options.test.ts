@@ -131,6 +131,7 @@ const ofRoutes: Record<string, Refusal> = {
   ...ofStreams,
   ...ofReplies,
   ...ofLimits,
+  accept: { takes: "'strict' or 'any'", refuses: { ...except(), '""': '', 'a list': ['any'] } },
   clientId: { takes: 'a function', refuses: notFunction },
   events: {
     takes: 'an object with at least one event name and its schema',
