@@ -17,6 +17,14 @@ export type StaticOf<Provider extends SchemaTypes, Schema> =
 export type EventDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
 
+/** The answer of `fetch`, whichever library's types declare it. */
+export interface FetchResponse {
+  readonly status: number
+  readonly headers: { get (name: string): string | null }
+  readonly body: object | null
+  readonly bodyUsed: boolean
+}
+
 /** A web stream, whichever library's types declare it. */
 export interface WebStream<Item> { getReader (): { read (): Promise<{ done: boolean, value?: Item }> } }
 
@@ -68,7 +76,7 @@ export type ItemDataOf<Provider extends SchemaTypes, Events extends EventSchemas
 export type AnyData = {} | null | undefined
 
 type DataFields<Sent> = { [Name in keyof Sent]-?: Sent[Name] extends (...args: never) => unknown ? never : Name }[keyof Sent] & string
-type FieldsBeside<Sent> = Sent extends string ? never : Sent extends object ? Exclude<DataFields<Sent>, keyof SSEPayload> : never
+type FieldsBeside<Sent> = Sent extends string | Uint8Array ? never : Sent extends object ? Exclude<DataFields<Sent>, keyof SSEPayload> : never
 
 /** Refuses every field that the standard does not have; the compiler's error names the field. Methods are no fields. */
 export type OnlyFields<Sent, Items> = 'data' extends Items ? unknown : [FieldsBeside<Sent>] extends [never] ? unknown

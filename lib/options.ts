@@ -21,11 +21,14 @@ export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbea
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
 export interface StreamOptions extends StreamSettings {
   writeData: DataWriter
+  /** Writes the data of another server's events, which is text. */
+  writeText: DataWriter
 }
 
-/** Options with the data writer of a stream that declares no events. */
+/** Options with the data writers of a stream that declares no events. */
 export function streamOptions (settings: StreamSettings): StreamOptions {
-  return { ...settings, writeData: plainData(settings.serializer) }
+  const writeData = plainData(settings.serializer)
+  return { ...settings, writeData, writeText: writeData }
 }
 
 /** The options of the plugin, complete. */

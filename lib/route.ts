@@ -11,7 +11,7 @@ import type { HandWritten } from './reply.js'
 import { validClientId, validTopics } from './names.js'
 import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
-import { compileEvents } from './serializer.js'
+import { compileEvents, declaredText } from './serializer.js'
 import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from './stream.js'
@@ -67,7 +67,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
     const { events } = this.declared
-    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events) }
+    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
   }
 
   /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
-import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
+import { dataLines, type DataWriter, plainData, serialize, type Serializer } from './event.js'
 import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
 
@@ -26,6 +26,18 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
     if (serializer !== null) return dataLines(serialize(serializer, data, event))
     if (typeof data !== 'string') throw new SSE_ERR_SERIALIZATION(show(event), `its schema is a string, got ${show(data)}`)
     return dataLines(data)
+  }
+}
+
+/**
+ * The writer of data that is text already, for a route that declares events: no serializer is applied to it.
+ * The writer throws SSE_ERR_UNKNOWN_EVENT.
+ */
+export function declaredText (events: EventSchemas): DataWriter {
+  const write = plainData()
+  return (data, event) => {
+    if (!Object.hasOwn(events, event)) throw new SSE_ERR_UNKNOWN_EVENT(show(event), list(Object.keys(events)))
+    return write(data, event)
   }
 }
 
