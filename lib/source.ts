@@ -97,7 +97,7 @@ export class Source {
   }
 
   async #stop (ended: boolean): Promise<void> {
-    for (const call of this.#reader.stop(ended)) await call.catch(this.#failed)
+    await Promise.all(this.#reader.stop(ended).map((call) => call.catch(this.#failed)))
     this.#finish?.()
   }
 
@@ -169,7 +169,7 @@ function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown
     next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
     stop (ended) {
       stopped = true
-      return [opened.then((reader) => Promise.all(reader.stop(ended)))]
+      return [opened.then((reader) => Promise.all(reader.stop(ended).map((call) => call.catch(onError))))]
     }
   }
 }
