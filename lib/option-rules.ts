@@ -1,6 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { isName } from './names.js'
 import { LONGEST } from './schedule.js'
+import { isStandardSchema } from './standard-schema.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
 
 /** What an option takes, in words, and whether a value is that. */
@@ -126,7 +127,7 @@ function isClientLimit (value: unknown): boolean {
 }
 
 function isSchema (value: unknown): boolean {
-  return typeof value === 'object' && value !== null
+  return (typeof value === 'object' && value !== null) || isStandardSchema(value)
 }
 
 function areHeaders (value: object): boolean {

@@ -2,10 +2,17 @@ import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'f
 import { dataLines, type DataWriter, plainData, serialize, type Serializer } from './event.js'
 import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
+import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
 /** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
 export function isText (schema: unknown): boolean {
-  return typeof schema === 'object' && schema !== null && (schema as { type?: unknown }).type === 'string'
+  const described = jsonOf(schema)
+  return typeof described === 'object' && described !== null && 'type' in described && described.type === 'string'
+}
+
+/** A schema that is a function, as those of ArkType are, as JSON Schema, because no serializer compiler takes it; any other as it is. */
+function jsonOf (schema: unknown): unknown {
+  return typeof schema === 'function' && isStandardSchema(schema) ? toJSONSchema(schema, ['draft-2020-12']) ?? {} : schema
 }
 
 /**
@@ -45,7 +52,7 @@ function compile (app: FastifyInstance, route: RouteOptions, name: string, schem
   const method = String(route.method)
   const compiler = (route.serializerCompiler ?? app.serializerCompiler) as FastifySerializerCompiler<unknown>
   try {
-    return compiler({ schema, method, url: route.url, httpStatus: '200' })
+    return compiler({ schema: jsonOf(schema), method, url: route.url, httpStatus: '200' })
   } catch (cause) {
     throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, cause instanceof Error ? cause.message : show(cause)), { cause })
   }

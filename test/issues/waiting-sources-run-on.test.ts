@@ -174,13 +174,14 @@ test('events.on() settles, and its listeners are removed', async (t) => {
     setImmediate(() => emitter.emit('event', 'hello'))
     const events = on(emitter, 'event')
     const { next } = events
-    return Object.assign(events, {
+    Object.assign(events, {
       next () {
         const item = next.call(events)
         waiting.push(item)
         return item
       }
     })
+    return events as AsyncIterable<never>
   }, { items: 'data' })
   await Promise.all(waiting)
   t.equal(emitter.listenerCount('event'), 0)
