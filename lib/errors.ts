@@ -101,7 +101,7 @@ export function show (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(cut(value))
   if (Array.isArray(value)) return 'an array'
   if (isPromise(value)) markHandled(value)
-  if (typeof value === 'object') return `an object (${cut(String(value.constructor?.name ?? 'no prototype'))})`
+  if (typeof value === 'object') return `an object (${cut(String(value.constructor?.name ?? Reflect.get(value, Symbol.toStringTag) ?? 'no prototype'))})`
   if (typeof value === 'function') return 'a function'
   return cut(String(value))
 }

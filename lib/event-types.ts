@@ -1,4 +1,5 @@
 import type { SSEInput, SSEPayload } from './event.js'
+import type { TypeBoxStatic } from './typebox-types.js'
 
 /** The events a route declares: by name, the JSON Schema (or TypeBox schema) of their data. */
 export type EventSchemas = Readonly<Record<string, unknown>>
@@ -33,11 +34,12 @@ export type UninferredDataMap<Provider extends SchemaTypes, Events extends Event
   { [Name in keyof Events & string]: NoInfer<StaticOf<Provider, Events[Name]>> }
 
 /**
- * The data of declared events, by name, for those who receive them: `EventsOf<typeof events>`. Schemas of TypeBox 0.x
- * and of the libraries of https://standardschema.dev carry their types; for others give a type provider.
+ * The data of declared events, by name, for those who receive them: `EventsOf<typeof events>`. Schemas of TypeBox and of
+ * the libraries of https://standardschema.dev need nothing else; for others give a type provider.
  */
 export type EventsOf<Events extends EventSchemas, Provider extends SchemaTypes = SchemaTypes> =
-  { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types> : StaticOf<Provider, Events[Name]> }
+  { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types>
+    : unknown extends StaticOf<Provider, Events[Name]> ? TypeBoxStatic<Events[Name]> : StaticOf<Provider, Events[Name]> }
 
 type OutputOf<Types> = Types extends { output: infer Output } ? Output : never
 

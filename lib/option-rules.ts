@@ -1,4 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { show } from './errors.js'
 import { isName } from './names.js'
 import { LONGEST } from './schedule.js'
 import { isStandardSchema } from './standard-schema.js'
@@ -8,6 +9,8 @@ import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptio
 interface Rule {
   takes: string
   test (value: unknown): boolean
+  /** Names the part of a value that is wrong; undefined where it is the whole. */
+  wrong? (value: unknown): string | undefined
 }
 
 /** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
@@ -84,7 +87,11 @@ export const routeRules: Rules<RouteDeclaration> = {
   accept: oneOf('strict', 'any'),
   clientId: aFunction,
   ...limitRules,
-  events: anObject('an object with at least one event name and its schema', (value) => Object.keys(value).length > 0 && Object.values(value).every(isSchema)),
+  events: {
+    ...anObject('an object of event names and their schemas, at least one; a schema is an object, as { type: \'string\' }, or a function that follows Standard Schema',
+      (value) => Object.keys(value).length > 0 && wrongSchema(value) === undefined),
+    wrong: wrongSchema
+  },
   interval: milliseconds,
   payload: aFunction,
   payloadTimeout: millisecondsOrOff,
@@ -128,6 +135,12 @@ function isClientLimit (value: unknown): boolean {
 
 function isSchema (value: unknown): boolean {
   return (typeof value === 'object' && value !== null) || isStandardSchema(value)
+}
+
+function wrongSchema (events: unknown): string | undefined {
+  if (!isOptions(events)) return
+  const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
+  return name === undefined ? name : `${show(schema)} as the schema of ${show(name)}`
 }
 
 function areHeaders (value: object): boolean {

@@ -63,7 +63,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
   for (const name in rules) {
     const value = options[name]
     const rule = rules[name]
-    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, show(value))
+    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, rule.wrong?.(value) ?? show(value))
   }
 }
 

@@ -25,7 +25,7 @@ describe('EventsOf', () => {
       symbol: Type.String(),
       price: Type.Optional(Type.Number()),
       at: Type.Readonly(Type.Integer()),
-      note: Type.ReadonlyOptional(Type.Null()),
+      note: Type.Readonly(Type.Optional(Type.Null())),
       side: Type.Union([Type.Literal('buy'), Type.Literal('sell')]),
       tags: Type.Array(Type.String()),
       pair: Type.Tuple([Type.Number(), Type.Boolean()]),
