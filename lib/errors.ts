@@ -101,9 +101,14 @@ export function show (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(cut(value))
   if (Array.isArray(value)) return 'an array'
   if (isPromise(value)) markHandled(value)
-  if (typeof value === 'object') return `an object (${cut(String(value.constructor?.name ?? Reflect.get(value, Symbol.toStringTag) ?? 'no prototype'))})`
+  if (typeof value === 'object') return `an object (${cut(classOf(value))})`
   if (typeof value === 'function') return 'a function'
   return cut(String(value))
+}
+
+/** The name of an object's class; of a generator, which has none, what it calls itself. */
+function classOf ({ constructor, [Symbol.toStringTag]: tag }: { constructor?: Function, [Symbol.toStringTag]?: string }): string {
+  return String(constructor?.name || tag || (constructor === undefined ? 'no prototype' : 'no name'))
 }
 
 /** Keeps the rejection of a promise that nobody awaits from ending the process. */

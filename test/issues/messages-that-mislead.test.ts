@@ -64,5 +64,6 @@ test('data that is a source is refused', async (t) => {
   const refused = { code: 'SSE_ERR_SERIALIZATION', message: /it is an object \(\w+\), which is a source: what is read to its end belongs in the option "source"/ }
   for (const data of [(async function * () {})(), new ReadableStream(), new Response('')]) t.throws(() => encode({ data }), refused)
   for (const data of [new Map(), new Set(), Object.create(null)]) t.equal(encode({ data }), 'data: {}\n\n')
+  t.throws(() => encode(new (class {})()), { code: 'SSE_ERR_PAYLOAD', message: /got an object \(no name\)$/ })
   t.throws(() => encode(new Map()), { code: 'SSE_ERR_PAYLOAD', message: /got an object \(Map\)$/ })
 })

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import { describe, expect, test } from 'tstyche'
 import { Type, type Static } from 'typebox'
 import type { TypeBoxTypeProvider } from 'type-provider-typebox-1'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { EventsOf } from '../../lib/index.js'
 
 describe('EventsOf', () => {
@@ -16,8 +16,8 @@ describe('EventsOf', () => {
   })
 
   test('works with zod', () => {
-    const events = { price: z.object({ symbol: z.string(), at: z.date().optional() }), text: z.string() }
-    expect<EventsOf<typeof events>>().type.toBe<{ price: { symbol: string, at?: Date | undefined }, text: string }>()
+    type Price = z.ZodObject<{ symbol: z.ZodString, at: z.ZodOptional<z.ZodDate> }>
+    expect<EventsOf<{ price: Price, text: z.ZodString }>>().type.toBe<{ price: { symbol: string, at?: Date | undefined }, text: string }>()
   })
 
   test('works with TypeBox 1, with and without its type provider', () => {
@@ -35,6 +35,7 @@ describe('EventsOf', () => {
       anything: Type.Unknown()
     })
     const events = { price: Price, text: Type.String(), list: Type.Array(Price) }
+    Fastify().withTypeProvider<TypeBoxTypeProvider>().sseRoute({ url: '/', events, topics: [] })
     type Expected = { price: Static<typeof Price>, text: string, list: Array<Static<typeof Price>> }
     expect<EventsOf<typeof events, TypeBoxTypeProvider>>().type.toBe<Expected>()
     expect<EventsOf<typeof events>>().type.toBeAssignableTo<Expected>()
