@@ -41,7 +41,10 @@ export const SSE_ERR_ROUTE = createError<[string, string, string]>('SSE_ERR_ROUT
 export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCHEMA', 'The schema of event "%s" of %s cannot be compiled: %s')
 
 /** What `source` gave, or `reply.sse()` was given, cannot be streamed. */
-export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, got %s', 500, TypeError)
+export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, or the Response of an event stream, got %s', 500, TypeError)
+
+/** A source is the Response of another server whose status is not 2xx; `statusCode` is that status, 502 for one below 400. */
+export const SSE_ERR_UPSTREAM = createError<[number]>('SSE_ERR_UPSTREAM', 'The server whose event stream is passed on answered with status %d', 502)
 
 /** The plugin is not registered on this app, or not loaded yet. */
 export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: await the registration of fastify-sse-routes before it, or call it in app.after()')
@@ -98,9 +101,14 @@ export function show (value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(cut(value))
   if (Array.isArray(value)) return 'an array'
   if (isPromise(value)) markHandled(value)
-  if (typeof value === 'object') return `an object (${cut(String(value.constructor?.name ?? 'no prototype'))})`
+  if (typeof value === 'object') return `an object (${cut(classOf(value))})`
   if (typeof value === 'function') return 'a function'
   return cut(String(value))
+}
+
+/** The name of an object's class; of a generator, which has none, what it calls itself. */
+function classOf ({ constructor, [Symbol.toStringTag]: tag }: { constructor?: Function, [Symbol.toStringTag]?: string }): string {
+  return String(constructor?.name || tag || (constructor === undefined ? 'no prototype' : 'no name'))
 }
 
 /** Keeps the rejection of a promise that nobody awaits from ending the process. */

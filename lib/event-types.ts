@@ -1,4 +1,5 @@
 import type { SSEInput, SSEPayload } from './event.js'
+import type { TypeBoxStatic } from './typebox-types.js'
 
 /** The events a route declares: by name, the JSON Schema (or TypeBox schema) of their data. */
 export type EventSchemas = Readonly<Record<string, unknown>>
@@ -17,6 +18,14 @@ export type StaticOf<Provider extends SchemaTypes, Schema> =
 export type EventDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
 
+/** The answer of `fetch`, whichever library's types declare it. */
+export interface FetchResponse {
+  readonly status: number
+  readonly headers: { get (name: string): string | null }
+  readonly body: object | null
+  readonly bodyUsed: boolean
+}
+
 /** A web stream, whichever library's types declare it. */
 export interface WebStream<Item> { getReader (): { read (): Promise<{ done: boolean, value?: Item }> } }
 
@@ -25,11 +34,12 @@ export type UninferredDataMap<Provider extends SchemaTypes, Events extends Event
   { [Name in keyof Events & string]: NoInfer<StaticOf<Provider, Events[Name]>> }
 
 /**
- * The data of declared events, by name, for those who receive them: `EventsOf<typeof events>`. Schemas of TypeBox 0.x
- * and of the libraries of https://standardschema.dev carry their types; for others give a type provider.
+ * The data of declared events, by name, for those who receive them: `EventsOf<typeof events>`. Schemas of TypeBox and of
+ * the libraries of https://standardschema.dev need nothing else; for others give a type provider.
  */
 export type EventsOf<Events extends EventSchemas, Provider extends SchemaTypes = SchemaTypes> =
-  { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types> : StaticOf<Provider, Events[Name]> }
+  { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types>
+    : unknown extends StaticOf<Provider, Events[Name]> ? TypeBoxStatic<Events[Name]> : StaticOf<Provider, Events[Name]> }
 
 type OutputOf<Types> = Types extends { output: infer Output } ? Output : never
 
@@ -68,7 +78,7 @@ export type ItemDataOf<Provider extends SchemaTypes, Events extends EventSchemas
 export type AnyData = {} | null | undefined
 
 type DataFields<Sent> = { [Name in keyof Sent]-?: Sent[Name] extends (...args: never) => unknown ? never : Name }[keyof Sent] & string
-type FieldsBeside<Sent> = Sent extends string ? never : Sent extends object ? Exclude<DataFields<Sent>, keyof SSEPayload> : never
+type FieldsBeside<Sent> = Sent extends string | Uint8Array ? never : Sent extends object ? Exclude<DataFields<Sent>, keyof SSEPayload> : never
 
 /** Refuses every field that the standard does not have; the compiler's error names the field. Methods are no fields. */
 export type OnlyFields<Sent, Items> = 'data' extends Items ? unknown : [FieldsBeside<Sent>] extends [never] ? unknown

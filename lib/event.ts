@@ -1,4 +1,5 @@
 import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, show } from './errors.js'
+import { isResponse } from './upstream.js'
 
 /**
  * One event, as the standard's text/event-stream format has it
@@ -42,6 +43,7 @@ const NOT_RETURNED = /[^\t -~\x80-\uffff]/
  * more than 16 KiB: it took ids of up to 15,800 bytes from Chromium without cookies. nginx takes 8 KiB per header.
  */
 const LONGEST_ID = 8_000
+const A_SOURCE = 'which is a source: what is read to its end belongs in the option "source", or in reply.sse()'
 const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB) and DEL`
 
 /**
@@ -74,11 +76,28 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
   try {
     text = serializer(data)
   } catch (cause) {
+    refuseUnread(data, event)
     throw Object.assign(new SSE_ERR_SERIALIZATION(show(event), `the serializer threw ${show(cause)}`), { cause })
   }
   // JSON.stringify answers undefined for a function or a symbol
   if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(show(event), `the serializer gave ${show(text)} for ${show(data)}`)
+  // only here, because the check would cost as much as the rest for data that is short
+  if (text === '{}') refuseUnread(data, event)
   return text
+}
+
+/** Refuses data that has to be awaited or read before there is anything to send: JSON has nothing of it. */
+function refuseUnread (data: unknown, event: string): void {
+  const what = unreadKind(data)
+  if (what !== undefined) throw new SSE_ERR_SERIALIZATION(show(event), `it is ${show(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
+}
+
+/** What a value is that does not hold anything yet. */
+function unreadKind (value: unknown): 'promise' | 'source' | undefined {
+  if (typeof value !== 'object' || value === null) return
+  if ('then' in value && typeof value.then === 'function') return 'promise'
+  // a Map and a Set are no such sources, because they hold all that they give
+  if (Symbol.asyncIterator in value || (Symbol.iterator in value && 'next' in value) || 'getReader' in value || isResponse(value)) return 'source'
 }
 
 const writePlainData = plainData()
@@ -214,8 +233,14 @@ function lines (prefix: string, value: string): string {
 /** Nothing to write is fine for `{}`; for a Date, a Map or a promise it would be a silent loss. */
 function nothing (payload: object): '' {
   const prototype = Object.getPrototypeOf(payload)
-  if (prototype !== Object.prototype && prototype !== null) throw new SSE_ERR_PAYLOAD(show(payload))
+  if (prototype !== Object.prototype && prototype !== null) throw noPayload(payload)
   return ''
+}
+
+/** @param field one that no event has */
+function noPayload (payload: object, field?: string): Error {
+  if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${show(payload)}, ${A_SOURCE}`)
+  return new SSE_ERR_PAYLOAD(field === undefined ? show(payload) : `${show(payload)} with ${show(field)}`)
 }
 
 /**
@@ -226,7 +251,7 @@ function nothing (payload: object): '' {
 function refuseOtherFields (payload: object): void {
   for (const key in payload) {
     if (key !== 'event' && key !== 'data' && key !== 'id' && key !== 'retry' && key !== 'comments' && isField(payload, key)) {
-      throw new SSE_ERR_PAYLOAD(`${show(payload)} with ${show(key)}`)
+      throw noPayload(payload, key)
     }
   }
 }

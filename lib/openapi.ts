@@ -1,5 +1,5 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { dataSchema, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, type Schema, withGap } from './event-schema.js'
+import { dataSchema, type Definitions, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, type Schema, withGap } from './event-schema.js'
 import type { EventSchemas } from './event-types.js'
 
 /** A route as the plugin's `onRoute` hook saw it. */
@@ -120,9 +120,10 @@ function describe ({ options: { schema }, events: declaredEvents = {}, gaps }: D
   const events = gaps ? withGap(declaredEvents, dialect) : declaredEvents
   const responses = isObject(schema?.response) ? schema.response : {}
   const status = Object.keys(responses).find((key) => /^2(00|xx)$/i.test(key)) ?? '200'
+  const definitions: Definitions = new Map()
   const {
     description = summary(events), 'x-response-description': ownDescription = description, headers, content, ...body
-  } = jsonSchema(responses[status], dialect)
+  } = jsonSchema(responses[status], dialect, definitions)
   const response = { description: ownDescription, ...(isObject(headers) && { headers }) }
   // null is how a response without a body is declared
   const declared = body.type === 'null' || Object.keys(body).length === 0 ? undefined : body
@@ -131,9 +132,11 @@ function describe ({ options: { schema }, events: declaredEvents = {}, gaps }: D
     const described = { ...(declared ?? dataSchema(events, dialect)), ...response }
     return { produces: [EVENT_STREAM], ...schema, response: { ...responses, [status]: described } }
   }
-  const media = { ...eventStreamMedia(events, dialect), ...(declared && { schema: declared }) }
-  // anyOf is not shown: @fastify/swagger looks there, and not in `content`, for schemas that refer to themselves
-  const described = { ...response, content: mediaTypes({ [EVENT_STREAM]: media }, content, dialect), anyOf: [dataSchema(events, dialect)] }
+  const media = { ...eventStreamMedia(events, dialect, definitions), ...(declared && { schema: declared }) }
+  const types = mediaTypes({ [EVENT_STREAM]: media }, content, dialect, definitions)
+  // not shown beside `content`: @fastify/swagger looks for schemas with an `$id` here and not there, and the transform
+  // of fastify-type-provider-zod takes the `$id` from what is in an `anyOf` of the response itself
+  const described = { ...response, content: types, contains: { anyOf: [dataSchema(events, dialect), ...definitions.values()] } }
   return { ...schema, response: { ...responses, [status]: form(described) } }
 }
 
@@ -144,9 +147,9 @@ function summary (events: EventSchemas): string {
 }
 
 /** A response's `content` with what the user declared of it. */
-function mediaTypes (content: Record<string, Schema>, declared: unknown, dialect: Dialect): Record<string, Schema> {
+function mediaTypes (content: Record<string, Schema>, declared: unknown, dialect: Dialect, definitions: Definitions): Record<string, Schema> {
   for (const [type, media] of Object.entries(isObject(declared) ? declared : {})) {
-    if (isObject(media)) content[type] = { ...content[type], ...media, schema: jsonSchema(media.schema, dialect) }
+    if (isObject(media)) content[type] = { ...content[type], ...media, schema: jsonSchema(media.schema, dialect, definitions) }
   }
   return content
 }

@@ -1,12 +1,16 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { show } from './errors.js'
 import { isName } from './names.js'
 import { LONGEST } from './schedule.js'
+import { isStandardSchema } from './standard-schema.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from './types.js'
 
 /** What an option takes, in words, and whether a value is that. */
 interface Rule {
   takes: string
   test (value: unknown): boolean
+  /** Names the part of a value that is wrong; undefined where it is the whole. */
+  wrong? (value: unknown): string | undefined
 }
 
 /** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
@@ -80,9 +84,14 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
 
 export const routeRules: Rules<RouteDeclaration> = {
   ...replyRules,
+  accept: oneOf('strict', 'any'),
   clientId: aFunction,
   ...limitRules,
-  events: anObject('an object with at least one event name and its schema', (value) => Object.keys(value).length > 0 && Object.values(value).every(isSchema)),
+  events: {
+    ...anObject('an object of event names and their schemas, at least one; a schema is an object, as { type: \'string\' }, or a function that follows Standard Schema',
+      (value) => Object.keys(value).length > 0 && wrongSchema(value) === undefined),
+    wrong: wrongSchema
+  },
   interval: milliseconds,
   payload: aFunction,
   payloadTimeout: millisecondsOrOff,
@@ -98,7 +107,7 @@ export const routeRules: Rules<RouteDeclaration> = {
 
 /** What a route declares, besides the options of its streams and Fastify's. */
 export type RouteDeclaration = Pick<SSERouteOptions,
-  'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
+  'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
   'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
 
 /** Whether a value is an object literal, as options are, and no instance of a class: an EventEmitter, an Observable, a Map, Headers. */
@@ -125,7 +134,13 @@ function isClientLimit (value: unknown): boolean {
 }
 
 function isSchema (value: unknown): boolean {
-  return typeof value === 'object' && value !== null
+  return (typeof value === 'object' && value !== null) || isStandardSchema(value)
+}
+
+function wrongSchema (events: unknown): string | undefined {
+  if (!isOptions(events)) return
+  const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
+  return name === undefined ? name : `${show(schema)} as the schema of ${show(name)}`
 }
 
 function areHeaders (value: object): boolean {

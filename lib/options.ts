@@ -21,11 +21,14 @@ export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbea
 /** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
 export interface StreamOptions extends StreamSettings {
   writeData: DataWriter
+  /** Writes the data of another server's events, which is text. */
+  writeText: DataWriter
 }
 
-/** Options with the data writer of a stream that declares no events. */
+/** Options with the data writers of a stream that declares no events. */
 export function streamOptions (settings: StreamSettings): StreamOptions {
-  return { ...settings, writeData: plainData(settings.serializer) }
+  const writeData = plainData(settings.serializer)
+  return { ...settings, writeData, writeText: writeData }
 }
 
 /** The options of the plugin, complete. */
@@ -60,7 +63,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
   for (const name in rules) {
     const value = options[name]
     const rule = rules[name]
-    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, show(value))
+    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, rule.wrong?.(value) ?? show(value))
   }
 }
 

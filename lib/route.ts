@@ -11,7 +11,7 @@ import type { HandWritten } from './reply.js'
 import { validClientId, validTopics } from './names.js'
 import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from './options.js'
 import type { Owner } from './roles.js'
-import { compileEvents } from './serializer.js'
+import { compileEvents, declaredText } from './serializer.js'
 import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from './stream.js'
@@ -67,15 +67,15 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
     const { events } = this.declared
-    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events) }
+    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
   }
 
   /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
     const { hub } = this.#plugin
-    const { accept } = request.headers
-    if (accept && accept !== EVENT_STREAM && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
-    if (request.method === 'HEAD') {
+    const { method, headers: { accept } } = request
+    if (accept && accept !== EVENT_STREAM && this.#isStrict(method) && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
+    if (method === 'HEAD') {
       new EventStream(hub, this, reply, this.#stream).start()
       return
     }
@@ -88,6 +88,11 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     const given = topics.call(this.#app, request)
     if (isThenable(given)) this.#awaitTopics(given, request, reply)
     else this.#respond(request, reply, validTopics(given))
+  }
+
+  #isStrict (method: string): boolean {
+    const { accept = method === 'GET' || method === 'HEAD' ? 'strict' : 'any' } = this.declared
+    return accept === 'strict'
   }
 
   async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {

@@ -1,11 +1,18 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
-import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
+import { dataLines, type DataWriter, plainData, serialize, type Serializer } from './event.js'
 import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
+import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
 /** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
 export function isText (schema: unknown): boolean {
-  return typeof schema === 'object' && schema !== null && (schema as { type?: unknown }).type === 'string'
+  const described = jsonOf(schema)
+  return typeof described === 'object' && described !== null && 'type' in described && described.type === 'string'
+}
+
+/** A schema that is a function, as those of ArkType are, as JSON Schema, because no serializer compiler takes it; any other as it is. */
+function jsonOf (schema: unknown): unknown {
+  return typeof schema === 'function' && isStandardSchema(schema) ? toJSONSchema(schema, ['draft-2020-12']) ?? {} : schema
 }
 
 /**
@@ -29,11 +36,23 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
   }
 }
 
+/**
+ * The writer of data that is text already, for a route that declares events: no serializer is applied to it.
+ * The writer throws SSE_ERR_UNKNOWN_EVENT.
+ */
+export function declaredText (events: EventSchemas): DataWriter {
+  const write = plainData()
+  return (data, event) => {
+    if (!Object.hasOwn(events, event)) throw new SSE_ERR_UNKNOWN_EVENT(show(event), list(Object.keys(events)))
+    return write(data, event)
+  }
+}
+
 function compile (app: FastifyInstance, route: RouteOptions, name: string, schema: unknown): Serializer {
   const method = String(route.method)
   const compiler = (route.serializerCompiler ?? app.serializerCompiler) as FastifySerializerCompiler<unknown>
   try {
-    return compiler({ schema, method, url: route.url, httpStatus: '200' })
+    return compiler({ schema: jsonOf(schema), method, url: route.url, httpStatus: '200' })
   } catch (cause) {
     throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, cause instanceof Error ? cause.message : show(cause)), { cause })
   }

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import type { Callbacks } from './callbacks.js'
 import { asError, SSE_ERR_CLOSING } from './errors.js'
 import type { Host, Producer } from './roles.js'
-import { type ItemKind, payloadOf, type Source } from './source.js'
+import { type ItemKind, payloadFor, type Source } from './source.js'
 import type { EventStream } from './stream.js'
 import type { SSEInput } from './event.js'
 
@@ -94,7 +94,7 @@ export class SourceDelivery implements Producer<EventStream> {
   async #checkFirst (stream: EventStream): Promise<void> {
     try {
       const item = await this.readFirst(stream)
-      if (!item.done) stream.encode(payloadOf(item.value, this.#settings.items))
+      if (!item.done) stream.encode(payloadFor(stream, item.value, this.#settings.items))
     } catch (error) {
       this.stop()
       throw error

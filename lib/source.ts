@@ -1,10 +1,13 @@
+import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 import { logLateFailure } from './callbacks.js'
 import { SSE_ERR_SOURCE, show } from './errors.js'
+import type { FetchResponse } from './event-types.js'
 import type { EventStream } from './stream.js'
 import { sliceIsOver } from './time-slice.js'
+import { isResponse, refusalOf, UpstreamEvent, UpstreamParser } from './upstream.js'
 
 /** Whether an item is a payload, or the data of one. */
 export type ItemKind = 'payload' | 'data'
@@ -12,19 +15,23 @@ export type ItemKind = 'payload' | 'data'
 /** One way to read whatever can be a source. */
 interface Reader {
   next (): Promise<IteratorResult<unknown>> | IteratorResult<unknown>
-  /** Tells the source that nobody reads on. */
-  stop (): unknown
+  /**
+   * Stops the source, and releases what it holds. Called again where a source that was stopped gives an item.
+   * @param ended whether the source was read to its end, or has failed
+   * @returns the calls that were made, each of which may fail
+   */
+  stop (ended: boolean): ReadonlyArray<Promise<unknown>>
 }
 
 /** Whether a value is meant as a source, and not as options. */
 export function isSource (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
-  return Symbol.asyncIterator in value || Symbol.iterator in value || 'getReader' in value || 'then' in value
+  return Symbol.asyncIterator in value || Symbol.iterator in value || 'getReader' in value || 'then' in value || isResponse(value)
 }
 
 /**
- * Reads a source to its end, an item at a time, at the pace of a stream's client. Bytes are read as UTF-8.
- * Stops, and tells the source to, as soon as the stream closes, also while an item is awaited.
+ * Reads a source to its end, an item at a time, at the pace of a stream's client. Bytes are read as UTF-8, and those of
+ * a Response as events. Stops the source as soon as the stream closes, also while an item is awaited.
  */
 export class Source {
   /** Resolves once the source has finished: its end was read, or it was stopped, and its `finally` blocks have run. */
@@ -68,7 +75,7 @@ export class Source {
       while (!item.done) {
         // what was written before may have turned out, since, to be all that the client takes
         if (stream.congested && !await stream.ready()) return false
-        stream.push(payloadOf(item.value, items))
+        stream.push(payloadFor(stream, item.value, items))
         if ((stream.congested || sliceIsOver()) && !await stream.ready()) return false
         try {
           // as `next` does it, without a promise more for each item
@@ -86,11 +93,12 @@ export class Source {
   stop (): void {
     if (this.#over) return
     this.#over = true
-    this.#stop().catch(this.#failed).then(() => this.#finish?.())
+    this.#stop(false)
   }
 
-  async #stop (): Promise<void> {
-    await this.#reader.stop()
+  async #stop (ended: boolean): Promise<void> {
+    await Promise.all(this.#reader.stop(ended).map((call) => call.catch(this.#failed)))
+    this.#finish?.()
   }
 
   #taken (result: IteratorResult<unknown>): IteratorResult<unknown, undefined> {
@@ -98,7 +106,7 @@ export class Source {
       return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
     }
     // a generator that runs cannot be stopped: one that closed its own stream is stopped now
-    if (!result.done) this.#stop().catch(this.#failed)
+    if (!result.done) this.#stop(false)
     // bytes that end within a character
     const rest = this.#decoder?.decode() ?? ''
     return rest !== '' && !this.#over ? { done: false, value: rest } : this.#end()
@@ -113,8 +121,10 @@ export class Source {
   }
 
   #end (): IteratorResult<unknown, undefined> {
-    if (!this.#over) this.#finish?.()
-    this.#over = true
+    if (!this.#over) {
+      this.#over = true
+      this.#stop(true)
+    }
     return { done: true, value: undefined }
   }
 
@@ -130,14 +140,21 @@ export function payloadOf (item: unknown, items: ItemKind): unknown {
   return items === 'data' ? { data: item } : item
 }
 
+/** The payload that a stream is given for an item of a source: an event of another server is one, whatever `items` says. */
+export function payloadFor (stream: EventStream, item: unknown, items: ItemKind): unknown {
+  if (!(item instanceof UpstreamEvent)) return payloadOf(item, items)
+  return stream.cursor?.takesIds === false ? item.withoutId() : item
+}
+
 /** @param onError told what a Readable fails with, whenever that is */
 function open (source: unknown, onError: (error: unknown) => void): Reader {
   if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(show(source))
   if (source instanceof Readable) source.on('error', onError)
   if ('getReader' in source && typeof source.getReader === 'function') return webReader(source as ReadableStream)
-  if (Symbol.asyncIterator in source) return iteratorReader((source as AsyncIterable<unknown>)[Symbol.asyncIterator](), source)
-  if (Symbol.iterator in source) return iteratorReader((source as Iterable<unknown>)[Symbol.iterator](), source)
+  if (Symbol.asyncIterator in source) return asyncReader(source as AsyncIterable<unknown>)
+  if (Symbol.iterator in source) return iteratorReader((source as Iterable<unknown>)[Symbol.iterator]())
   if ('then' in source && typeof source.then === 'function') return promisedReader(source as PromiseLike<unknown>, onError)
+  if (isResponse(source)) return responseReader(source, onError)
   throw new SSE_ERR_SOURCE(show(source))
 }
 
@@ -150,21 +167,31 @@ function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown
   return {
     // one that comes too late is not begun
     next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
-    async stop () {
+    stop (ended) {
       stopped = true
-      await (await opened).stop()
+      return [opened.then((reader) => Promise.all(reader.stop(ended).map((call) => call.catch(onError))))]
     }
   }
 }
 
-function iteratorReader (iterator: AsyncIterator<unknown> | Iterator<unknown>, source: object): Reader {
+function iteratorReader (iterator: Iterator<unknown>): Reader {
   return {
     next: () => iterator.next(),
-    stop () {
-      // the iterator of a Readable waits for its pending read before it destroys; this does not
-      if ('destroy' in source && typeof source.destroy === 'function') source.destroy()
-      else return iterator.return?.()
-      if (source instanceof Readable && !source.closed) return new Promise((resolve) => { source.once('close', resolve) })
+    stop: (ended) => ended ? [] : [settled(() => iterator.return?.())]
+  }
+}
+
+function asyncReader (source: AsyncIterable<unknown>): Reader {
+  const iterator = source[Symbol.asyncIterator]()
+  let stopped = false
+  return {
+    next: () => iterator.next(),
+    stop (ended) {
+      if (stopped) return []
+      stopped = true
+      // first, because the iterator of many, such as a Readable's, returns only once the item that it awaits has come
+      const released = settled(() => release(source))
+      return ended ? [released] : [released, settled(() => iterator.return?.())]
     }
   }
 }
@@ -173,6 +200,43 @@ function webReader (source: ReadableStream): Reader {
   const reader = source.getReader()
   return {
     next: () => reader.read() as Promise<IteratorResult<unknown>>,
-    stop: () => reader.cancel()
+    stop: (ended) => ended ? [] : [reader.cancel()]
   }
+}
+
+function responseReader (response: FetchResponse, onError: (error: unknown) => void): Reader {
+  const refusal = refusalOf(response)
+  if (refusal !== null && response.bodyUsed) throw refusal
+  const bytes = open(response.body ?? [], onError)
+  if (refusal !== null) {
+    for (const call of bytes.stop(false)) call.catch(onError)
+    throw refusal
+  }
+  const parser = new UpstreamParser()
+  const events: UpstreamEvent[] = []
+  return {
+    async next () {
+      while (events.length === 0) {
+        const chunk = await bytes.next()
+        if (chunk.done) return chunk
+        events.push(...parser.read(chunk.value))
+      }
+      return { done: false, value: events.shift() }
+    },
+    stop: (ended) => bytes.stop(ended)
+  }
+}
+
+async function settled (call: () => unknown): Promise<void> {
+  await call()
+}
+
+/** That of all async iterators, from Node 24 on, which calls `return()`. */
+const inherited: unknown = Reflect.get(Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}.prototype)), Symbol.asyncDispose)
+
+/** Releases what a source holds by the first of its methods that does so, which also ends what it waits for. */
+async function release (source: object): Promise<void> {
+  const release = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose].map((name) => Reflect.get(source, name)).find((method) => typeof method === 'function' && method !== inherited)
+  await release?.call(source)
+  if (source instanceof Readable && !source.closed) await once(source, 'close')
 }

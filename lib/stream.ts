@@ -16,6 +16,7 @@ import { rejected } from './rejected.js'
 import { type Carried, StreamResponse } from './response.js'
 import { newStreamId } from './stream-id.js'
 import type { CloseReason, SSEStream } from './types.js'
+import { UpstreamEvent } from './upstream.js'
 
 /**
  * The shortest comment: it keeps proxies from taking a quiet stream for a dead one. No blank line follows, because
@@ -121,9 +122,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
 
-  follow (topics: ReadonlySet<string>): void {
-    if (!this.closed) this.#placed().subscribe(topics)
-  }
+  follow (topics: ReadonlySet<string>): void { if (!this.closed) this.#placed().subscribe(topics) }
 
   unsubscribe (...topics: string[]): void { this.cursor?.unsubscribe(topics) }
 
@@ -142,7 +141,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   /** The text of an event as this stream's route writes it. @throws what `encode` and `refuseOwnId` throw */
   encode (payload: unknown): string {
     if (this.cursor?.takesIds === false) refuseOwnId(payload)
-    return encode(payload, this.#options.writeData)
+    return encode(payload, payload instanceof UpstreamEvent ? this.#options.writeText : this.#options.writeData)
   }
 
   /** True once the client takes more, false if the stream is or gets closed; never left pending. */

@@ -6,7 +6,7 @@ import type {
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event.js'
 import type {
-  EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
+  EventDataMap, EventSchemas, Expected, FetchResponse, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event-types.js'
 
 /** What a route that declares `Events` sends; any event where it declares none. */
@@ -20,8 +20,11 @@ export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSch
 type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items> =
   PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
 
-/** What can be streamed to its end, at the client's pace: an iterable, a Readable, or a web stream. */
-export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item>
+/**
+ * What can be streamed to its end, at the client's pace: an iterable, a Readable, a web stream of items or of bytes that
+ * are UTF-8, or the answer of `fetch` to a request for an event stream, whose events are passed on.
+ */
+export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item | Uint8Array> | FetchResponse
 
 /** Why a stream was closed; `'error'` is a source or hook that failed. */
 export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
@@ -151,6 +154,11 @@ export interface SSERouteOptions<
   url: string
   /** Default GET. */
   method?: HTTPMethods | HTTPMethods[]
+  /**
+   * Whether an Accept header that rules out text/event-stream is answered 406 (`'strict'`) or ignored (`'any'`).
+   * Default: `'strict'` for GET and HEAD requests, `'any'` for others, because official SDKs ask a POST route for JSON.
+   */
+  accept?: 'strict' | 'any'
   clientId?: (this: Instance, request: Request) => string
   /** How many streams of this route may be open, besides the plugin's limit. */
   maxStreams?: number

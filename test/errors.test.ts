@@ -78,6 +78,7 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
   SSE_ERR_ROUTE: [500, /route GET \/: "payload" needs an "interval"$/, declared({ payload: () => 'a' })],
   SSE_ERR_SCHEMA: [500, /schema of event "a" of GET \/ cannot be compiled: /, declared({ topics: [], events: { a: { $ref: 'nowhere#' } } })],
   SSE_ERR_SOURCE: [500, /source is an async iterable, .* got (1|an object \(Object\))$/, answered(first(1)), answered(first({})), handled((reply) => reply.sse(1 as never))],
+  SSE_ERR_UPSTREAM: [502, /^The server whose event stream is passed on answered with status 304$/, answered(first(new Response(null, { status: 304 })))],
   SSE_ERR_NOT_REGISTERED: [500, /^sseMetrics\(\) needs the plugin: await /, async (t) => sseMetrics(Fastify(), { register: new Registry() })],
   SSE_ERR_REGISTERED: [500, /Register it once, in the instance that contains all routes and publishers$/, async (t) => { await (await makeApp(t)).register(async (child) => { await child.register(plugin) }) }],
   SSE_ERR_REPLY_SENT: [500, /can be called once, and only before the reply is sent$/, (t) => new Promise((_resolve, reject) => {

@@ -131,9 +131,10 @@ const ofRoutes: Record<string, Refusal> = {
   ...ofStreams,
   ...ofReplies,
   ...ofLimits,
+  accept: { takes: "'strict' or 'any'", refuses: { ...except(), '""': '', 'a list': ['any'] } },
   clientId: { takes: 'a function', refuses: notFunction },
   events: {
-    takes: 'an object with at least one event name and its schema',
+    takes: 'an object of event names and their schemas, at least one; a schema is an object, as { type: \'string\' }, or a function that follows Standard Schema',
     refuses: { ...except(), 'a schema that is no object': { price: 'number' }, 'a schema that is null': { price: {}, closed: null } }
   },
   interval: { takes: `ms above 0, at most ${LONGEST}`, refuses: { ...notMilliseconds, 0: 0 } },

@@ -50,6 +50,36 @@ test('what a source uses is released once its response is over', async (t) => {
   await until('it is released', async () => (await app.inject('/released')).json().released.length === 1)
 })
 
+test('a generator that waits for events is stopped when its client leaves', async (t) => {
+  const [code] = codeOf('Stopping a source', 'ts')
+  const app = await runApp(t, tenLines({ after: `${code}\napp.get('/listeners', () => orders.listenerCount('created'))\napp.post('/new-orders', () => { orders.emit('created', { id: 7 }); return {} })` }))
+  const listeners = async () => Number((await app.inject('/listeners')).body)
+  const stream = await injectSSE(app, { url: '/new-orders' })
+  await until('it listens', async () => await listeners() === 1)
+  await app.inject({ method: 'POST', url: '/new-orders' })
+  t.strictSame(await stream.next(), { id: undefined, event: 'created', data: '{"id":7}' })
+  stream.close()
+  await until('it listens no more', async () => await listeners() === 0)
+})
+
+test('a gateway passes on the events of another server', async (t) => {
+  const other = await makeApp(t, {}, { forceCloseConnections: true })
+  other.sseRoute<{ Body: { prompt: string } }>({
+    method: 'POST',
+    url: '/',
+    items: 'data',
+    end: '[DONE]',
+    onRequest: async ({ headers }) => { if (headers.authorization !== 'Bearer secret') throw Object.assign(new Error('no key'), { statusCode: 401 }) },
+    source: ({ body }) => body.prompt.split(' ').map((word) => ({ choices: [{ delta: { content: word } }] }))
+  })
+  const url = `http://127.0.0.1:${await listen(other)}/`
+  const [code] = codeOf('Event streams of other servers', 'ts')
+  const gateway = (key: string) => runApp(t, tenLines({ after: `const upstream = ${JSON.stringify({ url, key })}\n${code}` }))
+  const request = { method: 'POST', url: '/v1/chat/completions', payload: { prompt: 'a b' } } as const
+  t.equal((await (await gateway('secret')).inject(request)).body, 'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: [DONE]\n\n')
+  t.match((await (await gateway('wrong')).inject(request)).json(), { statusCode: 401, code: 'SSE_ERR_UPSTREAM' })
+})
+
 test('a route without a type provider sends what its types let it', async (t) => {
   const [, code = ''] = codeOf('TypeScript', 'ts')
   const app = await runApp(t, code)

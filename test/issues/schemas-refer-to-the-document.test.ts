@@ -1,0 +1,140 @@
+import swagger from '@fastify/swagger'
+import { Type } from '@sinclair/typebox'
+import Fastify from 'fastify'
+import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { type Test, test } from 'tap'
+import { z } from 'zod'
+import sse, { type SSERouteOptions } from '../../lib/index.js'
+import { injectSSE } from '../../lib/testing.js'
+import { at, media, openapi, published } from '../openapi-app.js'
+
+const Node = z.object({ name: z.string(), get children () { return z.array(Node) } })
+const Pair = z.object({ first: Node, second: Node, any: z.json() })
+const node = { type: 'object', properties: { name: { type: 'string' }, children: { type: 'array' } }, required: ['name', 'children'] }
+const versions = ['3.0.3', '3.1.0', '3.2.0']
+
+/** The document of a route that sends these events, with zod's transform or without any. */
+async function documentOf (t: Test, version: string, events: NonNullable<SSERouteOptions['events']>, withZod = true): Promise<Record<string, unknown>> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  if (withZod) app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
+  await app.register(swagger, openapi({ version, ...(withZod && { transform: jsonSchemaTransform, transformObject: jsonSchemaTransformObject }) }))
+  await app.register(sse)
+  app.sseRoute({ url: '/a', events, source: () => [] })
+  app.sseRoute({ url: '/b', events, source: () => [] })
+  await app.ready()
+  return published(app.swagger())
+}
+
+/** All `$ref`s of a document. */
+function refsOf (document: unknown): string[] {
+  const refs: string[] = []
+  JSON.stringify(document, (key, value) => {
+    if (key === '$ref') refs.push(value)
+    return value
+  })
+  return refs
+}
+
+function contentSchema (document: unknown, version: string, index: number): unknown {
+  const [item, data] = version.startsWith('3.0') ? ['x-itemSchema', 'x-contentSchema'] : version.startsWith('3.1') ? ['x-itemSchema', 'contentSchema'] : ['itemSchema', 'contentSchema']
+  return at(media(document, '/a'), item, 'oneOf', String(index), 'properties', 'data', data)
+}
+
+/** What a schema of the document refers to. */
+function resolved (document: unknown, schema: unknown): unknown {
+  return at(document, ...String(at(schema, '$ref')).slice(2).split('/'))
+}
+
+for (const version of versions) {
+  test(`${version}: a zod type that contains itself refers to a component, which refers to itself`, async (t) => {
+    const document = await documentOf(t, version, { node: Node, json: z.json() })
+    const schema = contentSchema(document, version, 0)
+    t.match(resolved(document, schema), node)
+    t.strictSame(at(resolved(document, schema), 'properties', 'children', 'items'), schema)
+    const json = contentSchema(document, version, 1)
+    t.match(at(resolved(document, json), 'anyOf', '4'), { type: 'array', items: json })
+    t.strictSame(refsOf(document).filter((ref) => at(document, ...ref.slice(2).split('/')) === undefined || ref === '#'), [])
+    t.strictSame(media(document, '/b'), media(document, '/a'))
+  })
+
+  test(`${version}: such types within another are components, too`, async (t) => {
+    const document = await documentOf(t, version, { pair: Pair, other: z.array(z.json()) })
+    const { first, second, any } = Object(at(contentSchema(document, version, 0), 'properties'))
+    t.match(resolved(document, first), node)
+    t.strictSame(second, first)
+    t.match(resolved(document, any), { anyOf: Array })
+    t.match(resolved(document, at(contentSchema(document, version, 1), 'items')), { anyOf: Array })
+    t.strictSame(refsOf(document).filter((ref) => at(document, ...ref.slice(2).split('/')) === undefined), [])
+  })
+}
+
+test('a TypeBox type that contains itself is a component also beside zod\'s transform', async (t) => {
+  const Tree = Type.Recursive((self) => Type.Object({ children: Type.Array(self) }), { $id: 'Tree' })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi({ transform: jsonSchemaTransform, transformObject: jsonSchemaTransformObject }))
+  await app.register(sse)
+  app.sseRoute({ url: '/', events: { tree: Tree }, source: () => [] })
+  await app.ready()
+  const document = published(app.swagger())
+  for (const ref of refsOf(document)) t.match(at(document, ...ref.slice(2).split('/')), { type: 'object', properties: { children: { type: 'array' } } })
+})
+
+test('Swagger 2.0 leaves open what a type would refer to', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
+  await app.register(swagger, { swagger: { info: { title: 'test', version: '1' } } })
+  await app.register(sse)
+  app.sseRoute({ url: '/', events: { node: Node }, source: () => [] })
+  await app.ready()
+  const document = published(app.swagger())
+  t.strictSame(refsOf(document), [])
+  t.match(at(document, 'paths', '/', 'get', 'responses', '200', 'schema', 'properties', 'children'), { type: 'array', items: {} })
+})
+
+/** A schema as ArkType's are: a function that follows Standard JSON Schema, and has no target for OpenAPI 3.0. */
+function functionSchema (json: Record<string, unknown> | null) {
+  const output = ({ target }: { target: string }) => {
+    if (target !== 'draft-2020-12' || json === null) throw new Error(`no ${target}`)
+    return json
+  }
+  return Object.assign(() => json, { '~standard': { version: 1, vendor: 'functions', ...(json !== null && { jsonSchema: { output } }) } })
+}
+
+const recursive = { $ref: '#/$defs/node', $defs: { node: { type: 'object', properties: { name: { type: 'string' }, next: { $ref: '#/$defs/node' } } } } }
+
+test('a schema may be a function', async (t) => {
+  t.test('whose JSON Schema shapes the data', async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(sse)
+    app.sseRoute({
+      url: '/',
+      events: { message: functionSchema({ type: 'object', properties: { a: { type: 'number' } } }), text: functionSchema({ type: 'string' }), any: functionSchema(null), node: functionSchema(recursive) },
+      source: () => [{ data: { a: 1, b: 2 } }, { event: 'text', data: 'plain' }, { event: 'any', data: { b: 2 } }, { event: 'node', data: { name: 'a', next: { name: 'b', other: 1 } } }]
+    })
+    const data = []
+    for await (const event of await injectSSE(app, { url: '/' })) data.push(event.data)
+    t.strictSame(data, ['{"a":1}', 'plain', '{"b":2}', '{"name":"a","next":{"name":"b"}}'])
+  })
+
+  for (const version of versions) {
+    t.test(`which is described in ${version}`, async (t) => {
+      const document = await documentOf(t, version, { o: functionSchema({ type: 'object', properties: { a: { type: 'number' } } }), any: functionSchema(null), node: functionSchema(recursive) }, false)
+      t.strictSame(contentSchema(document, version, 0), { type: 'object', properties: { a: { type: 'number' } } })
+      t.strictSame(contentSchema(document, version, 1), {})
+      const schema = contentSchema(document, version, 2)
+      t.match(resolved(document, schema), { type: 'object', properties: { name: { type: 'string' }, next: schema } })
+    })
+  }
+
+  t.test('but no other function is one', async (t) => {
+    const app = Fastify()
+    await app.register(sse)
+    for (const a of [() => ({}), Object.assign(() => {}, { '~standard': null }), class {}]) {
+      t.throws(() => app.sseRoute({ url: '/', events: { a }, source: () => [] }), { code: 'SSE_ERR_OPTION' })
+    }
+  })
+})

@@ -1,0 +1,185 @@
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { type Test, test } from 'tap'
+import { fetch as undiciFetch } from 'undici'
+import type { SSEPluginOptions, SSERouteOptions } from '../../lib/index.js'
+import { listen, makeApp, open, until } from '../harness.js'
+
+/** Another server, which answers by `answer`; its URL, and how many of its responses were left before their end. */
+async function makeUpstream (t: Test, answer: (response: ServerResponse) => void) {
+  const left: unknown[] = []
+  const server = createServer((_request, response) => {
+    response.on('close', () => { if (!response.writableFinished) left.push(response) })
+    answer(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, left }
+}
+
+/** A server whose answer is complete. */
+function upstreamOf (t: Test, body: string, headers: Record<string, string> = { 'content-type': 'text/event-stream' }, status = 200) {
+  return makeUpstream(t, (response) => response.writeHead(status, headers).end(body))
+}
+
+/** An app, and what its `onError` was given. */
+async function makeGateway (t: Test, options: SSEPluginOptions = {}) {
+  const errors: Error[] = []
+  const app = await makeApp(t, options, { forceCloseConnections: true })
+  return { app, errors, onError: (error: Error) => { errors.push(error) } }
+}
+
+const EVENTS = 'retry: 5000\n\nid: 7\nevent: price\ndata: {"a":1}\n\n: note\ndata: one\ndata: two\n\nid: 8\n\ndata: [DONE]\n\n'
+const PASSED_ON = 'retry: 5000\n\nid: 7\nevent: price\ndata: {"a":1}\n\ndata: one\ndata: two\n\nid: 8\n\ndata: [DONE]\n\n'
+
+test('a Response of fetch is passed on event by event, wherever a source is taken', async (t) => {
+  const { url } = await makeUpstream(t, async (response) => {
+    response.writeHead(200, { 'content-type': 'Text/Event-Stream; charset=utf-8' })
+    // cut within lines and line breaks
+    for (const byte of Buffer.from(EVENTS.replace('7\n', '7\r\n'))) {
+      response.write(Buffer.of(byte))
+      if (byte === 10) await new Promise((resolve) => setImmediate(resolve))
+    }
+    response.end()
+  })
+  const { app } = await makeGateway(t)
+  app.sseRoute('/source', { source: () => fetch(url) })
+  app.sseRoute('/generic', { source: async () => await fetch(url) as Awaited<ReturnType<typeof undiciFetch>> | Response })
+  app.sseRoute('/undici', { source: () => undiciFetch(url) })
+  app.sseRoute('/first', { openOn: 'first-event', source: () => fetch(url) })
+  app.sseRoute('/data', { items: 'data', source: () => fetch(url) })
+  app.get('/reply', async (_request, reply) => reply.sse(await fetch(url)))
+  app.get('/promise', (_request, reply) => reply.sse(fetch(url)))
+  app.get('/function', (_request, reply) => reply.sse(({ signal }) => fetch(url, { signal })))
+  app.get('/items', (_request, reply) => reply.sse(fetch(url), { items: 'data' }))
+  for (const path of ['/source', '/generic', '/undici', '/first', '/data', '/reply', '/promise', '/function', '/items']) {
+    t.equal((await app.inject(path)).body, PASSED_ON, path)
+  }
+})
+
+test('a response of another library is passed on where it has the members of a Response', async (t) => {
+  const { app } = await makeGateway(t)
+  const headers = new Headers({ 'content-type': 'text/event-stream' })
+  app.sseRoute('/', { source: () => ({ status: 200, headers, bodyUsed: false, body: Readable.from([Buffer.from('data: a\n\nda'), 'ta: b\n\n']) }) })
+  t.equal((await app.inject('/')).body, 'data: a\n\ndata: b\n\n')
+})
+
+test('`end` follows the last event of a Response', async (t) => {
+  const { url } = await upstreamOf(t, 'data: a\n\ndata: not complete')
+  const { app } = await makeGateway(t)
+  app.sseRoute('/', { source: () => fetch(url), end: '[DONE]' })
+  t.equal((await app.inject('/')).body, 'data: a\n\ndata: [DONE]\n\n')
+})
+
+test('the ids of a Response are left out on a stream with topics, whose ids are those of the log', async (t) => {
+  const { url } = await upstreamOf(t, EVENTS)
+  const { app } = await makeGateway(t)
+  app.sseRoute('/', { topics: ['a'], source: () => fetch(url) })
+  const { body } = await app.inject('/')
+  t.equal(body.replace(/^id: \d+-\d+\n\n/, ''), PASSED_ON.replace('id: 7\n', '').replace('id: 8\n\n', ''))
+})
+
+test('on a route with `events` the data of a Response goes as it is, and the names are checked', async (t) => {
+  const { url } = await upstreamOf(t, EVENTS)
+  const { app, errors, onError } = await makeGateway(t)
+  const price = { type: 'object', properties: { b: { type: 'number' } } }
+  app.sseRoute('/', { events: { price, message: {} }, source: () => fetch(url) })
+  app.sseRoute('/undeclared', { events: { price }, source: () => fetch(url), onError })
+  t.equal((await app.inject('/')).body, PASSED_ON)
+  const client = await open(t, await listen(app), '/undeclared')
+  t.notOk(await client.over())
+  t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT' }])
+})
+
+test('the body of a Response is cancelled when the client leaves', async (t) => {
+  const { url, left } = await makeUpstream(t, (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: hello\n\n')
+  })
+  const { app, errors, onError } = await makeGateway(t)
+  app.sseRoute('/', { source: () => fetch(url), onError })
+  app.get('/reply', async (_request, reply) => reply.sse(await fetch(url), { onError }))
+  const port = await listen(app)
+  for (const [index, path] of ['/', '/reply'].entries()) {
+    const client = await open(t, port, path)
+    await client.until('hello')
+    client.leave()
+    await until('the other server sees it', () => left.length === index + 1)
+  }
+  t.strictSame(errors, [])
+})
+
+test('a Response that breaks off aborts its stream', async (t) => {
+  const { url } = await makeUpstream(t, (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: hello\n\n', () => response.destroy())
+  })
+  const { app, errors, onError } = await makeGateway(t)
+  app.sseRoute('/', { source: () => fetch(url), onError })
+  const client = await open(t, await listen(app), '/')
+  t.notOk(await client.over())
+  t.equal(client.text, 'data: hello\n\n')
+  t.equal(errors.length, 1)
+})
+
+test('a Response with a status other than 2xx', async (t) => {
+  for (const [status, answered] of [[404, 404], [429, 429], [503, 503], [304, 502]] as const) {
+    t.test(`${status} is an HTTP error with status ${answered} where the stream is not open`, async (t) => {
+      const { url, left } = await upstreamOf(t, status === 304 ? '' : 'data: no\n\n', undefined, status)
+      const { app, errors, onError } = await makeGateway(t)
+      app.sseRoute('/', { openOn: 'first-event', source: () => fetch(url), onError })
+      app.get('/reply', async (_request, reply) => reply.sse(await fetch(url), { onError }))
+      const expected = { statusCode: answered, code: 'SSE_ERR_UPSTREAM', message: `The server whose event stream is passed on answered with status ${status}` }
+      for (const path of ['/', '/reply']) {
+        const response = await app.inject(path)
+        t.equal(response.statusCode, answered)
+        t.match(response.json(), expected, path)
+      }
+      t.strictSame([errors, left], [[], []])
+    })
+  }
+
+  t.test('goes to onError, and aborts the stream, where that is open', async (t) => {
+    const { url } = await upstreamOf(t, '', undefined, 401)
+    const { app, errors, onError } = await makeGateway(t)
+    app.sseRoute('/', { source: () => fetch(url), onError })
+    const client = await open(t, await listen(app), '/')
+    t.notOk(await client.over())
+    t.match(errors, [{ code: 'SSE_ERR_UPSTREAM', statusCode: 401 }])
+  })
+})
+
+test('a Response that is no event stream is refused, and its body cancelled', async (t) => {
+  const endless = await makeUpstream(t, (response) => { response.writeHead(200, { 'content-type': 'application/json' }).write('{') })
+  const { app } = await makeGateway(t)
+  app.sseRoute('/json', { openOn: 'first-event', source: () => fetch(endless.url) })
+  app.sseRoute('/typeless', { openOn: 'first-event', source: () => new Response(new Uint8Array(1)) })
+  app.sseRoute('/204', { openOn: 'first-event', source: () => new Response(null, { status: 204 }) })
+  app.sseRoute('/read', {
+    openOn: 'first-event',
+    source: async () => {
+      const response = new Response('data: a\n\n', { headers: { 'content-type': 'text/event-stream' } })
+      await response.text()
+      return response
+    }
+  })
+  app.sseRoute('/empty', { openOn: 'first-event', source: () => new Response(null, { headers: { 'content-type': 'text/event-stream' } }) })
+  const expected = {
+    '/json': 'a Response with content-type "application/json"',
+    '/typeless': 'a Response with content-type null',
+    '/204': 'a Response with content-type null',
+    '/read': 'a Response whose body was read already'
+  }
+  for (const [path, got] of Object.entries(expected)) {
+    t.match((await app.inject(path)).json(), { statusCode: 500, code: 'SSE_ERR_SOURCE', message: new RegExp(`, got ${got}$`) }, path)
+  }
+  await until('the other server sees it', () => endless.left.length === 1)
+  t.match(await app.inject('/empty'), { statusCode: 200, body: '' }, 'one without a body has no events')
+})
+
+test('bytes that are no Response are text, as before', async (t) => {
+  const { app } = await makeGateway(t)
+  const bytes = () => new Response('a€b').body as ReadableStream<Uint8Array>
+  const routes: Record<string, SSERouteOptions['source']> = { '/': bytes }
+  for (const [url, source] of Object.entries(routes)) app.sseRoute({ url, source })
+  t.equal((await app.inject('/')).body, 'data: a€b\n\n')
+})
