@@ -1,4 +1,4 @@
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { real } from './clock.js'
 import { encode, withoutId } from './event.js'
 import { SSE_ERR_BACKPLANE } from './errors.js'
 import { compareEventIds, isEventId } from './event-id.js'
@@ -104,9 +104,9 @@ export class LogCursor implements Cursor {
     if (this.#live || this.#position === gap.through) this.#tell(gap)
   }
 
-  wrote (now: number): void {
+  wrote (time: number): void {
     if (this.#waiting === null) return
-    this.#stream.counters.lag?.(now - this.#waiting.time)
+    this.#stream.counters.lag?.(time - this.#waiting.time)
     this.#waiting = null
   }
 
@@ -167,7 +167,7 @@ export class LogCursor implements Cursor {
       while (!stream.closed && this.#position !== this.#log.newest) {
         await this.#readPage()
         if (stream.congested) await stream.ready()
-        else if (this.#position !== this.#log.newest) await turn()
+        else if (this.#position !== this.#log.newest) await real.turn()
       }
       if (!stream.closed) this.#goLive()
     } catch (error) {
@@ -187,7 +187,7 @@ export class LogCursor implements Cursor {
       return
     }
     // the client comes from a process that is ahead of this one
-    if (compareEventIds(this.#position, newest) > 0) await wait(AHEAD)
+    if (compareEventIds(this.#position, newest) > 0) await real.wait(AHEAD)
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#position}, though ${newest} came later`)
   }
 

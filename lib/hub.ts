@@ -1,6 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Backplane } from './backplane.js'
+import { real } from './clock.js'
 import { COUNTERS, type Counters, RouteCounters } from './counters.js'
 import { LogCursor, type Log } from './cursor.js'
 import { type DataWriter, encodePublished } from './event.js'
@@ -123,7 +123,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
       if (isEventId(lastEventId)) stream.counters.resumed++
     }
     // it passed its hooks while the others were ended
-    if (this.#draining) setImmediate(() => this.#end(stream))
+    if (this.#draining) real.setImmediate(() => this.#end(stream))
   }
 
   closed (stream: EventStream, reason: CloseReason): void {
@@ -145,17 +145,17 @@ export class Hub implements SSE, Host<EventStream>, Log {
       if (stream.started) over.push(stream.over())
       else stream.closeWith('drain')
     }
-    const late = performance.now() + this.#drain.timeout
+    const late = real.now() + this.#drain.timeout
     await Promise.all(over)
     await this.#finishWork(late)
   }
 
-  /** @param late when to wait no longer, on the clock of `performance.now()` */
+  /** @param late when to wait no longer, on the clock of `real.now()` */
   async #finishWork (late: number): Promise<void> {
     const timer = new AbortController()
     const { signal } = timer
-    for (let left = late - performance.now(); this.#work.size > 0 && left > 0; left = late - performance.now()) {
-      await Promise.race([Promise.all(this.#work), wait(left, undefined, { signal })])
+    for (let left = late - real.now(); this.#work.size > 0 && left > 0; left = late - real.now()) {
+      await Promise.race([Promise.all(this.#work), real.wait(left, undefined, { signal })])
     }
     timer.abort()
     if (this.#work.size > 0) this.#log.warn(`${this.#work.size} callbacks or sources of event streams have not finished within drain.timeout`)

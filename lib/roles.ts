@@ -49,8 +49,8 @@ export interface Cursor {
   deliver (event: PublishedEvent): void
   /** The log has lost events that the stream may have been sent. */
   lost (gap: Gap): void
-  /** Text goes out, at `now`; see `Sender`. */
-  wrote (now: number): void
+  /** Text goes out at a time; see `Sender`. */
+  wrote (time: number): void
   /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
   line (): string
   /** The event that tells of events that were left out. */

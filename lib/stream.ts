@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { now } from './clock.js'
 import type { Counters } from './counters.js'
 import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
 import { logLateFailure } from './callbacks.js'
@@ -176,13 +177,13 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
   note (text: string): boolean { return this.#outbox.note(text) }
 
-  wrote (now: number): void { this.cursor?.wrote(now) }
+  wrote (time: number): void { this.cursor?.wrote(time) }
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
     const line = this.congested ? undefined : this.cursor?.line()
     if (!this.congested) this.note(line ? `${line}\n` : HEARTBEAT)
-    this.#heartbeat?.broken(performance.now())
+    this.#heartbeat?.broken(now())
   }
 
   broken (error: unknown): void {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'
 import type { FastifyInstance, InjectOptions } from 'fastify'
+import { real } from './clock.js'
 
 /** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
@@ -79,11 +80,11 @@ export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: 
 async function within<T> (timeout: number, what: string, promise: PromiseLike<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
+    timer = real.setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
   })
   try {
     return await Promise.race([promise, late])
   } finally {
-    clearTimeout(timer)
+    real.clearTimeout(timer)
   }
 }
