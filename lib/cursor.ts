@@ -1,4 +1,5 @@
 import { real } from './clock.js'
+import { channels, tell } from './diagnostics.js'
 import { encode, withoutId } from './event.js'
 import { SSE_ERR_BACKPLANE } from './errors.js'
 import { compareEventIds, isEventId } from './event-id.js'
@@ -117,8 +118,9 @@ export class LogCursor implements Cursor {
   }
 
   gap (): string {
-    this.#stream.counters.gaps++
-    return this.#gap({ oldestId: this.#log.oldestId, through: this.#reached })
+    const { oldestId } = this.#log
+    this.#tellOf(oldestId, this.#heldId)
+    return this.#gap({ oldestId, through: this.#reached })
   }
 
   wroteOwn (id: string): void {
@@ -235,8 +237,14 @@ export class LogCursor implements Cursor {
   /** Tells of a gap; where that is left out with the events, it is for the gap that tells of them. */
   #tell (gap: Gap, lastEventId = this.#heldId): void {
     const held = this.#heldId
-    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#stream.counters.gaps++
+    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#tellOf(gap.oldestId, lastEventId)
     else this.#heldId = held
+  }
+
+  #tellOf (oldestId: string | null, lastEventId: string | null): void {
+    const stream = this.#stream
+    stream.counters.gaps++
+    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
   }
 
   #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { encodeRetry } from './event.js'
+import type { Cursor } from './roles.js'
 
 /** The headers of a stream that those of hooks, handlers and options take the place of. */
 const DEFAULTS = [
@@ -23,6 +25,12 @@ export function readLastEventId (request: FastifyRequest): string | null {
   const { url = '' } = request.raw
   const query = url.indexOf('?')
   return query < 0 ? null : new URLSearchParams(url.slice(query + 1)).get('lastEventId') || null
+}
+
+/** The lines before the first event: `retry:`, and the id of a stream that has topics. */
+export function firstLines (retry: number | undefined, cursor: Cursor | null): string {
+  const lines = `${retry === undefined ? '' : encodeRetry(retry)}${cursor?.takesIds === false ? cursor.line() : ''}`
+  return lines && `${lines}\n`
 }
 
 /**

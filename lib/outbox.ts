@@ -2,10 +2,12 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { Batch } from './batch.js'
 import { now, real } from './clock.js'
 import type { Counters } from './counters.js'
+import type { StreamEnd } from './diagnostics.js'
 import { type Flushable, flushLater, FlushTimer } from './flush.js'
 import type { Outlet } from './outlet.js'
 import type { Schedules } from './schedule.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
+import type { CloseReason } from './types.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
@@ -47,6 +49,10 @@ export class Outbox implements Flushable {
   closed = false
   next: Flushable | null = null
   readonly counters: Counters
+  /** Events and bytes that were written, and since when, in whole ms, because these take less memory than a fraction. */
+  #events = 0
+  #bytes = 0
+  #openedAt = 0
   readonly #sender: Sender
   readonly #options: OutboxOptions
   /** Null where text goes out at the end of its tick. */
@@ -69,6 +75,7 @@ export class Outbox implements Flushable {
   /** Where the text goes from now on, `first` before what was written already. */
   attach (outlet: Outlet, first: string): void {
     this.#outlet = outlet
+    this.#openedAt = Math.round(now())
     this.#pending = Batch.empty.and(first + this.#pending.text)
     this.#relieve()
   }
@@ -84,6 +91,12 @@ export class Outbox implements Flushable {
     this.#pending = this.#pending.and(text)
     if (this.#pending.bytes > ENOUGH) this.flush(now())
     return true
+  }
+
+  /** Counts an event that was taken. Hot path. */
+  sent (): void {
+    this.counters.sent++
+    this.#events++
   }
 
   /** Gives what is pending to the client, unless it is behind. Hot path. */
@@ -106,6 +119,7 @@ export class Outbox implements Flushable {
       return true
     }
     this.counters.bytes += batch.bytes
+    this.#bytes += batch.bytes
     try {
       return this.#outlet.write(batch)
     } catch (error) {
@@ -132,6 +146,11 @@ export class Outbox implements Flushable {
     if (!this.congested) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
+  }
+
+  /** What the stream was, once its last bytes are written. */
+  end (closeReason: CloseReason): StreamEnd {
+    return { closeReason, events: this.#events, bytes: this.#bytes, ms: Math.round(now()) - this.#openedAt }
   }
 
   /** Nothing goes out by itself any more, and nobody waits. */

@@ -6,7 +6,7 @@ import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js
 import { logLateFailure } from './callbacks.js'
 import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { timeOfTick } from './flush.js'
-import { readLastEventId } from './head.js'
+import { firstLines, readLastEventId } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
 import type { Outlet } from './outlet.js'
@@ -89,21 +89,21 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   }
 
   opened (outlet: Outlet, direct: boolean): void {
-    this.#host.opened(this)
+    this.runInAsyncScope(this.#host.opened, this.#host, this)
     const { closeReason } = this
     if (closeReason === null) {
       this.#heartbeat = Heartbeat.of(this.#host.schedules, this.#options, this)
       this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
     }
     // what a hook put in between lets no header through before the first byte
-    this.#outbox.attach(outlet, this.#firstLines() || (direct ? '' : HEARTBEAT))
+    this.#outbox.attach(outlet, firstLines(this.#options.retry, this.cursor) || (direct ? '' : HEARTBEAT))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
     } else if (this.#outbox.closed) {
       // while the hooks ran, and not just now
       if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
       else this.#end('')
-      this.#report(closeReason)
+      this.#report()
     }
   }
 
@@ -120,9 +120,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
 
-  follow (topics: ReadonlySet<string>): void {
-    if (!this.closed) this.#placed().subscribe(topics)
-  }
+  follow (topics: ReadonlySet<string>): void { if (!this.closed) this.#placed().subscribe(topics) }
 
   unsubscribe (...topics: string[]): void { this.cursor?.unsubscribe(topics) }
 
@@ -161,7 +159,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
    */
   write (text: string, placed = true): boolean {
     if (this.closed || !this.#outbox.write(text)) return false
-    this.#outbox.counters.sent++
+    this.#outbox.sent()
     this.#deadlines?.sent()
     if (placed) this.#heartbeat?.broken(timeOfTick())
     return true
@@ -199,16 +197,15 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#finish(reason)
-    if (this.#response.outlet !== null) this.#end(last)
+    this.#end(last)
+    this.#report()
   }
 
   /** Resolves when the response is over. */
   over (): Promise<void> { return this.#response.finished() }
 
   /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
-  drain (retry: number, last: string): Promise<void> {
-    return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`))
-  }
+  drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', `${last}${encodeRetry(retry)}\n`)) }
 
   /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
   flush (): boolean {
@@ -218,11 +215,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   }
 
   /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
-  cut (): void {
-    if (this.closed) return
-    this.#finish('error')
-    this.#abort()
-  }
+  cut (): void { if (!this.closed) this.#breakOff('error') }
 
   overflowed (): void {
     this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#options.maxBufferedBytes}) behind`)
@@ -247,18 +240,11 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.closeReason = reason
     process.nextTick(() => {
       if (warning !== null) this.request.log.warn(warning)
-      this.#finish(reason)
-      this.#abort()
+      this.#breakOff(reason)
     })
   }
 
   #placed (): Cursor { return (this.cursor ??= this.#host.cursor(this)) }
-
-  #firstLines (): string {
-    const { retry } = this.#options
-    const lines = `${retry === undefined ? '' : encodeRetry(retry)}${this.cursor?.takesIds === false ? this.cursor.line() : ''}`
-    return lines && `${lines}\n`
-  }
 
   /** Stops everything that writes to the stream, once, whatever the reason. */
   #finish (reason: CloseReason): void {
@@ -273,17 +259,26 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
       this.#host.waitFor(this.producer?.stop(this))
     })
     this.producer = null
-    if (this.#response.outlet !== null) this.#report(reason)
   }
 
-  #report (reason: CloseReason): void {
-    this.#host.closed(this, reason)
+  /** Reports the end of a stream that has opened, once its last bytes are written. */
+  #report (): void {
+    const { closeReason } = this
+    if (this.#response.outlet === null || closeReason === null) return
+    this.runInAsyncScope(this.#host.closed, this.#host, this, this.#outbox.end(closeReason))
     this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
   }
 
   #end (last: string): void {
+    if (this.#response.outlet === null) return
     this.#outbox.writeOut(last)
     this.#response.end()
+  }
+
+  #breakOff (reason: CloseReason): void {
+    this.#finish(reason)
+    this.#abort()
+    this.#report()
   }
 
   #abort (): void {
@@ -295,7 +290,10 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   gone (): void {
     this.#host.release(this)
-    if (!this.closed) this.#finish(this.#response.ended ? 'server' : 'client')
+    if (!this.closed) {
+      this.#finish(this.#response.ended ? 'server' : 'client')
+      this.#report()
+    }
     this.emitDestroy()
   }
 }
