@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { now } from './clock.js'
 import { SSE_ERR_CLOSING, SSE_ERR_OPTION, show } from './errors.js'
 import { EventIds } from './event-id.js'
 import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
@@ -48,7 +49,7 @@ export function asBackplane (given: Backplane): Backplane {
 
 /** An event of the log, from its id and its text without one. */
 export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {
-  return { id, to, name, text: `id: ${id}\n${text}`, time: performance.now() }
+  return { id, to, name, text: `id: ${id}\n${text}`, time: now() }
 }
 
 /** The backplane of an application that is one process: the log is in its memory, and begins with it. */

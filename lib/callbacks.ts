@@ -1,28 +1,51 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { asError } from './errors.js'
 import type { EventStream } from './stream.js'
-import type { SSERouteOptions } from './types.js'
+import type { SSEPluginOptions, SSERouteOptions } from './types.js'
 
 /** The callbacks that a route, or a call of `reply.sse()`, declares for its streams. */
-export type DeclaredCallbacks = Pick<SSERouteOptions, 'onDisconnect' | 'onError'>
+export type DeclaredCallbacks = Pick<SSERouteOptions, 'onConnect' | 'onDisconnect' | 'onError'>
+
+/** The callbacks that the plugin's options declare for all streams. */
+export type PluginCallbacks = Pick<SSEPluginOptions, 'onConnect' | 'onDisconnect' | 'onError'>
 
 /**
  * Calls the application's callbacks, each in the async context of its stream's request, and reports what fails:
  * to `onError`, or to the request's log where there is none.
  */
 export class Callbacks {
+  readonly #all: PluginCallbacks
   readonly #declared: DeclaredCallbacks
   readonly #app: FastifyInstance
 
-  /** @param app the callbacks' `this` */
-  constructor (app: FastifyInstance, declared: DeclaredCallbacks) {
+  /**
+   * @param all called for every stream, before the declared ones; `onError` in place of one that is not declared
+   * @param app the `this` of the declared ones
+   */
+  constructor (all: PluginCallbacks, app: FastifyInstance, declared: DeclaredCallbacks) {
+    this.#all = all
     this.#app = app
     this.#declared = declared
   }
 
-  /** The stream has closed: calls `onDisconnect`. Resolves once that has settled; undefined where nothing is awaited. */
-  disconnected (stream: EventStream): Promise<void> | undefined {
-    return this.#declared.onDisconnect === undefined ? undefined : stream.runInAsyncScope(this.#disconnect, this, stream)
+  /**
+   * The stream has opened: calls `onConnect`, first the plugin's, then the declared one, then `begin`, unless the stream is
+   * closed by then. A failure aborts it. Called in the async context of the request.
+   */
+  connected (stream: EventStream, begin: (stream: EventStream) => unknown): void {
+    if (this.#all.onConnect === undefined && this.#declared.onConnect === undefined) begin(stream)
+    else this.#connect(stream, begin)
+  }
+
+  /** The stream has closed: calls `onDisconnect`. Resolves once all have settled; undefined where nothing is awaited. */
+  disconnected (stream: EventStream): Promise<unknown> | undefined {
+    const [all, declared] = [this.#all.onDisconnect, this.#declared.onDisconnect]
+    if (all === undefined && declared === undefined) return
+    // one does not wait for the other, because the first may never settle
+    return Promise.all([
+      all && stream.runInAsyncScope(this.#disconnect, this, stream, () => all(stream.request, stream)),
+      declared && stream.runInAsyncScope(this.#disconnect, this, stream, () => declared.call(this.#app, stream.request, stream))
+    ])
   }
 
   /** Reports a failure. */
@@ -42,9 +65,21 @@ export class Callbacks {
     stream.cut()
   }
 
-  async #disconnect (stream: EventStream): Promise<void> {
+  async #connect (stream: EventStream, begin: (stream: EventStream) => unknown): Promise<void> {
+    const { request } = stream
+    const { onConnect } = this.#all
     try {
-      await this.#declared.onDisconnect?.call(this.#app, stream.request, stream)
+      if (onConnect !== undefined) await onConnect(request, stream)
+      if (!stream.closed) await this.#declared.onConnect?.call(this.#app, request, stream)
+      if (!stream.closed) begin(stream)
+    } catch (error) {
+      await this.abort(error, stream)
+    }
+  }
+
+  async #disconnect (stream: EventStream, call: () => unknown): Promise<void> {
+    try {
+      await call()
     } catch (error) {
       await this.report(error, stream)
     }
@@ -52,14 +87,15 @@ export class Callbacks {
 
   async #report (error: unknown, stream: EventStream): Promise<void> {
     const { log } = stream.request
-    const { onError } = this.#declared
     const err = asError(error)
-    if (onError === undefined) {
+    const [all, declared] = [this.#all.onError, this.#declared.onError]
+    if (all === undefined && declared === undefined) {
       log.error(err)
       return
     }
     try {
-      await onError.call(this.#app, err, stream.request, stream)
+      if (declared === undefined) await all?.(err, stream.request, stream)
+      else await declared.call(this.#app, err, stream.request, stream)
     } catch (second) {
       log.error(err)
       log.error(second, 'onError of an event stream failed')

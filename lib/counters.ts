@@ -4,6 +4,12 @@ import type { CloseReason, SSEStats } from './types.js'
 /** Which limit refused a request. */
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
+/** What takes measured times. */
+export interface Measures {
+  lag (ms: number): void
+  duration (reason: CloseReason, ms: number): void
+}
+
 /** What was counted of one route's streams. */
 export class Counters {
   opened = 0
@@ -19,8 +25,17 @@ export class Counters {
   /** Told how long published events waited for their client's socket, ms. */
   lag: ((ms: number) => void) | null = null
 
+  /** Gets how long each stream was open, ms, when it closes. */
+  duration: ((reason: CloseReason, ms: number) => void) | null = null
+
   get active (): number {
     return this.opened - sum(this.closed)
+  }
+
+  /** Gives what is measured to `measures`, besides those before. */
+  measure ({ lag, duration }: Measures): void {
+    this.lag = both(this.lag, lag)
+    this.duration = both(this.duration, duration)
   }
 }
 
@@ -30,14 +45,14 @@ export const COUNTERS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 /** The counters of all routes that had streams, by URL pattern. */
 export class RouteCounters {
   readonly #byRoute = new Map<string, Counters>()
-  #lagOf: ((route: string) => (ms: number) => void) | null = null
+  readonly #measures: Array<(route: string) => Measures> = []
 
   /** Those of the route that a request came to. */
   of ({ routeOptions: { url = '' } }: FastifyRequest): Counters {
     let counters = this.#byRoute.get(url)
     if (counters === undefined) {
       counters = new Counters()
-      counters.lag = this.#lagOf?.(url) ?? null
+      for (const measuresOf of this.#measures) counters.measure(measuresOf(url))
       this.#byRoute.set(url, counters)
     }
     return counters
@@ -47,11 +62,10 @@ export class RouteCounters {
     return this.#byRoute
   }
 
-  /** Has the lag of every route told to what `lagOf` gives for it. */
-  measureLag (lagOf: (route: string) => (ms: number) => void): void {
-    const before = this.#lagOf
-    this.#lagOf = before === null ? lagOf : (route) => both(before(route), lagOf(route))
-    for (const [route, counters] of this.#byRoute) counters.lag = this.#lagOf(route)
+  /** Measures lag and duration on every route, also on those to come, for what `measuresOf` returns. */
+  measure (measuresOf: (route: string) => Measures): void {
+    this.#measures.push(measuresOf)
+    for (const [route, counters] of this.#byRoute) counters.measure(measuresOf(route))
   }
 
   total (): SSEStats {
@@ -75,10 +89,11 @@ export class RouteCounters {
   }
 }
 
-function both (first: (ms: number) => void, second: (ms: number) => void): (ms: number) => void {
-  return (ms) => {
-    first(ms)
-    second(ms)
+function both<Args extends unknown[]> (first: ((...args: Args) => void) | null, second: (...args: Args) => void): (...args: Args) => void {
+  if (first === null) return second
+  return (...args) => {
+    first(...args)
+    second(...args)
   }
 }
 

@@ -1,4 +1,5 @@
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { real } from './clock.js'
+import { channels, tell } from './diagnostics.js'
 import { encode, withoutId } from './event.js'
 import { SSE_ERR_BACKPLANE } from './errors.js'
 import { compareEventIds, isEventId } from './event-id.js'
@@ -104,9 +105,9 @@ export class LogCursor implements Cursor {
     if (this.#live || this.#position === gap.through) this.#tell(gap)
   }
 
-  wrote (now: number): void {
+  wrote (time: number): void {
     if (this.#waiting === null) return
-    this.#stream.counters.lag?.(now - this.#waiting.time)
+    this.#stream.counters.lag?.(time - this.#waiting.time)
     this.#waiting = null
   }
 
@@ -121,8 +122,9 @@ export class LogCursor implements Cursor {
   }
 
   gap (): string {
-    this.#stream.counters.gaps++
-    return this.#gap({ oldestId: this.#log.oldestId, through: this.#reached })
+    const { oldestId } = this.#log
+    this.#tellOf(oldestId, this.#heldId)
+    return this.#gap({ oldestId, through: this.#reached })
   }
 
   wroteOwn (id: string): void {
@@ -171,7 +173,7 @@ export class LogCursor implements Cursor {
       while (!stream.closed && this.#position !== this.#log.newest) {
         await this.#readPage()
         if (stream.congested) await stream.ready()
-        else if (this.#position !== this.#log.newest) await turn()
+        else if (this.#position !== this.#log.newest) await real.turn()
       }
       if (!stream.closed) this.#goLive()
     } catch (error) {
@@ -191,7 +193,7 @@ export class LogCursor implements Cursor {
       return
     }
     // the client comes from a process that is ahead of this one
-    if (compareEventIds(this.#position, newest) > 0) await wait(AHEAD)
+    if (compareEventIds(this.#position, newest) > 0) await real.wait(AHEAD)
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#position}, though ${newest} came later`)
   }
 
@@ -239,8 +241,14 @@ export class LogCursor implements Cursor {
   /** Tells of a gap; where that is left out with the events, it is for the gap that tells of them. */
   #tell (gap: Gap, lastEventId = this.#heldId): void {
     const held = this.#heldId
-    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#stream.counters.gaps++
+    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#tellOf(gap.oldestId, lastEventId)
     else this.#heldId = held
+  }
+
+  #tellOf (oldestId: string | null, lastEventId: string | null): void {
+    const stream = this.#stream
+    stream.counters.gaps++
+    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
   }
 
   #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {

@@ -1,4 +1,5 @@
 import { Batch } from './batch.js'
+import { now } from './clock.js'
 import type { Schedule, Schedules, Task } from './schedule.js'
 
 /** What can wait for the end of the tick before it writes. */
@@ -7,8 +8,8 @@ export interface Flushable {
   waiting: boolean
   /** The one that waits after it. */
   next: Flushable | null
-  /** @param now ms, on the clock of `performance.now()`, read once for all */
-  flush (now: number): void
+  /** @param time ms, on the clock of `now()`, read once for all */
+  flush (time: number): void
 }
 
 let first: Flushable | null = null
@@ -21,7 +22,7 @@ export function flushLater (stream: Flushable): void {
   stream.waiting = true
   if (last === null) {
     first = stream
-    began = performance.now()
+    began = now()
     process.nextTick(flushAll)
   } else {
     last.next = stream
@@ -29,7 +30,7 @@ export function flushLater (stream: Flushable): void {
   last = stream
 }
 
-/** When the first of those that wait was written to, ms on the clock of `performance.now()`: time enough for all of a tick. */
+/** When the first of those that wait was written to, ms on the clock of `now()`: time enough for all of a tick. */
 export function timeOfTick (): number {
   return began
 }
@@ -37,12 +38,12 @@ export function timeOfTick (): number {
 function flushAll (): void {
   let stream = first
   first = last = null
-  const now = performance.now()
+  const time = now()
   while (stream !== null) {
     const { next } = stream
     stream.waiting = false
     stream.next = null
-    stream.flush(now)
+    stream.flush(time)
     stream = next
   }
   // the next tick has other events
@@ -70,12 +71,12 @@ export class FlushTimer implements Task {
   start (): void {
     if (this.#schedule !== null) return
     this.#schedule = this.#schedules.every(this.#interval)
-    this.#schedule.at(performance.now() + this.#interval, this)
+    this.#schedule.at(now() + this.#interval, this)
   }
 
   run (): void {
     this.#schedule = null
-    this.#stream.flush(performance.now())
+    this.#stream.flush(now())
   }
 
   stop (): void {

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { encodeRetry } from './event.js'
+import type { Cursor } from './roles.js'
 
 /** The headers of a stream that those of hooks, handlers and options take the place of. */
 const DEFAULTS = [
@@ -28,6 +30,12 @@ export function readLastEventId (request: FastifyRequest): string | null {
 const EVENT_STREAM = 'text/event-stream'
 /** The type with its one parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream): clients that read other types as Latin-1 need it. */
 const WITH_CHARSET = /^text\/event-stream *; *charset="?utf-8"?$/i
+
+/** The lines before the first event: `retry:`, and the id of a stream that has topics. No blank line follows `retry:` alone. */
+export function firstLines (retry: number | undefined, cursor: Cursor | null): string {
+  const id = cursor?.takesIds === false ? cursor.line() : ''
+  return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
+}
 
 /**
  * Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that.

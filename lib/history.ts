@@ -1,3 +1,4 @@
+import { now } from './clock.js'
 import { compareEventIds } from './event-id.js'
 
 /** Whom a published event is for: the streams of a topic, those of a client id, or all. */
@@ -114,7 +115,7 @@ export class History {
 
   #expire (): void {
     if (this.#maxAge === 0) return
-    const least = performance.now() - this.#maxAge
+    const least = now() - this.#maxAge
     for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#forget(oldest)
   }
 

@@ -1,8 +1,10 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Backplane } from './backplane.js'
+import { real } from './clock.js'
 import { COUNTERS, type Counters, RouteCounters } from './counters.js'
 import { LogCursor, type Log } from './cursor.js'
+import { channels, type StreamEnd, tell } from './diagnostics.js'
+import type { EndLog } from './end-log.js'
 import { type DataWriter, encodePublished } from './event.js'
 import { isEventId } from './event-id.js'
 import type { Audience, Gap, Page, PublishedEvent } from './history.js'
@@ -13,7 +15,7 @@ import { loggedUnlessAwaited, rejected } from './rejected.js'
 import type { Cursor, Host } from './roles.js'
 import { Schedules } from './schedule.js'
 import type { EventStream } from './stream.js'
-import type { CloseReason, SSE, SSEStats } from './types.js'
+import type { SSE, SSEStats } from './types.js'
 
 /** The streams that are open in this process, and who of them gets what is published. */
 export class Hub implements SSE, Host<EventStream>, Log {
@@ -34,19 +36,21 @@ export class Hub implements SSE, Host<EventStream>, Log {
   /** The text of a last event for every stream, `''` for none. */
   readonly #last: string
   readonly #log: FastifyBaseLogger
+  readonly #logEnd: EndLog
   /** Work of the application's that `app.close()` waits for: callbacks and sources of streams that have closed. */
-  readonly #work = new Set<Promise<void>>()
+  readonly #work = new Set<Promise<unknown>>()
   #draining = false
   /** The event that was handed on last. */
   #handed = ''
 
   /** @param writeData makes the text of a published event's data */
-  constructor (backplane: Backplane, writeData: DataWriter, drain: PluginSettings['drain'], log: FastifyBaseLogger) {
+  constructor (backplane: Backplane, writeData: DataWriter, drain: PluginSettings['drain'], log: FastifyBaseLogger, logEnd: EndLog) {
     this.#backplane = backplane
     this.#writeData = writeData
     this.#drain = drain
     this.#last = drain.event === undefined ? '' : encodePublished(drain.event, writeData)
     this.#log = log
+    this.#logEnd = logEnd
   }
 
   async open (): Promise<void> {
@@ -122,12 +126,17 @@ export class Hub implements SSE, Host<EventStream>, Log {
       stream.cursor ??= this.cursor(stream)
       if (isEventId(lastEventId)) stream.counters.resumed++
     }
+    if (channels.open.hasSubscribers) tell('open', { stream })
     // it passed its hooks while the others were ended
-    if (this.#draining) setImmediate(() => this.#end(stream))
+    if (this.#draining) real.setImmediate(() => this.#end(stream))
   }
 
-  closed (stream: EventStream, reason: CloseReason): void {
-    stream.counters.closed[reason]++
+  closed (stream: EventStream, end: StreamEnd): void {
+    const { closeReason, ms } = end
+    stream.counters.closed[closeReason]++
+    stream.counters.duration?.(closeReason, ms)
+    if (channels.close.hasSubscribers) tell('close', { stream, ...end })
+    this.#logEnd(stream.request, end)
     this.streams.delete(stream.id)
     remove(this.clients, stream.clientId, stream)
   }
@@ -145,23 +154,23 @@ export class Hub implements SSE, Host<EventStream>, Log {
       if (stream.started) over.push(stream.over())
       else stream.closeWith('drain')
     }
-    const late = performance.now() + this.#drain.timeout
+    const late = real.now() + this.#drain.timeout
     await Promise.all(over)
     await this.#finishWork(late)
   }
 
-  /** @param late when to wait no longer, on the clock of `performance.now()` */
+  /** @param late when to wait no longer, on the clock of `real.now()` */
   async #finishWork (late: number): Promise<void> {
     const timer = new AbortController()
     const { signal } = timer
-    for (let left = late - performance.now(); this.#work.size > 0 && left > 0; left = late - performance.now()) {
-      await Promise.race([Promise.all(this.#work), wait(left, undefined, { signal })])
+    for (let left = late - real.now(); this.#work.size > 0 && left > 0; left = late - real.now()) {
+      await Promise.race([Promise.all(this.#work), real.wait(left, undefined, { signal })])
     }
     timer.abort()
     if (this.#work.size > 0) this.#log.warn(`${this.#work.size} callbacks or sources of event streams have not finished within drain.timeout`)
   }
 
-  waitFor (work: Promise<void> | undefined): void {
+  waitFor (work: Promise<unknown> | undefined): void {
     if (work === undefined) return
     this.#work.add(work)
     work.then(() => { this.#work.delete(work) })
@@ -170,7 +179,9 @@ export class Hub implements SSE, Host<EventStream>, Log {
   #publish (to: Audience, name: unknown, check: (name: unknown) => string, payload: unknown): Promise<string> {
     const message = 'an event was not published'
     try {
-      const published = this.#backplane.publish(to, check(name), encodePublished(payload, this.#writeData))
+      const valid = check(name)
+      const published = this.#backplane.publish(to, valid, encodePublished(payload, this.#writeData))
+      if (channels.publish.hasSubscribers) tellOnce(published, (id) => tell('publish', { id, to, name: valid, payload }))
       return typeof published === 'string' ? Promise.resolve(published) : loggedUnlessAwaited(published, this.#log, message)
     } catch (error) {
       return rejected(error, this.#log, message)
@@ -213,6 +224,12 @@ export class Hub implements SSE, Host<EventStream>, Log {
     // not at once: EventSource tries again and again at that pace while nothing listens
     return stream.drain(Math.ceil(this.#drain.spread * (0.2 + 0.8 * Math.random())), this.#last)
   }
+}
+
+/** Tells of an event once the log has it; a failure goes to the caller of `publish`. */
+function tellOnce (published: string | Promise<string>, tell: (id: string) => void): void {
+  if (typeof published === 'string') tell(published)
+  else published.then(tell, () => {})
 }
 
 const NOBODY: readonly never[] = []

@@ -4,6 +4,7 @@ import { asBackplane, InProcessBackplane } from './backplane.js'
 import { Callbacks } from './callbacks.js'
 import { COUNTERS } from './counters.js'
 import { throughDoor } from './door.js'
+import { endLogOf } from './end-log.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './handler.js'
 import { Hub } from './hub.js'
@@ -15,6 +16,7 @@ import { type Plugin, Route } from './route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
 export type { Backplane, BackplaneFactory } from './backplane.js'
+export type { SSEDiagnostics } from './diagnostics.js'
 export type { SSEInput, SSEPayload } from './event.js'
 export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './history.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event-types.js'
@@ -42,9 +44,9 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const stream = streamOptions(settings.stream)
   const { history } = settings
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
-  const hub = new Hub(backplane, stream.writeData, settings.drain, app.log)
+  const hub = new Hub(backplane, stream.writeData, settings.drain, app.log, endLogOf(app))
   const limits = new Limits(settings, hub[COUNTERS])
-  const shared: Plugin = { hub, limits, settings, stream, byHand: new HandWritten(new Callbacks(app, {})) }
+  const shared: Plugin = { hub, limits, settings, stream, byHand: new HandWritten(new Callbacks(settings.callbacks, app, {})) }
   const registered: Registered[] = []
 
   app.decorate('sse', hub)

@@ -1,5 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { logLateFailure } from './callbacks.js'
+import { isFake, now } from './clock.js'
 import { SSE_ERR_PAYLOAD_TIMEOUT } from './errors.js'
 import { ownIdOf } from './event.js'
 import { PayloadCall } from './payload-call.js'
@@ -19,6 +20,9 @@ export interface PayloadCaller {
   payload (stream: EventStream, call: PayloadCall): unknown
   failed (error: unknown, stream: EventStream): void
 }
+
+/** Fake timers that pass over ticks in one step, as those of node:test do, are sent so many at most: a test may set a clock to another year. */
+const CATCH_UP = 1_000
 
 /**
  * Calls `payload` every `interval` ms, measured start to start and anchored to the first tick. Calls never overlap;
@@ -42,7 +46,7 @@ abstract class Ticker implements Task {
   }
 
   start (immediate: boolean): void {
-    this.due = performance.now()
+    this.due = now()
     this.#schedule = this.#schedules.every(this.#interval)
     this.#schedule.at(this.due + this.#interval, this)
     if (immediate) this.#callInScope()
@@ -56,7 +60,7 @@ abstract class Ticker implements Task {
   }
 
   run (): void {
-    const next = nextTick(this.due, this.#interval, performance.now())
+    const next = nextTick(this.due, this.#interval, isFake() ? Math.max(this.due, now() - CATCH_UP * this.#interval) : now())
     const missed = Math.round((next - this.due) / this.#interval) - 1
     if (missed > 0) this.skip(missed)
     this.#schedule?.at(next, this)

@@ -1,70 +1,116 @@
 import type { FastifyInstance } from 'fastify'
-import { Counter, Gauge, Histogram, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
 import { COUNTERS, type Counters, type RouteCounters } from './counters.js'
-import { SSE_ERR_NOT_REGISTERED } from './errors.js'
+import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, show } from './errors.js'
 
 export interface SSEMetricsOptions {
   /** Where the metrics are registered: prom-client's `register`, or a `Registry` of your own. */
   register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
+  /** The beginning of each metric's name: with `'shop_'` the first is `shop_sse_streams_open`. Default: none. */
+  prefix?: string
+  /**
+   * Labels of every sample besides `route` and `reason`. Apps share the metrics of one registry if each gives the same labels
+   * with other values. Default: none.
+   */
+  labels?: Readonly<Record<string, string>>
 }
 
 /** Delivery takes less than a ms to a client that keeps up, and up to minutes to one that does not; seconds. */
 const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+/** From clients that leave at once to streams that are open for a day; seconds. */
+const DURATION_BUCKETS = [0.1, 1, 10, 60, 300, 900, 1_800, 3_600, 14_400, 43_200, 86_400]
+
+/** By their metric of open streams, which leaves the registry with `register.clear()`. */
+const families = new WeakMap<object, Family>()
 
 /**
  * Registers the metrics of an app's event streams with prom-client, named as Prometheus asks
  * (https://prometheus.io/docs/practices/naming/). The label `route` is the route's URL pattern.
  *
- * All but the lag are read when they are asked for, from what is counted anyway. The lag is how long the oldest
- * published event of each write waited in this process for its client's socket.
+ * Counters are read when they are asked for, from what is counted anyway. Two times are measured: how long streams are open,
+ * and the lag, which is how long the oldest published event of each write waited in this process for its client's socket.
  *
- * @throws SSE_ERR_NOT_REGISTERED; what prom-client throws where the registry has metrics of these names
+ * @throws SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION; what prom-client throws where the registry has other metrics of these names
  */
-export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register }: SSEMetricsOptions): void {
+export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefix = '', labels = {} }: SSEMetricsOptions): void {
   const counters = countersOf(app)
-  const registers = [register]
+  if (typeof prefix !== 'string') throw new SSE_ERR_OPTION('prefix', 'a string', show(prefix))
+  if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason" and "le"', show(labels))
+  const open = register.getSingleMetric(`${prefix}sse_streams_open`)
+  const family = (open && families.get(open)) ?? new Family(register, prefix, Object.keys(labels))
+  family.add(counters, labels)
+}
 
-  /** A metric that is read from the counters of each route when it is asked for. */
-  function read (Metric: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: Counters) => Values): void {
-    const labelNames = ['route', 'reason']
-    const metric = new Metric({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect () {
-        metric.reset()
-        for (const [route, of] of counters.entries()) {
-          for (const [labels, value] of values(of)) metric.inc({ route, ...labels }, value)
+/** The metrics of one registry and prefix, which several apps may share. */
+class Family {
+  readonly #labelNames: string[]
+  readonly #apps: Array<{ counters: RouteCounters, labels: Readonly<Record<string, string>> }> = []
+  readonly #lag: Histogram
+  readonly #duration: Histogram
+
+  constructor (register: SSEMetricsOptions['register'], prefix: string, labelNames: string[]) {
+    this.#labelNames = labelNames
+    const registers = [register]
+    const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
+
+    /** A metric that is read from the counters of each route when it is asked for. */
+    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: Counters) => Values): Metric => {
+      const metric = new Kind({
+        ...common(name, help, 'route', 'reason'),
+        collect: () => {
+          metric.reset()
+          for (const { counters, labels } of this.#apps) {
+            for (const [route, of] of counters.entries()) {
+              for (const [reason, value] of values(of)) metric.inc({ ...labels, route, ...reason }, value)
+            }
+          }
         }
-      }
+      })
+      return metric
+    }
+
+    families.set(read(Gauge, 'sse_streams_open', 'Event streams that are open', ({ active }) => single(active)), this)
+    read(Counter, 'sse_streams_opened_total', 'Event streams opened', ({ opened }) => single(opened))
+    read(Counter, 'sse_streams_resumed_total', 'Event streams opened whose client sent an id of the log', ({ resumed }) => single(resumed))
+    read(Counter, 'sse_streams_closed_total', 'Event streams closed, by reason', ({ closed }) => byReason(closed))
+    read(Counter, 'sse_streams_rejected_total', 'Requests refused by a limit, by limit', ({ rejected }) => byReason(rejected))
+    read(Counter, 'sse_events_sent_total', 'Events written to clients', ({ sent }) => single(sent))
+    read(Counter, 'sse_events_dropped_total', 'Events left out for clients that were behind', ({ dropped }) => single(dropped))
+    read(Counter, 'sse_events_replayed_total', 'Published events written to clients that had missed them', ({ replayed }) => single(replayed))
+    read(Counter, 'sse_ticks_skipped_total', 'Ticks of intervals skipped because a client was behind or a payload slow', ({ skipped }) => single(skipped))
+    read(Counter, 'sse_gaps_total', 'Gap events sent', ({ gaps }) => single(gaps))
+    read(Counter, 'sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => single(bytes))
+    this.#lag = new Histogram({
+      ...common('sse_delivery_lag_seconds', 'How long the oldest published event of each write waited for its client, in this process', 'route'),
+      buckets: LAG_BUCKETS
+    })
+    this.#duration = new Histogram({
+      ...common('sse_stream_duration_seconds', 'How long event streams that have closed were open, by reason', 'route', 'reason'),
+      buckets: DURATION_BUCKETS
     })
   }
 
-  read(Gauge, 'sse_streams_open', 'Event streams that are open', ({ active }) => single(active))
-  read(Counter, 'sse_streams_opened_total', 'Event streams opened', ({ opened }) => single(opened))
-  read(Counter, 'sse_streams_closed_total', 'Event streams closed, by reason', ({ closed }) => byReason(closed))
-  read(Counter, 'sse_streams_rejected_total', 'Requests refused by a limit, by limit', ({ rejected }) => byReason(rejected))
-  read(Counter, 'sse_events_sent_total', 'Events written to clients', ({ sent }) => single(sent))
-  read(Counter, 'sse_events_dropped_total', 'Events left out for clients that were behind', ({ dropped }) => single(dropped))
-  read(Counter, 'sse_events_replayed_total', 'Published events written to clients that had missed them', ({ replayed }) => single(replayed))
-  read(Counter, 'sse_gaps_total', 'Gap events sent', ({ gaps }) => single(gaps))
-  read(Counter, 'sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => single(bytes))
-
-  const lag = new Histogram({
-    name: 'sse_delivery_lag_seconds',
-    help: 'How long the oldest published event of each write waited for its client, in this process',
-    labelNames: ['route'],
-    buckets: LAG_BUCKETS,
-    registers
-  })
-  counters.measureLag((route) => {
-    const ofRoute = lag.labels(route)
-    return (ms) => ofRoute.observe(ms / 1_000)
-  })
+  /** @throws SSE_ERR_OPTION for labels that are not those of the metrics, or the values of another app */
+  add (counters: RouteCounters, labels: Readonly<Record<string, string>>): void {
+    const names = Object.keys(labels)
+    if (names.length !== this.#labelNames.length || this.#labelNames.some((name) => !names.includes(name))) {
+      throw new SSE_ERR_OPTION('labels', `the names that the metrics of this registry have (${this.#labelNames.join(', ') || 'none'})`, names.join(', ') || 'none')
+    }
+    if (this.#apps.some((app) => names.every((name) => app.labels[name] === labels[name]))) {
+      throw new SSE_ERR_OPTION('labels', 'other values than those of the app that has registered its metrics before, or another "prefix"', show(labels))
+    }
+    this.#apps.push({ counters, labels })
+    counters.measure((route) => {
+      const lag = this.#lag.labels({ ...labels, route })
+      return {
+        lag: (ms) => lag.observe(ms / 1_000),
+        duration: (reason, ms) => this.#duration.observe({ ...labels, route, reason }, ms / 1_000)
+      }
+    })
+  }
 }
 
-type Values = Array<[labels: { reason?: string }, value: number]>
+type Values = Array<[reason: { reason?: string }, value: number]>
 
 function single (value: number): Values {
   return [[{}, value]]
@@ -72,6 +118,11 @@ function single (value: number): Values {
 
 function byReason (counts: Record<string, number>): Values {
   return Object.entries(counts).map(([reason, count]) => [{ reason }, count])
+}
+
+function areLabels (labels: unknown): boolean {
+  if (typeof labels !== 'object' || labels === null) return false
+  return Object.entries(labels).every(([name, value]) => typeof value === 'string' && !['route', 'reason', 'le'].includes(name))
 }
 
 function countersOf ({ sse }: Pick<FastifyInstance, 'sse'>): RouteCounters {

@@ -71,7 +71,10 @@ export const pluginRules: Rules<SSEPluginOptions> = {
     const { spread = 0, event: _, timeout = 0, ...others } = value as { spread?: unknown, event?: unknown, timeout?: unknown }
     return isEmpty(others) && wholeMilliseconds.test(spread) && millisecondsOrOff.test(timeout)
   }),
-  openapi: aBoolean
+  openapi: aBoolean,
+  onConnect: aFunction,
+  onDisconnect: aFunction,
+  onError: aFunction
 }
 
 export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = {

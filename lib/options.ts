@@ -1,5 +1,6 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
+import type { PluginCallbacks } from './callbacks.js'
 import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from './event.js'
 import { asError, SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
 import type { HistorySettings } from './history.js'
@@ -41,6 +42,7 @@ export interface PluginSettings {
   backplane: BackplaneFactory | undefined
   drain: { spread: number, event: SSEPublication | undefined, timeout: number }
   openapi: boolean
+  callbacks: PluginCallbacks
 }
 
 const defaults: StreamSettings = {
@@ -87,13 +89,13 @@ function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown)
 export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
   refuseMistakes('register', options, optionNames)
   check(options, pluginRules)
-  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true } = options
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true, onConnect, onDisconnect, onError } = options
   const { spread = 3_000, event, timeout = 5_000 } = options.drain ?? {}
   const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
   const stream = merge(defaults, options)
   checkEvent('drain.event', event, (event) => encodePublished(event, plainData(stream.serializer)))
   const [history, drain] = [{ size, maxAge }, { spread, event, timeout }]
-  return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi }
+  return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi, callbacks: { onConnect, onDisconnect, onError } }
 }
 
 /**

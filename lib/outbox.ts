@@ -1,15 +1,18 @@
 import { getDefaultHighWaterMark } from 'node:stream'
 import { Batch } from './batch.js'
+import { now, real } from './clock.js'
 import type { Counters } from './counters.js'
+import type { StreamEnd } from './diagnostics.js'
 import { type Flushable, flushLater, FlushTimer } from './flush.js'
 import type { Outlet } from './outlet.js'
 import type { Schedules } from './schedule.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
+import type { CloseReason } from './types.js'
 
 /** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
-  /** Text goes out now, ms on the clock of `performance.now()`; not called unless lag is measured. */
-  wrote (now: number): void
+  /** Text goes out now, ms on the clock of `now()`; not called unless lag is measured. */
+  wrote (time: number): void
   /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. May be called within a fan-out. */
   overflowed (): void
   /** The response was ended by other code, with so many bytes still to be written. May be called within a fan-out. */
@@ -46,6 +49,10 @@ export class Outbox implements Flushable {
   closed = false
   next: Flushable | null = null
   readonly counters: Counters
+  /** Events and bytes that were written, and since when, in whole ms, because these take less memory than a fraction. */
+  #events = 0
+  #bytes = 0
+  #openedAt = 0
   readonly #sender: Sender
   readonly #options: OutboxOptions
   /** Null where text goes out at the end of its tick. */
@@ -68,6 +75,7 @@ export class Outbox implements Flushable {
   /** Where the text goes from now on, `first` before what was written already. */
   attach (outlet: Outlet, first: string): void {
     this.#outlet = outlet
+    this.#openedAt = Math.round(now())
     this.#pending = Batch.empty.and(first + this.#pending.text)
     this.#relieve()
   }
@@ -81,18 +89,24 @@ export class Outbox implements Flushable {
     if (this.#timer === null) flushLater(this)
     else this.#timer.start()
     this.#pending = this.#pending.and(text)
-    if (this.#pending.bytes > ENOUGH) this.flush(performance.now())
+    if (this.#pending.bytes > ENOUGH) this.flush(now())
     return true
   }
 
+  /** Counts an event that was taken. Hot path. */
+  sent (): void {
+    this.counters.sent++
+    this.#events++
+  }
+
   /** Gives what is pending to the client, unless it is behind. Hot path. */
-  flush (now: number): void {
+  flush (time: number): void {
     if (this.congested || this.closed || this.#pending === Batch.empty) return
-    if (this.counters.lag !== null) this.#sender.wrote(now)
+    if (this.counters.lag !== null) this.#sender.wrote(time)
     if (this.writeOut()) return
     this.congested = true
     // The pause lets the other streams have their turn when a client takes all that a fast source gives.
-    this.#outlet?.onDrain(() => setImmediate(() => this.#relieve()))
+    this.#outlet?.onDrain(() => real.setImmediate(() => this.#relieve()))
   }
 
   /** Gives all that is pending to the outlet, however far behind the client is; false if that is behind now. */
@@ -105,6 +119,7 @@ export class Outbox implements Flushable {
       return true
     }
     this.counters.bytes += batch.bytes
+    this.#bytes += batch.bytes
     try {
       return this.#outlet.write(batch)
     } catch (error) {
@@ -119,7 +134,7 @@ export class Outbox implements Flushable {
    */
   note (text: string): boolean {
     if (this.#dropping || this.closed) return false
-    this.flush(performance.now())
+    this.flush(now())
     this.writeOut(text)
     return true
   }
@@ -127,10 +142,15 @@ export class Outbox implements Flushable {
   /** True once the client takes more, false if the outbox is closed before. Now and then it waits for the event loop's other work. */
   ready (): Promise<boolean> {
     // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
-    if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(performance.now())
+    if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(now())
     if (!this.congested) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
+  }
+
+  /** What the stream was, once its last bytes are written. */
+  end (closeReason: CloseReason): StreamEnd {
+    return { closeReason, events: this.#events, bytes: this.#bytes, ms: Math.round(now()) - this.#openedAt }
   }
 
   /** Nothing goes out by itself any more, and nobody waits. */
@@ -159,7 +179,7 @@ export class Outbox implements Flushable {
   #relieve (): void {
     if (this.closed) return
     this.congested = false
-    this.flush(performance.now())
+    this.flush(now())
     if (this.congested) return
     if (this.#dropping) {
       this.#dropping = false

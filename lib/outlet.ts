@@ -4,6 +4,7 @@ import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Batch } from './batch.js'
+import { real } from './clock.js'
 
 /** Fastify's `reply.raw`, whichever protocol it speaks. */
 export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
@@ -49,7 +50,7 @@ let corked: Socket[] = []
 
 /** What goes into a socket in this turn of the event loop, headers, first events, perhaps the end, is one write. */
 function cork (socket: Socket): void {
-  if (corked.length === 0) setImmediate(uncorkAll)
+  if (corked.length === 0) real.setImmediate(uncorkAll)
   socket.cork()
   corked.push(socket)
 }
@@ -127,7 +128,7 @@ export function endSession (session: Http2Session, patience: number): void {
   // given bound to the socket, which a session that has ended does not know any more
   const { destroySoon } = session.socket
   session.close()
-  setTimeout(() => { if (session.destroyed) destroySoon() }, patience).unref()
+  real.setTimeout(() => { if (session.destroyed) destroySoon() }, patience).unref()
 }
 
 /** HTTP/2 sessions that carry streams, and how many. */

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { now } from './clock.js'
 import { LONGEST, type Schedule, type Schedules, type Task } from './schedule.js'
 
 /** The part of a delay within which a place is not moved again. */
@@ -33,15 +34,15 @@ abstract class Quiet implements Task {
     this.stream = stream
     this.#delay = delay
     this.#schedule = schedules.every(delay)
-    this.broken(performance.now())
+    this.broken(now())
   }
 
-  /** Something was written at `now`. Hot path. */
-  broken (now: number): void {
-    if (now < this.#settled) return
-    this.#settled = now + this.#delay * SLACK
+  /** Something was written at a time. Hot path. */
+  broken (time: number): void {
+    if (time < this.#settled) return
+    this.#settled = time + this.#delay * SLACK
     // always the same delay, so that what is scheduled last is due last
-    this.#schedule.at(now + this.#delay, this)
+    this.#schedule.at(time + this.#delay, this)
   }
 
   stop (): void {
@@ -86,7 +87,7 @@ class Lifetime implements Task {
     // in steps, so that each schedule has one delay, and is in order by itself
     const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), LONGEST)
     this.#schedule = schedules.every(delay)
-    this.#schedule.at(performance.now() + delay, this)
+    this.#schedule.at(now() + delay, this)
   }
 
   stop (): void {
@@ -120,7 +121,7 @@ export class Deadlines {
 
   /** An event was written. Hot path. */
   sent (): void {
-    this.#idle?.broken(performance.now())
+    this.#idle?.broken(now())
   }
 
   stop (): void {

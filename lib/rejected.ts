@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { real } from './clock.js'
 
 /**
  * A promise whose rejection goes to the log where nothing awaits it, and never becomes an unhandled rejection, which
@@ -20,7 +21,7 @@ class LoggedPromise<Value> extends Promise<Value> {
   /** Marks a rejection as handled; it goes to the log if nothing awaits it by the next turn of the event loop. */
   report (error: unknown, log: FastifyBaseLogger, message: string): void {
     super.then(undefined, () => {})
-    setImmediate(() => { if (!this.#awaited) log.error(error, message) })
+    real.setImmediate(() => { if (!this.#awaited) log.error(error, message) })
   }
 }
 

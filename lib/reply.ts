@@ -33,7 +33,7 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
 
 function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): SSEStream {
   const settings = options === undefined ? null : readReplyOptions(plugin.settings.stream, options, false)
-  const owner = settings === null ? plugin.byHand : new HandWritten(new Callbacks(reply.server, settings))
+  const owner = settings === null ? plugin.byHand : new HandWritten(new Callbacks(plugin.settings.callbacks, reply.server, settings))
   const stream = makeStream(plugin, reply, owner, settings)
   streamsOfHandlers.set(reply, { stream, callbacks: owner.callbacks })
   start(stream, reply)
@@ -46,7 +46,7 @@ function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): S
  */
 function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
-  const callbacks = new Callbacks(reply.server, settings)
+  const callbacks = new Callbacks(plugin.settings.callbacks, reply.server, settings)
   const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
   const stream = makeStream(plugin, reply, new SourceOwner(delivery, callbacks), settings)
   streamsOfHandlers.set(reply, { stream, callbacks })
@@ -118,16 +118,16 @@ export class HandWritten implements Owner<EventStream> {
   }
 
   opened (stream: EventStream): void {
-    process.nextTick(begin, stream)
+    this.callbacks.connected(stream, begin)
   }
 
-  closed (stream: EventStream): Promise<void> | undefined {
+  closed (stream: EventStream): Promise<unknown> | undefined {
     return this.callbacks.disconnected(stream)
   }
 }
 
 function begin (stream: EventStream): void {
-  if (!stream.closed) stream.begin()
+  process.nextTick(() => { if (!stream.closed) stream.begin() })
 }
 
 /** Declares a stream of a source, or of a function that gives one. */
@@ -140,7 +140,11 @@ class SourceOwner implements Owner<EventStream> {
     this.#callbacks = callbacks
   }
 
-  async opened (stream: EventStream): Promise<void> {
+  opened (stream: EventStream): void {
+    this.#callbacks.connected(stream, () => this.#begin(stream))
+  }
+
+  async #begin (stream: EventStream): Promise<void> {
     try {
       // before the replay, because a function, up to its first item, may subscribe the stream
       this.#delivery.readFirst(stream)
@@ -151,7 +155,7 @@ class SourceOwner implements Owner<EventStream> {
     await this.#delivery.run(stream)
   }
 
-  closed (stream: EventStream): Promise<void> | undefined {
+  closed (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
   }
 }

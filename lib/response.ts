@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import { real } from './clock.js'
 import { Door, taken } from './door.js'
 import { contentType, setHeaders } from './head.js'
 import {
@@ -121,10 +122,10 @@ export class StreamResponse extends Door {
     return openOutlet(raw, destination)
   }
 
-  #lingerOn (): void { this.#linger = setTimeout(() => this.cutOff(), LINGER).unref() }
+  #lingerOn (): void { this.#linger = real.setTimeout(() => this.cutOff(), LINGER).unref() }
 
   #over (): void {
-    clearTimeout(this.#linger)
+    real.clearTimeout(this.#linger)
     this.#letGo?.()
     this.#stream.gone()
     this.emitEnd()

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import type { Counters } from './counters.js'
+import type { StreamEnd } from './diagnostics.js'
 import type { Gap, PublishedEvent } from './history.js'
 import type { Schedules } from './schedule.js'
-import type { CloseReason } from './types.js'
 
 /** The plugin, as far as one of its streams knows it. */
 export interface Host<Stream> {
@@ -13,9 +13,9 @@ export interface Host<Stream> {
   /** The stream will not open. */
   release (stream: Stream): void
   opened (stream: Stream): void
-  closed (stream: Stream, reason: CloseReason): void
+  closed (stream: Stream, end: StreamEnd): void
   /** Has `app.close()` wait for work of the application's, which never rejects. */
-  waitFor (work: Promise<void> | undefined): void
+  waitFor (work: Promise<unknown> | undefined): void
   /** Gives the stream its place in the log. */
   cursor (stream: Stream): Cursor
 }
@@ -25,7 +25,7 @@ export interface Owner<Stream> {
   /** The stream is open: has it `begin` once its client is greeted. */
   opened (stream: Stream): void
   /** The stream has closed. Resolves once the application's callback has settled. */
-  closed (stream: Stream): Promise<void> | undefined
+  closed (stream: Stream): Promise<unknown> | undefined
 }
 
 /** An interval or a source that writes to a stream until that closes. */
@@ -49,8 +49,8 @@ export interface Cursor {
   deliver (event: PublishedEvent): void
   /** The log has lost events that the stream may have been sent. */
   lost (gap: Gap): void
-  /** Text goes out, at `now`; see `Sender`. */
-  wrote (now: number): void
+  /** Text goes out at a time; see `Sender`. */
+  wrote (time: number): void
   /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
   line (): string
   /** The same with its blank line, for a heartbeat; `''` also where the client holds that id already. */

@@ -49,7 +49,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     this.#plugin = plugin
     this.#limits = plugin.limits.ofRoute(declared)
     this.declared = declared
-    this.#callbacks = new Callbacks(app, declared)
+    this.#callbacks = new Callbacks(plugin.settings.callbacks, app, declared)
     this.#stream = streamOptions(stream)
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
@@ -130,11 +130,10 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   opened (stream: EventStream): void {
-    if (this.declared.onConnect === undefined) this.#begin(stream)
-    else this.#connect(stream)
+    this.#callbacks.connected(stream, this.#begin)
   }
 
-  closed (stream: EventStream): Promise<void> | undefined {
+  closed (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
   }
 
@@ -148,16 +147,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     else this.#callbacks.reportIfOpen(error, stream)
   }
 
-  async #connect (stream: EventStream): Promise<void> {
-    try {
-      await this.declared.onConnect?.call(this.#app, stream.request, stream)
-      if (!stream.closed) this.#begin(stream)
-    } catch (error) {
-      await this.#callbacks.abort(error, stream)
-    }
-  }
-
-  #begin (stream: EventStream): void {
+  #begin = (stream: EventStream): void => {
     const replay = stream.begin()
     if (replay === null) this.#produce(stream)
     else this.#produceAfter(replay, stream)

@@ -1,6 +1,8 @@
+import { now, reached } from './clock.js'
+
 /** Something that is due at a time; it may stand in one schedule at once. */
 export interface Task {
-  /** When it is due, on the clock of `performance.now()`, ms. Set by the schedule. */
+  /** When it is due, on the clock of `now()`, ms. Set by the schedule. */
   due: number
   before: Task | null
   after: Task | null
@@ -10,9 +12,6 @@ export interface Task {
 
 /** The longest that a timer of Node's can wait, ms. */
 export const LONGEST = 2 ** 31 - 1
-
-/** Timers have whole milliseconds, and fire up to one too early. */
-const GRANULARITY = 1
 
 /**
  * Tasks with the same delay, in one list and on one timer, however many there are.
@@ -24,6 +23,8 @@ export class Schedule {
   #first: Task | null = null
   #last: Task | null = null
   #timer: NodeJS.Timeout | undefined
+  /** What the timer was set by. */
+  #setBy = setTimeout
   readonly #emptied: () => void
 
   /** @param emptied called when no task is left */
@@ -48,13 +49,10 @@ export class Schedule {
     task.after = before === null ? this.#first : before.after
     if (task.after === null) this.#last = task
     else task.after.before = task
-    if (before !== null) {
-      before.after = task
-      return
-    }
-    this.#first = task
-    // the timer that is set may be too late for the new first one
-    this.#arm(task)
+    if (before === null) this.#first = task
+    else before.after = task
+    // the timer that is set may be too late for the new first one, or be gone with the fake timers of a test
+    if (before === null || this.#setBy !== setTimeout) this.#arm(this.#first ?? task)
   }
 
   remove (task: Task): void {
@@ -79,14 +77,16 @@ export class Schedule {
 
   #arm (first: Task): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(first.due - performance.now()))).unref()
+    const { due } = first
+    this.#setBy = setTimeout
+    this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now())), due).unref()
   }
 
   // One task after the other is taken off, since each may remove others.
-  #run = (): void => {
-    const now = performance.now() + GRANULARITY
+  #run = (due: number): void => {
+    const until = reached(due)
     try {
-      for (let task = this.#first; task !== null && task.due <= now; task = this.#first) {
+      for (let task = this.#first; task !== null && task.due <= until; task = this.#first) {
         this.#unlink(task)
         task.run()
       }
@@ -130,7 +130,7 @@ export class Delay implements Task {
   constructor (schedules: Schedules, ms: number, callback: () => void) {
     this.#callback = callback
     this.#schedule = schedules.every(ms)
-    this.#schedule.at(performance.now() + ms, this)
+    this.#schedule.at(now() + ms, this)
   }
 
   run (): void {

@@ -1,6 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
 import type { Callbacks } from './callbacks.js'
+import { real } from './clock.js'
 import { asError, SSE_ERR_CLOSING } from './errors.js'
 import type { Host, Producer } from './roles.js'
 import { type ItemKind, payloadFor, type Source } from './source.js'
@@ -55,7 +55,7 @@ export class SourceDelivery implements Producer<EventStream> {
   /** Resolves once the source has finished, or after `limit` ms, because a source that ignores its signal may never finish. */
   async finished (limit: number): Promise<void> {
     const timer = new AbortController()
-    await Promise.race([this.#source?.finished, wait(limit, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
+    await Promise.race([this.#source?.finished, real.wait(limit, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
     timer.abort()
   }
 

@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { now } from './clock.js'
 import type { Counters } from './counters.js'
 import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from './event.js'
 import { logLateFailure } from './callbacks.js'
 import { asError, SSE_ERR_NOT_OPEN } from './errors.js'
 import { timeOfTick } from './flush.js'
-import { readLastEventId } from './head.js'
+import { firstLines, readLastEventId } from './head.js'
 import type { StreamOptions } from './options.js'
 import { Outbox, type Sender } from './outbox.js'
 import type { Outlet } from './outlet.js'
@@ -92,20 +93,20 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   }
 
   opened (outlet: Outlet, needsFirstByte: boolean): void {
-    this.#host.opened(this)
+    this.runInAsyncScope(this.#host.opened, this.#host, this)
     const { closeReason } = this
     if (closeReason === null) {
       this.#heartbeat = Heartbeat.of(this.#host.schedules, this.#options, this)
       this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
     }
-    this.#outbox.attach(outlet, this.#firstLines() || (needsFirstByte ? HEARTBEAT : ''))
+    this.#outbox.attach(outlet, firstLines(this.#options.retry, this.cursor) || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
     } else if (this.#outbox.closed) {
       // while the hooks ran, and not just now
       if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
       else this.#end('')
-      this.#report(closeReason)
+      this.#report()
     }
   }
 
@@ -161,7 +162,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
    */
   write (text: string, placed = true): boolean {
     if (this.closed || !this.#outbox.write(text)) return false
-    this.#outbox.counters.sent++
+    this.#outbox.sent()
     this.#deadlines?.sent()
     if (placed) this.#heartbeat?.broken(timeOfTick())
     return true
@@ -177,12 +178,12 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
   note (text: string): boolean { return this.#outbox.note(text) }
 
-  wrote (now: number): void { this.cursor?.wrote(now) }
+  wrote (time: number): void { this.cursor?.wrote(time) }
 
   beat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
     if (!this.congested) this.note(this.cursor?.heartbeat() || HEARTBEAT)
-    this.#heartbeat?.broken(performance.now())
+    this.#heartbeat?.broken(now())
   }
 
   broken (error: unknown): void {
@@ -198,16 +199,15 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#finish(reason)
-    if (this.#response.outlet !== null) this.#end(last)
+    this.#end(last)
+    this.#report()
   }
 
   /** Resolves when the response is over. */
   over (): Promise<void> { return this.#response.finished() }
 
   /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
-  drain (retry: number, last: string): Promise<void> {
-    return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry)))
-  }
+  drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
 
   /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
   flush (): boolean {
@@ -217,11 +217,7 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   }
 
   /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
-  cut (): void {
-    if (this.closed) return
-    this.#finish('error')
-    this.#abort()
-  }
+  cut (): void { if (!this.closed) this.#breakOff('error') }
 
   overflowed (): void {
     this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#options.maxBufferedBytes}) behind`)
@@ -246,18 +242,11 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.closeReason = reason
     process.nextTick(() => {
       if (warning !== null) this.request.log.warn(warning)
-      this.#finish(reason)
-      this.#abort()
+      this.#breakOff(reason)
     })
   }
 
   #placed (): Cursor { return (this.cursor ??= this.#host.cursor(this)) }
-
-  #firstLines (): string {
-    const { retry } = this.#options
-    const id = this.cursor?.takesIds === false ? this.cursor.line() : ''
-    return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
-  }
 
   /** Stops everything that writes to the stream, once, whatever the reason. */
   #finish (reason: CloseReason): void {
@@ -272,17 +261,26 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
       this.#host.waitFor(this.producer?.stop(this))
     })
     this.producer = null
-    if (this.#response.outlet !== null) this.#report(reason)
   }
 
-  #report (reason: CloseReason): void {
-    this.#host.closed(this, reason)
+  /** Reports the end of a stream that has opened, once its last bytes are written. */
+  #report (): void {
+    const { closeReason } = this
+    if (this.#response.outlet === null || closeReason === null) return
+    this.runInAsyncScope(this.#host.closed, this.#host, this, this.#outbox.end(closeReason))
     this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
   }
 
   #end (last: string): void {
+    if (this.#response.outlet === null) return
     this.#outbox.writeOut(last)
     this.#response.end()
+  }
+
+  #breakOff (reason: CloseReason): void {
+    this.#finish(reason)
+    this.#abort()
+    this.#report()
   }
 
   #abort (): void {
@@ -294,7 +292,10 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   gone (): void {
     this.#host.release(this)
-    if (!this.closed) this.#finish(this.#response.ended ? 'server' : 'client')
+    if (!this.closed) {
+      this.#finish(this.#response.ended ? 'server' : 'client')
+      this.#report()
+    }
     this.emitDestroy()
   }
 }

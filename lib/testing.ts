@@ -2,6 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'
 import type { FastifyInstance, InjectOptions } from 'fastify'
+import { real } from './clock.js'
 import { LONGEST } from './schedule.js'
 
 /** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
@@ -118,11 +119,11 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    if (timeout > 0 && timeout <= LONGEST) timer = setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
+    if (timeout > 0 && timeout <= LONGEST) timer = real.setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
   })
   try {
     return await work(late)
   } finally {
-    clearTimeout(timer)
+    real.clearTimeout(timer)
   }
 }

@@ -1,3 +1,5 @@
+import { real } from './clock.js'
+
 /** How long loops that never wait may keep the event loop from its other work, ms. */
 const SLICE = 10
 
@@ -16,10 +18,10 @@ let resume: (() => void) | null = null
 /** Whether the event loop has not turned for about `SLICE` ms. Hot path: asked for each item of a source. */
 export function sliceIsOver (): boolean {
   if (over || --callsLeft > 0) return over
-  const now = performance.now()
+  const now = real.now()
   if (began === null) {
     began = now
-    setImmediate(beginSlice)
+    real.setImmediate(beginSlice)
   } else {
     calls = now - lastRead > 1 ? 1 : Math.min(MOST_CALLS, 2 * calls)
   }

@@ -130,6 +130,12 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   drain?: { spread?: number, event?: SSEPublication, timeout?: number }
   /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
   openapi?: boolean
+  /** A stream has opened, of a route or by `reply.sse()`; awaited before the route's own, and before what a source or interval sends or is replayed. */
+  onConnect?: (request: FastifyRequest, stream: SSEStream) => unknown
+  /** Called once for every stream that opened, after it closed for any reason, before the route's own. */
+  onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
+  /** Called for the failures of streams whose route, or call of `reply.sse()`, has no `onError`. Default: `request.log.error`. */
+  onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
 }
 
 type MaybePromise<T> = T | Promise<T>

@@ -14,14 +14,17 @@ import { listen, makeApp, open, until } from './harness.js'
 const TYPES = {
   sse_streams_open: 'gauge',
   sse_streams_opened_total: 'counter',
+  sse_streams_resumed_total: 'counter',
   sse_streams_closed_total: 'counter',
   sse_streams_rejected_total: 'counter',
   sse_events_sent_total: 'counter',
   sse_events_dropped_total: 'counter',
   sse_events_replayed_total: 'counter',
+  sse_ticks_skipped_total: 'counter',
   sse_gaps_total: 'counter',
   sse_bytes_sent_total: 'counter',
-  sse_delivery_lag_seconds: 'histogram'
+  sse_delivery_lag_seconds: 'histogram',
+  sse_stream_duration_seconds: 'histogram'
 }
 const REASONS = ['client', 'server', 'drain', 'overflow', 'idle', 'lifetime', 'error'] as const
 /** More than what `inject` takes unread: after it the client is behind. */
@@ -61,9 +64,11 @@ function read (text: string): { types: Record<string, string>, routes: Record<st
     }
   }
   for (const samples of Object.values(routes)) {
-    const buckets = Object.entries(samples).filter(([key]) => key.includes('_bucket ')).map(([, count]) => count)
-    assert.deepEqual(buckets, [...buckets].sort((a, b) => a - b), 'buckets add up')
-    assert.equal(buckets.at(-1), samples.sse_delivery_lag_seconds_count)
+    for (const key of Object.keys(samples).filter((key) => /_seconds_count/.test(key))) {
+      const buckets = Object.entries(samples).filter(([other]) => other.startsWith(key.replace('_count', '_bucket'))).map(([, count]) => count)
+      assert.deepEqual(buckets, [...buckets].sort((a, b) => a - b), 'buckets add up')
+      assert.equal(buckets.at(-1), samples[key])
+    }
   }
   return { types, routes }
 }
@@ -76,25 +81,27 @@ async function measured (t: Test, options: SSEPluginOptions = {}) {
   return { app, scrape: async () => read(await register.metrics()) }
 }
 
-/** The sum over all routes of what begins with a name. */
+/** The sum over all routes and reasons of one metric, or of one reason of it. */
 function sum (routes: Record<string, Samples>, name: string): number {
-  return Object.values(routes).flatMap((samples) => Object.entries(samples)).reduce((total, [key, value]) => key.split(' ').includes(name) ? total + value : total, 0)
+  return Object.values(routes).flatMap((samples) => Object.entries(samples)).reduce((total, [key, value]) => key === name || key.split(' ')[0] === name ? total + value : total, 0)
 }
 
 /** Says that what metrics tell of all routes is what `app.sse.stats()` tells. */
 function agree (t: Test, app: FastifyInstance, routes: Record<string, Samples>): void {
-  const { resumed, skipped, closed, ...stats } = app.sse.stats()
+  const { closed, ...stats } = app.sse.stats()
   t.strictSame({
     active: sum(routes, 'sse_streams_open'),
     opened: sum(routes, 'sse_streams_opened_total'),
     rejected: sum(routes, 'sse_streams_rejected_total'),
+    resumed: sum(routes, 'sse_streams_resumed_total'),
     sent: sum(routes, 'sse_events_sent_total'),
     dropped: sum(routes, 'sse_events_dropped_total'),
     replayed: sum(routes, 'sse_events_replayed_total'),
+    skipped: sum(routes, 'sse_ticks_skipped_total'),
     gaps: sum(routes, 'sse_gaps_total'),
     bytes: sum(routes, 'sse_bytes_sent_total')
   }, stats)
-  for (const reason of REASONS) t.equal(sum(routes, reason), closed[reason], reason)
+  for (const reason of REASONS) t.equal(sum(routes, `sse_streams_closed_total ${reason}`), closed[reason], reason)
 }
 
 /** What the lag of each route is told to, if it is measured. */
@@ -116,8 +123,12 @@ test('each metric has its name and type, in text that Prometheus reads', async (
   t.match(samples, { sse_streams_open: 1, sse_streams_opened_total: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
   for (const reason of REASONS) t.equal(samples[`sse_streams_closed_total ${reason}`], 0, 'known from the beginning, so that its rate is')
   for (const reason of ['maxStreams', 'maxStreamsPerClient']) t.equal(samples[`sse_streams_rejected_total ${reason}`], 0)
-  for (const name of Object.keys(TYPES)) t.ok(Object.keys(samples).some((key) => key.startsWith(name)), name)
+  const told = (samples: Samples) => Object.keys(TYPES).filter((name) => Object.keys(samples).some((key) => key.startsWith(name)))
+  t.strictSame(told(samples), Object.keys(TYPES).slice(0, -1))
   agree(t, app, routes)
+  stream.close()
+  await until('it has closed', () => app.sse.streams.size === 0)
+  t.strictSame(told((await scrape()).routes[route] ?? {}), Object.keys(TYPES))
 })
 
 test('the label `route` is the URL pattern, never the URL', async (t) => {
@@ -161,7 +172,7 @@ test('streams are counted while they are open, and by why they closed', async (t
   const after = (await scrape()).routes
   for (const route of REASONS) {
     const closed = Object.fromEntries(REASONS.map((reason) => [`sse_streams_closed_total ${reason}`, Number(reason === route)]))
-    t.match(after[`/${route}`], { sse_streams_open: 0, sse_streams_opened_total: 1, ...closed }, route)
+    t.match(after[`/${route}`], { sse_streams_open: 0, sse_streams_opened_total: 1, ...closed, [`sse_stream_duration_seconds_count ${route}`]: 1 }, route)
   }
   agree(t, app, after)
 })
@@ -339,8 +350,9 @@ test('a registry that has metrics of these names is refused, and what it has goe
   for (const each of [app, second]) each.sseRoute('/', { topics: ['news'] })
   const register = new Registry()
   sseMetrics(app, { register })
-  t.throws(() => sseMetrics(second, { register }), /sse_streams_open has already been registered/)
-  t.throws(() => sseMetrics(app, { register }), /sse_streams_open has already been registered/)
+  const refused = { code: 'SSE_ERR_OPTION', message: /"labels" takes other values than .* or another "prefix"/ }
+  t.throws(() => sseMetrics(second, { register }), refused)
+  t.throws(() => sseMetrics(app, { register }), refused)
   for (const each of [app, second]) {
     const stream = await injectSSE(each, { url: '/' })
     await each.sse.publish('news', 'x')
@@ -348,6 +360,34 @@ test('a registry that has metrics of these names is refused, and what it has goe
   }
   t.strictSame(lags(second), [null])
   t.match(read(await register.metrics()).routes['/'], { sse_streams_open: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
+})
+
+test('how long streams were open is observed by their reason', async (t) => {
+  const { app, scrape } = await measured(t)
+  app.sseRoute('/short', { source: () => ['x'] })
+  app.sseRoute('/long', { source: async function * () { await wait(300) } })
+  for (const path of ['/short', '/long', '/short']) await app.inject(path)
+  const { routes } = await scrape()
+  t.match(routes['/short'], { 'sse_stream_duration_seconds_count server': 2 })
+  t.match(routes['/long'], { 'sse_stream_duration_seconds_count server': 1, 'sse_stream_duration_seconds_bucket server0.1': 0, 'sse_stream_duration_seconds_bucket server+Inf': 1 })
+  const seconds = routes['/long']?.['sse_stream_duration_seconds_sum server'] ?? NaN
+  t.ok(seconds >= 0.29 && seconds < 10, `${seconds} s`)
+})
+
+test('ticks that are skipped and clients that resume are counted', async (t) => {
+  const { app, scrape } = await measured(t)
+  app.sseRoute('/slow', { interval: 5, payload: async () => { await wait(30); return 'x' } })
+  app.sseRoute('/log', { topics: ['a'] })
+  const slow = await injectSSE(app, { url: '/slow' })
+  for (let i = 0; i < 3; i++) await slow.next()
+  slow.close()
+  const id = await app.sse.publish('a', 'x')
+  for (const headers of [{}, { 'last-event-id': id }]) (await injectSSE(app, { url: '/log', headers })).close()
+  await until('all are over', () => app.sse.streams.size === 0)
+  const { routes } = await scrape()
+  t.ok(Number(routes['/slow']?.sse_ticks_skipped_total) >= 3)
+  t.match(routes['/log'], { sse_ticks_skipped_total: 0, sse_streams_resumed_total: 1 })
+  agree(t, app, routes)
 })
 
 test('without the plugin it says so', async (t) => {

@@ -364,7 +364,8 @@ test('without options the plugin has its defaults', async (t) => {
     history: { size: 1_000, maxAge: 0 },
     backplane: undefined,
     drain: { spread: 3_000, event: undefined, timeout: 5_000 },
-    openapi: true
+    openapi: true,
+    callbacks: { onConnect: undefined, onDisconnect: undefined, onError: undefined }
   })
   t.equal(readPluginOptions({ heartbeat: false }).stream.heartbeat, 0)
   t.strictSame(readPluginOptions({ history: false }).history, { size: 0, maxAge: 0 })

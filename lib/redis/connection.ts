@@ -1,4 +1,4 @@
-import { setTimeout as wait } from 'node:timers/promises'
+import { real } from '../clock.js'
 import { within } from './deadline.js'
 
 /** What is used of a node-redis client. */
@@ -70,7 +70,7 @@ export class Connection {
       } catch (error) {
         // a Redis that starts answers before it has its data, and does nothing
         if (!(error instanceof Error && error.message.startsWith('LOADING'))) throw error
-        await wait(PAUSE)
+        await real.wait(PAUSE)
         if (over) throw error
         return loaded()
       }

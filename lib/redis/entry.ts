@@ -1,4 +1,5 @@
 import { publishedEvent } from '../backplane.js'
+import { now } from '../clock.js'
 import type { Audience, PublishedEvent } from '../history.js'
 
 /** The fields of the entry that holds an event, one after the other with their values. */
@@ -13,7 +14,7 @@ export function eventsOf (reply: unknown): PublishedEvent[] {
 
 /** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
 export function nothingAt (id: string): PublishedEvent {
-  return { id, to: 'client', name: '', text: '', time: performance.now() }
+  return { id, to: 'client', name: '', text: '', time: now() }
 }
 
 export function isNothing ({ text }: PublishedEvent): boolean {

@@ -1,5 +1,5 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { real } from '../clock.js'
 import { compareEventIds } from '../event-id.js'
 import type { PublishedEvent } from '../history.js'
 import type { Connection } from './connection.js'
@@ -136,6 +136,6 @@ export class Reader {
     if (this.#closed) return
     if (!this.#failing) this.#log.error({ err: error }, 'events are not received from Redis, which is tried again')
     this.#failing = true
-    await wait(PAUSE)
+    await real.wait(PAUSE)
   }
 }

@@ -12,12 +12,13 @@ import { root } from '../readme/document.js'
 
 const ofStreams = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']
 const ofPluginOnly = ['history', 'drain', 'backplane', 'openapi']
-const ofPluginAndRoute = ['clientId', 'maxStreams', 'maxStreamsPerClient']
-const ofReply = ['onError', 'onDisconnect', 'openOn', 'items', 'end']
-const ofRouteOnly = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'events', 'onConnect']
+const ofPluginAndRoute = ['clientId', 'maxStreams', 'maxStreamsPerClient', 'onConnect']
+const ofAll = ['onError', 'onDisconnect']
+const ofReply = [...ofAll, 'openOn', 'items', 'end']
+const ofRouteOnly = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'events']
 
 const taken = {
-  register: [...ofStreams, ...ofPluginAndRoute, ...ofPluginOnly],
+  register: [...ofStreams, ...ofPluginAndRoute, ...ofPluginOnly, ...ofAll],
   sseRoute: [...ofStreams, ...ofPluginAndRoute, ...ofReply, ...ofRouteOnly],
   'reply.sse()': [...ofStreams, ...ofReply]
 }
