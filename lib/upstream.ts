@@ -43,9 +43,9 @@ export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error 
  * own, and an event that is not complete at the end is none.
  */
 export class UpstreamParser {
-  readonly #messages = new Messages(undefined)
+  readonly #messages = new Messages(null)
   readonly #decoder = new TextDecoder()
-  #id: string | undefined
+  #id: string | null = null
   #retry: number | undefined
 
   constructor () {
@@ -60,10 +60,10 @@ export class UpstreamParser {
   }
 
   #readOne (text: string): UpstreamEvent[] {
-    const events = this.#messages.read(text).map((message) => new UpstreamEvent(message))
+    const events = Array.from(this.#messages.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
     const { retry, lastEventId } = this.#messages
     if (retry !== this.#retry) events.unshift(new UpstreamEvent({ retry }))
-    if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: lastEventId }))
+    if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: lastEventId ?? '' }))
     this.#id = lastEventId
     this.#retry = retry
     return events
