@@ -52,6 +52,10 @@ function declare (app) {
     stream.close()
   })
   app.post('/publish/:topic', async ({ params, body }) => ({ id: await app.sse.publish(params.topic, body) }))
+  app.post('/flood', async () => {
+    // more than the kernel buffers for two connections
+    for (let n = 0; n < 2_000; n++) await app.sse.publish('flood', 'x'.repeat(10_000))
+  })
   app.get('/injected', async () => {
     const stream = await injectSSE(app, { url: '/hand' })
     const { data } = await stream.next()

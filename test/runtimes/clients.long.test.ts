@@ -1,16 +1,16 @@
 import t from 'tap'
 import { listen, makeApp, until } from '../harness.js'
-import { build, runProgram, RUNTIMES } from './runtimes.js'
+import { build, findRuntimes, runProgram } from './runtimes.js'
 
 const plugin = await build()
 
-for (const [name, runtime] of Object.entries(RUNTIMES)) {
+for (const [name, runtime] of Object.entries(await findRuntimes())) {
   t.test(name, async (t) => {
     const app = await makeApp(t, {}, { forceCloseConnections: true })
     app.sseRoute('/topics', { topics: ['a'] })
     app.sseRoute('/refused', { topics: () => { throw Object.assign(new Error('no'), { statusCode: 418 }) } })
     app.sseRoute({ method: 'POST', url: '/posted', source: ({ body }) => [{ event: 'echo', data: body }] })
-    const program = await runProgram(t, runtime, 'client.js', { PLUGIN: plugin, SERVER: `http://127.0.0.1:${await listen(app)}` })
+    const program = runProgram(t, runtime, 'client.js', { PLUGIN: plugin, SERVER: `http://127.0.0.1:${await listen(app)}` })
 
     await until('the stream', () => app.sse.streams.size === 1, 30_000)
     const ids = [await app.sse.publish('a', 'one')]

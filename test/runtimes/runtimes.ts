@@ -10,23 +10,22 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const { PATH, HOME } = process.env
 
 export interface Runtime {
-  /** Its package on npm, which brings the program; none for the Node that runs the tests. */
-  package?: string
-  /** Prints the path of the program, because npm's may start it as a child. */
-  where?: string
+  /** The path of the program. */
+  program: string
+  /** What stands before the script's name. */
   options: string[]
 }
 
-export const RUNTIMES: Record<string, Runtime> = {
-  Node: { options: [] },
-  Bun: { package: 'bun@1.4.5', where: 'bun -e "console.log(process.execPath)"', options: [] },
-  Deno: { package: 'deno@2.9.6', where: 'deno eval "console.log(Deno.execPath())"', options: ['run', '--allow-all', '--no-lock'] }
-}
-
-async function programOf ({ package: name, where }: Runtime): Promise<string> {
-  if (name === undefined || where === undefined) return process.execPath
-  const { stdout } = await execute('npx', ['--yes', `--package=${name}`, `--call=${where}`], { env: { PATH, HOME } })
-  return stdout.trim()
+/** The Node that runs the tests, and Bun and Deno, which npm's packages bring; their paths, because those packages may start them as children. */
+export async function findRuntimes (): Promise<Record<string, Runtime>> {
+  const paths = 'bun -e "console.log(process.execPath)" && deno eval "console.log(Deno.execPath())"'
+  const { stdout } = await execute('npx', ['--yes', '--prefer-offline', '--package=bun@1.4.5', '--package=deno@2.9.6', `--call=${paths}`], { env: { PATH, HOME } })
+  const [bun = '', deno = ''] = stdout.trim().split('\n')
+  return {
+    Node: { program: process.execPath, options: [] },
+    Bun: { program: bun, options: [] },
+    Deno: { program: deno, options: ['run', '--allow-all', '--no-lock'] }
+  }
 }
 
 /** Builds the package as it is published, for `import`, into a folder that finds its dependencies; its path. */
@@ -44,8 +43,8 @@ export interface Program {
   ended: Promise<unknown[]>
 }
 
-export async function runProgram (t: Test, runtime: Runtime, script: string, env: Record<string, string>): Promise<Program> {
-  const child = spawn(await programOf(runtime), [...runtime.options, fileURLToPath(new URL(script, import.meta.url))], {
+export function runProgram (t: Test, { program: path, options }: Runtime, script: string, env: Record<string, string>): Program {
+  const child = spawn(path, [...options, fileURLToPath(new URL(script, import.meta.url))], {
     cwd: root,
     env: { PATH, HOME, DENO_NO_UPDATE_CHECK: '1', _TAPJS_PROCESSINFO_COVERAGE_: '0', ...env },
     stdio: ['ignore', 'pipe', 'inherit']
