@@ -13,6 +13,9 @@ export interface Task {
 /** The longest that a timer of Node's can wait, ms. */
 export const LONGEST = 2 ** 31 - 1
 
+/** Sums of times, the fake `Date` of a test among them, are off by less, ms: they must not make a delay 1 ms longer. */
+const ROUNDING = 0.01
+
 /**
  * Tasks with the same delay, in one list and on one timer, however many there are.
  *
@@ -79,7 +82,7 @@ export class Schedule {
     clearTimeout(this.#timer)
     const { due } = first
     this.#setBy = setTimeout
-    this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now())), due).unref()
+    this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now() - ROUNDING)), due).unref()
   }
 
   // One task after the other is taken off, since each may remove others.

@@ -188,6 +188,10 @@ test('a stream goes on through the beginning and the end of fake timers', async 
     await other.until('data: call', 3)
     await until('the old one goes on', () => calls > old + 6)
     other.leave()
+    await until('it has left', () => app.sse.stats().active === 1)
+    // the timer that is set is the old one's again
+    const left = calls
+    await until('the old one ticks alone', () => calls > left + 1)
   }
 })
 
