@@ -4,6 +4,7 @@ import Fastify from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Test, test } from 'tap'
 import { z } from 'zod'
+import { jsonSchema } from '../../lib/event-schema.js'
 import sse, { type SSERouteOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { at, media, openapi, published } from '../openapi-app.js'
@@ -129,6 +130,18 @@ test('a schema may be a function', async (t) => {
       t.match(resolved(document, schema), { type: 'object', properties: { name: { type: 'string' }, next: schema } })
     })
   }
+
+  t.test('that refers to what is elsewhere, and is left as it is', (t) => {
+    const reference = { type: 'array', items: { $ref: 'https://example.org/item' } }
+    t.strictSame(jsonSchema(functionSchema(reference), '3.1'), reference)
+    t.end()
+  })
+
+  t.test('that cannot be converted, which is an error', (t) => {
+    const output = () => { throw new Error('cannot be said') }
+    t.throws(() => jsonSchema(Object.assign(() => {}, { '~standard': { version: 1, vendor: 'functions', jsonSchema: { output } } }), '3.0'), { message: 'cannot be said' })
+    t.end()
+  })
 
   t.test('but no other function is one', async (t) => {
     const app = Fastify()
