@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
 import { dataLines, type DataWriter, serialize, type Serializer } from './event.js'
-import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
+import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
 
 /** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
@@ -35,6 +35,6 @@ function compile (app: FastifyInstance, route: RouteOptions, name: string, schem
   try {
     return compiler({ schema, method, url: route.url, httpStatus: '200' })
   } catch (cause) {
-    throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, cause instanceof Error ? cause.message : show(cause)), { cause })
+    throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, ofCause(cause)), { cause })
   }
 }
