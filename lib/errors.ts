@@ -25,8 +25,11 @@ export const SSE_ERR_TOPIC = createError<[string]>('SSE_ERR_TOPIC', 'A topic is 
 /** A client id, given to `sendTo` or by the option `clientId`, that is not a string, or an empty one. */
 export const SSE_ERR_CLIENT_ID = createError<[string]>('SSE_ERR_CLIENT_ID', 'A client id is a string that is not empty, got %s', 500, TypeError)
 
-/** The backplane does not do what it promises. */
+/** The backplane does not do what it promises. The message goes to clients: an address, or what Redis says, is in `cause`. */
 export const SSE_ERR_BACKPLANE = createError<[string]>('SSE_ERR_BACKPLANE', 'The backplane failed: %s')
+
+/** A package that is installed with the application only where it is used. */
+export const SSE_ERR_NOT_INSTALLED = createError('SSE_ERR_NOT_INSTALLED', 'redisBackplane({ url }) needs the package "redis" (version 5 or 6), which is not installed: run "npm install redis", or give redisBackplane a client of ioredis')
 
 /** An option of the plugin, of a route or of `reply.sse()` that has the wrong type or is out of its range. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
@@ -38,7 +41,7 @@ export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string, string]>('SSE
 export const SSE_ERR_ROUTE = createError<[string, string, string]>('SSE_ERR_ROUTE', 'The SSE route %s %s: %s', 500, TypeError)
 
 /** A schema in `events` that Fastify's serializer compiler refused; `cause` holds why. */
-export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCHEMA', 'The schema of event "%s" of %s cannot be compiled: %s')
+export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCHEMA', 'The schema of event "%s" of %s cannot be compiled%s')
 
 /** What `source` gave, or `reply.sse()` was given, cannot be streamed. */
 export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, or the Response of an event stream, got %s', 500, TypeError)
@@ -69,6 +72,11 @@ export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 
 
 /** This client has `maxStreamsPerClient.max` streams open; the answer is a 429 with Retry-After. */
 export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
+
+/** What a message says of its `cause`: nothing of an error, because loggers such as pino append its message. */
+export function ofCause (cause: unknown): string {
+  return cause instanceof Error ? '' : `: ${show(cause)}`
+}
 
 /** What a callback threw, as an error. */
 export function asError (thrown: unknown): Error {

@@ -2,7 +2,7 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
 import type { PluginCallbacks } from './callbacks.js'
 import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from './event.js'
-import { asError, SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
+import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from './errors.js'
 import type { HistorySettings } from './history.js'
 import { type OptionNames, refuseMistakes } from './option-names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './option-rules.js'
@@ -78,7 +78,7 @@ function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown)
   try {
     if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(event)}`)
   } catch (cause) {
-    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, `one that cannot be sent: ${asError(cause).message}`), { cause })
+    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, 'one that cannot be sent'), { cause })
   }
 }
 

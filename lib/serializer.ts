@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
 import { dataLines, type DataWriter, plainData, serialize, type Serializer } from './event.js'
-import { list, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
+import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from './errors.js'
 import type { EventSchemas } from './event-types.js'
 import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
@@ -54,6 +54,6 @@ function compile (app: FastifyInstance, route: RouteOptions, name: string, schem
   try {
     return compiler({ schema: jsonOf(schema), method, url: route.url, httpStatus: '200' })
   } catch (cause) {
-    throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, cause instanceof Error ? cause.message : show(cause)), { cause })
+    throw Object.assign(new SSE_ERR_SCHEMA(name, `${method} ${route.url}`, ofCause(cause)), { cause })
   }
 }

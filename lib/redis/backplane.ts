@@ -1,9 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Backplane } from '../backplane.js'
-import { asError, SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
+import { SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event-id.js'
 import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from '../history.js'
-import { Connection, type RedisClient } from './connection.js'
+import { Connection, NoAnswer, type RedisClient } from './connection.js'
 import { fieldsOf, isLoss, isNothing, nothingAt } from './entry.js'
 import { lastBefore } from './position.js'
 import { type Listener, Reader } from './reader.js'
@@ -162,7 +162,7 @@ function beforeLoss (events: PublishedEvent[]): PublishedEvent[] {
 }
 
 function failed (error: unknown): Error {
-  const { message, cause } = asError(error)
-  const why = cause instanceof Error ? ` (${cause.message || (cause as NodeJS.ErrnoException).code})` : ''
-  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${message}${why}`), { cause: error })
+  // the cause holds the address, and what Redis said, which is for the log and not for clients
+  const [why, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
+  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${why}`), { cause })
 }

@@ -26,12 +26,26 @@ export interface RedisClient {
   duplicate (options?: object): object
 }
 
-/** A read that waits for something new takes its time, and whoever asks has a limit of their own. */
+/** Redis has not answered in time; `cause` is the last failure of the connection, if there was one. */
+export class NoAnswer extends Error {
+  constructor (ms: number, failure: NodeJS.ErrnoException | null) {
+    // that of a name with several addresses has a code and no message
+    const code = failure !== null && failure.message === '' ? ` (${failure.code})` : ''
+    super(`no answer within ${ms} ms${code}`, failure === null ? {} : { cause: failure })
+  }
+}
+
+/** A read that waits for something new takes its time, a connection may be idle, and whoever asks has a limit of their own. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
 /** Nothing waits in a client for its connection: what cannot be sent is refused, what has no answer by its end is not sent again. */
-const NODE_REDIS = { disableOfflineQueue: true, commandOptions: {} }
 const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
+
+/** What a duplicate of node-redis is given. With a `socketTimeout` it gives up every connection that is idle for so long, and rejects what is sent then. */
+function nodeRedisOptions (model: RedisClient): object {
+  const options: { socket?: object } | undefined = Reflect.get(model, 'options')
+  return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
+}
 
 /** How long a Redis that is reading its data is left alone, ms. */
 const PAUSE = 50
@@ -78,7 +92,7 @@ export class Connection {
     try {
       const result = await within(ms, turn.then(loaded), () => {
         if (!this.#closed && client === this.#client) this.#renew()
-        return new Error(`no answer within ${ms} ms`, { cause: this.#error })
+        return new NoAnswer(ms, this.#error)
       })
       // ioredis still takes answers after its end
       if (this.#closed) throw new Error('the connection is closed')
@@ -109,7 +123,7 @@ export class Connection {
 
   #begin (): NodeRedis | IORedis {
     const model = this.#model
-    const client = model.duplicate('call' in model ? IOREDIS : NODE_REDIS) as NodeRedis | IORedis
+    const client = model.duplicate('call' in model ? IOREDIS : nodeRedisOptions(model)) as NodeRedis | IORedis
     client.on('error', (error) => { if (client === this.#client) this.#error = error })
     client.on('ready', () => {
       this.#error = null

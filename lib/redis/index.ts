@@ -1,5 +1,5 @@
 import type { BackplaneFactory } from '../backplane.js'
-import { SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
+import { SSE_ERR_NOT_INSTALLED, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
 import { RedisBackplane } from './backplane.js'
 import type { RedisClient } from './connection.js'
 
@@ -37,6 +37,7 @@ const LONGEST = 3_600_000
  */
 export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactory {
   if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisBackplane', '{ url } or { client }', show(options))
+  if ('size' in options && 'maxAge' in options) throw new SSE_ERR_OPTION('backplane', 'redisBackplane({ url }) or redisBackplane({ client })', 'redisBackplane, which was not called')
   const { url, client, key = 'sse', maxLength, timeout = 5_000, ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION('redisBackplane', unknown, 'it takes url, client, key, maxLength, timeout')
@@ -47,8 +48,17 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', show(key))
   if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', show(maxLength))
   if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, show(timeout))
-  const model = async () => client ?? (await import('redis')).createClient({ url })
+  const model = async () => client ?? (await importRedis()).createClient({ url })
   return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
+}
+
+/** @throws SSE_ERR_NOT_INSTALLED */
+async function importRedis (): Promise<typeof import('redis')> {
+  try {
+    return await import('redis')
+  } catch (cause) {
+    throw Object.assign(new SSE_ERR_NOT_INSTALLED(), { cause })
+  }
 }
 
 function isRedisUrl (url: unknown): boolean {

@@ -90,6 +90,35 @@ test('a test reads a stream without a port, and closes the app', async (t) => {
   await t.rejects(app.sse.broadcast('late'), { code: 'SSE_ERR_CLOSING' })
 })
 
+test('a test with fake timers reads the next price', async (t) => {
+  const [, code = ''] = codeOf('Testing', 'ts')
+  const lines = logged(t)
+  await runApp(t, tenLines({ after: code }))
+  t.strictSame(lines, [['price']])
+})
+
+test('a diagnostics channel tells of a stream that has closed', async (t) => {
+  const [code] = codeOf('Diagnostics channels', 'ts')
+  const lines = logged(t)
+  const app = await runApp(t, tenLines({ after: code }))
+  const stream = await injectSSE(app, { url: '/stocks/ACME' })
+  stream.close()
+  await until('the line', () => lines.length > 0)
+  t.match(lines, [['/stocks/ACME', 'client', Number]])
+})
+
+test('a new client is sent the state, and one that resumes is not', async (t) => {
+  const [code] = codeOf('Gaps', 'ts')
+  const app = await runApp(t, tenLines({ before: 'const stateOf = async (id) => ({ id, state: \'new\' })', after: code }))
+  const fresh = await injectSSE(app, { url: '/parcels/7' })
+  t.match(await fresh.next(), { event: 'state', data: '{"id":"7","state":"new"}' })
+  const [, missed] = [await app.sse.publish('parcel:7', 'first'), await app.sse.publish('parcel:7', 'second')]
+  const { id } = await fresh.next() ?? {}
+  const resumed = await injectSSE(app, { url: '/parcels/7', headers: { 'last-event-id': String(id) } })
+  t.match(await resumed.next(), { id: missed, data: 'second' })
+  for (const stream of [fresh, resumed]) stream.close()
+})
+
 /** The app of the route in ten lines with Swagger, and its document as it is served. */
 async function withSwagger (t: Test, version: string) {
   const [code] = codeOf('Swagger', 'ts')

@@ -29,7 +29,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
       const [onTheWay] = await Promise.allSettled([impatient.app.sse.publish('news', `on the way ${round}`)])
       await Promise.all([outage(impatient), outage(patient)])
       const begun = performance.now()
-      await t.rejects(impatient.app.sse.publish('news', 'rejected'), { code: 'SSE_ERR_BACKPLANE', message: /^The backplane failed: Redis: no answer within 800 ms \(.*ECONNREFUSED/ })
+      await t.rejects(impatient.app.sse.publish('news', 'rejected'), { code: 'SSE_ERR_BACKPLANE', message: 'The backplane failed: Redis: no answer within 800 ms', cause: { message: /ECONNREFUSED/ } })
       t.ok(performance.now() - begun >= 790, 'it waited')
       const beats = a.text.length
       await until('heartbeats', () => a.text.length > beats + 20)

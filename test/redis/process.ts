@@ -20,5 +20,6 @@ try {
   await app.close()
   console.log(`${streams} streams were open`)
 } catch (error) {
-  console.log((error as Error).message)
+  const { message, cause } = error as Error
+  console.log(message, cause)
 }

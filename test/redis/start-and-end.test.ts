@@ -13,6 +13,9 @@ import { connected, startsAndEnds } from './starting.js'
 
 const run = promisify(execFile)
 
+/** A time limit, ms, for what Redis answers: the answer ends the wait, however busy the machine is. */
+const patient = 10_000
+
 /** What a process of its own prints until it exits by itself. */
 async function runProcess (url: string): Promise<string> {
   const { stdout } = await run(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
@@ -34,23 +37,26 @@ testRedis('a Redis that an app cannot use at start is an error within the time l
   t.teardown(() => silent.close())
   const { port } = silent.address() as { port: number }
   const timeout = 400
-  const ioredis = (url: string): RedisBackplaneOptions => ({ client: new Redis(url, { lazyConnect: true }), timeout })
+  const ioredis = (url: string, timeout: number): RedisBackplaneOptions => ({ client: new Redis(url, { lazyConnect: true }), timeout })
   const cases: Array<[what: string, options: RedisBackplaneOptions, message: RegExp]> = [
-    ['nobody listens', { url: 'redis://127.0.0.1:1', timeout }, /no answer within 400 ms \(connect ECONNREFUSED 127\.0\.0\.1:1\)/],
+    ['nobody listens', { url: 'redis://127.0.0.1:1', timeout }, /no answer within 400 ms: connect ECONNREFUSED 127\.0\.0\.1:1$/],
     ['nobody listens, on no address of a name', { client: createClient({ socket: { host: 'two', port: 1, lookup: twoAddresses } }), timeout }, /no answer within 400 ms \(ECONNREFUSED\)/],
-    ['nobody listens to ioredis', ioredis('redis://127.0.0.1:1'), /no answer within 400 ms \(connect ECONNREFUSED 127\.0\.0\.1:1\)/],
-    ['a wrong password', { url: `redis://reader:wrong@${address}`, timeout }, /WRONGPASS/],
-    ['a wrong password, from ioredis', ioredis(`redis://reader:wrong@${address}`), /WRONGPASS/],
-    ['a user without rights', { url: `redis://reader:secret@${address}`, timeout }, /NOPERM/],
-    ['a database that is not there', { url: `${server.url}/99`, timeout }, /DB index is out of range/],
-    ['a key of something else', { url: server.url, key: 'text', timeout }, /WRONGTYPE/],
-    ['another host\'s end of the connection', { url: proxy.url, timeout }, /no answer within 400 ms \(.*(closed|ECONNRESET)/],
+    ['nobody listens to ioredis', ioredis('redis://127.0.0.1:1', timeout), /no answer within 400 ms: connect ECONNREFUSED 127\.0\.0\.1:1$/],
+    ['a wrong password', { url: `redis://reader:wrong@${address}`, timeout: patient }, /WRONGPASS/],
+    ['a wrong password, from ioredis', ioredis(`redis://reader:wrong@${address}`, patient), /WRONGPASS/],
+    ['a user without rights', { url: `redis://reader:secret@${address}`, timeout: patient }, /NOPERM/],
+    ['a database that is not there', { url: `${server.url}/99`, timeout: patient }, /DB index is out of range/],
+    ['a key of something else', { url: server.url, key: 'text', timeout: patient }, /WRONGTYPE/],
+    ['another host\'s end of the connection', { url: proxy.url, timeout }, /no answer within 400 ms: .*(closed|ECONNRESET)/],
     ['somebody who says nothing', { url: `redis://127.0.0.1:${port}`, timeout }, /no answer within 400 ms/]
   ]
   for (const [what, options, message] of cases) {
     const begun = performance.now()
-    await t.rejects(startApp(t, options), { code: 'SSE_ERR_BACKPLANE', message }, what)
-    t.ok(performance.now() - begun < 2_000, 'in time')
+    const error = await startApp(t, options).then(() => new Error('it started'), (error: Error) => error)
+    t.match(error, { code: 'SSE_ERR_BACKPLANE' }, what)
+    t.match(`${error.message}: ${Object(error.cause).message}`, message, what)
+    t.notMatch(error.message, /127\.0\.0\.1|reader/, 'a client is not shown where Redis is')
+    t.ok(performance.now() - begun < 5_000, 'in time')
   }
   server.pause()
   await t.rejects(startApp(t, { url: server.url, timeout }), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 400 ms/ }, 'one that stands still')
@@ -72,7 +78,7 @@ testRedis('a password that is asked for', async (t, server) => {
   await server.call('CONFIG', 'SET', 'requirepass', 'secret')
   const address = server.url.slice('redis://'.length)
   for (const options of [{ url: server.url }, { url: `redis://:wrong@${address}` }, { client: new Redis(server.url, { lazyConnect: true }) }]) {
-    await t.rejects(startApp(t, { ...options, timeout: 500 }), { code: 'SSE_ERR_BACKPLANE', message: /NOAUTH|WRONGPASS/ })
+    await t.rejects(startApp(t, { ...options, timeout: patient }), { code: 'SSE_ERR_BACKPLANE', cause: { message: /NOAUTH|WRONGPASS/ } })
   }
   const { app } = await startApp(t, { url: `redis://:secret@${address}` })
   await t.resolves(app.sse.publish('news', 'x'))
@@ -81,7 +87,7 @@ testRedis('a password that is asked for', async (t, server) => {
 testRedis('a process exits by itself, after app.close() and where it cannot start', async (t, server) => {
   const [closed, refused] = await Promise.all([runProcess(server.url), runProcess('redis://127.0.0.1:1')])
   t.equal(closed, '5 streams were open')
-  t.match(refused, /^The backplane failed: Redis: .*ECONNREFUSED/)
+  t.match(refused, /^The backplane failed: Redis: no answer within 1000 ms Error: connect ECONNREFUSED/)
 })
 
 testRedis('after app.close() no connection is left, and a client that was given is as it was', async (t, server) => {

@@ -27,6 +27,9 @@ describe('register', () => {
       clientId: (request) => request.ip,
       maxStreams: 1,
       maxStreamsPerClient: { max: 1, key: (request) => request.ip },
+      onConnect: async (request, stream) => { await stream.send({ data: request.id }) },
+      onDisconnect: (request, stream) => request.log.info(stream.closeReason),
+      onError: (error, request, stream) => request.log.error({ error, id: stream.id }),
       flushInterval: 0,
       drain: { spread: 0, event: { event: 'restart' }, timeout: 0 },
       openapi: false
@@ -45,6 +48,9 @@ describe('register', () => {
     expect<SSEPluginOptions>().type.toBeAssignableFrom<{ maxStreamsPerClient: [SSEClientLimit, { max: 1 }], drain: {} }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ maxStreamsPerClient: [{ key: () => string }] }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ drain: number }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ onError: true }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ onConnect: string }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ onDisconnect: (request: number) => void }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ drain: { event: number } }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ serializer: (data: unknown) => number }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ clientId: () => number }>()

@@ -1,0 +1,38 @@
+import { test } from 'tap'
+import type { BackplaneFactory } from '../../lib/index.js'
+import { redisBackplane } from '../../lib/redis/index.js'
+import { makeApp, until } from '../harness.js'
+import { startApp } from '../redis/app.js'
+import { testRedis } from '../redis/server.js'
+import { withoutRedis } from '../redis/without.js'
+
+test('redisBackplane that is not called says so', async (t) => {
+  await t.rejects(makeApp(t, { backplane: redisBackplane as unknown as BackplaneFactory }), {
+    code: 'SSE_ERR_OPTION', message: 'The option "backplane" takes redisBackplane({ url }) or redisBackplane({ client }), got redisBackplane, which was not called'
+  })
+})
+
+testRedis('an HTTP error does not show a client where Redis is, and the log does', async (t, server) => {
+  const { app } = await startApp(t, { url: server.url, timeout: 300 })
+  const lines: string[] = []
+  app.addHook('onError', async (_request, _reply, error) => { lines.push(String(error.cause)) })
+  app.get('/publish', async () => app.sse.publish('news', 'x'))
+  await server.call('SET', 'sse', 'x')
+  const refused = await app.inject('/publish')
+  t.strictSame([refused.statusCode, refused.json().message], [500, 'The backplane failed: Redis: a command failed'])
+  t.match(lines, [/WRONGTYPE/])
+  await server.kill()
+  await until('an answer that tells of the connection', async () => {
+    const { statusCode, body } = await app.inject('/publish')
+    t.equal(statusCode, 500)
+    t.notMatch(body, /127\.0\.0\.1|:\d{4,5}/)
+    return lines.some((line) => line.includes('127.0.0.1'))
+  })
+})
+
+// the last test of this file, because the package cannot be resolved from here on
+test('a package "redis" that is not installed is an error that says what to install', async (t) => {
+  await t.rejects(withoutRedis(t), {
+    code: 'SSE_ERR_NOT_INSTALLED', message: /needs the package "redis" \(version 5 or 6\), which is not installed: run "npm install redis"/, cause: { code: 'ERR_MODULE_NOT_FOUND' }
+  })
+})
