@@ -51,8 +51,9 @@ export class Schedule {
     else task.after.before = task
     if (before === null) this.#first = task
     else before.after = task
+    const first = this.#first
     // the timer that is set may be too late for the new first one, or be gone with the fake timers of a test
-    if (before === null || this.#setBy !== setTimeout) this.#arm(this.#first ?? task)
+    if (first !== null && (first === task || this.#setBy !== setTimeout)) this.#arm(first)
   }
 
   remove (task: Task): void {

@@ -188,6 +188,7 @@ test('a stream goes on through the beginning and the end of fake timers', async 
     await other.until('data: call', 3)
     await until('the old one goes on', () => calls > old + 6)
     other.leave()
+    await until('the other is gone', () => app.sse.streams.size === 1)
   }
 })
 
