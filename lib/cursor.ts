@@ -112,7 +112,6 @@ export class LogCursor implements Cursor {
   }
 
   line (): string {
-    if (this.#ids !== 'log') return ''
     this.#heldId = this.#reached
     return `id: ${this.#heldId}\n`
   }

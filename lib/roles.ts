@@ -51,9 +51,9 @@ export interface Cursor {
   lost (gap: Gap): void
   /** Text goes out at a time; see `Sender`. */
   wrote (time: number): void
-  /** The `id:` line that brings the client's id up to date; `''` where its ids are not the log's. */
+  /** The `id:` line that brings the client's id up to date. Only while its ids are the log's. */
   line (): string
-  /** The same with its blank line, for a heartbeat; `''` also where the client holds that id already. */
+  /** The same with its blank line, for a heartbeat; `''` where its ids are not the log's, or the client holds that id already. */
   heartbeat (): string
   /** The event that tells of events that were left out. */
   gap (): string

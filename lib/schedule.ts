@@ -55,7 +55,7 @@ export class Schedule {
     if (before === null) this.#first = task
     else before.after = task
     // the timer that is set may be too late for the new first one, or be gone with the fake timers of a test
-    if (before === null || this.#setBy !== setTimeout) this.#arm(this.#first ?? task)
+    if (before === null || this.#setBy !== setTimeout) this.#arm()
   }
 
   remove (task: Task): void {
@@ -78,9 +78,14 @@ export class Schedule {
     task.before = task.after = null
   }
 
-  #arm (first: Task): void {
+  /** Sets the timer for the first task. */
+  #arm (): void {
+    if (this.#first === null) {
+      this.#empty()
+      return
+    }
     clearTimeout(this.#timer)
-    const { due } = first
+    const { due } = this.#first
     this.#setBy = setTimeout
     this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now() - ROUNDING)), due).unref()
   }
@@ -94,8 +99,7 @@ export class Schedule {
         task.run()
       }
     } finally {
-      if (this.#first === null) this.#empty()
-      else this.#arm(this.#first)
+      this.#arm()
     }
   }
 }

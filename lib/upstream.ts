@@ -63,7 +63,7 @@ export class UpstreamParser {
     const events = Array.from(this.#messages.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
     const { retry, lastEventId } = this.#messages
     if (retry !== this.#retry) events.unshift(new UpstreamEvent({ retry }))
-    if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: lastEventId ?? '' }))
+    if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: String(lastEventId) }))
     this.#id = lastEventId
     this.#retry = retry
     return events

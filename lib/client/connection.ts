@@ -1,4 +1,4 @@
-import { cut, SSEError } from './errors.js'
+import { cut, messageOf, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 
 /** A timer may be so late, ms, before that means that all has stood still, as in a computer that slept. */
@@ -65,7 +65,7 @@ export class Connection {
     }
     if (timed && this.#timeout > 0) listen()
     const result = await work().catch((cause: unknown) => {
-      this.failure ??= cause instanceof SSEError ? cause : new SSEError('SSE_ERR_CONNECTION', `The connection failed: ${cause instanceof Error ? cause.message : cause}`, { cause })
+      this.failure ??= cause instanceof SSEError ? cause : new SSEError('SSE_ERR_CONNECTION', `The connection failed: ${messageOf(cause)}`, { cause })
       return null
     })
     clearTimeout(timer)

@@ -35,3 +35,8 @@ export function cut (text: string): string {
 export function quote (text: string): string {
   return JSON.stringify(cut(text))
 }
+
+/** The message of anything that was thrown. */
+export function messageOf (cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,4 +1,4 @@
-import { quote, SSEError } from './errors.js'
+import { messageOf, quote, SSEError } from './errors.js'
 import { LAST_EVENT_ID, lastEventIdHeader } from './last-event-id.js'
 import type { EventsOption, SSEClientOptions, SSERetry, TextOption } from './types.js'
 
@@ -36,6 +36,6 @@ function checkRequest (url: string | URL, { method, body, headers, credentials, 
     // `localhost:3000/` is a URL of the scheme "localhost:"
     if (!ownFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== page.location?.protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
   } catch (cause) {
-    throw refusal(`The request is not valid: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    throw refusal(`The request is not valid: ${messageOf(cause)}`, { cause })
   }
 }

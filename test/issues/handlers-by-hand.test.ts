@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyReply } from 'fastify'
 import { test, type Test } from 'tap'
 import sse, { type SSEReplyOptions, type SSEStream } from '../../lib/index.js'
+import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../harness.js'
 
 /** An app and the lines of its log. */
@@ -275,8 +276,9 @@ test('options of reply.sse()', async (t) => {
     app.get('/first', (_request, reply) => reply.sse(() => items, { items: 'data', end: { data: '[DONE]' }, openOn: 'first-event' }))
     app.sseRoute('/route', { source: () => items, items: 'data', end: '[DONE]' })
     app.sseRoute('/interval', { interval: 5, payload: () => ({ id: 'c-1', choices: [] }), items: 'data' })
-    const { stream } = await app.inject({ url: '/interval', payloadAsStream: true }).then((response) => ({ stream: response.stream() }))
-    t.equal(String(await stream[Symbol.asyncIterator]().next().then(({ value }) => value)), 'data: {"id":"c-1","choices":[]}\n\n')
+    const stream = await injectSSE(app, '/interval')
+    t.match(await stream.next(), { id: undefined, data: '{"id":"c-1","choices":[]}' })
+    stream.close()
     for (const path of ['/', '/first', '/route']) t.equal((await app.inject(path)).body, expected, path)
   })
 

@@ -19,8 +19,8 @@ test('`read` waits for more text, be it a comment only; events in it are still t
   const app = await makeApp(t, { heartbeat: 20 })
   app.sseRoute('/', { onConnect: (_request, stream) => stream.send('a') })
   const stream = await injectSSE(app, '/')
-  while (!/^:/m.test(stream.raw) && await stream.read() !== undefined);
-  t.match(stream.raw, /^data: a\n\n:\n/)
+  while (!/\n:/m.test(stream.raw) && await stream.read() !== undefined);
+  t.match(stream.raw, /^:\ndata: a\n\n:\n/)
   t.match(await stream.next(), { data: 'a' })
   const before = stream.raw
   const text = await stream.read()
@@ -32,8 +32,9 @@ test('`read` resolves to undefined at the end, and rejects after the timeout', a
   app.sseRoute('/ends', { source: () => ['a'] })
   app.sseRoute('/waits', { onConnect: () => {} })
   const ends = await injectSSE(app, '/ends')
-  t.strictSame([await ends.read(), await ends.read(), await ends.read()], ['data: a\n\n', undefined, undefined])
+  t.strictSame([await ends.read(), await ends.read(), await ends.read()], [':\ndata: a\n\n', undefined, undefined])
   const waits = await injectSSE(app, { url: '/waits', timeout: 20 })
+  t.equal(await waits.read(), ':\n')
   await t.rejects(waits.read(), { code: 'SSE_ERR_TIMEOUT', message: 'Text did not come within 20 ms' })
 })
 

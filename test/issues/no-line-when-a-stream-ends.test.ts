@@ -55,7 +55,7 @@ test('the end of a stream is one line at level info in the log of its request', 
       t.equal(ends().at(-1)?.closeReason, reason)
     }
     t.equal(ends().length, 7)
-    t.match(ends().at(-1), { events: 1, bytes: Buffer.byteLength('data: hello\n\ndata: bye\n\nretry: 0\n\n') })
+    t.match(ends().at(-1), { events: 1, bytes: Buffer.byteLength('data: hello\n\ndata: bye\n\nretry: 0\n') })
     t.ok(Number(ends().find(({ closeReason }) => closeReason === 'lifetime')?.ms) >= 17)
   })
 
