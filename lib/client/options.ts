@@ -34,7 +34,7 @@ function checkRequest (url: string | URL, { method, body, headers, credentials, 
     const request = new Request(ownFetch ? new URL(url, 'http://a') : url, { method, body: body && '.', headers: typeof headers === 'function' ? {} : headers, credentials })
     const { protocol } = new URL(request.url)
     // `localhost:3000/` is a URL of the scheme "localhost:"
-    if (!ownFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== page.location?.protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
+    if (!ownFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== Object(page.location).protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
   } catch (cause) {
     throw refusal(`The request is not valid: ${messageOf(cause)}`, { cause })
   }
