@@ -30,8 +30,8 @@ async function serve (number: number): Promise<void> {
   try {
     await app.listen({ port: Number(PORT), host })
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    console.error(code === 'SSE_ERR_BACKPLANE' ? `${message}\nIs Redis there? Start one with "redis-server", or say with REDIS_URL where it is.` : message)
+    const { code, message, cause } = error as NodeJS.ErrnoException
+    console.error(code === 'SSE_ERR_BACKPLANE' ? `${message} (${cause})\nIs Redis there? Start one with "redis-server", or say with REDIS_URL where it is.` : message)
     process.exit(1)
   }
 }
