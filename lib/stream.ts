@@ -19,12 +19,10 @@ import { newStreamId } from './stream-id.js'
 import type { CloseReason, SSEStream } from './types.js'
 import { UpstreamEvent } from './upstream.js'
 
-/**
- * The shortest comment: it keeps proxies from taking a quiet stream for a dead one. No blank line follows, because
- * @microsoft/fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15).
- */
+/** A sign of life for proxies. No blank line follows, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
 const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
+
 /**
  * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
  *
