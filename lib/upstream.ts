@@ -31,7 +31,7 @@ export function isResponse (value: object): value is FetchResponse {
 
 /** Why a response cannot be passed on; null where it is an event stream that nobody has read. */
 export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error | null {
-  // what is no failure to Fastify is one here: the client would be answered 500 for a 304
+  // a status below 400 is no failure to Fastify, which would answer 500 for a 304
   if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })
   const type = headers.get('content-type')
   if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${show(type)}`)

@@ -94,6 +94,6 @@ test('a channel of node:diagnostics_channel tells of gaps', async (t) => {
   t.ok(gaps[1]?.lastEventId)
 })
 
-test('without subscribers nothing is told', async (t) => {
+test('nothing is published without subscribers', async (t) => {
   for (const name of ['open', 'close', 'publish', 'gap']) t.notOk(channel(`fastify-sse-routes:${name}`).hasSubscribers)
 })

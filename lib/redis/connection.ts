@@ -35,7 +35,7 @@ export class NoAnswer extends Error {
   }
 }
 
-/** A read that waits for something new takes its time, a connection may be idle, and whoever asks has a limit of their own. */
+/** A read that waits for something new takes its time, a connection may be idle, and each caller has a limit. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
 /** Nothing waits in a client for its connection: what cannot be sent is refused, what has no answer by its end is not sent again. */

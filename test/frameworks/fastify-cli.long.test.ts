@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const app = fileURLToPath(new URL('app/app.js', import.meta.url))
 const cli = join(dirname(createRequire(import.meta.url).resolve('fastify-cli/package.json')), 'cli.js')
 
-/** `fastify start` of the app, in a process of its own on a free port. */
+/** `fastify start` of the app, in a separate process on a free port. */
 async function start (t: Test, ...options: string[]) {
   const port = await freePort()
   const { PATH, HOME } = process.env

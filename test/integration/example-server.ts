@@ -16,7 +16,7 @@ export interface ExampleServer {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Starts the examples as `npm start` does, or another server of them, in a process of its own on a free port, which ends with the test. */
+/** Starts the examples as `npm start` does, or another server of them, in a separate process on a free port, which ends with the test. */
 export async function startExampleServer (t: Test, env: Record<string, string> = {}, file = 'examples/server.ts'): Promise<ExampleServer> {
   const logFile = join(t.testdir(), 'server.log')
   const { PATH, HOME } = process.env

@@ -188,5 +188,5 @@ test('`fetch` can be replaced', async (t) => {
     return fetch(new URL(input, url), init)
   }
   t.match(await follow('/relative', { reconnect: false, fetch: own }), { events: [['message', 1]], error: undefined })
-  t.strictSame(asked, [[undefined, '/relative', 'GET', 'text/event-stream']], 'the address is a matter of its own, and it is called as a function')
+  t.strictSame(asked, [[undefined, '/relative', 'GET', 'text/event-stream']], 'it may take any address, and is called as a function')
 })

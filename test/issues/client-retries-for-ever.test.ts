@@ -90,7 +90,7 @@ function thrownBy (call: () => unknown): unknown {
   }
 }
 
-test('a runtime without fetch is told so at the call', (t) => {
+test('a runtime without fetch is an error at the call', (t) => {
   const { fetch } = globalThis
   t.teardown(() => { globalThis.fetch = fetch })
   Reflect.deleteProperty(globalThis, 'fetch')

@@ -49,7 +49,7 @@ test('calls at the same time share what comes', async (t) => {
   t.type(await text, 'string')
 })
 
-test('after `close` the stream is over for whoever reads on', async (t) => {
+test('after `close` every read resolves to undefined', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { onConnect: (_request, stream) => stream.send('a') })
   const stream = await injectSSE(app, '/')

@@ -89,7 +89,7 @@ test('a response that middleware has wrapped', async (t) => {
     t.same(warnings, [])
   })
 
-  t.test('shows each event to whoever wraps write', async (t) => {
+  t.test('shows each event to a wrapper of write', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     const seen: string[] = []
     app.addHook('onRequest', async (_request, { raw }) => {

@@ -72,7 +72,7 @@ test('`end` follows the last event of a Response', async (t) => {
   t.equal((await app.inject('/')).body, 'data: a\n\ndata: [DONE]\n\n')
 })
 
-test('the ids of a Response are left out on a stream with topics, whose ids are those of the log', async (t) => {
+test('the ids of a Response are dropped on a stream with topics, because its ids are those of the log', async (t) => {
   const { url } = await upstreamOf(t, EVENTS)
   const { app } = await makeGateway(t)
   app.sseRoute('/', { topics: ['a'], source: () => fetch(url) })

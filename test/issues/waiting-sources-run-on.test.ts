@@ -8,7 +8,7 @@ import { listen, makeApp, open, until } from '../harness.js'
 
 type Next = () => Promise<IteratorResult<string, undefined>>
 
-/** Gives one item, and then waits until it is told that no more will come. */
+/** Yields one item, then waits until it is closed. */
 class Feed {
   readonly calls: string[] = []
   readonly #items = ['hello']

@@ -35,7 +35,7 @@ export async function build (): Promise<string> {
   return folder
 }
 
-/** A script of this folder in a process of its own, which ends with the test. */
+/** A script of this folder in a separate process, which ends with the test. */
 export interface Program {
   /** What it has printed. */
   text: string

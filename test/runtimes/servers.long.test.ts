@@ -136,7 +136,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       await called(server, '/endless client undefined')
     })
 
-    await t.test('a client that falls behind is disconnected, or loses events and is told by a gap', async (t) => {
+    await t.test('a client that falls behind is disconnected, or loses events and gets a gap', async (t) => {
       const flooded = await open(t, http, '/flooded')
       const dropped = await open(t, http, '/dropped')
       for (const client of [flooded, dropped]) client.pause()
