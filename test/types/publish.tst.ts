@@ -163,7 +163,9 @@ describe('the options of the log', () => {
 })
 
 test('sseMetrics takes an app and a registry of prom-client', () => {
-  expect<SSEMetricsOptions>().type.toBe<{ register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType> }>()
+  expect<SSEMetricsOptions['register']>().type.toBe<Registry<PrometheusContentType> | Registry<OpenMetricsContentType>>()
+  expect(sseMetrics).type.toBeCallableWith(app, { register: new Registry(), prefix: 'shop_', labels: { app: 'shop' } })
+  expect(sseMetrics).type.not.toBeCallableWith(app, { prefix: 'shop_' })
   expect(sseMetrics(app, { register: new Registry() })).type.toBe<void>()
   expect(sseMetrics).type.toBeCallableWith(app, { register: globalRegister })
   expect(sseMetrics).type.toBeCallableWith(Fastify().withTypeProvider<TypeBoxTypeProvider>(), { register: globalRegister })
