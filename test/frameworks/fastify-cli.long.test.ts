@@ -42,7 +42,7 @@ test('fastify-cli', async (t) => {
     await client.until('data: new')
     server.child.kill('SIGTERM')
     t.ok(await client.over())
-    t.match(client.text, /retry: \d+\n\n$/)
+    t.match(client.text, /retry: \d+\n$/)
     t.strictSame(await server.ended, [0, null])
   })
 

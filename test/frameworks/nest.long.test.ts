@@ -28,7 +28,7 @@ test('@nestjs/platform-fastify', async (t) => {
     await app.sse.publish('a', 'hello')
     for (const client of clients) await client.until('data: hello')
     await close()
-    for (const client of clients) t.match(await fateOf(client), { ended: true, text: /retry: \d+\n\n$/ })
+    for (const client of clients) t.match(await fateOf(client), { ended: true, text: /retry: \d+\n$/ })
   })
 
   await t.test('a guard that refuses and an exception before the stream are JSON errors', async (t) => {

@@ -5,6 +5,9 @@ import { makeApp } from '../harness.js'
 // @fastify/aws-lambda with `payloadAsStream` replaces a stream whose `readableLength` is 0 when `inject` answers by an empty one.
 
 test('inject with payloadAsStream answers with a first byte, in every kind of stream', async (t) => {
+  // the timers of streams keep no process alive, as the runtime's socket does on Lambda
+  const alive = setInterval(() => {}, 1_000)
+  t.teardown(() => clearInterval(alive))
   const app = await makeApp(t)
   app.sseRoute('/interval', { interval: 20, immediate: false, payload: () => 'x' })
   app.sseRoute('/source', { source: async function * () { await wait(20); yield 'x' } })

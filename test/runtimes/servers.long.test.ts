@@ -166,7 +166,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.strictSame(await server.close(), [0, null])
       for (const client of [plain, secure]) t.ok(await client.over())
       await ended
-      for (const { text } of [plain, secure, stream]) t.match(text, /retry: \d+\n\n$/)
+      for (const { text } of [plain, secure, stream]) t.match(text, /retry: \d+\n$/)
     })
   })
 }
