@@ -32,7 +32,9 @@ test('`read` resolves to undefined at the end, and rejects after the timeout', a
   app.sseRoute('/ends', { source: () => ['a'] })
   app.sseRoute('/waits', { onConnect: () => {} })
   const ends = await injectSSE(app, '/ends')
-  t.strictSame([await ends.read(), await ends.read(), await ends.read()], [':\ndata: a\n\n', undefined, undefined])
+  // in one part or in several
+  while (ends.raw !== ':\ndata: a\n\n') t.type(await ends.read(), 'string')
+  t.strictSame([await ends.read(), await ends.read()], [undefined, undefined])
   const waits = await injectSSE(app, { url: '/waits', timeout: 20 })
   t.equal(await waits.read(), ':\n')
   await t.rejects(waits.read(), { code: 'SSE_ERR_TIMEOUT', message: 'Text did not come within 20 ms' })

@@ -18,7 +18,7 @@ test('@fastify/autoload', async (t) => {
     const port = await listen(await makeApp(t, { heartbeat: 20, database: 'postgres://db' }))
     const byHand = await open(t, port, '/prices/hand')
     await byHand.until('retry: 1234\n')
-    await byHand.until('id: ', 3)
+    await byHand.until(':\n', 3)
     await (await open(t, port, '/prices')).until('event: price\ndata: 100\n', 2)
     await fetch(`http://127.0.0.1:${port}/prices`, { method: 'POST', body: 'new', headers: { 'content-type': 'text/plain' } })
     await byHand.until('data: new')

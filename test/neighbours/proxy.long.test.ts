@@ -88,8 +88,8 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
       t.strictSame(await fateOf(await open(t, port, '/ends')), { text: 'data: x\n\n', ended: true })
       t.strictSame(await fateOf(await open(t, port, '/fails')), { text: 'data: x\n\n', ended: false })
       t.match(await fateOf(await open(t, port, '/posted', { method: 'POST' })), { ended: true })
-      const heartbeats = quiet?.text.split('\n\n').length ?? 0
-      await until('longer than the timeout', () => Number(quiet?.text.split('\n\n').length) > heartbeats + 1.2 * QUIET / 50)
+      const heartbeats = quiet?.text.split('\n').length ?? 0
+      await until('longer than the timeout', () => Number(quiet?.text.split('\n').length) > heartbeats + 1.2 * QUIET / 50)
       await upstream.close()
       t.match(await quiet?.over(), true)
       t.match(quiet?.text, /retry: \d+\n$/)
