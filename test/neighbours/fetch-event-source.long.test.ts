@@ -54,7 +54,7 @@ test('@microsoft/fetch-event-source', async (t) => {
 
   t.test('reads the log\'s id in messages without data, and misses nothing', async (t) => {
     await tab.evaluate(`globalThis.messages = []
-    // without `onclose` it reconnects after failures only
+    // without onclose it reconnects after failures only
     void client.fetchEventSource('/topics', { onmessage (message) { messages.push(message) }, onclose () { throw new Error('ended') } })`)
     await until('it is open', () => app.sse.stats().active === 1)
     for (const data of ['1', '2']) await app.sse.publish('a', data)
