@@ -67,6 +67,7 @@ test('a shared payload runs in the context in which its route was declared', asy
   t.test('never in that of a client, nor do listeners of its signal', async (t) => {
     const app = await makeUsersApp(t)
     const aborted: string[] = []
+    let awaited = false
     storage.run('declared', () => {
       app.sseRoute('/', {
         interval: 10,
@@ -74,6 +75,7 @@ test('a shared payload runs in the context in which its route was declared', asy
         payload: async (_request, _stream, call) => {
           call.signal.addEventListener('abort', () => { aborted.push(user()) })
           if (app.sse.streams.size < 2) return user()
+          awaited = true
           await new Promise(() => {})
         }
       })
@@ -84,6 +86,7 @@ test('a shared payload runs in the context in which its route was declared', asy
     const bob = await open(t, port, '/?user=bob')
     await bob.until('data: ')
     t.strictSame(usersIn(ann.text), ['declared'])
+    await until('a call is awaited', () => awaited)
     ann.leave()
     bob.leave()
     await until('the call that is awaited is aborted', () => aborted.length > 0)
