@@ -29,7 +29,7 @@ export function now (): number {
   return setTimeout === realSetTimeout && source === realSetTimeout ? realNow() + offset : followFake()
 }
 
-/** Whether timers are faked: then time passes in the steps of a test. */
+/** True while a test fakes the timers, so that time passes in its steps. */
 export function isFake (): boolean {
   return setTimeout !== realSetTimeout
 }
@@ -58,7 +58,7 @@ function followFake (): number {
   return last
 }
 
-/** Where fakes come or go, the time goes on from where it was. */
+/** Continues the time without a jump when a test installs or removes fake timers. */
 function change (current: unknown): void {
   if (read === realNow) last = realNow() + offset
   source = current

@@ -4,7 +4,7 @@ import type { CloseReason, SSEStats } from './types.js'
 /** Which limit refused a request. */
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
-/** What takes measured times. */
+/** Receivers of measured times. */
 export interface Measures {
   lag (ms: number): void
   duration (reason: CloseReason, ms: number): void

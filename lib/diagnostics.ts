@@ -9,7 +9,7 @@ export interface StreamEnd {
   events: number
   /** Bytes written, without those of HTTP. */
   bytes: number
-  /** How long the stream was open. */
+  /** Time from the opening of the stream to its close, ms. */
   ms: number
 }
 

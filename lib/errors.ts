@@ -73,7 +73,7 @@ export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 
 /** This client has `maxStreamsPerClient.max` streams open; the answer is a 429 with Retry-After. */
 export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
 
-/** What a message says of its `cause`: nothing of an error, because loggers such as pino append its message. */
+/** Text about the `cause` for a message: empty for an error, because loggers such as pino append its message. */
 export function ofCause (cause: unknown): string {
   return cause instanceof Error ? '' : `: ${show(cause)}`
 }

@@ -170,13 +170,13 @@ function says (t: Test, error: Error & { code?: string } | null, name: string, {
   t.strictSame({ code, message: message.slice(0, beginning.length) }, { code: 'SSE_ERR_OPTION', message: beginning }, `${name}: ${given}`)
 }
 
-test('an option of the plugin that is wrong fails at register, and is told what it takes', async (t) => {
+test('an option of the plugin that is wrong fails at register, with a message that says what it takes', async (t) => {
   for (const [name, refusal] of Object.entries(ofPlugin)) {
     for (const [given, value] of Object.entries(refusal.refuses)) says(t, await register({ [name]: value }), name, refusal, given)
   }
 })
 
-test('an option of a route that is wrong fails at sseRoute, and is told what it takes', async (t) => {
+test('an option of a route that is wrong fails at sseRoute, with a message that says what it takes', async (t) => {
   const app = await makeApp(t)
   for (const [name, refusal] of Object.entries(ofRoutes)) {
     for (const [given, value] of Object.entries(refusal.refuses)) {
@@ -192,7 +192,7 @@ test('an option of a route that is wrong fails at sseRoute, and is told what it 
   t.notOk(app.hasRoute({ method: 'GET', url: '/fine' }), 'no route was added')
 })
 
-test('an option of reply.sse() that is wrong fails there, and is told what it takes', async (t) => {
+test('an option of reply.sse() that is wrong fails there, with a message that says what it takes', async (t) => {
   const app = await makeApp(t)
   let options: object = {}
   app.get('/', (_request, reply) => { reply.sse(options) })

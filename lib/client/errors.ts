@@ -1,6 +1,6 @@
 export type SSEErrorCode = 'SSE_ERR_CONNECTION' | 'SSE_ERR_INACTIVITY_TIMEOUT' | 'SSE_ERR_NO_STREAM' | 'SSE_ERR_DATA' | 'SSE_ERR_LAST_EVENT_ID' | 'SSE_ERR_OPTION'
 
-/** What an SSEError may have beside its code and message. */
+/** Optional fields of an SSEError, besides its code and message. */
 type Details = Partial<Pick<SSEError, 'cause' | 'status' | 'headers' | 'body' | 'lastEventId'>>
 
 /**

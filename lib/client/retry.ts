@@ -7,7 +7,7 @@ export const LONGEST = 2 ** 31 - 1
 /** Shortest delay that a server can ask for by `retry:`, ms, because some send `retry: 0`: 600 requests a second on a fast network. */
 const SHORTEST = 100
 
-/** Whether another attempt may succeed: not where the server has refused this very request, or `fetch` gave no Response. */
+/** True if another attempt may succeed. False after the server has refused this request, and after `fetch` gave no Response. */
 export function isPassing ({ code, status, body }: SSEError): boolean {
   if (code === 'SSE_ERR_OPTION') return false
   // where the connection breaks within the head of an answer, Chromium has one with half the headers, or half the status, and no body

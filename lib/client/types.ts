@@ -51,13 +51,13 @@ type Text<Events> = string extends keyof Events
   ? TextOption
   : [TextOf<Events>] extends [never] ? { text?: never } : { text: ReadonlyArray<TextOf<Events>> }
 
-/** How to reconnect. */
+/** Delays and number of the attempts to reconnect. */
 export interface SSERetry {
   /** The first delay is a random time of up to so many ms; it doubles with each attempt that fails. Default 1000. */
   delay?: number
   /** The longest that it becomes, ms, at most 2^31 - 1. Default 30000. */
   maxDelay?: number
-  /** How many attempts to reconnect may fail, one after the other. Default: no limit. */
+  /** Number of attempts to reconnect that may fail, one after the other. Default: no limit. */
   maxRetries?: number
 }
 
@@ -79,7 +79,7 @@ export interface SSEClientOptions {
   fetch?: (url: string | URL, init: RequestInit) => Promise<Response>
   /** Data that ends the loop, such as `'[DONE]'`, of whatever event. That event is not yielded. */
   end?: string
-  /** Whether to reconnect, after a clean end as well as after a failure. Default: only a GET does, as others would be done again. */
+  /** Reconnects after a clean end as well as after a failure. Default: true for GET only, because the server would carry out another request twice. */
   reconnect?: boolean
   retry?: SSERetry
   /**

@@ -57,7 +57,7 @@ test('a response that middleware has wrapped', async (t) => {
     t.notOk(client.response.headers['content-encoding'])
   })
 
-  t.test('ends, and is broken off, as any other', async (t) => {
+  t.test('has its end, and its abort after a failure', async (t) => {
     const app = await makeApp(t, { headers })
     compress(app)
     app.sseRoute('/ends', { source: () => ['a', 'b'] })
