@@ -1,14 +1,17 @@
 import t from 'tap'
 import { launchChromium } from './chromium.js'
 import { startExampleServer } from './example-server.js'
+import { startLanguageModel } from './language-model.js'
 import { everySecond, inRoom, linesOf, linesOn, moves, newest, notified, notify, said, say, signIn, text, times } from './shown.js'
 import { until } from '../until.js'
 import { badge, unexpected, visit } from './visit.js'
 
-const secret = { COOKIE_SECRET: 'a secret that the next server has as well' }
 const browser = await launchChromium(t)
-const server = await startExampleServer(t, secret)
-const at = { PORT: new URL(server.url).port, LOG_FILE: server.logFile }
+const model = await startLanguageModel(t)
+const answers = { OPENAI_BASE_URL: model.url }
+const secret = { COOKIE_SECRET: 'a secret that the next server has as well' }
+const server = await startExampleServer(t, { ...secret, ...answers })
+const at = { PORT: new URL(server.url).port, LOG_FILE: server.logFile, ...answers }
 const open = (path: string) => visit(browser, server.url + path)
 const [start, dashboard, logs, stocks, chat, room, mail] = await Promise.all([
   open('/'), open('/dashboard.html'), open('/logs.html'), open('/stocks.html'), open('/chat.html'), open('/room.html'), open('/notifications.html')
@@ -29,7 +32,7 @@ t.test('all pages, when the server is killed and another takes its place', async
   const [line] = await linesOn(logs.page)
   const before = await held()
   await chat.page.locator('#send').click()
-  await chat.page.locator('#talk .writing', { hasText: 'model' }).waitFor()
+  await chat.page.locator('#talk .writing', { hasText: 'word' }).waitFor()
 
   server.signal('SIGKILL')
   t.match(await server.ended, { signal: 'SIGKILL' })
@@ -63,8 +66,9 @@ t.test('all pages, when the server is killed and another takes its place', async
   await mail.page.getByText('Some notifications may be missing here.').waitFor()
   await notify(mail.page, 'after')
   await notified(mail.page, 'after')
+  model.finish()
   await chat.page.getByRole('button', { name: 'Ask again' }).click()
-  await until('the answer is whole', async () => /OPENAI_MODEL\.$/.test((await chat.page.locator('#talk .answered').allTextContents()).at(-1) ?? ''))
+  await until('the answer is whole', async () => /the end\.$/.test((await chat.page.locator('#talk .answered').allTextContents()).at(-1) ?? ''))
   t.strictSame(all.flatMap(({ faults }) => unexpected(faults)), [])
 
   await t.test('and when the next one does not know who they are', async (t) => {

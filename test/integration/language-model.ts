@@ -1,0 +1,37 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Test } from 'tap'
+
+/** A server with OpenAI's chat completions endpoint. Its answers go on until `finish()`, so that a slow machine can stop or cut one in the middle. */
+export interface LanguageModelServer {
+  /** The value of `OPENAI_BASE_URL`. */
+  url: string
+  /** Ends each answer with the words "the end.", also those that begin later. */
+  finish (): void
+}
+
+/** Starts one on a free port; it closes with the test. */
+export async function startLanguageModel (t: Test): Promise<LanguageModelServer> {
+  let finished = false
+  const server = createServer(async (request, response) => {
+    request.resume()
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const send = (content: string) => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`)
+    for (let word = 1; !finished && !response.closed; word++) {
+      send(`word ${word} `)
+      await wait(20)
+    }
+    send('the end.')
+    response.end('data: [DONE]\n\n')
+  })
+  t.teardown(() => {
+    finished = true
+    server.closeAllConnections()
+    server.close()
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}/v1`, finish: () => { finished = true } }
+}
