@@ -98,8 +98,8 @@ export class Reader {
     const [first] = page
     // where the stream says so itself, that is read
     if (page.some(isLoss)) return page
-    if (first !== undefined && oldest !== null && compareEventIds(oldest, this.#position) > 0) {
-      // it begins after the position: all that came before is gone, for everyone
+    if (first !== undefined && compareEventIds(oldest ?? first.id, this.#position) > 0) {
+      // the stream begins after the position, or was empty when its state was read: all entries before are gone, for all processes
       listener.lost(lastBefore(first.id), first.id)
       return page
     }

@@ -14,12 +14,12 @@ export interface LanguageModelServer {
 
 /** Starts one on a free port; it closes with the test. */
 export async function startLanguageModel (t: Test): Promise<LanguageModelServer> {
-  let finished = false
+  const end = new AbortController()
   const server = createServer(async (request, response) => {
     request.resume()
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const send = (content: string) => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`)
-    for (let word = 1; !finished && !response.closed; word++) {
+    for (let word = 1; !end.signal.aborted && !response.closed; word++) {
       send(`word ${word} `)
       await wait(20)
     }
@@ -27,11 +27,11 @@ export async function startLanguageModel (t: Test): Promise<LanguageModelServer>
     response.end('data: [DONE]\n\n')
   })
   t.teardown(() => {
-    finished = true
+    end.abort()
     server.closeAllConnections()
     server.close()
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}/v1`, finish: () => { finished = true } }
+  return { url: `http://127.0.0.1:${port}/v1`, finish: () => { end.abort() } }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { listen, open } from '../harness.js'
 import { compareEventIds } from '../../lib/event-id.js'
 import { eventsOf, publishAll, take, takeData } from '../subscriber.js'
@@ -71,6 +72,35 @@ testRedis('it comes back with another log', async (t, server) => {
     t.strictSame([gap?.event, gap?.data, after?.data], ['gap', JSON.stringify({ lastEventId: last, oldestId: oldest }), 'after'])
     t.ok(compareEventIds(gap?.id ?? '', oldest) < 0)
   }
+})
+
+/** A client of ioredis whose connections call back when Redis has said that the key does not exist, before the reader learns it. */
+function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
+  const call = client.call.bind(client) as (...args: string[]) => Promise<unknown>
+  return Object.assign(client, {
+    async call (...args: string[]) {
+      const answer = await call(...args)
+      if (args[0] === 'EXISTS' && answer === 0) await onEmpty()
+      return answer
+    },
+    duplicate: (options: object) => watchEmpty(new Redis({ ...client.options, ...options }), onEmpty)
+  })
+}
+
+testRedis('the gap comes before an event that is published while the loss of all others is noticed', async (t, server) => {
+  let oldest = ''
+  let last = ''
+  const client = watchEmpty(new Redis(server.url, { lazyConnect: true }), async () => {
+    if (last !== '' && oldest === '') oldest = await publishFromOutside(server, 'news', 'after')
+  })
+  const { app } = await startApp(t, { client })
+  const stream = await follow(app, 'news')
+  const published = await app.sse.publish('news', '1')
+  await take(stream, 1)
+  last = published
+  await server.call('DEL', 'sse')
+  const events = await take(stream, 2)
+  t.strictSame(events.map(({ event, data }) => [event, data]), [['gap', JSON.stringify({ lastEventId: last, oldestId: oldest })], ['message', 'after']])
 })
 
 testRedis('the key is deleted, begun anew, or another thing', async (t, server) => {
