@@ -86,7 +86,12 @@ testRedis('it takes its time to read its data', async (t, server) => {
   const waiting = patient.app.sse.publish('news', '1')
   const tries = (text = '') => commands.filter((command) => command.includes('XADD') && command.includes(text)).length
   await until('it to be refused, and tried again', () => tries() > 2)
-  await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 500 ms/ })
+  // three times, because the time may be over while an answer is awaited, or before there is a connection
+  for (let givenUp = 0; givenUp < 3;) {
+    const tried = tries('too late')
+    await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 500 ms/ })
+    if (tries('too late') > tried + 1) givenUp++
+  }
   const [before, late] = [tries('data: 1'), tries('too late')]
   await until('the other to be tried on', () => tries('data: 1') > before + 3)
   t.ok(tries('too late') <= late + 1, 'it is over, but for what was on its way')
