@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { answer } from './child.js'
 import { data, NAME } from './event.js'
 
@@ -6,7 +7,7 @@ const [, , name, build] = process.argv
 
 const encoders = {
   raw: async () => ({ event, data }) => `event: ${event}\ndata: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`,
-  ours: async () => (await import(new URL('event.js', build))).encode,
+  ours: async () => (await import(new URL(existsSync(new URL('event/encode.js', build)) ? 'event/encode.js' : 'event.js', build))).encode,
   'better-sse': async () => {
     const { createEventBuffer } = await import('better-sse')
     const buffer = createEventBuffer()

@@ -1,12 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { now } from './clock.js'
 import { SSE_ERR_CLOSING, SSE_ERR_OPTION, show } from './errors.js'
-import { EventIds } from './event-id.js'
-import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './history.js'
+import { EventIds } from './event/id.js'
+import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './pubsub/history.js'
 
 /**
  * Where published events go, and come from: the log that all processes of an application share.
- * What each of these promises is tested by the suite in `test/backplane.ts`.
+ * What each of these promises is tested by the suite in `test/backplane-suite.ts`.
  */
 export interface Backplane {
   /** The position of the newest event that was received, or of the log's end when it was opened. */

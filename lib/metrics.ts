@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
-import { COUNTERS, type Counters, type RouteCounters } from './counters.js'
+import { COUNTERS, type Counters, type RouteCounters } from './stats.js'
 import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, show } from './errors.js'
 
 export interface SSEMetricsOptions {

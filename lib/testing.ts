@@ -3,7 +3,7 @@ import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { real } from './clock.js'
-import { LONGEST } from './schedule.js'
+import { LONGEST } from './timer-list.js'
 
 /** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')

@@ -4,10 +4,10 @@ import type {
   RawServerDefault, RouteGenericInterface, RouteShorthandOptions
 } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
-import type { SSEInput, SSEPayload } from './event.js'
+import type { SSEInput, SSEPayload } from './event/encode.js'
 import type {
   EventDataMap, EventSchemas, Expected, FetchResponse, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
-} from './event-types.js'
+} from './event/types.js'
 
 /** What a route that declares `Events` sends; any event where it declares none. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { test, type Test } from 'tap'
 import type { SSEDiagnostics } from '../lib/index.js'
-import { Client, listen, makeApp, open, until } from './harness.js'
+import { Client, listen, makeApp, open, until } from './helpers/app.js'
 
 /** Collects the messages of a channel until the test ends. */
 function collect<Name extends keyof SSEDiagnostics> (t: Test, name: Name, note = () => {}): Array<SSEDiagnostics[Name]> {

@@ -6,7 +6,7 @@ import * as errors from '../lib/errors.js'
 import plugin, { type SSEPluginOptions, type SSERouteOptions } from '../lib/index.js'
 import { sseMetrics } from '../lib/metrics.js'
 import { type Answer, dies, ends, opens, says, serve } from './client/server.js'
-import { makeApp, until } from './harness.js'
+import { makeApp, until } from './helpers/app.js'
 import { readme } from './readme/document.js'
 import { withoutRedis } from './redis/without.js'
 

@@ -4,12 +4,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { test, type Test } from 'tap'
-import { COUNTERS } from '../lib/counters.js'
-import { Hub } from '../lib/hub.js'
+import { COUNTERS } from '../lib/stats.js'
+import { Hub } from '../lib/pubsub/hub.js'
 import sse, { type SSEPluginOptions } from '../lib/index.js'
 import { sseMetrics } from '../lib/metrics.js'
 import { injectSSE } from '../lib/testing.js'
-import { listen, makeApp, open, until } from './harness.js'
+import { listen, makeApp, open, until } from './helpers/app.js'
 
 const TYPES = {
   sse_streams_open: 'gauge',

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { listen, makeApp } from './harness.js'
-import { launchChromium } from './integration/chromium.js'
+import { listen, makeApp } from './helpers/app.js'
+import { launchChromium } from './helpers/chromium.js'
 
 test('in a browser', async (t) => {
   const browser = await launchChromium(t)

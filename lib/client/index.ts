@@ -1,12 +1,12 @@
 import { Connection } from './connection.js'
 import { quote, SSEError } from './errors.js'
 import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
-import { Messages } from './messages.js'
+import { Messages } from './event-parser.js'
 import { type GivenOptions, readOptions, type Settings } from './options.js'
 import { delayOf, isPassing, wait } from './retry.js'
 import type { AsText, AsTextOptionsFor, GivenOnGap, SSEClientArguments, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
 
-export type { EventsOf } from '../event-types.js'
+export type { EventsOf } from '../event/types.js'
 export type { SSEErrorCode } from './errors.js'
 export type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvent, SSEEvents, SSEGap, SSEMessage, SSERetry, WithGap } from './types.js'
 export { SSEError }

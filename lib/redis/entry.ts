@@ -1,6 +1,6 @@
 import { publishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
-import type { Audience, PublishedEvent } from '../history.js'
+import type { Audience, PublishedEvent } from '../pubsub/history.js'
 
 /** The fields of the entry that holds an event, one after the other with their values. */
 export function fieldsOf (to: Audience, name: string, text: string): string[] {

@@ -3,10 +3,10 @@ import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
-import type { Hub } from '../../lib/hub.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, until } from '../harness.js'
+import { listen, until } from '../helpers/app.js'
 
 /** A route of each kind. `/post` takes a body. */
 export const KINDS = ['/interval', '/shared', '/source', '/topics', '/first', '/hand', '/post'] as const

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyRequest } from 'fastify'
-import type { Hub } from '../../lib/hub.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEStats, type SSEStream } from '../../lib/index.js'
 
 /** What there is of the server after a collection of garbage. */

@@ -6,8 +6,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { type Random, randomFrom } from '../integration/random.js'
-import { until } from '../harness.js'
-import { eventsOf } from '../subscriber.js'
+import { until } from '../helpers/app.js'
+import { eventsOf } from '../helpers/subscriber.js'
 import type { Left } from './churn-server.js'
 
 const VISITS = 4_000

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
-import { dial, open, until } from '../harness.js'
+import { dial, open, until } from '../helpers/app.js'
 import { testNginx } from '../readme/nginx.js'
 import { ChaosApp, KINDS } from './app.js'
-import { startNginx } from './nginx.js'
+import { startNginx } from '../helpers/nginx.js'
 import { readWitness, requestFor } from './requests.js'
 
 /** How nginx is set up, by what is said of it. */

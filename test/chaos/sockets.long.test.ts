@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { dial, until } from '../harness.js'
+import { dial, until } from '../helpers/app.js'
 import { ChaosApp, KINDS } from './app.js'
 import { HOLDS, readWitness, requestFor } from './requests.js'
 

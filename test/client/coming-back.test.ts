@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { test } from 'tap'
 import { sse, type SSEClientOptions, SSEError } from '../../lib/client/index.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import { breaks, dies, ends, opens, says, serve } from './server.js'
 
 type Retry = Parameters<NonNullable<SSEClientOptions['onRetry']>>[0]

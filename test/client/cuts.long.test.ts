@@ -1,9 +1,9 @@
 import { test } from 'tap'
 import { sse } from '../../lib/client/index.js'
-import { listen, makeApp, until } from '../harness.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 import { randomFrom, seed } from '../integration/random.js'
-import { serveTopics } from '../subscriber.js'
-import { cut } from './cut.js'
+import { serveTopics } from '../helpers/subscriber.js'
+import { cut } from '../helpers/cut-client.js'
 
 const CLIENTS = 10
 const CUTS = 1_000

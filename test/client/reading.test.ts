@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { sse, type SSEClientOptionsFor, SSEError, type SSEGap } from '../../lib/client/index.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import { ends, opens, says, serve } from './server.js'
 
 type Options = SSEClientOptionsFor<Record<string, unknown>>

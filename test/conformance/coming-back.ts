@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import type { SSEInput } from '../../lib/event.js'
-import { until } from '../until.js'
+import type { SSEInput } from '../../lib/event/encode.js'
+import { until } from '../helpers/until.js'
 import type { Client, ClientName } from './clients.js'
 
 /** How long a client waits that was told nothing, ms: 3 s in all of them but ours. */

@@ -2,8 +2,8 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { listen, makeApp } from '../harness.js'
-import { until } from '../until.js'
+import { listen, makeApp } from '../helpers/app.js'
+import { until } from '../helpers/until.js'
 import type { Client } from './clients.js'
 
 async function serve (t: Test): Promise<string> {

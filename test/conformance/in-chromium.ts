@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { launchChromium } from '../integration/chromium.js'
+import { launchChromium } from '../helpers/chromium.js'
 import { type Client, type Source, watch, type Watched } from './clients.js'
 
 /** What a page has for its client. */

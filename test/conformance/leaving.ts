@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import type { Client } from './clients.js'
 
 /** What a route saw of a client. */

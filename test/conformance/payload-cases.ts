@@ -1,4 +1,4 @@
-import type { SSEInput } from '../../lib/event.js'
+import type { SSEInput } from '../../lib/event/encode.js'
 
 /** What a client must see: an event's data, or its name and data; null: no event. */
 type Sees = string | [event: string, data: string] | null

@@ -4,8 +4,8 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import sse from '../../lib/index.js'
 import { redisBackplane } from '../../lib/redis/index.js'
-import { RedisServer } from '../redis/server.js'
-import { until } from '../until.js'
+import { RedisServer } from '../helpers/redis-server.js'
+import { until } from '../helpers/until.js'
 import type { Client, Received } from './clients.js'
 
 /** Clients that follow a topic, whose server ends, breaks and restarts, see each event once. */

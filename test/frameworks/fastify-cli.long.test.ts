@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'fastify-cli/helper.js'
 import { type Test, test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { freePort } from '../free-port.js'
-import { open, until } from '../harness.js'
+import { freePort } from '../helpers/free-port.js'
+import { open, until } from '../helpers/app.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const app = fileURLToPath(new URL('app/app.js', import.meta.url))

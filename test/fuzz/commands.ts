@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
-import { isEventId } from '../../lib/event-id.js'
+import { isEventId } from '../../lib/event/id.js'
 import { type Act, badPayloads, close, publish, send, sendBad, sendToStream, subscribe, unsubscribe } from './acts.js'
 import { Follower } from './follower.js'
 import { type Client, FLOOD, type Model, type Route } from './model.js'

@@ -6,8 +6,8 @@ import Fastify from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEPluginOptions, type SSERouteOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, until } from '../harness.js'
-import { publishAll } from '../subscriber.js'
+import { listen, makeApp, until } from '../helpers/app.js'
+import { publishAll } from '../helpers/subscriber.js'
 import { numRuns, seed } from './runs.js'
 
 const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true, withTypedArray: true })

@@ -1,9 +1,9 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { RedisServer, SERVERS } from '../redis/server.js'
-import { until } from '../until.js'
-import { launchChromium } from './chromium.js'
-import { startExampleServer } from './example-server.js'
+import { RedisServer, SERVERS } from '../helpers/redis-server.js'
+import { until } from '../helpers/until.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const FILE = 'examples/cluster.ts'

@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('HTTP/1.1', async (t) => {
   t.test('a connection carries other requests before and after a stream', async (t) => {

@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { until } from '../until.js'
-import { launchChromium } from './chromium.js'
-import { startExampleServer } from './example-server.js'
+import { until } from '../helpers/until.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { looksWell, watch } from './visit.js'
 
 /** A document with what schemas can say that those of the examples do not. */

@@ -5,9 +5,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { startExampleServer } from './example-server.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { readEvents } from './read-events.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 
 /** Ends the reading of streams with the test that reads them. */
 function leaving (t: Test): AbortController {

@@ -4,7 +4,7 @@ import { createClient } from '@hey-api/openapi-ts'
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript'
 import t from 'tap'
 import ts from 'typescript'
-import { startExampleServer } from './example-server.js'
+import { startExampleServer } from '../helpers/example-server.js'
 
 /** What somebody writes against the client that @hey-api/openapi-ts generates. A line that is expected to be an error is one that must not compile. */
 const CONSUMER = `

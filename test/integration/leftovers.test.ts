@@ -8,9 +8,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { type Test, test } from 'tap'
-import type { Hub } from '../../lib/hub.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 import { addRoutes, ENDING, OPEN } from './every-route.js'
 
 /** Timers that lib has set and that are neither over nor cleared, also those that would not keep the process alive. */

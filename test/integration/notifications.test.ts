@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, open } from '../harness.js'
+import { listen, open } from '../helpers/app.js'
 import { examples, take } from './published-examples.js'
 
 /** The headers of somebody who is signed in. */

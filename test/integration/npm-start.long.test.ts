@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Document } from '../../examples/documents.js'
-import { freePort } from '../free-port.js'
-import { until } from '../until.js'
+import { freePort } from '../helpers/free-port.js'
+import { until } from '../helpers/until.js'
 import { readEvents } from './read-events.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))

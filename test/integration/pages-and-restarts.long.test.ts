@@ -1,9 +1,9 @@
 import t from 'tap'
-import { launchChromium } from './chromium.js'
-import { startExampleServer } from './example-server.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { startLanguageModel } from './language-model.js'
 import { everySecond, inRoom, linesOf, linesOn, moves, newest, notified, notify, said, say, signIn, text, times } from './shown.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import { badge, unexpected, visit } from './visit.js'
 
 const browser = await launchChromium(t)

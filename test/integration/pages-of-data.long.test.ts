@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { launchChromium } from './chromium.js'
-import { layLine } from './cut.js'
-import { startExampleServer } from './example-server.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { layLine } from '../helpers/cut.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { readEvents } from './read-events.js'
 import { drawn, everySecond, linesOf, linesOn, moves, newest, text, times } from './shown.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const browser = await launchChromium(t)

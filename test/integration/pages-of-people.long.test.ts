@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { launchChromium } from './chromium.js'
-import { layLine } from './cut.js'
-import { startExampleServer } from './example-server.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { layLine } from '../helpers/cut.js'
+import { startExampleServer } from '../helpers/example-server.js'
 import { startLanguageModel } from './language-model.js'
 import { inRoom, notified, notify, said, say, signIn } from './shown.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 import { badge, looksWell, unexpected, visit, watch } from './visit.js'
 
 const browser = await launchChromium(t)

@@ -1,8 +1,8 @@
 // What other libraries that publish to many were seen to get wrong, each as a promise of this one.
 import { test } from 'tap'
-import type { Hub } from '../../lib/hub.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 test('sse-channel', async (t) => {
   t.test('ids are compared as numbers: after one that ends in 9 comes one that ends in 10', async (t) => {

@@ -5,7 +5,7 @@ import cookie from '@fastify/cookie'
 import { test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 const BIG = 'x'.repeat(10_000)
 

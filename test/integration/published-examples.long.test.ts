@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { type InjectedEvent, injectSSE } from '../../lib/testing.js'
-import { listen, open } from '../harness.js'
+import { listen, open } from '../helpers/app.js'
 import { examples, take } from './published-examples.js'
 
 async function say (app: FastifyInstance, text: string, room = 'lobby'): Promise<string> {

@@ -7,7 +7,7 @@ import room from '../../examples/room.js'
 import session from '../../examples/session.js'
 import trades from '../../examples/trades.js'
 import type { InjectedEvent, InjectedStream } from '../../lib/testing.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** The examples that publish events, as one app, closed at the end of the test. */
 export async function examples (t: Test, secret = 'a secret', server: FastifyServerOptions = {}): Promise<FastifyInstance> {

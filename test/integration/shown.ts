@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 
 /** What the example pages show, and what is done on them. */
 

@@ -4,8 +4,8 @@ import { Agent } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import type { Hub } from '../../lib/hub.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 test('app.close', async (t) => {
   t.test('ends 200 streams of every kind within a second, each with a time to come back', async (t) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type Test, test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { until } from '../harness.js'
+import { until } from '../helpers/app.js'
 import type { Measured, Order, Report } from './stalled-server.js'
 import { Subscriber } from './subscriber.js'
 

@@ -1,6 +1,6 @@
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import { createParser } from 'eventsource-parser'
-import { compareEventIds } from '../../lib/event-id.js'
+import { compareEventIds } from '../../lib/event/id.js'
 
 /** What was published on a subscriber's topics: the event's id, and its data as a client reads it. */
 export interface Published {

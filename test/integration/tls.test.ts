@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import sse from '../../lib/index.js'
-import { cert, key } from '../certificate.js'
-import { Client } from '../harness.js'
+import { cert, key } from '../helpers/certificate.js'
+import { Client } from '../helpers/app.js'
 
 const EVENTS = 20_000
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import type { Browser, Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 
 /** A page that is looked at. */
 export interface Visit {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
-import { type Client, listen, makeApp, open } from '../harness.js'
+import { type Client, listen, makeApp, open } from '../helpers/app.js'
 
 const STREAMS = 20
 

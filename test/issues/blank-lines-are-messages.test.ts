@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { listen, makeApp, open } from '../harness.js'
+import { listen, makeApp, open } from '../helpers/app.js'
 
 // Clients such as @microsoft/fetch-event-source dispatch a message at each blank line, also where no event precedes it.
 

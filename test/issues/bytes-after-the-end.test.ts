@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import Fastify from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('after reply.raw.end() by other code nothing follows the last chunk', async (t) => {
   t.test('neither what is sent by hand, nor published, nor a heartbeat, and send() gives false', async (t) => {

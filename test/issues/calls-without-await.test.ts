@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { test, type Test } from 'tap'
 import type { Backplane } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 /** An app with a log that is read, and with what Node finds unhandled. */
 async function makeWatchedApp (t: Test, options = {}) {

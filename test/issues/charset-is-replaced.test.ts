@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { test } from 'tap'
-import { listen, makeApp, open } from '../harness.js'
+import { listen, makeApp, open } from '../helpers/app.js'
 
 // python-requests, among others, reads text without a charset as Latin-1.
 

@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { sse, type SSEClientOptionsFor, SSEError } from '../../lib/client/index.js'
 import { breaks, ends, opens, says, serve } from '../client/server.js'
-import { listen, makeApp, until } from '../harness.js'
-import { serveTopics } from '../subscriber.js'
+import { listen, makeApp, until } from '../helpers/app.js'
+import { serveTopics } from '../helpers/subscriber.js'
 
 type Options = SSEClientOptionsFor<Record<string, unknown>>
 

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { sse } from '../../lib/client/index.js'
 import { opens, says, serve } from '../client/server.js'
-import { until } from '../until.js'
+import { until } from '../helpers/until.js'
 
 /** A fetch of the application's that passes the signal on to nothing. */
 const deaf = (url: string | URL, { method, headers }: RequestInit) => fetch(url, { method, headers })

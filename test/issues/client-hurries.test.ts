@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { sse, type SSEClientOptions } from '../../lib/client/index.js'
 import { dies, ends, opens, says, serve } from '../client/server.js'
-import { listen, makeApp } from '../harness.js'
+import { listen, makeApp } from '../helpers/app.js'
 
 /** Delays that a client reports, up to the end of its loop. */
 async function delaysOf (url: string, options: SSEClientOptions = {}): Promise<number[]> {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { test } from 'tap'
 import { sse, type SSEClientOptions, SSEError } from '../../lib/client/index.js'
 import { type Answer, dies, ends, says, serve } from '../client/server.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** The error that ends a client; it may fail five times before. */
 async function failure (url: string | URL, options: SSEClientOptions = {}): Promise<unknown> {

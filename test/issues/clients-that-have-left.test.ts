@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
-import { dial, listen, makeApp, open, until } from '../harness.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('nothing is begun for a client that has left', async (t) => {
   for (const openOn of ['request', 'first-event'] as const) {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
-import { listen, makeApp, open } from '../harness.js'
+import { listen, makeApp, open } from '../helpers/app.js'
 
 test('app.close() waits for what the application does when its streams close', async (t) => {
   t.test('before the onClose hooks of other plugins: onDisconnect, sources and functions, which can publish', async (t) => {

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { readPluginOptions } from '../../lib/options.js'
-import { makeApp } from '../harness.js'
+import { readPluginOptions } from '../../lib/options/read.js'
+import { makeApp } from '../helpers/app.js'
 
 test('drain takes each of its options alone, and none', async (t) => {
   const event = { event: 'bye', data: { soon: true } }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'tap'
-import { listen, makeApp, until } from '../harness.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 
 /** Reads a path as fast as it comes, in a process of its own, so that the kernel always takes more. */
 const READER = `

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 test('events named error or open are one warning in the log when their route is declared', async (t) => {
   const lines: Array<{ level: number, msg: string }> = []

@@ -3,7 +3,7 @@ import { mock } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEPluginOptions, SSERouteOptions } from '../../lib/index.js'
-import { type Client, listen, makeApp, open, until } from '../harness.js'
+import { type Client, listen, makeApp, open, until } from '../helpers/app.js'
 
 type Apis = NonNullable<Parameters<typeof mock.timers.enable>[0]>['apis']
 

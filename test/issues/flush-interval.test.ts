@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, until } from '../harness.js'
+import { dial, listen, makeApp, until } from '../helpers/app.js'
 
 test('flushInterval', async (t) => {
   t.test('sends what is sent within that time in one write', async (t) => {

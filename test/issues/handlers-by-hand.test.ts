@@ -3,7 +3,7 @@ import Fastify, { type FastifyReply } from 'fastify'
 import { test, type Test } from 'tap'
 import sse, { type SSEReplyOptions, type SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 /** An app and the lines of its log. */
 async function makeLoggedApp (t: Test, options = {}) {
@@ -146,7 +146,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
       await client.until('x')
     }
     clients.get('/client')?.leave()
-    const { dial } = await import('../harness.js')
+    const { dial } = await import('../helpers/app.js')
     const socket = await dial(t, port)
     socket.write('GET /left HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(10)
@@ -242,7 +242,7 @@ test('reply.sse(function)', async (t) => {
       calls += 100
     })
     const port = await listen(app)
-    const { dial } = await import('../harness.js')
+    const { dial } = await import('../helpers/app.js')
     for (const query of ['', '?openOn=first-event']) {
       const socket = await dial(t, port)
       socket.write(`GET /${query} HTTP/1.1\r\nHost: x\r\n\r\n`)

@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { sse, type SSEClientOptions, SSEError } from '../../lib/client/index.js'
-import { encode } from '../../lib/event.js'
+import { encode } from '../../lib/event/encode.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp } from '../harness.js'
+import { listen, makeApp } from '../helpers/app.js'
 import { ends, serve } from '../client/server.js'
 
 const refused = { code: 'SSE_ERR_FIELD', message: /^The field "id" of an event takes text of at most 8000 bytes, without control characters \(but TAB\) and DEL, got "/ }

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 test('comments, retry and id lines of a stream are in its `raw`, besides its events', async (t) => {
   const app = await makeApp(t, { retry: 3_000 })

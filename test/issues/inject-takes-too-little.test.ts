@@ -1,7 +1,7 @@
 import cookie from '@fastify/cookie'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 test('injectSSE takes a path', async (t) => {
   const app = await makeApp(t)

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 test('the timeout counts for each event, whatever comments, ids and parts of events come before it', async (t) => {
   const app = await makeApp(t, { heartbeat: 10 })

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 // @fastify/aws-lambda with `payloadAsStream` replaces a stream whose `readableLength` is 0 when `inject` answers by an empty one.
 

@@ -2,7 +2,7 @@ import { connect } from 'node:http2'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import sse from '../../lib/index.js'
-import { listen, until } from '../harness.js'
+import { listen, until } from '../helpers/app.js'
 
 const STREAMS = 40
 const MB = 1_048_576

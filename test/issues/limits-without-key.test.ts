@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp } from '../harness.js'
-import { refusalOf } from '../refusal.js'
+import { makeApp } from '../helpers/app.js'
+import { refusalOf } from '../helpers/refusal.js'
 
 /** Values that a `key` callback must not return, by description. */
 const noKeys: Record<string, () => unknown> = {

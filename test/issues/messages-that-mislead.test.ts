@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import { encode } from '../../lib/event.js'
+import { encode } from '../../lib/event/encode.js'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 test('`events` says that it takes schemas, where it is given names of types', async (t) => {
   const app = await makeApp(t)

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
-import { encode } from '../../lib/event.js'
+import { encode } from '../../lib/event/encode.js'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 /** Objects with a field that no event has, by that field: each has other fields that would be sent without it. */
 const MISREAD: Record<string, object> = {

@@ -5,9 +5,9 @@ import { runInNewContext } from 'node:vm'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEPluginOptions, type SSERouteOptions, type SSEStreamOptions } from '../../lib/index.js'
-import { readPluginOptions, readRouteOptions } from '../../lib/options.js'
-import { makeApp } from '../harness.js'
-import { refusalOf } from '../refusal.js'
+import { readPluginOptions, readRouteOptions } from '../../lib/options/read.js'
+import { makeApp } from '../helpers/app.js'
+import { refusalOf } from '../helpers/refusal.js'
 import { root } from '../readme/document.js'
 
 const ofStreams = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']

@@ -3,8 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { listen, makeApp, open, until } from '../harness.js'
-import { refusalOf } from '../refusal.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
+import { refusalOf } from '../helpers/refusal.js'
 
 /** An app with a stream of each kind, whose callbacks note in `calls` that they ran. */
 async function setUp (t: Test, options: SSEPluginOptions) {

@@ -1,8 +1,8 @@
 import Fastify, { type FastifyServerOptions, LogController } from 'fastify'
 import { test, type Test } from 'tap'
-import { endLogOf } from '../../lib/end-log.js'
+import { endLogOf } from '../../lib/stream/end-log.js'
 import sse, { type SSEPluginOptions } from '../../lib/index.js'
-import { listen, open, until } from '../harness.js'
+import { listen, open, until } from '../helpers/app.js'
 
 interface Line {
   level: number

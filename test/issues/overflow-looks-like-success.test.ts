@@ -3,7 +3,7 @@ import { connect } from 'node:http2'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEStream } from '../../lib/index.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 const BIG = 'x'.repeat(10_000)
 

@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 // Express middleware replaces methods of the response: compression replaces `write`, `end` and `on`.
 

@@ -1,6 +1,6 @@
 import { Stream, Transform } from 'node:stream'
 import { test } from 'tap'
-import { listen, makeApp, open } from '../harness.js'
+import { listen, makeApp, open } from '../helpers/app.js'
 
 // Hooks such as those of @fastify/throttle ask `instanceof Stream` before they pipe a payload.
 

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import type { SSERouteOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 
 const never = () => new Promise<never>(() => {})
 

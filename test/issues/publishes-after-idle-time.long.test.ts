@@ -4,7 +4,7 @@ import { createClient } from 'redis'
 import { createClient as createClient5 } from 'redis-5'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { follow, startApp } from '../redis/app.js'
-import { testRedis } from '../redis/server.js'
+import { testRedis } from '../helpers/redis-server.js'
 
 const TIMEOUT = 150
 const clients: Record<string, (url: string) => RedisBackplaneOptions> = {

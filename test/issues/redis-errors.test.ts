@@ -1,9 +1,9 @@
 import { test } from 'tap'
 import type { BackplaneFactory } from '../../lib/index.js'
 import { redisBackplane } from '../../lib/redis/index.js'
-import { makeApp, until } from '../harness.js'
+import { makeApp, until } from '../helpers/app.js'
 import { startApp } from '../redis/app.js'
-import { testRedis } from '../redis/server.js'
+import { testRedis } from '../helpers/redis-server.js'
 import { withoutRedis } from '../redis/without.js'
 
 test('redisBackplane that is not called says so', async (t) => {

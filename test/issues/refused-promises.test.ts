@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import type { SSERouteOptions } from '../../lib/index.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** Rejects, and nobody would await it. */
 const rejecting = () => Promise.reject(new Error('no session'))

@@ -6,8 +6,8 @@ import { test } from 'tap'
 import { z } from 'zod'
 import sse from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { openapi, published } from '../openapi-app.js'
-import { faults } from '../openapi-validators.js'
+import { openapi, published } from '../openapi/app.js'
+import { faults } from '../openapi/validators.js'
 
 const versions = ['3.0.3', '3.1.0', '3.2.0']
 

@@ -4,10 +4,10 @@ import Fastify from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Test, test } from 'tap'
 import { z } from 'zod'
-import { jsonSchema } from '../../lib/event-schema.js'
+import { jsonSchema } from '../../lib/openapi/schema.js'
 import sse, { type SSERouteOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { at, media, openapi, published } from '../openapi-app.js'
+import { at, media, openapi, published } from '../openapi/app.js'
 
 const Node = z.object({ name: z.string(), get children () { return z.array(Node) } })
 const Pair = z.object({ first: Node, second: Node, any: z.json() })

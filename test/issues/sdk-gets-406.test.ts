@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** As the official SDKs of OpenAI and Anthropic ask for a stream. */
 const headers = { accept: 'application/json' }

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { type Client, dial, listen, makeApp, open, until } from '../harness.js'
-import { hubOf } from '../subscriber.js'
+import { type Client, dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { hubOf } from '../helpers/subscriber.js'
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (reason) => { unhandled.push(reason) })

@@ -1,7 +1,7 @@
 import { Gauge, Registry } from 'prom-client'
 import { test } from 'tap'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 const ofSource = (text: string, labels: string) => text.match(new RegExp(`\\w*sse_(?:streams_opened_total|stream_duration_seconds_count)\\{[^}]*${labels}[^}]*\\} \\d+`, 'g'))
 

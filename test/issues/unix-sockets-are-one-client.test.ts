@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { FastifyServerOptions } from 'fastify'
 import { type Test, test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** The answers of an app that listens on a unix socket to one request after the other. */
 async function statuses (t: Test, maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient'], server: FastifyServerOptions, headers: readonly OutgoingHttpHeaders[]): Promise<unknown[]> {

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { type Test, test } from 'tap'
 import { fetch as undiciFetch } from 'undici'
 import type { SSEPluginOptions, SSERouteOptions } from '../../lib/index.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 /** Another server, which answers by `answer`; its URL, and how many of its responses were left before their end. */
 async function makeUpstream (t: Test, answer: (response: ServerResponse) => void) {

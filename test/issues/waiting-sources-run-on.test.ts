@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { type Test, test } from 'tap'
 import type { SSESource } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, open, until } from '../harness.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
 
 type Next = () => Promise<IteratorResult<string, undefined>>
 

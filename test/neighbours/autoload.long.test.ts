@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import { type Test, test } from 'tap'
-import { listen, open } from '../harness.js'
+import { listen, open } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 const { default: autoloaded }: { default: FastifyPluginAsync<Record<string, unknown>> } = await import(new URL('../frameworks/app/app.js', import.meta.url).href)

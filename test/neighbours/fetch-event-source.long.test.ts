@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { test } from 'tap'
-import { listen, makeApp, until } from '../harness.js'
-import { launchChromium } from '../integration/chromium.js'
+import { listen, makeApp, until } from '../helpers/app.js'
+import { launchChromium } from '../helpers/chromium.js'
 
 /** A page with @microsoft/fetch-event-source as `fetchEventSource`. */
 async function page (): Promise<string> {

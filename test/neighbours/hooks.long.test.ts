@@ -6,7 +6,7 @@ import session, { type SessionStore } from '@fastify/session'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyRequest } from 'fastify'
 import { test } from 'tap'
-import { type Client, open, until } from '../harness.js'
+import { type Client, open, until } from '../helpers/app.js'
 import { answerOf, inBothOrders, openAll, PATHS, reach } from './orders.js'
 
 /** The cookies that an answer sets, without their attributes. */

@@ -2,7 +2,7 @@ import { FastifyOtelInstrumentation } from '@fastify/otel'
 import { SpanKind } from '@opentelemetry/api'
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http'
 import { test } from 'tap'
-import { type Client, until } from '../harness.js'
+import { type Client, until } from '../helpers/app.js'
 import { inBothOrders, openAll, reach } from './orders.js'
 import { checkFailures, checkTraces, declareTraced, startTracing, tellTrace, traceOf } from './tracing.js'
 

@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
 import sse, { type SSEPluginOptions } from '../../lib/index.js'
-import { type Client, listen, open } from '../harness.js'
+import { type Client, listen, open } from '../helpers/app.js'
 
 /** The paths of one stream by `sseRoute` and one by `reply.sse()`, which stay open. */
 export const PATHS = ['/route', '/hand']

@@ -1,7 +1,7 @@
 import { FastifyOtelInstrumentation } from '@fastify/otel'
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { test } from 'tap'
-import { open, until } from '../harness.js'
+import { open, until } from '../helpers/app.js'
 import { answerOf, inBothOrders, openAll, reach } from './orders.js'
 import { checkFailures, checkTraces, declareTraced, startTracing, tellTrace, traceOf } from './tracing.js'
 

@@ -3,7 +3,7 @@ import proxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { type Client, dial, listen, open, until } from '../harness.js'
+import { type Client, dial, listen, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 interface Proxied {

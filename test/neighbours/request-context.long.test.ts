@@ -2,7 +2,7 @@ import { requestContext, fastifyRequestContext } from '@fastify/request-context'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
-import { type Client, open, until } from '../harness.js'
+import { type Client, open, until } from '../helpers/app.js'
 import { inBothOrders } from './orders.js'
 
 declare module '@fastify/request-context' {

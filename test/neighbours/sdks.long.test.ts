@@ -2,7 +2,7 @@ import Anthropic from '@anthropic-ai/sdk'
 import { DefaultChatTransport, type UIMessage } from 'ai'
 import OpenAI from 'openai'
 import { test, type Test } from 'tap'
-import { listen, makeApp, until } from '../harness.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 
 type Chunk = OpenAI.Chat.Completions.ChatCompletionChunk
 

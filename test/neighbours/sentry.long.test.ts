@@ -1,7 +1,7 @@
 import * as Sentry from '@sentry/node'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import { type Client, open, until } from '../harness.js'
+import { type Client, open, until } from '../helpers/app.js'
 import { answerOf, inBothOrders, openAll, reach } from './orders.js'
 
 interface Captured {

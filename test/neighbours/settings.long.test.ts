@@ -9,8 +9,8 @@ import helmet from '@fastify/helmet'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import sse from '../../lib/index.js'
-import { cert, key } from '../certificate.js'
-import { Client, dial, listen, makeApp, open, until } from '../harness.js'
+import { cert, key } from '../helpers/certificate.js'
+import { Client, dial, listen, makeApp, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 /** Declares a stream of either kind, which stay open. */

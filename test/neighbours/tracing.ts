@@ -6,7 +6,7 @@ import { BasicTracerProvider, InMemorySpanExporter, type ReadableSpan, SimpleSpa
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
-import { type Client, open, until } from '../harness.js'
+import { type Client, open, until } from '../helpers/app.js'
 
 /** Sets up OpenTelemetry for this process; instrumentations of Node's modules patch them at once. */
 export function startTracing (...instrumentations: Instrumentation[]): Spans {

@@ -8,8 +8,8 @@ import awsLambda from '@fastify/aws-lambda'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import sse from '../../lib/index.js'
-import { open, until } from '../harness.js'
-import { eventsOf } from '../subscriber.js'
+import { open, until } from '../helpers/app.js'
+import { eventsOf } from '../helpers/subscriber.js'
 import { inBothOrders, PATHS } from './orders.js'
 
 const require = createRequire(import.meta.url)

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { register } from 'prom-client'
 import { type Test, test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, until } from '../harness.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 import { codeOf, pathOf } from './document.js'
 import { run, runApp, tenLines, toJavaScript } from './run.js'
 

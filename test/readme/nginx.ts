@@ -5,8 +5,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { freePort } from '../free-port.js'
-import { until } from '../until.js'
+import { freePort } from '../helpers/free-port.js'
+import { until } from '../helpers/until.js'
 import { codeOf } from './document.js'
 
 // where Debian has it, which is on root's PATH only

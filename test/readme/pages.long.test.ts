@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import t, { type Test, test } from 'tap'
-import { listen, makeApp, open, until } from '../harness.js'
-import { launchChromium } from '../integration/chromium.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
+import { launchChromium } from '../helpers/chromium.js'
 import { codeOf } from './document.js'
 import { runApp, tenLines } from './run.js'
 

@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'tap'
-import { compareEventIds } from '../../lib/event-id.js'
+import { compareEventIds } from '../../lib/event/id.js'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp, open, until } from '../harness.js'
-import { idsOf, publishAll, take } from '../subscriber.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
+import { idsOf, publishAll, take } from '../helpers/subscriber.js'
 import { codeOf } from './document.js'
 import { runApp, tenLines } from './run.js'
 

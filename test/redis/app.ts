@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { makeApp, until } from '../harness.js'
-import { follow, serveTopics } from '../subscriber.js'
-import type { RedisServer } from './server.js'
+import { makeApp, until } from '../helpers/app.js'
+import { follow, serveTopics } from '../helpers/subscriber.js'
+import type { RedisServer } from '../helpers/redis-server.js'
 
 /** A line of an app's log. */
 interface Line {

@@ -1,8 +1,8 @@
 import pino from 'pino'
 import t from 'tap'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { testBackplane } from '../backplane.js'
-import { RedisServer, SERVERS } from './server.js'
+import { testBackplane } from '../backplane-suite.js'
+import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 
 const log = pino({ level: 'silent' })
 let logs = 0

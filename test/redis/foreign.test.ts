@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { follow, publishFromOutside, startApp, until, WARN } from './app.js'
-import { publishAll, take, takeData } from '../subscriber.js'
-import { testRedis } from './server.js'
+import { publishAll, take, takeData } from '../helpers/subscriber.js'
+import { testRedis } from '../helpers/redis-server.js'
 
 /** Entries that are no events of the plugin's, by their fields. */
 const FOREIGN = [

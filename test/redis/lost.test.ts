@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { listen, open } from '../harness.js'
-import { compareEventIds } from '../../lib/event-id.js'
-import { eventsOf, publishAll, take, takeData } from '../subscriber.js'
+import { listen, open } from '../helpers/app.js'
+import { compareEventIds } from '../../lib/event/id.js'
+import { eventsOf, publishAll, take, takeData } from '../helpers/subscriber.js'
 import { ERROR, follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { testRedis } from './server.js'
+import { testRedis } from '../helpers/redis-server.js'
 
 /** Greater than any that the clock gives: as if the clock of a new Redis was behind. */
 const FUTURE = '9999999999999-5'

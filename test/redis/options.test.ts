@@ -3,7 +3,7 @@ import { createClient, createCluster, createSentinel } from 'redis'
 import { test } from 'tap'
 import { redisBackplane } from '../../lib/redis/index.js'
 import { startApp, until } from './app.js'
-import { testRedis } from './server.js'
+import { testRedis } from '../helpers/redis-server.js'
 
 test('options of redisBackplane that are refused', async (t) => {
   const url = 'redis://127.0.0.1'

@@ -3,11 +3,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { listen, open } from '../harness.js'
-import { eventsOf, take, takeData } from '../subscriber.js'
+import { listen, open } from '../helpers/app.js'
+import { eventsOf, take, takeData } from '../helpers/subscriber.js'
 import { follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { type RedisServer, testRedis } from './server.js'
+import { type RedisServer, testRedis } from '../helpers/redis-server.js'
 
 const CLIENTS: Record<string, (server: RedisServer) => RedisBackplaneOptions> = {
   'a url': ({ url }) => ({ url }),

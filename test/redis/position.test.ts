@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { compareEventIds } from '../../lib/event-id.js'
+import { compareEventIds } from '../../lib/event/id.js'
 import { firstAfter, lastBefore } from '../../lib/redis/position.js'
 
 test('positions next to each other', async (t) => {

@@ -1,9 +1,9 @@
-import { compareEventIds } from '../../lib/event-id.js'
-import { listen, open } from '../harness.js'
-import { eventsOf, hubOf, take } from '../subscriber.js'
+import { compareEventIds } from '../../lib/event/id.js'
+import { listen, open } from '../helpers/app.js'
+import { eventsOf, hubOf, take } from '../helpers/subscriber.js'
 import { follow, publishFromOutside, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { testRedis } from './server.js'
+import { testRedis } from '../helpers/redis-server.js'
 
 for (const history of [undefined, false] as const) {
   testRedis(`a client comes to a process that is behind the one it comes from${history === false ? ', and nothing is replayed' : ''}`, async (t, server) => {

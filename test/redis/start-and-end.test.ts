@@ -8,7 +8,7 @@ import { createClient } from 'redis'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { follow, publishAtLast, saidOf, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { testRedis } from './server.js'
+import { testRedis } from '../helpers/redis-server.js'
 import { connected, startsAndEnds } from './starting.js'
 
 const run = promisify(execFile)

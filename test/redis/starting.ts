@@ -3,7 +3,7 @@ import pino from 'pino'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { publishAtLast, publishFromOutside, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
-import { type RedisServer, testRedis } from './server.js'
+import { type RedisServer, testRedis } from '../helpers/redis-server.js'
 
 /** Who is connected, but for the one who asks. */
 export async function connected (server: RedisServer): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { register } from 'node:module'
 import type { Test } from 'tap'
 import { redisBackplane } from '../../lib/redis/index.js'
-import { makeApp } from '../harness.js'
+import { makeApp } from '../helpers/app.js'
 
 /** Starts an app by a url where the package `redis` is not installed. The package cannot be resolved in this process any more. */
 export async function withoutRedis (t: Test): Promise<void> {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { listen, makeApp, until } from '../harness.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 import { build, findRuntimes, runProgram } from './runtimes.js'
 
 const plugin = await build()

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:http2'
 import { get as getSecurely } from 'node:https'
 import t, { type Test } from 'tap'
-import { cert, key } from '../certificate.js'
-import { Client, open, until } from '../harness.js'
+import { cert, key } from '../helpers/certificate.js'
+import { Client, open, until } from '../helpers/app.js'
 import { build, findRuntimes, runProgram, type Runtime } from './runtimes.js'
 
 interface State {

@@ -1,4 +1,4 @@
-import { compareEventIds } from '../../lib/event-id.js'
+import { compareEventIds } from '../../lib/event/id.js'
 import type { Subscriber } from '../integration/subscriber.js'
 import type { Sent } from './publishers.js'
 

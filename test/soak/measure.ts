@@ -4,7 +4,7 @@ import type { Server as HttpServer } from 'node:http'
 import type { Http2Server } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
-import type { Hub } from '../../lib/hub.js'
+import type { Hub } from '../../lib/pubsub/hub.js'
 import type { SSEStats } from '../../lib/index.js'
 
 /** How much there is of each thing, by its name. */

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../free-port.js'
-import { until } from '../until.js'
+import { freePort } from '../helpers/free-port.js'
+import { until } from '../helpers/until.js'
 
 /** A Redis that is ended and started again; that of the tests has tap's clock, which ends what takes so long. */
 export class Redis {

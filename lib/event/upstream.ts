@@ -1,0 +1,71 @@
+import { Messages } from '../client/event-parser.js'
+import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, show } from '../errors.js'
+import type { FetchResponse } from './types.js'
+
+/** An event of another server. Its data is text, whatever `events` the route declares. */
+export class UpstreamEvent {
+  readonly id: string | undefined
+  readonly event: string | undefined
+  readonly data: string | undefined
+  readonly retry: number | undefined
+
+  constructor ({ id, event, data, retry }: { id?: string, event?: string, data?: string, retry?: number }) {
+    this.id = id
+    this.event = event
+    this.data = data
+    this.retry = retry
+  }
+
+  /** The same for a stream that takes its ids from the log; null where nothing is left. */
+  withoutId (): UpstreamEvent | null {
+    const { event, data, retry } = this
+    return data === undefined && retry === undefined ? null : new UpstreamEvent({ event, data, retry })
+  }
+}
+
+/** Whether a value is the answer of `fetch`, whichever library's. */
+export function isResponse (value: object): value is FetchResponse {
+  return 'status' in value && typeof value.status === 'number' && 'body' in value && 'bodyUsed' in value &&
+    'headers' in value && typeof value.headers === 'object' && value.headers !== null && 'get' in value.headers
+}
+
+/** Why a response cannot be passed on; null where it is an event stream that nobody has read. */
+export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error | null {
+  // a status below 400 is no failure to Fastify, which would answer 500 for a 304
+  if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })
+  const type = headers.get('content-type')
+  if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${show(type)}`)
+  return bodyUsed ? new SSE_ERR_SOURCE('a Response whose body was read already') : null
+}
+
+/**
+ * Makes events of the text of an event stream. Comments are not among them, because a stream sends a heartbeat of its
+ * own, and an event that is not complete at the end is none.
+ */
+export class UpstreamParser {
+  readonly #messages = new Messages(null)
+  readonly #decoder = new TextDecoder()
+  #id: string | null = null
+  #retry: number | undefined
+
+  constructor () {
+    this.#messages.begin()
+  }
+
+  /** The events that are complete with this part of the stream. */
+  read (part: unknown): UpstreamEvent[] {
+    const text = part instanceof Uint8Array ? this.#decoder.decode(part, { stream: true }) : String(part)
+    // one at a time, because what has no data is known only from what it leaves behind
+    return text.split(/(?<=\n\n|\r\r|\r\n\r\n)/).flatMap((event) => this.#readOne(event))
+  }
+
+  #readOne (text: string): UpstreamEvent[] {
+    const events = Array.from(this.#messages.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
+    const { retry, lastEventId } = this.#messages
+    if (retry !== this.#retry) events.unshift(new UpstreamEvent({ retry }))
+    if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: String(lastEventId) }))
+    this.#id = lastEventId
+    this.#retry = retry
+    return events
+  }
+}

@@ -1,0 +1,155 @@
+import { isText } from '../event/serializers.js'
+import type { EventSchemas } from '../event/types.js'
+import { isStandardSchema, type Schema, toJSONSchema } from '../event/standard-schema.js'
+
+export type { Schema }
+
+/** What a document can say, by its version: `2.0` is Swagger's, `3.2` also stands for what comes after it. */
+export type Dialect = '2.0' | '3.0' | '3.1' | '3.2'
+
+/** Schemas that a description refers to, by their `$id`. @fastify/swagger makes components of them. */
+export type Definitions = Map<string, Schema>
+
+/** A media type object: `schema` and what may stand beside it. */
+interface Media extends Schema {
+  schema: Schema
+}
+
+/** @param version as a document names its own: `3.1.0`, `2.0` */
+export function dialectOf (version: string): Dialect {
+  const dialect = version.slice(0, 3)
+  return dialect === '2.0' || dialect === '3.0' || dialect === '3.1' ? dialect : '3.2'
+}
+
+/**
+ * What stands under `text/event-stream` for a route that sends these events.
+ *
+ * OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) describes each event by `itemSchema`; `schema`
+ * stays open there, since it would be that of the whole stream. Before that `schema` is what client generators take
+ * for the data of an event, the union of all data; the event is in `x-itemSchema`.
+ */
+export function eventStreamMedia (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Media {
+  const item = eventSchema(events, dialect, definitions)
+  return dialect === '3.2' ? { schema: {}, itemSchema: item } : { schema: dataSchema(events, dialect, definitions), 'x-itemSchema': item }
+}
+
+/** The data of any of the events, as a client has it after parsing; any value for a route that declares no events. */
+export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
+  const distinct = new Map(Object.values(events).map((event) => {
+    const schema = jsonSchema(event, dialect, definitions)
+    return [JSON.stringify(schema), schema]
+  }))
+  const [first = {}, ...others] = distinct.values()
+  if (others.length === 0) return first
+  // Swagger 2.0 has no unions
+  return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
+}
+
+/** The events of a route that may send a `gap` besides those it declares; one that declares none may send any. */
+export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
+  // where nothing but one type of data can be said, that of the route's events says more
+  if (Object.keys(events).length === 0 || dialect === '2.0') return events
+  const id = dialect === '3.0' ? { type: 'string', nullable: true } : { type: ['string', 'null'] }
+  const gap = { type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'], description: 'Events were left out: load the state anew' }
+  return { ...events, gap: events.gap ?? gap }
+}
+
+function eventSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
+  const alternatives = Object.entries(events).map(([name, schema]) => event(nameSchema(name), data(schema, dialect, definitions), name === 'message'))
+  const [first = event({ type: 'string' }, { type: 'string' }, true), ...others] = alternatives
+  return others.length === 0 ? first : { oneOf: [first, ...others] }
+}
+
+/** An event as OpenAPI sees it: its fields, without comments. `unnamed`: an event without a name is a `message`. */
+function event (name: Schema, data: Schema, unnamed: boolean): Schema {
+  return {
+    type: 'object',
+    properties: { event: name, data, id: { type: 'string' }, retry: { type: 'integer', minimum: 0 } },
+    required: unnamed ? ['data'] : ['event', 'data']
+  }
+}
+
+// `enum`, as 3.0 has no `const`
+function nameSchema (name: string): Schema {
+  return { type: 'string', enum: [name] }
+}
+
+function data (schema: unknown, dialect: Dialect, definitions?: Definitions): Schema {
+  const value = jsonSchema(schema, dialect, definitions)
+  if (isText(schema)) return value
+  // 3.0 does not have these two keywords and lets any be added that begins with x-
+  return dialect === '3.0'
+    ? { type: 'string', 'x-contentMediaType': 'application/json', 'x-contentSchema': value }
+    : { type: 'string', contentMediaType: 'application/json', contentSchema: value }
+}
+
+/**
+ * A schema as JSON Schema. Those of other libraries are converted by https://standardschema.dev/json-schema. A type
+ * with an id in zod's registry is expected among the document's components, where fastify-type-provider-zod puts it.
+ *
+ * @param definitions gets what the result refers to, because `#` is another document there: a type that contains itself
+ * and the other types that the conversion has named
+ */
+export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Definitions = new Map()): Schema {
+  const converted = isStandardSchema(schema) ? toJSONSchema(schema, dialect === '3.0' ? ['openapi-3.0', 'draft-2020-12'] : ['draft-2020-12']) : undefined
+  if (isStandardSchema(schema) && converted !== undefined) return hoist(converted, idOf(schema), schema['~standard'].vendor === 'zod', dialect, definitions)
+  if (!isObject(schema)) return {}
+  return dialect === '3.0' ? withExample(schema) : schema
+}
+
+const ids = new WeakMap<object, string>()
+let count = 0
+
+/** The same for a schema wherever it is described, because @fastify/swagger keeps one schema of each `$id`. */
+function idOf (schema: object): string {
+  const id = ids.get(schema) ?? `sse-data-${++count}`
+  ids.set(schema, id)
+  return id
+}
+
+/** Moves what a schema refers to within itself to `definitions`. Swagger 2.0 leaves it open, because it has no place for them. */
+function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: string, isZod: boolean, dialect: Dialect, definitions: Definitions): Schema {
+  const local: Array<[string, unknown]> = Object.entries({ ...Object($defs), ...Object(defs) })
+  const names = new Map(local.map(([name], index) => [name, isZod && !/^__schema\d+$/.test(name) ? null : `${id}-${index + 1}`]))
+  let refersToItself = false
+
+  function refer (ref: string): Schema {
+    if (ref === '#') refersToItself = true
+    const [name] = /(?<=^#\/(\$defs|definitions)\/).*/.exec(ref) ?? []
+    const moved = ref === '#' ? id : name === undefined ? ref : names.get(unescape(name)) ?? `#/components/schemas/${name}`
+    return dialect === '2.0' ? {} : { $ref: moved }
+  }
+  const rewrite = (part: unknown): Schema => JSON.parse(JSON.stringify(part), (_key, value) => {
+    if (!isObject(value) || typeof value.$ref !== 'string') return value
+    const { $ref, ...others } = value
+    return { ...others, ...refer(value.$ref) }
+  })
+
+  const schema = rewrite(root)
+  for (const [name, definition] of local) {
+    const $id = names.get(name)
+    if ($id) definitions.set($id, { $id, ...rewrite(definition) })
+  }
+  if (!refersToItself || dialect === '2.0') return schema
+  definitions.set(id, { $id: id, ...schema })
+  return { $ref: id }
+}
+
+/** A name as a JSON Pointer has it. */
+function unescape (token: string): string {
+  return token.replaceAll('~1', '/').replaceAll('~0', '~')
+}
+
+/** 3.0 has one `example` in place of the list; @fastify/swagger sees to that in all schemas but those of a media type. */
+function withExample (schema: Schema): Schema {
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) =>
+    key === 'examples' && Array.isArray(value) ? ['example', value[0]] : [key, Array.isArray(value) ? value.map(within) : within(value)]))
+}
+
+function within (value: unknown): unknown {
+  return isObject(value) && !('~standard' in value) ? withExample(value) : value
+}
+
+export function isObject (value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,206 @@
+import type { FastifyRequest, RouteOptions } from 'fastify'
+import type { BackplaneFactory } from '../backplane.js'
+import type { PluginCallbacks } from '../routes/callbacks.js'
+import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
+import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
+import type { HistorySettings } from '../pubsub/history.js'
+import { type OptionNames, refuseMistakes } from './names.js'
+import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
+import type { SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
+
+export { isOptions, type RouteDeclaration }
+
+const optionNames: OptionNames = {
+  register: Object.keys(pluginRules),
+  sseRoute: Object.keys({ ...streamRules, ...routeRules }),
+  'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
+}
+
+/** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
+export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
+
+/** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
+export interface StreamOptions extends StreamSettings {
+  writeData: DataWriter
+  /** Writes the data of another server's events, which is text. */
+  writeText: DataWriter
+}
+
+/** Options with the data writers of a stream that declares no events. */
+export function streamOptions (settings: StreamSettings): StreamOptions {
+  const writeData = plainData(settings.serializer)
+  return { ...settings, writeData, writeText: writeData }
+}
+
+/** The options of the plugin, complete. */
+export interface PluginSettings {
+  stream: StreamSettings
+  clientId: ((request: FastifyRequest) => string) | undefined
+  maxStreams: number
+  maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
+  history: HistorySettings
+  backplane: BackplaneFactory | undefined
+  drain: { spread: number, event: SSEPublication | undefined, timeout: number }
+  openapi: boolean
+  callbacks: PluginCallbacks
+}
+
+const defaults: StreamSettings = {
+  heartbeat: 15_000,
+  retry: undefined,
+  headers: {},
+  serializer: JSON.stringify,
+  maxBufferedBytes: 1_048_576,
+  overflow: 'disconnect',
+  idleTimeout: 0,
+  maxLifetime: 0,
+  flushInterval: 0
+}
+
+/**
+ * Checks those of `options` that `rules` know.
+ * @throws SSE_ERR_OPTION
+ */
+function check<Options> (options: Options, rules: Partial<Rules<Options>>): void {
+  for (const name in rules) {
+    const value = options[name]
+    const rule = rules[name]
+    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, rule.wrong?.(value) ?? show(value))
+  }
+}
+
+/**
+ * Checks an event that is sent later, by encoding it now.
+ * @throws SSE_ERR_OPTION; `cause` holds why
+ */
+function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
+  if (event === undefined) return
+  try {
+    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(event)}`)
+  } catch (cause) {
+    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, 'one that cannot be sent'), { cause })
+  }
+}
+
+/**
+ * The plugin's options, checked and complete.
+ * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
+ */
+export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
+  refuseMistakes('register', options, optionNames)
+  check(options, pluginRules)
+  const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true, onConnect, onDisconnect, onError } = options
+  const { spread = 3_000, event, timeout = 5_000 } = options.drain ?? {}
+  const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
+  const stream = merge(defaults, options)
+  checkEvent('drain.event', event, (event) => encodePublished(event, plainData(stream.serializer)))
+  const [history, drain] = [{ size, maxAge }, { spread, event, timeout }]
+  return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi, callbacks: { onConnect, onDisconnect, onError } }
+}
+
+/**
+ * A route's or a single stream's options on top of the plugin's.
+ * @throws SSE_ERR_OPTION
+ */
+function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
+  check(options, streamRules)
+  return merge(base, options)
+}
+
+/** The options of one `reply.sse()`, checked: its stream's, complete, and its own. */
+export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
+  settings: StreamSettings
+  items: 'payload' | 'data'
+}
+
+/**
+ * Reads the options of `reply.sse()`, on top of the plugin's. Every name must be one of them, because no other plugin reads these options.
+ *
+ * @param base the plugin's settings of a stream
+ * @param options the second argument of `reply.sse()`, or its only one
+ * @param withSource whether a source or a function is the first argument, with which `openOn`, `items` and `end` go
+ * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or one that is given to the plugin or to a route
+ * @throws SSE_ERR_OPTION for an option that takes another value
+ * @throws SSE_ERR_SOURCE for an only argument that is no object of options: an event, an Observable, a Map
+ */
+export function readReplyOptions (base: StreamSettings, options: unknown, withSource: boolean): ReplySettings {
+  if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', show(options)) : new SSE_ERR_SOURCE(show(options))
+  const unknown = refuseMistakes('reply.sse()', options, optionNames)
+  if (unknown !== undefined) {
+    throw withSource
+      ? new SSE_ERR_UNKNOWN_OPTION('reply.sse()', unknown, `it takes ${optionNames['reply.sse()'].join(', ')}`)
+      : new SSE_ERR_SOURCE(`an object with "${unknown}", which is no option`)
+  }
+  const given: SSEReplyOptions = options
+  const settings = readStreamOptions(base, given)
+  check(given, replyRules)
+  const { onError, onDisconnect, openOn, items, end } = given
+  const sourceOnly = Object.entries({ openOn, items, end }).find(([, value]) => value !== undefined)
+  if (!withSource && sourceOnly) throw new SSE_ERR_OPTION(sourceOnly[0], 'a source or a function before it', 'neither')
+  checkEvent('end', end, (event) => encode(event, plainData(settings.serializer)))
+  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end }
+}
+
+/**
+ * A route's options, checked, in three parts: what it declares, its streams' options, and what is left for Fastify.
+ * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
+ */
+export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
+  declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
+} {
+  refuseMistakes('sseRoute', options, optionNames)
+  const stream = readStreamOptions(settings.stream, options)
+  check(options, routeRules)
+  checkEvent('end', options.end, endEncoder(options, stream))
+  const declared: Record<string, unknown> = {}
+  const rest: Record<string, unknown> = { method: 'GET' }
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || Object.hasOwn(streamRules, name)) continue
+    const part = Object.hasOwn(routeRules, name) ? declared : rest
+    part[name] = value
+  }
+  const wrong = conflict({ clientId: settings.clientId, ...declared }, stream, rest)
+  if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+}
+
+/** Encodes the option `end` as far as this can be done before the schemas of `events` are compiled. */
+function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: StreamSettings): (end: unknown) => string {
+  const writeData = events === undefined ? plainData(serializer) : () => 'data\n'
+  return (end) => topics === undefined ? encode(end, writeData) : encodePublished(end, writeData)
+}
+
+/** Says which options of a route do not go together. */
+function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
+  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
+  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
+  if (payload && source) return '"payload" and "source" exclude each other'
+  if (payload && interval === undefined) return '"payload" needs an "interval"'
+  if (interval !== undefined && !payload) return '"interval" needs a "payload"'
+  if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
+  if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
+  if (!payload && payloadTimeout !== undefined) return '"payloadTimeout" goes with "payload"'
+  if (!source && openOn !== undefined) return '"openOn" goes with "source"'
+  if (!source && end !== undefined) return '"end" goes with "source"'
+  if (!source && !payload && items !== undefined) return '"items" goes with "source" or "payload"'
+  if (events && items === 'data' && !Object.hasOwn(events, 'message')) return '"items" of \'data\' are events "message", which "events" does not declare'
+  const last = nameOf(end)
+  if (events && last !== undefined && !Object.hasOwn(events, last)) return `"end" is an event ${show(last)}, which "events" does not declare`
+  if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
+}
+
+function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
+  const {
+    heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
+    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval
+  } = options
+  const headers = { ...base.headers, ...options.headers }
+  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
+}
+
+/** The name of an event, by which a route declares it; undefined for one with neither data nor name. */
+function nameOf (event: unknown): string | undefined {
+  if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
+  const { event: name, data } = event as SSEPayload
+  return name || (data === undefined ? undefined : 'message')
+}

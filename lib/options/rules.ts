@@ -1,0 +1,162 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { show } from '../errors.js'
+import { isName } from '../topic.js'
+import { LONGEST } from '../timer-list.js'
+import { isStandardSchema } from '../event/standard-schema.js'
+import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
+
+/** What an option takes, in words, and whether a value is that. */
+interface Rule {
+  takes: string
+  test (value: unknown): boolean
+  /** Names the part of a value that is wrong; undefined where it is the whole. */
+  wrong? (value: unknown): string | undefined
+}
+
+/** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
+export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
+
+const milliseconds: Rule = {
+  takes: `ms above 0, at most ${LONGEST}`,
+  test: (value) => typeof value === 'number' && value > 0 && value <= LONGEST
+}
+const millisecondsOrOff: Rule = {
+  takes: `ms from 0 (off) to ${LONGEST}`,
+  test: (value) => value === 0 || milliseconds.test(value)
+}
+const wholeMilliseconds: Rule = {
+  takes: 'whole ms, 0 or more',
+  test: (value) => Number.isSafeInteger(value) && Number(value) >= 0
+}
+const aFunction: Rule = { takes: 'a function', test: (value) => typeof value === 'function' }
+const aBoolean: Rule = { takes: 'true or false', test: (value) => typeof value === 'boolean' }
+const anObject = (what: string, test: (value: object) => boolean): Rule =>
+  ({ takes: what, test: (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && test(value) })
+const orFalse = ({ takes, test }: Rule): Rule => ({ takes: `false, or ${takes}`, test: (value) => value === false || test(value) })
+const oneOf = (...values: string[]): Rule =>
+  ({ takes: values.map((value) => `'${value}'`).join(' or '), test: (value) => typeof value === 'string' && values.includes(value) })
+const count = (takes: string, least: number): Rule =>
+  ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
+
+export const streamRules: Rules<SSEStreamOptions> = {
+  heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
+  retry: wholeMilliseconds,
+  headers: anObject('an object of header names and their text', areHeaders),
+  serializer: aFunction,
+  maxBufferedBytes: count('a whole number of bytes, 0 or more', 0),
+  overflow: oneOf('disconnect', 'drop'),
+  idleTimeout: millisecondsOrOff,
+  maxLifetime: millisecondsOrOff,
+  flushInterval: millisecondsOrOff
+}
+
+const limitRules = {
+  maxStreams: count('a whole number above 0', 1),
+  maxStreamsPerClient: {
+    takes: '{ max: a whole number above 0, key?: a function }, or a list of them',
+    test: (value: unknown) => Array.isArray(value) ? [...value].every(isClientLimit) : isClientLimit(value)
+  }
+}
+
+/** An event is checked by encoding it, see `checkEvent`. */
+export const anEvent: Rule = { takes: 'an event', test: () => true }
+
+export const pluginRules: Rules<SSEPluginOptions> = {
+  ...streamRules,
+  clientId: aFunction,
+  ...limitRules,
+  history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
+  backplane: aFunction,
+  drain: anObject(`{ spread?: whole ms, 0 or more, event?: an event, timeout?: ms from 0 to ${LONGEST} }`, (value) => {
+    const { spread = 0, event: _, timeout = 0, ...others } = value as { spread?: unknown, event?: unknown, timeout?: unknown }
+    return isEmpty(others) && wholeMilliseconds.test(spread) && millisecondsOrOff.test(timeout)
+  }),
+  openapi: aBoolean,
+  onConnect: aFunction,
+  onDisconnect: aFunction,
+  onError: aFunction
+}
+
+export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = {
+  onError: aFunction,
+  onDisconnect: aFunction,
+  openOn: oneOf('request', 'first-event'),
+  items: oneOf('payload', 'data'),
+  end: anEvent
+}
+
+export const routeRules: Rules<RouteDeclaration> = {
+  ...replyRules,
+  accept: oneOf('strict', 'any'),
+  clientId: aFunction,
+  ...limitRules,
+  events: {
+    ...anObject('an object of event names and their schemas, at least one; a schema is an object, as { type: \'string\' }, or a function that follows Standard Schema',
+      (value) => Object.keys(value).length > 0 && wrongSchema(value) === undefined),
+    wrong: wrongSchema
+  },
+  interval: milliseconds,
+  payload: aFunction,
+  payloadTimeout: millisecondsOrOff,
+  immediate: aBoolean,
+  shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
+  source: aFunction,
+  topics: {
+    takes: 'an array of topics, strings that are not empty, or a function',
+    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isName))
+  },
+  onConnect: aFunction
+}
+
+/** What a route declares, besides the options of its streams and Fastify's. */
+export type RouteDeclaration = Pick<SSERouteOptions,
+  'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
+  'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
+
+/** Whether a value is an object literal, as options are, and no instance of a class: an EventEmitter, an Observable, a Map, Headers. */
+export function isOptions (value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  // `Object.prototype` of any realm is the end of its chain
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+function isHistory ({ size = 0, maxAge = 0, ...others }: { size?: unknown, maxAge?: unknown }): boolean {
+  return isEmpty(others) && Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
+}
+
+/** Whether nothing is left: what an option does not know would be a mistake unseen. */
+function isEmpty (others: object): boolean {
+  return Object.keys(others).length === 0
+}
+
+function isClientLimit (value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { max, key, ...others } = value as { max?: unknown, key?: unknown }
+  return isEmpty(others) && Number.isSafeInteger(max) && Number(max) > 0 && (key === undefined || typeof key === 'function')
+}
+
+function isSchema (value: unknown): boolean {
+  return (typeof value === 'object' && value !== null) || isStandardSchema(value)
+}
+
+function wrongSchema (events: unknown): string | undefined {
+  if (!isOptions(events)) return
+  const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
+  return name === undefined ? name : `${show(schema)} as the schema of ${show(name)}`
+}
+
+function areHeaders (value: object): boolean {
+  // a Map, or a Headers, would be taken for an object without any
+  if (!isOptions(value)) return false
+  try {
+    for (const [name, text] of Object.entries(value)) {
+      if (typeof text !== 'string') return false
+      validateHeaderName(name)
+      validateHeaderValue(name, text)
+    }
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,128 @@
+import { now } from '../clock.js'
+import { compareEventIds } from '../event/id.js'
+
+/** Whom a published event is for: the streams of a topic, those of a client id, or all. */
+export type Audience = 'topic' | 'client' | 'all'
+
+/** An event in the log. */
+export interface PublishedEvent {
+  readonly id: string
+  readonly to: Audience
+  /** The topic, or the client id; `''` where it is for all. */
+  readonly name: string
+  /** Its encoded text, from the `id:` line to the blank line. */
+  readonly text: string
+  /** When this process had it, on the clock of `performance.now()`, ms. */
+  readonly time: number
+}
+
+/** What is missing between a position in the log and what follows it. */
+export interface Gap {
+  /** The oldest event that is still held; null where there is none. */
+  readonly oldestId: string | null
+  /** The newest event that is not: the position to go on from. */
+  readonly through: string
+}
+
+/** A part of the log. */
+export interface Page {
+  /** What is missing before `events`; null if nothing is. */
+  readonly gap: Gap | null
+  /** Oldest first. */
+  readonly events: readonly PublishedEvent[]
+}
+
+/** How much of the log is held. */
+export interface HistorySettings {
+  /** Events. */
+  size: number
+  /** ms; 0: no limit. */
+  maxAge: number
+}
+
+/** The end of the log, in memory: as many events as `size` says, none older than `maxAge`. */
+export class History {
+  readonly #size: number
+  readonly #maxAge: number
+  /** A ring, which grows up to `size` and then is overwritten from its oldest event on. */
+  readonly #ring: Array<PublishedEvent | undefined> = []
+  #first = 0
+  #count = 0
+  #newest: string
+  /** The newest event that is not held. */
+  #through: string
+
+  /** @param start the position before the first event */
+  constructor ({ size, maxAge }: HistorySettings, start: string) {
+    this.#size = size
+    this.#maxAge = maxAge
+    this.#newest = this.#through = start
+  }
+
+  /** The position of the newest event, whether it is held or not. */
+  get newest (): string {
+    return this.#newest
+  }
+
+  /** The oldest event that is held, null if there is none. */
+  get oldestId (): string | null {
+    this.#expire()
+    return this.#at(0)?.id ?? null
+  }
+
+  append (event: PublishedEvent): void {
+    this.#newest = event.id
+    if (this.#size === 0) {
+      this.#through = event.id
+      return
+    }
+    this.#expire()
+    const oldest = this.#at(0)
+    if (oldest !== undefined && this.#count === this.#size) this.#forget(oldest)
+    this.#ring[(this.#first + this.#count) % this.#size] = event
+    this.#count++
+  }
+
+  /**
+   * At most `limit` events that follow `after`. A position is known if it is that of an event that is held,
+   * or the one just before them all; from any other there is a gap, and what is held follows it.
+   */
+  read (after: string, limit: number): Page {
+    this.#expire()
+    let from = this.#follower(after)
+    const known = after === (from === 0 ? this.#through : this.#at(from - 1)?.id)
+    if (!known) from = 0
+    const events: PublishedEvent[] = []
+    for (let event = this.#at(from); event !== undefined && events.length < limit; event = this.#at(++from)) events.push(event)
+    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, through: this.#through }, events }
+  }
+
+  #at (index: number): PublishedEvent | undefined {
+    return index < this.#count ? this.#ring[(this.#first + index) % this.#size] : undefined
+  }
+
+  /** Where the first event after an id stands. */
+  #follower (id: string): number {
+    let [low, high] = [0, this.#count]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const event = this.#at(middle)
+      if (event !== undefined && compareEventIds(event.id, id) <= 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #expire (): void {
+    if (this.#maxAge === 0) return
+    const least = now() - this.#maxAge
+    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#forget(oldest)
+  }
+
+  #forget (oldest: PublishedEvent): void {
+    this.#through = oldest.id
+    this.#ring[this.#first] = undefined
+    this.#first = (this.#first + 1) % this.#size
+    this.#count--
+  }
+}

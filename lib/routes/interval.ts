@@ -1,0 +1,227 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { logLateFailure } from './callbacks.js'
+import { isFake, now } from '../clock.js'
+import { SSE_ERR_PAYLOAD_TIMEOUT } from '../errors.js'
+import { ownIdOf } from '../event/encode.js'
+import { PayloadCall } from './payload-call.js'
+import { Delay, nextTick, type Schedule, type Schedules, type Task } from '../timer-list.js'
+import type { Producer } from '../stream/contracts.js'
+import { type ItemKind, payloadOf } from './source.js'
+import type { EventStream } from '../stream/event-stream.js'
+
+/** A route's `payload`, and where its failures go. */
+export interface PayloadCaller {
+  /** The async context of shared payloads. */
+  readonly scope: AsyncResource
+  /** ms after which a call is given up; 0: never. */
+  readonly payloadTimeout: number
+  /** Whether `payload` gives payloads, or the data of one. */
+  readonly items: ItemKind
+  payload (stream: EventStream, call: PayloadCall): unknown
+  failed (error: unknown, stream: EventStream): void
+}
+
+/** Fake timers that pass over ticks in one step, as those of node:test do, are sent so many at most: a test may set a clock to another year. */
+const CATCH_UP = 1_000
+
+/**
+ * Calls `payload` every `interval` ms, measured start to start and anchored to the first tick. Calls never overlap;
+ * ticks missed by a slow call are skipped, until the call is given up.
+ */
+abstract class Ticker implements Task {
+  due = 0
+  before: Task | null = null
+  after: Task | null = null
+  readonly #caller: PayloadCaller
+  readonly #interval: number
+  readonly #schedules: Schedules
+  #schedule: Schedule | null = null
+  /** The call that is awaited. */
+  #pending: PayloadCall | null = null
+
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number) {
+    this.#caller = caller
+    this.#interval = interval
+    this.#schedules = schedules
+  }
+
+  start (immediate: boolean): void {
+    this.due = now()
+    this.#schedule = this.#schedules.every(this.#interval)
+    this.#schedule.at(this.due + this.#interval, this)
+    if (immediate) this.#callInScope()
+  }
+
+  protected end (): void {
+    this.#schedule?.remove(this)
+    this.#schedule = null
+    this.#pending?.abort()
+    this.#pending = null
+  }
+
+  run (): void {
+    const next = nextTick(this.due, this.#interval, isFake() ? Math.max(this.due, now() - CATCH_UP * this.#interval) : now())
+    const missed = Math.round((next - this.due) / this.#interval) - 1
+    if (missed > 0) this.skip(missed)
+    this.#schedule?.at(next, this)
+    this.#callInScope()
+  }
+
+  /** The async context to call in. */
+  protected abstract get scope (): AsyncResource
+
+  /** The stream to call for, null if none would take an event now. */
+  protected abstract taker (): EventStream | null
+
+  /** @param text an encoded event, made for `stream`; `id` if it has a custom one */
+  protected abstract deliver (text: string, id: string | undefined): void
+
+  /** So many ticks are skipped. */
+  protected abstract skip (ticks: number): void
+
+  // a timer that serves many streams runs in the context of the one that armed it
+  #callInScope (): void {
+    const stream = this.#pending === null ? this.taker() : null
+    if (stream === null) this.skip(1)
+    else this.scope.runInAsyncScope(this.#callFor, this, stream)
+  }
+
+  #callFor (stream: EventStream): void {
+    const call = new PayloadCall()
+    try {
+      const payload = this.#caller.payload(stream, call)
+      if (isThenable(payload)) this.#await(payload, stream, call)
+      else this.#give(payload, stream)
+    } catch (error) {
+      this.#caller.failed(error, stream)
+    }
+  }
+
+  async #await (payload: PromiseLike<unknown>, stream: EventStream, call: PayloadCall): Promise<void> {
+    const { payloadTimeout } = this.#caller
+    const giveUp = () => this.scope.runInAsyncScope(this.#giveUp, this, stream, call)
+    const timer = payloadTimeout > 0 ? new Delay(this.#schedules, payloadTimeout, giveUp) : null
+    this.#pending = call
+    try {
+      const given = await payload
+      if (this.#pending === call) this.#give(given, stream)
+    } catch (error) {
+      if (this.#pending === call) this.#caller.failed(error, stream)
+      else logLateFailure(error, stream.request)
+    } finally {
+      timer?.cancel()
+      if (this.#pending === call) this.#pending = null
+    }
+  }
+
+  #giveUp (stream: EventStream, call: PayloadCall): void {
+    const error = new SSE_ERR_PAYLOAD_TIMEOUT(this.#caller.payloadTimeout)
+    this.#pending = null
+    this.#caller.failed(error, stream)
+    call.abort(error)
+  }
+
+  #give (payload: unknown, stream: EventStream): void {
+    const text = stream.encode(payloadOf(payload, this.#caller.items))
+    if (text !== '') this.deliver(text, this.#caller.items === 'data' ? undefined : ownIdOf(payload))
+  }
+}
+
+export function isThenable<T> (value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+/** One stream's own payload. */
+export class OwnInterval extends Ticker implements Producer<EventStream> {
+  readonly #stream: EventStream
+
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, stream: EventStream) {
+    super(caller, schedules, interval)
+    this.#stream = stream
+  }
+
+  stop (): undefined {
+    this.end()
+  }
+
+  protected get scope (): AsyncResource {
+    return this.#stream
+  }
+
+  protected taker (): EventStream | null {
+    return this.#stream.congested ? null : this.#stream
+  }
+
+  protected deliver (text: string, id: string | undefined): void {
+    this.#stream.writeOwn(text, id)
+  }
+
+  protected skip (ticks: number): void {
+    this.#stream.counters.skipped += ticks
+  }
+}
+
+/** One payload for many streams: one call and one encoding per tick, while at least one is open. */
+export class SharedInterval extends Ticker implements Producer<EventStream> {
+  protected readonly scope: AsyncResource
+  readonly #streams = new Set<EventStream>()
+  readonly #immediate: boolean
+  readonly #emptied: () => void
+  #members = 0
+  #running = false
+  #latest = ''
+  #latestId: string | undefined
+
+  /** @param emptied called when the last stream has left */
+  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, immediate: boolean, emptied: () => void) {
+    super(caller, schedules, interval)
+    this.scope = caller.scope
+    this.#immediate = immediate
+    this.#emptied = emptied
+  }
+
+  /** Keeps a place for a stream that is not open yet. */
+  reserve (stream: EventStream): void {
+    this.#members++
+    stream.producer = this
+  }
+
+  /** The stream takes its place. */
+  join (stream: EventStream): void {
+    this.#streams.add(stream)
+    if (!this.#running) {
+      this.#running = true
+      this.start(this.#immediate)
+    } else if (this.#immediate && this.#latest !== '') {
+      stream.writeOwn(this.#latest, this.#latestId)
+    }
+  }
+
+  stop (stream: EventStream): undefined {
+    this.#streams.delete(stream)
+    if (this.#streams.size === 0) {
+      this.#running = false
+      this.scope.runInAsyncScope(this.end, this)
+    }
+    if (--this.#members === 0) this.#emptied()
+  }
+
+  protected taker (): EventStream | null {
+    for (const stream of this.#streams) if (!stream.congested) return stream
+    return null
+  }
+
+  /** Hot path: N writes of one text. */
+  protected deliver (text: string, id: string | undefined): void {
+    this.#latest = text
+    this.#latestId = id
+    for (const stream of this.#streams) {
+      if (stream.congested) stream.counters.skipped++
+      else stream.writeOwn(text, id)
+    }
+  }
+
+  protected skip (ticks: number): void {
+    for (const stream of this.#streams) stream.counters.skipped += ticks
+  }
+}

@@ -1,0 +1,62 @@
+import type { FastifyReply } from 'fastify'
+import { SSE_ERR_CLOSING } from '../errors.js'
+import { endSession, isGone, type RawReply, sessionOf, whenOver } from '../stream/sink.js'
+
+/** How long an HTTP/2 client may keep its session after the answer, ms. */
+const LINGER = 5_000
+
+/** A request that awaits a promise. */
+interface Wait {
+  raw: RawReply
+  /** Null once the wait is over, because the response keeps its listeners until its end. */
+  giveUp: ((error?: Error) => void) | null
+}
+
+/** Requests that await a promise of the application before their stream opens. The wait ends when the client leaves or the server closes. */
+export class Pending {
+  readonly #waits = new Set<Wait>()
+  #closing = false
+
+  /**
+   * Waits until a promise has settled. A rejection after the end of the wait is logged at debug, because nothing awaits it any more.
+   * @returns false if the response was over first: the client left, or something else answered
+   * @throws SSE_ERR_CLOSING if the server closes first
+   */
+  settled (promise: Promise<unknown>, { raw, request }: FastifyReply): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const wait: Wait = { raw, giveUp: (error) => error === undefined ? resolve(false) : reject(error) }
+      const settle = () => {
+        this.#end(wait)
+        resolve(true)
+      }
+      this.#waits.add(wait)
+      promise.then(settle, (error: unknown) => {
+        if (wait.giveUp === null) request.log.debug({ err: error }, 'failed after the request was over')
+        else settle()
+      })
+      if (this.#closing) this.#refuse(wait)
+      else if (isGone(raw)) this.#end(wait)?.()
+      else whenOver(raw, () => this.#end(wait)?.())
+    })
+  }
+
+  /** Ends all waits with SSE_ERR_CLOSING, those that begin later too. */
+  close (): void {
+    this.#closing = true
+    for (const wait of this.#waits) this.#refuse(wait)
+  }
+
+  #refuse (wait: Wait): void {
+    this.#end(wait)?.(new SSE_ERR_CLOSING())
+    const session = sessionOf(wait.raw)
+    if (session !== undefined) endSession(session, LINGER)
+  }
+
+  /** Ends a wait; returns its `giveUp`, null if the wait was over already. */
+  #end (wait: Wait): Wait['giveUp'] {
+    const { giveUp } = wait
+    wait.giveUp = null
+    this.#waits.delete(wait)
+    return giveUp
+  }
+}

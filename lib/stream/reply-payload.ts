@@ -1,0 +1,92 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import { Stream, type Writable } from 'node:stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { contentType } from './headers.js'
+
+/** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
+export const taken = new WeakSet<FastifyReply>()
+
+type Listener = (...args: unknown[]) => void
+
+/**
+ * What is given to `reply.send()` in place of a stream. Fastify takes whatever has a `pipe` for one:
+ * it runs the onSend hooks, sets the headers, and calls `pipe` with the response. To end-of-stream watchers (Fastify's, those of
+ * `pipeline()`) it is a stream that emits `end` once, and nothing else; as an EventEmitter it would
+ * cost every stream some hundred bytes.
+ */
+export abstract class Door {
+  #onEnd: Listener[] | null = null
+
+  /** Takes where to write, and whether to end that with the stream. */
+  protected abstract enter (destination: Writable, endDestination: boolean): void
+
+  pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
+    this.enter(destination, options?.end !== false)
+    return destination
+  }
+
+  on (name: string, listener: Listener): this {
+    if (name === 'end') (this.#onEnd ??= []).push(listener)
+    return this
+  }
+
+  once (name: string, listener: Listener): this {
+    return this.on(name, listener)
+  }
+
+  removeListener (_name: string, listener: Listener): this {
+    this.#onEnd = this.#onEnd?.filter((one) => one !== listener) ?? null
+    return this
+  }
+
+  /** The stream has ended; for a response with trailers this is what makes Fastify send them. */
+  protected emitEnd (): void {
+    const listeners = this.#onEnd ?? []
+    this.#onEnd = null
+    for (const listener of listeners) listener.call(this)
+  }
+
+  /** Asked for by Fastify where there is nothing to send (HEAD, 204). */
+  resume (): this {
+    return this
+  }
+
+  /** Asked for by Fastify when the response is over; the stream hears of that by itself. */
+  destroy (): this {
+    return this
+  }
+}
+
+// Hooks, such as those of @fastify/throttle, ask `payload instanceof Stream` before they pipe it. Stream's constructor is
+// not called, because its fields would cost every stream some hundred bytes.
+Object.setPrototypeOf(Door.prototype, Stream.prototype)
+
+/**
+ * The last onSend hook of every route: an ordinary response enters its stream here. Fastify, which would do
+ * the same after watching both for their end, keeps those that take more: trailers, HEAD, a status without a body.
+ */
+export function throughDoor (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
+  const { raw, statusCode } = reply
+  if (!(payload instanceof Door) || statusCode < 200 || statusCode === 204 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
+    done()
+    return
+  }
+  try {
+    const headers = reply.getHeaders() as OutgoingHttpHeaders
+    headers['content-type'] = contentType(headers['content-type'])
+    raw.writeHead(statusCode, headers)
+  } catch (error) {
+    // set before the headers are looked at; the answer to the error has its own
+    raw.statusMessage = ''
+    throw error
+  }
+  payload.pipe(raw)
+}
+
+let trailers: symbol | undefined
+
+/** Fastify tells of a trailer by its name only: whether there are any says a field of its own, null without. */
+function mayHaveTrailers (reply: FastifyReply): boolean {
+  trailers ??= Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.trailers')
+  return trailers === undefined || Reflect.get(reply, trailers) !== null
+}

@@ -1,0 +1,73 @@
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import { Type } from '@sinclair/typebox'
+import Fastify, { type FastifyInstance } from 'fastify'
+import sse from '../../lib/index.js'
+
+export interface SwaggerOptions extends Omit<FastifyDynamicSwaggerOptions, 'openapi'> {
+  /** The document's version; default 3.2.0. */
+  version?: string
+  securitySchemes?: Record<string, { type: 'apiKey', in: string, name: string }>
+}
+
+/** Options of @fastify/swagger for a document of this version. */
+export function openapi ({ version = '3.2.0', securitySchemes, ...options }: SwaggerOptions = {}): FastifyDynamicSwaggerOptions {
+  return { openapi: { openapi: version, info: { title: 'test', version: '1' }, ...(securitySchemes && { components: { securitySchemes } }) }, ...options }
+}
+
+/** An app that is ready, with @fastify/swagger, the plugin and these routes. */
+export async function build (t: { teardown (close: () => unknown): void }, options: SwaggerOptions, routes: (app: FastifyInstance) => void): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi(options))
+  await app.register(sse)
+  routes(app)
+  await app.ready()
+  return app
+}
+
+export const Price = Type.Object({ symbol: Type.String(), price: Type.Number() })
+export const price = { type: 'object', required: ['symbol', 'price'], properties: { symbol: { type: 'string' }, price: { type: 'number' } } }
+
+/** `GET /prices`, which sends a `price` or, as text, `halted`. */
+export function prices (app: FastifyInstance): void {
+  app.sseRoute({ url: '/prices', events: { price: Price, halted: Type.String() }, source: () => [] })
+}
+
+/** What a document says of an event: of its name, its data, and of what is always there. */
+export function event (name: object, data: object, required: string[] = ['event', 'data']): Record<string, unknown> {
+  return {
+    type: 'object',
+    properties: { event: { type: 'string', ...name }, data, id: { type: 'string' }, retry: { type: 'integer', minimum: 0 } },
+    required
+  }
+}
+
+/** `GET /prices` in OpenAPI 3.2. */
+export const pricesMedia = {
+  schema: {},
+  itemSchema: {
+    oneOf: [
+      event({ enum: ['price'] }, { type: 'string', contentMediaType: 'application/json', contentSchema: price }),
+      event({ enum: ['halted'] }, { type: 'string' })
+    ]
+  }
+}
+
+/** The document as its readers get it. */
+export function published (document: unknown): Record<string, unknown> {
+  return JSON.parse(JSON.stringify(document))
+}
+
+/** What stands at a path of a document. */
+export function at (document: unknown, ...path: string[]): unknown {
+  return path.reduce<unknown>((value, key) => typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined, document)
+}
+
+export function operation (document: unknown, url: string, method = 'get'): unknown {
+  return at(published(document), 'paths', url, method)
+}
+
+/** What a document says of the event stream at a URL. */
+export function media (document: unknown, url: string, method = 'get'): unknown {
+  return at(operation(document, url, method), 'responses', '200', 'content', 'text/event-stream')
+}

@@ -1,0 +1,360 @@
+import swagger from '@fastify/swagger'
+import swaggerUI from '@fastify/swagger-ui'
+import { Type } from '@sinclair/typebox'
+import Fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
+import { test } from 'tap'
+import { parse } from 'yaml'
+import sse from '../../lib/index.js'
+import { at, build, event, media, openapi, operation, Price, price, prices, pricesMedia, published } from './app.js'
+
+test('a route is described in the document without a response schema', async (t) => {
+  const app = await build(t, {}, prices)
+  t.strictSame(operation(app.swagger(), '/prices'), {
+    responses: { 200: { description: 'Server-sent events: price, halted', content: { 'text/event-stream': pricesMedia } } }
+  })
+})
+
+test('3.1: `schema` is what client generators read, the union of the data', async (t) => {
+  const app = await build(t, { version: '3.1.0' }, prices)
+  t.strictSame(media(app.swagger(), '/prices'), {
+    schema: { anyOf: [price, { type: 'string' }] },
+    'x-itemSchema': pricesMedia.itemSchema
+  })
+})
+
+test('3.0, which is @fastify/swagger’s default: the same, within what it allows', async (t) => {
+  const app = await build(t, { version: '' }, prices)
+  t.equal(at(app.swagger(), 'openapi'), '3.0.3')
+  t.match(media(app.swagger(), '/prices'), {
+    schema: { anyOf: [price, { type: 'string' }] },
+    'x-itemSchema': { oneOf: [{ properties: { data: { type: 'string', 'x-contentSchema': price } } }, { properties: { event: { enum: ['halted'] } } }] }
+  })
+})
+
+test('Swagger 2.0: what a response can hold there', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger)
+  await app.register(sse)
+  prices(app)
+  app.sseRoute({ url: '/halted', events: { halted: Type.String() }, source: () => [] })
+  await app.ready()
+  t.strictSame(operation(app.swagger(), '/halted'), {
+    produces: ['text/event-stream'],
+    responses: { 200: { description: 'Server-sent events: halted', schema: { type: 'string', description: 'Server-sent events: halted' } } }
+  })
+  t.match(operation(app.swagger(), '/prices'), { produces: ['text/event-stream'], responses: { 200: { schema: { type: undefined } } } })
+})
+
+test('every method is described, and every route of a prefix', async (t) => {
+  const app = await build(t, {}, (app) => {
+    app.sseRoute({ method: ['POST', 'PUT'], url: '/chat', schema: { body: Type.Object({ prompt: Type.String() }) }, source: () => [] })
+    app.register(async (child) => prices(child), { prefix: '/v1' })
+  })
+  t.match(media(app.swagger(), '/chat', 'post'), { itemSchema: event({}, { type: 'string' }, ['data']) })
+  t.match(media(app.swagger(), '/chat', 'put'), { itemSchema: event({}, { type: 'string' }, ['data']) })
+  t.ok(at(operation(app.swagger(), '/chat', 'post'), 'requestBody', 'content', 'application/json'))
+  t.strictSame(media(app.swagger(), '/v1/prices'), pricesMedia)
+})
+
+test('what the user says of a route stays', async (t) => {
+  const schema = {
+    summary: 'Prices',
+    description: 'All of them.',
+    operationId: 'prices',
+    tags: ['market'],
+    deprecated: true,
+    security: [{ key: [] }],
+    'x-own': 1,
+    querystring: Type.Object({ since: Type.String() }),
+    response: {
+      200: { description: 'The prices.', headers: { 'x-feed': { type: 'string', description: 'Whose.' } } },
+      404: { description: 'No such market.', ...Type.Object({ message: Type.String() }) }
+    }
+  }
+  const app = await build(t, { securitySchemes: { key: { type: 'apiKey', in: 'header', name: 'x-key' } } }, (app) => {
+    app.sseRoute({ url: '/prices', schema, events: { price: Price, halted: Type.String() }, source: () => [] })
+    app.sseRoute({ url: '/hidden', schema: { hide: true }, source: () => [] })
+  })
+  const { querystring, response, ...said } = schema
+  const described = operation(app.swagger(), '/prices')
+  t.match(described, { ...said, parameters: [{ in: 'query', name: 'since', required: true }] })
+  t.strictSame(at(described, 'responses'), {
+    200: {
+      description: 'The prices.',
+      headers: { 'x-feed': { description: 'Whose.', schema: { type: 'string' } } },
+      content: { 'text/event-stream': pricesMedia }
+    },
+    404: {
+      description: 'No such market.',
+      content: { 'application/json': { schema: { description: 'No such market.', type: 'object', required: ['message'], properties: { message: { type: 'string' } } } } }
+    }
+  })
+  t.notOk(at(app.swagger(), 'paths', '/hidden'))
+})
+
+test('what the user says of the stream’s own response stays, in whatever form', async (t) => {
+  const answer = { type: 'object', properties: { text: { type: 'string' } } }
+  const responses: Record<string, Record<string, unknown>> = {
+    '/schema': { 200: answer },
+    '/null': { 200: { type: 'null', description: 'A stream.' } },
+    '/described': { 200: { description: 'for Fastify', 'x-response-description': 'for readers' } },
+    '/range': { '2xx': { description: 'A stream.' } },
+    '/content': { 200: { content: { 'application/json': { schema: answer }, 'text/event-stream': { schema: { type: 'integer' }, example: 7 } } } }
+  }
+  const app = await build(t, { version: '3.1.0' }, (app) => {
+    for (const [url, response] of Object.entries(responses)) app.sseRoute({ url, schema: { response }, source: () => [] })
+  })
+  const anyEvent = { 'x-itemSchema': event({}, { type: 'string' }, ['data']) }
+  const document = app.swagger()
+  t.strictSame(media(document, '/schema'), { schema: answer, ...anyEvent })
+  t.strictSame(at(operation(document, '/null'), 'responses'), { 200: { description: 'A stream.', content: { 'text/event-stream': { schema: {}, ...anyEvent } } } })
+  t.equal(at(operation(document, '/described'), 'responses', '200', 'description'), 'for readers')
+  t.strictSame(at(operation(document, '/range'), 'responses'), { '2XX': { description: 'A stream.', content: { 'text/event-stream': { schema: {}, ...anyEvent } } } })
+  t.strictSame(at(operation(document, '/content'), 'responses', '200', 'content'), {
+    'text/event-stream': { schema: { type: 'integer' }, example: 7, ...anyEvent },
+    'application/json': { schema: answer }
+  })
+})
+
+test('a gap is described beside the declared events where one may come', async (t) => {
+  const app = await build(t, {}, (app) => {
+    app.sseRoute({ url: '/topics', events: { price: Price }, topics: ['prices'] })
+    app.sseRoute({ url: '/client', events: { price: Price }, clientId: () => 'ann', onConnect: () => {} })
+    app.sseRoute({ url: '/drop', events: { price: Price }, overflow: 'drop', source: () => [] })
+    app.sseRoute({ url: '/any', topics: ['prices'] })
+  })
+  for (const url of ['/topics', '/client', '/drop']) {
+    const names = at(media(app.swagger(), url), 'itemSchema', 'oneOf') as Array<{ properties: { event: { enum: string[] } } }>
+    t.strictSame(names.map(({ properties }) => properties.event.enum[0]), ['price', 'gap'], url)
+  }
+  t.strictSame(at(media(app.swagger(), '/any'), 'itemSchema'), event({}, { type: 'string' }, ['data']))
+})
+
+test('shared schemas, and schemas that refer to themselves, are referred to', async (t) => {
+  const Tree = Type.Recursive((self) => Type.Object({ children: Type.Array(self) }), { $id: 'Tree' })
+  const app = await build(t, { refResolver: { buildLocalReference: (json) => String(json.$id) } }, (app) => {
+    app.addSchema({ ...Price, $id: 'Price' })
+    app.sseRoute({ url: '/prices', events: { price: Type.Ref('Price'), prices: Type.Array(Type.Ref('Price')), tree: Tree }, source: () => [] })
+  })
+  const document = app.swagger()
+  const alternatives = at(media(document, '/prices'), 'itemSchema', 'oneOf')
+  t.strictSame(at(alternatives, '0', 'properties', 'data', 'contentSchema'), { $ref: '#/components/schemas/Price' })
+  t.strictSame(at(alternatives, '1', 'properties', 'data', 'contentSchema'), { type: 'array', items: { $ref: '#/components/schemas/Price' } })
+  t.strictSame(at(alternatives, '2', 'properties', 'data', 'contentSchema', 'properties', 'children', 'items'), { $ref: '#/components/schemas/Tree' })
+  t.match(at(document, 'components', 'schemas'), { Price: price, Tree: { type: 'object' } })
+})
+
+test('the user’s transform, swaggerTransform and transformObject still run, and see the description', async (t) => {
+  const seen: string[] = []
+  const see = (name: string, { response }: FastifySchema) => seen.push(`${name} ${Object.keys(Object(at(response, '200', 'content')))}`)
+  const app = await build(t, {
+    transform: ({ schema, url }) => {
+      see('transform', schema)
+      return { schema: { ...schema, tags: ['transformed'] }, url: `/api${url}` }
+    },
+    transformObject: (document) => ({ ...('openapiObject' in document ? document.openapiObject : {}), 'x-media': media('openapiObject' in document && document.openapiObject, '/api/prices') })
+  }, (app) => {
+    prices(app)
+    app.sseRoute({
+      url: '/own',
+      config: {
+        swaggerTransform: ({ schema, url }) => {
+          see('swaggerTransform', schema)
+          return { schema: { ...schema, tags: ['own'] }, url }
+        }
+      },
+      source: () => []
+    })
+    app.sseRoute({ url: '/none', config: { swaggerTransform: false }, source: () => [] })
+  })
+  const document = app.swagger()
+  t.strictSame(seen.slice(-2), ['transform text/event-stream', 'swaggerTransform text/event-stream'])
+  t.strictSame(at(operation(document, '/api/prices'), 'tags'), ['transformed'])
+  t.strictSame(at(operation(document, '/own'), 'tags'), ['own'])
+  t.ok(media(document, '/none'))
+  t.strictSame(at(published(document), 'x-media'), pricesMedia)
+})
+
+test('@fastify/swagger may come first or last, and around the plugin', async (t) => {
+  const orders: Record<string, (app: FastifyInstance) => Promise<unknown>> = {
+    'swagger first': async (app) => {
+      await app.register(swagger, openapi())
+      await app.register(sse)
+      prices(app)
+    },
+    'swagger last': async (app) => {
+      await app.register(sse)
+      await app.register(swagger, openapi())
+      prices(app)
+    },
+    'not awaited': async (app) => {
+      app.register(sse)
+      app.register(swagger, openapi())
+      app.register(async (child) => prices(child))
+    },
+    'plugin in a child': async (app) => {
+      await app.register(swagger, openapi())
+      app.register(async (child) => {
+        await child.register(sse)
+        prices(child)
+      })
+    }
+  }
+  for (const [order, register] of Object.entries(orders)) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await register(app)
+    await app.ready()
+    t.strictSame(media(app.swagger(), '/prices'), pricesMedia, order)
+  }
+})
+
+test('@fastify/swagger’s function may have another name', async (t) => {
+  const app = await build(t, { decorator: 'describe', transform: ({ schema, url }) => ({ schema: { ...schema, tags: ['transformed'] }, url }) }, prices)
+  const document = app.getDecorator<() => unknown>('describe')()
+  t.strictSame(media(document, '/prices'), pricesMedia)
+  t.strictSame(at(operation(document, '/prices'), 'tags'), ['transformed'])
+})
+
+test('@fastify/swagger may be registered in a child alone, and more than once', async (t) => {
+  const documents: Record<string, () => unknown> = {}
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(sse)
+  for (const version of ['3.0.3', '3.1.0', '3.2.0']) {
+    app.register(async (child) => {
+      await child.register(swagger, openapi({ version }))
+      prices(child)
+      documents[version] = () => child.swagger()
+    }, { prefix: `/${version}` })
+  }
+  app.sseRoute({ url: '/in-no-document', source: () => [] })
+  await app.ready()
+  for (const [version, document] of Object.entries(documents)) {
+    t.strictSame(Object.keys(Object(at(document(), 'paths'))), [`/${version}/prices`])
+    t.strictSame(Object.keys(Object(media(document(), `/${version}/prices`))), ['schema', version === '3.2.0' ? 'itemSchema' : 'x-itemSchema'])
+  }
+  t.notOk('swagger' in app)
+})
+
+test('two plugins in contexts of their own are described in one document', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi())
+  for (const prefix of ['/a', '/b']) {
+    app.register(async (child) => {
+      await child.register(sse)
+      prices(child)
+    }, { prefix })
+  }
+  await app.ready()
+  t.strictSame(media(app.swagger(), '/a/prices'), pricesMedia)
+  t.strictSame(media(app.swagger(), '/b/prices'), pricesMedia)
+})
+
+test('JSON and YAML say the same, whichever is asked for first', async (t) => {
+  const [first, second] = [await build(t, {}, prices), await build(t, {}, prices)]
+  const yaml = first.swagger({ yaml: true })
+  t.strictSame(media(first.swagger(), '/prices'), pricesMedia)
+  t.strictSame(parse(yaml), published(first.swagger()))
+  t.strictSame(published(second.swagger()), published(first.swagger()))
+  t.equal(second.swagger({ yaml: true }), yaml)
+  t.equal(second.swagger(), second.swagger(), 'and are built once')
+})
+
+test('Swagger UI serves it', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi({ version: '3.1.0' }))
+  await app.register(swaggerUI, { routePrefix: '/docs' })
+  await app.register(sse)
+  prices(app)
+  const answer = await app.inject('/docs/json')
+  t.match(media(answer.json(), '/prices'), { schema: { anyOf: [price, { type: 'string' }] } })
+  t.strictSame(parse((await app.inject('/docs/yaml')).body), answer.json())
+})
+
+test('the description is in the document only', async (t) => {
+  const seen: RouteOptions[] = []
+  const app = await build(t, {}, (app) => {
+    app.addHook('onRoute', (options) => { seen.push(options) })
+    app.sseRoute({ url: '/prices', config: { rateLimit: 1 }, schema: { summary: 'Prices' }, source: () => ['a'] })
+  })
+  t.ok(media(app.swagger(), '/prices'))
+  for (const { schema, config } of seen) {
+    t.strictSame(published(schema), { summary: 'Prices' })
+    t.match(config, { rateLimit: 1, swaggerTransform: undefined })
+  }
+  t.equal((await app.inject('/prices')).body, 'data: a\n\n')
+})
+
+test('HEAD is documented where @fastify/swagger is told to, and has no stream', async (t) => {
+  const app = await build(t, { exposeHeadRoutes: true }, prices)
+  t.strictSame(media(app.swagger(), '/prices'), pricesMedia)
+  t.strictSame(at(operation(app.swagger(), '/prices', 'head'), 'responses'), { 200: { description: 'Default Response' } })
+})
+
+test('with `openapi: false` routes are documented as their user wrote them', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi())
+  await app.register(sse, { openapi: false })
+  prices(app)
+  app.sseRoute({ url: '/described', schema: { response: { 200: { type: 'string', description: 'A stream.' } } }, events: { price: Price }, source: () => [] })
+  await app.ready()
+  t.strictSame(operation(app.swagger(), '/prices'), { responses: { 200: { description: 'Default Response' } } })
+  t.strictSame(at(operation(app.swagger(), '/described'), 'responses', '200', 'content'), { 'application/json': { schema: { type: 'string', description: 'A stream.' } } })
+})
+
+test('a document the user wrote is left alone, and so is one without event streams', async (t) => {
+  const written = { openapi: '3.1.0', info: { title: 'written', version: '1' }, paths: {} }
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(swagger, { mode: 'static', specification: { document: written } })
+  await app.register(sse)
+  prices(app)
+  await app.register(swagger, openapi({ decorator: 'describe' }))
+  app.get('/ordinary', async () => '')
+  await app.ready()
+  t.strictSame(published(app.swagger()), written)
+  t.strictSame(Object.keys(Object(at(app.getDecorator<() => unknown>('describe')(), 'paths'))), ['/ordinary'])
+})
+
+test('a transform that takes no description leaves the routes as their user wrote them, and the log says so', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: (line) => { lines.push(line) } } } })
+  t.teardown(() => app.close())
+  await app.register(swagger, openapi({
+    transform: ({ schema, url }) => {
+      if (schema.response !== undefined) throw new Error('no responses here')
+      return { schema, url }
+    }
+  }))
+  await app.register(sse)
+  prices(app)
+  await app.ready()
+  t.strictSame(operation(app.swagger(), '/prices'), { responses: { 200: { description: 'Default Response' } } })
+  t.strictSame(parse(app.swagger({ yaml: true })), published(app.swagger()))
+  t.match(lines.map((line) => JSON.parse(line)), [{ err: { message: 'no responses here' }, msg: 'SSE routes are not described: a transform of @fastify/swagger does not take their description' }])
+})
+
+test('an error in the user’s own transforms is theirs to see', async (t) => {
+  const broken = () => { throw new Error('broken') }
+  const before = await build(t, { transform: broken }, (app) => {
+    app.get('/ordinary', async () => '')
+    prices(app)
+  })
+  t.throws(() => before.swagger(), { message: 'broken' })
+  const after = await build(t, { transformObject: broken }, prices)
+  t.throws(() => after.swagger(), { message: 'broken' })
+})
+
+test('without @fastify/swagger nothing is needed', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(sse)
+  prices(app)
+  await app.ready()
+  t.equal((await app.inject('/prices')).statusCode, 200)
+})

@@ -1,0 +1,15 @@
+import { test } from 'tap'
+import { parse } from 'yaml'
+import { published } from './app.js'
+import { faults } from './validators.js'
+import { build, versions } from './zod-app.js'
+
+test('the documents are valid, and the same in JSON and YAML', async (t) => {
+  const documents = await Promise.all(versions.map(async (version) => {
+    const app = await build(version)
+    t.teardown(() => app.close())
+    t.strictSame(parse(app.swagger({ yaml: true })), published(app.swagger()))
+    return published(app.swagger())
+  }))
+  t.strictSame(await faults(...documents), [])
+})

@@ -1,0 +1,269 @@
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import Fastify from 'fastify'
+import { test, type Test } from 'tap'
+import { type Backplane, InProcessBackplane } from '../../lib/backplane.js'
+import { compareEventIds } from '../../lib/event/id.js'
+import sse, { type Audience, type Gap, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../../lib/index.js'
+import { makeApp, until } from '../helpers/app.js'
+import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
+
+/** A log that is somewhere else: it takes time to publish, to receive and to read. */
+class RemoteBackplane implements Backplane {
+  newest: string
+  /** ms; -1: at once. */
+  receiving = -1
+  reading = 1
+  /** Called between the moment a page is read and the moment it arrives. */
+  onRead = (): void => {}
+  /** What a read, or a publish, fails with. */
+  failure: Error | null = null
+  reads = 0
+  closed = 0
+  /** Tells that events are lost. */
+  lose: (gap: Gap) => void = () => {}
+  readonly settings: HistorySettings
+  readonly #log: InProcessBackplane
+
+  constructor (settings: HistorySettings) {
+    this.settings = settings
+    this.#log = new InProcessBackplane(settings)
+    this.newest = this.#log.newest
+  }
+
+  get oldestId (): string | null { return this.#log.oldestId }
+
+  async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
+    if (this.failure !== null) throw this.failure
+    this.lose = (gap) => {
+      this.newest = gap.through
+      lost(gap)
+    }
+    let order = Promise.resolve()
+    const arrived = (event: PublishedEvent) => {
+      this.newest = event.id
+      receive(event)
+    }
+    await this.#log.open((event) => {
+      if (this.receiving < 0) arrived(event)
+      else order = order.then(() => wait(this.receiving)).then(() => arrived(event))
+    })
+  }
+
+  async publish (to: Audience, name: string, text: string): Promise<string> {
+    await turn()
+    if (this.failure !== null) throw this.failure
+    return this.#log.publish(to, name, text)
+  }
+
+  async read (after: string, limit: number): Promise<Page> {
+    this.reads++
+    // what is not received yet is not read either
+    const { gap, events } = this.#log.read(after, limit)
+    const page = { gap, events: events.filter(({ id }) => compareEventIds(id, this.newest) <= 0) }
+    this.onRead()
+    await wait(this.reading)
+    if (this.failure !== null) throw this.failure
+    return page
+  }
+
+  async close (): Promise<void> {
+    this.closed++
+    await this.#log.close()
+  }
+}
+
+async function makeRemote (t: Test, options: SSEPluginOptions = {}) {
+  const lines: string[] = []
+  const made: RemoteBackplane[] = []
+  const backplane = (settings: HistorySettings) => {
+    const remote = new RemoteBackplane(settings)
+    made.push(remote)
+    return remote
+  }
+  const app = await makeApp(t, { ...options, backplane }, { logger: { level: 'error', stream: { write: (line) => { lines.push(line) } } } })
+  const [remote] = made
+  if (remote === undefined || made.length > 1) throw new Error(`${made.length} backplanes were made`)
+  return { app, remote, lines }
+}
+
+test('a backplane', async (t) => {
+  t.test('is made once, with the settings of history, and closed with the app, after its streams', async (t) => {
+    for (const [history, settings] of [
+      [undefined, { size: 1_000, maxAge: 0 }], [{ maxAge: 5 }, { size: 1_000, maxAge: 5 }], [{ size: 2 }, { size: 2, maxAge: 0 }], [false, { size: 0, maxAge: 0 }]
+    ] as const) {
+      const { app, remote } = await makeRemote(t, { history })
+      t.strictSame(remote.settings, settings)
+      const closed: number[] = []
+      app.sseRoute('/', { topics: ['a'], onDisconnect: () => { closed.push(remote.closed) } })
+      await follow(app, '/')
+      await app.close()
+      t.strictSame([...closed, remote.closed], [0, 1])
+    }
+  })
+
+  t.test('that is none is refused, with the method it lacks', async (t) => {
+    for (const [given, message] of [[undefined, /got one that gave undefined without a method "open"/], [{ async open () {} }, /an object \(Object\) without a method "publish"/]] as const) {
+      const app = Fastify()
+      await t.rejects(async () => app.register(sse, { backplane: () => given as unknown as Backplane }), { code: 'SSE_ERR_OPTION', message })
+    }
+  })
+
+  t.test('that cannot be opened makes the app fail', async (t) => {
+    const failure = new Error('unreachable')
+    await t.rejects(makeApp(t, { backplane: (settings) => Object.assign(new RemoteBackplane(settings), { failure }) }), failure)
+  })
+
+  t.test('that does not take an event rejects to who published it, and nobody else notices', async (t) => {
+    const { app, remote, lines } = await makeRemote(t)
+    serveTopics(app)
+    const stream = await follow(app, 'a')
+    remote.failure = new Error('refused')
+    for (const refused of [app.sse.publish('a', 'x'), app.sse.broadcast('x'), app.sse.sendTo('a', 'x')]) await t.rejects(refused, remote.failure)
+    remote.failure = null
+    await publishAll(app, 'a', 'next')
+    t.strictSame(await takeData(stream, 1), ['next'])
+    t.strictSame(lines, [])
+  })
+})
+
+test('events that the log has lost', async (t) => {
+  t.test('are told of to every stream that may have been sent them', async (t) => {
+    const { app, remote } = await makeRemote(t, { clientId: ({ query }) => (query as { user?: string }).user ?? 'nobody' })
+    serveTopics(app)
+    app.sseRoute('/user', { onConnect: (_request, stream) => stream.send('hello') })
+    const [id] = await publishAll(app, 'a', 'seen')
+    const [topic, user] = [await follow(app, 'a', id), await follow(app, '/user?user=ann')]
+    t.strictSame(await takeData(user, 1), ['hello'])
+    const through = `${Number(id?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, through })
+    t.strictSame(await take(topic, 1), [{ id: through, event: 'gap', data: JSON.stringify({ lastEventId: id, oldestId: null }) }])
+    t.strictSame(await take(user, 1), [{ id: undefined, event: 'gap', data: JSON.stringify({ lastEventId: null, oldestId: null }) }])
+    t.equal(app.sse.stats().gaps, 2)
+  })
+
+  t.test('are none of those that no published event is for', async (t) => {
+    const { app, remote } = await makeRemote(t)
+    app.sseRoute('/', { interval: 20, payload: () => 'tick' })
+    const stream = await follow(app, '/')
+    remote.lose({ oldestId: null, through: remote.newest })
+    t.strictSame(await takeData(stream, 3), ['tick', 'tick', 'tick'])
+    t.equal(app.sse.stats().gaps, 0)
+  })
+
+  t.test('are told of after the greeting, to a stream that is not live yet', async (t) => {
+    const { app, remote } = await makeRemote(t)
+    let greet = () => {}
+    app.sseRoute('/', { topics: ['a'], onConnect: () => new Promise<void>((resolve) => { greet = resolve }) })
+    const ids = await publishAll(app, 'a', 'seen', 'held')
+    const stream = await follow(app, '/', ids[0])
+    const through = `${Number(ids[1]?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, through })
+    remote.read = async (after) => ({ gap: after === through ? null : { oldestId: null, through }, events: [] })
+    greet()
+    t.match(await take(stream, 1), [{ id: through, event: 'gap' }])
+    t.equal(app.sse.stats().gaps, 1)
+  })
+})
+
+test('replay from a log that is read asynchronously', async (t) => {
+  for (const [what, settings] of Object.entries({
+    'that takes a turn to read': { reading: 0 },
+    'that takes long to read': { reading: 20 },
+    'that is heard of late': { reading: 1, receiving: 1 }
+  })) {
+    t.test(`gives each event once and in order, also those that come during a read, from a log ${what}`, async (t) => {
+      const { app, remote } = await makeRemote(t)
+      Object.assign(remote, settings)
+      serveTopics(app)
+      const published: Promise<string>[] = []
+      let later = 0
+      const publishLater = () => {
+        later--
+        publish()
+      }
+      const publish = () => {
+        published.push(app.sse.publish('a', String(published.length)))
+        app.sse.publish('b', 'another').catch(t.error)
+      }
+      for (let i = 0; i < 150; i++) publish()
+      const ids = await Promise.all(published)
+      await until('all are received', () => compareEventIds(remote.newest, ids.at(-1) ?? '') >= 0)
+      remote.onRead = () => {
+        if (published.length >= 250) return
+        // before the page arrives, while it does, and after
+        later += 2
+        publish()
+        setImmediate(publishLater)
+        setTimeout(publishLater, 2)
+      }
+      const streams = await Promise.all([0, 20, 130, 148].map((start) => follow(app, 'a', ids[start])))
+      await until('many are published', () => published.length >= 170)
+      remote.onRead = () => {}
+      await until('none is to be published later', () => later === 0)
+      const all = await Promise.all(published.concat(app.sse.publish('a', 'last')))
+      for (const [index, start] of [0, 20, 130, 148].entries()) {
+        const stream = streams[index] ?? await follow(app, 'a')
+        t.strictSame((await take(stream, all.length - start - 1)).map(({ id }) => id), all.slice(start + 1))
+      }
+      t.equal(app.sse.stats().gaps, 0)
+      t.ok(remote.reads >= 4)
+    })
+  }
+
+  t.test('knows an id that this process has not heard of yet', async (t) => {
+    const { app, remote } = await makeRemote(t)
+    serveTopics(app)
+    remote.receiving = 30
+    const ids = await publishAll(app, 'a', '0', '1', '2')
+    t.ok(compareEventIds(remote.newest, ids[0] ?? '') < 0)
+    const [second, third] = [await follow(app, 'a', ids[0]), await follow(app, 'a', ids[1])]
+    t.strictSame(await takeData(second, 2), ['1', '2'])
+    t.strictSame(await takeData(third, 1), ['2'])
+    t.equal(app.sse.stats().gaps, 0)
+  })
+
+  t.test('that fails breaks the stream off, tells the log, and harms no other', async (t) => {
+    const { app, remote, lines } = await makeRemote(t)
+    const left: SSEStream[] = []
+    app.sseRoute('/', { topics: ['a'], onConnect: (_request, stream) => stream.send('hello'), onDisconnect: (_request, stream) => { left.push(stream) } })
+    const [first] = await publishAll(app, 'a', 'seen', 'missed')
+    const other = await follow(app, '/')
+    remote.onRead = () => { remote.failure = new Error('lost') }
+    const stream = await follow(app, '/', first)
+    t.strictSame(await takeData(stream, 1), ['hello'])
+    await t.rejects(stream.next(), 'it is broken off, so that its client comes back')
+    t.strictSame(left.map(({ closeReason }) => closeReason), ['error'])
+    t.equal(lines.length, 1)
+    t.match(lines[0], '"lost"')
+    remote.onRead = () => {}
+    remote.failure = null
+    const again = await follow(app, '/', first)
+    await publishAll(app, 'a', 'next')
+    t.strictSame(await takeData(other, 2), ['hello', 'next'])
+    t.strictSame(await takeData(again, 3), ['hello', 'missed', 'next'])
+  })
+
+  t.test('stops when its client leaves', async (t) => {
+    const { app, remote, lines } = await makeRemote(t)
+    serveTopics(app)
+    const [first] = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, (_, index) => String(index)))
+    remote.reading = 100
+    const [resumed, lost] = [await follow(app, 'a', first), await follow(app, 'a', '1-1')]
+    lost.close()
+    await take(resumed, 1)
+    resumed.close()
+    await until('both are gone', () => app.sse.streams.size === 0)
+    const { replayed } = app.sse.stats()
+    t.ok(replayed < 999)
+    await wait(150)
+    t.equal(app.sse.stats().replayed, replayed)
+    t.equal(app.sse.stats().gaps, 0, 'nobody was told of a gap')
+    const late = await follow(app, 'a', first)
+    remote.failure = new Error('too late to matter')
+    late.close()
+    await until('it is gone', () => app.sse.streams.size === 0)
+    await wait(150)
+    t.strictSame(lines, [])
+    t.strictSame([hubOf(app).topics.size, hubOf(app).clients.size], [0, 0])
+  })
+})

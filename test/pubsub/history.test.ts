@@ -1,0 +1,296 @@
+import { deepStrictEqual } from 'node:assert/strict'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { test } from 'tap'
+import { History, type Page, type PublishedEvent } from '../../lib/pubsub/history.js'
+import { until } from '../helpers/until.js'
+
+const START = '5-0'
+
+/** An event whose age can be set. */
+interface Aging extends PublishedEvent {
+  time: number
+}
+
+function event (id: string): Aging {
+  return { id, to: 'topic', name: 'news', text: `id: ${id}\ndata: ${id}\n\n`, time: performance.now() }
+}
+
+/** The log `5-1` to `5-<count>`, as far as it is held. */
+function filled (count: number, size: number, maxAge = 0): History {
+  const history = new History({ size, maxAge }, START)
+  for (let n = 1; n <= count; n++) history.append(event(`5-${n}`))
+  return history
+}
+
+/** What follows a position, a page at a time. */
+function readOn (history: History, after: string, limit: number): string[] {
+  const ids: string[] = []
+  for (;;) {
+    const page = history.read(ids.at(-1) ?? after, limit)
+    deepStrictEqual(page.gap, null)
+    if (page.events.length === 0) return ids
+    ids.push(...idsOf(page))
+  }
+}
+
+function idsOf ({ events }: Page): string[] {
+  return events.map(({ id }) => id)
+}
+
+/** `5-<first>` to `5-<last>` */
+function range (first: number, last: number): string[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => `5-${first + i}`)
+}
+
+test('what is held', async (t) => {
+  t.test('is nothing at first, and nothing is missing', async (t) => {
+    const history = filled(0, 3)
+    t.equal(history.newest, START)
+    t.equal(history.oldestId, null)
+    t.same(history.read(START, 10), { gap: null, events: [] })
+  })
+
+  t.test('grows up to the size, then is overwritten from its oldest event on', async (t) => {
+    for (let count = 1; count <= 20; count++) {
+      const history = filled(count, 4)
+      const oldest = Math.max(1, count - 3)
+      t.equal(history.newest, `5-${count}`)
+      t.equal(history.oldestId, `5-${oldest}`)
+      const through = `5-${oldest - 1}`
+      t.same(readOn(history, through, 10), range(oldest, count), `${count} events, all that are held`)
+      t.same(history.read('1-0', 10).gap, { oldestId: `5-${oldest}`, through }, `${count} events, the others missing`)
+    }
+  })
+
+  t.test('comes in pages, also over the end of the ring', async (t) => {
+    for (let count = 5; count <= 10; count++) {
+      const history = filled(count, 5)
+      for (let limit = 1; limit <= 6; limit++) {
+        t.same(readOn(history, `5-${count - 5}`, limit), range(count - 4, count), `${count} events, ${limit} at once`)
+        t.same(idsOf(history.read(`5-${count - 4}`, limit)), range(count - 3, Math.min(count, count - 4 + limit)))
+      }
+    }
+  })
+
+  t.test('is the very events that were appended', async (t) => {
+    const history = filled(2, 2)
+    const appended = event('5-3')
+    history.append(appended)
+    t.equal(history.read('5-2', 1).events[0], appended)
+  })
+
+  t.test('is nothing with a size of 0: the newest position is known, and no other', async (t) => {
+    const history = filled(3, 0)
+    t.equal(history.newest, '5-3')
+    t.equal(history.oldestId, null)
+    t.same(history.read('5-3', 10), { gap: null, events: [] })
+    for (const after of [START, '5-1', '5-2', '5-4']) t.same(history.read(after, 10), { gap: { oldestId: null, through: '5-3' }, events: [] }, after)
+  })
+
+  t.test('is the newest event with a size of 1', async (t) => {
+    const history = filled(3, 1)
+    t.equal(history.oldestId, '5-3')
+    t.same(idsOf(history.read('5-2', 10)), ['5-3'])
+    t.same(history.read('5-3', 10), { gap: null, events: [] })
+    const { gap, events } = history.read('5-1', 10)
+    t.same([gap, events.length], [{ oldestId: '5-3', through: '5-2' }, 1])
+  })
+})
+
+test('a position', async (t) => {
+  t.test('of an event that is held is known, up to the newest', async (t) => {
+    const history = filled(8, 4)
+    for (let n = 5; n <= 8; n++) {
+      const page = history.read(`5-${n}`, 10)
+      t.equal(page.gap, null)
+      t.same(idsOf(page), range(n + 1, 8))
+    }
+  })
+
+  t.test('just before all that is held is known, whether it was the first or an event had it', async (t) => {
+    t.same(readOn(filled(3, 4), START, 10), range(1, 3))
+    t.same(readOn(filled(8, 4), '5-4', 10), range(5, 8))
+  })
+
+  t.test('that the log does not know leaves a gap, and all that is held follows it', async (t) => {
+    const history = new History({ size: 3, maxAge: 0 }, '5-0')
+    for (const id of ['5-2', '5-9', '5-12', '8-3', '8-5']) history.append(event(id))
+    const positions = {
+      'before the log': ['0-0', '4-9', START],
+      'of an event that is forgotten': ['5-2'],
+      'between two that are': ['5-1', '5-5'],
+      'just before the oldest': ['5-10', '5-11'],
+      'between two that are held': ['5-13', '6-0', '8-1', '8-4'],
+      'from the future': ['8-6', '9-0', '18446744073709551615-18446744073709551615']
+    }
+    for (const [where, ids] of Object.entries(positions)) {
+      for (const id of ids) {
+        const page = history.read(id, 10)
+        t.same(page.gap, { oldestId: '5-12', through: '5-9' }, `${id}, ${where}`)
+        t.same(idsOf(page), ['5-12', '8-3', '8-5'], `${id}, ${where}`)
+      }
+    }
+  })
+
+  t.test('after a gap is known: reading goes on from `through`, or from the last event of the page', async (t) => {
+    const history = filled(20, 6)
+    const { gap, events } = history.read('5-3', 2)
+    t.same(gap, { oldestId: '5-15', through: '5-14' })
+    t.equal(events.length, 2)
+    t.same(readOn(history, '5-14', 2), range(15, 20))
+    t.same(readOn(history, '5-16', 2), range(17, 20))
+  })
+
+  t.test('is read from without a change to the log', async (t) => {
+    const history = filled(8, 4)
+    for (const after of ['1-0', '5-4', '5-6', '5-8', '9-0']) t.same(history.read(after, 3), history.read(after, 3))
+    t.same([history.newest, history.oldestId], ['5-8', '5-5'])
+  })
+})
+
+test('a limit of 0 gives no event, and still tells of a gap', async (t) => {
+  const history = filled(8, 4)
+  t.same(history.read('5-5', 0), { gap: null, events: [] })
+  t.same(history.read('5-1', 0), { gap: { oldestId: '5-5', through: '5-4' }, events: [] })
+})
+
+test('the age', async (t) => {
+  t.test('past which an event is forgotten, whether anything comes after it or not', async (t) => {
+    const history = filled(3, 10, 150)
+    const [first] = history.read(START, 1).events
+    t.equal(history.oldestId, '5-1', 'held at first')
+    await until('the end of its time', () => history.oldestId === null)
+    t.ok(performance.now() - Number(first?.time) > 150, 'not before its time')
+    t.equal(history.newest, '5-3', 'the position stays')
+    t.same(history.read('5-3', 10), { gap: null, events: [] }, 'after which nothing is missing')
+    t.same(history.read('5-2', 10), { gap: { oldestId: null, through: '5-3' }, events: [] })
+    history.append(event('7-0'))
+    t.same(readOn(history, '5-3', 10), ['7-0'])
+    t.same(history.read('5-2', 10).gap, { oldestId: '7-0', through: '5-3' })
+  })
+
+  t.test('is looked at by whatever tells of it first', async (t) => {
+    for (const size of [3, 4, 10]) {
+      const recent = event('5-4')
+      const setUp = () => {
+        const old = [event('5-1'), event('5-2'), event('5-3')]
+        const history = new History({ size, maxAge: 30_000 }, START)
+        for (const each of [...old, recent]) history.append(each)
+        for (const each of old) each.time -= 60_000
+        return history
+      }
+      t.same(setUp().read('5-3', 10), { gap: null, events: [recent] })
+      t.same(setUp().read('5-2', 10), { gap: { oldestId: '5-4', through: '5-3' }, events: [recent] })
+      t.equal(setUp().oldestId, '5-4')
+    }
+  })
+
+  t.test('lets go of what is past it', async (t) => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage: () => void = runInNewContext('gc')
+    const setUp = () => {
+      const history = new History({ size: 3, maxAge: 30_000 }, START)
+      const old = [1, 2, 3, 4, 5].map((n) => event(`5-${n}`))
+      for (const each of old) history.append(each)
+      for (const each of old) each.time -= 60_000
+      return { history, old: old.map((each) => new WeakRef(each)) }
+    }
+    const lookers = [(history: History) => history.oldestId, (history: History) => history.append(event('6-0'))]
+    for (const [i, look] of lookers.entries()) {
+      const { history, old } = setUp()
+      look(history)
+      await until('the events to be collected', () => {
+        collectGarbage()
+        return old.every((event) => event.deref() === undefined)
+      })
+      t.equal(history.newest, ['5-5', '6-0'][i])
+    }
+  })
+
+  t.test('has no limit where it is 0', async (t) => {
+    const history = new History({ size: 3, maxAge: 0 }, START)
+    history.append({ ...event('5-1'), time: -Infinity })
+    t.same(readOn(history, START, 10), ['5-1'])
+  })
+})
+
+/** A log that is an array: positions are whole numbers, `#through` is that of the newest event that is not held. */
+class Model {
+  held: Array<{ place: number, event: Aging }> = []
+  through: number
+  readonly #size: number
+
+  constructor (size: number, start: number) {
+    this.#size = size
+    this.through = start
+  }
+
+  append (place: number, event: Aging): void {
+    this.held.push({ place, event })
+    this.#forget()
+  }
+
+  /** So many of the oldest that are held come to their age. */
+  age (count: number): void {
+    for (const { event } of this.held.slice(0, count)) event.time = -Infinity
+    this.#forget()
+  }
+
+  read (after: number, limit: number): Page {
+    const known = after === this.through || this.held.some(({ place }) => place === after)
+    const follow = known ? this.held.filter(({ place }) => place > after) : this.held
+    return {
+      gap: known ? null : { oldestId: this.held[0]?.event.id ?? null, through: idAt(this.through) },
+      events: follow.slice(0, limit).map(({ event }) => event)
+    }
+  }
+
+  #forget (): void {
+    const kept = this.held.filter(({ event }, i) => event.time !== -Infinity && i >= this.held.length - this.#size)
+    this.through = this.held[this.held.length - kept.length - 1]?.place ?? this.through
+    this.held = kept
+  }
+}
+
+/** Positions as ids whose numbers get longer, with more than one to a ms. */
+function idAt (place: number): string {
+  return `${Math.floor(place / 12) + 7}-${place % 12}`
+}
+
+test('it does what an array does', async () => {
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.record({ append: fc.integer({ min: 1, max: 3 }) }) },
+    { weight: 3, arbitrary: fc.record({ read: fc.integer({ min: -3, max: 40 }), limit: fc.integer({ min: 0, max: 5 }) }) },
+    { weight: 1, arbitrary: fc.record({ age: fc.integer({ min: 1, max: 4 }) }) },
+    { weight: 1, arbitrary: fc.constant({}) }
+  )
+  const start = 20
+  fc.assert(fc.property(fc.integer({ min: 0, max: 6 }), fc.array(step, { maxLength: 60 }), (size, steps) => {
+    // longer than the test takes: what is to be old is made so
+    const history = new History({ size, maxAge: 3_600_000 }, idAt(start))
+    const model = new Model(size, start)
+    let last = start
+    for (const step of steps) {
+      if ('append' in step) {
+        last += step.append
+        const appended = event(idAt(last))
+        history.append(appended)
+        model.append(last, appended)
+      } else if ('age' in step) {
+        model.age(step.age)
+      } else if ('read' in step) {
+        const after = Math.max(0, last - step.read)
+        deepStrictEqual(history.read(idAt(after), step.limit), model.read(after, step.limit))
+      } else {
+        deepStrictEqual(history.oldestId, model.held[0]?.event.id ?? null)
+      }
+      deepStrictEqual(history.newest, idAt(last))
+    }
+    for (const from of [model.through, ...model.held.map(({ place }) => place)]) {
+      const { events } = model.read(from, Infinity)
+      for (const limit of [1, 2, 7]) deepStrictEqual(readOn(history, idAt(from), limit), idsOf({ gap: null, events }))
+    }
+  }), { numRuns: 500 })
+})

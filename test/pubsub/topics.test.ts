@@ -1,0 +1,259 @@
+import type { FastifyInstance } from 'fastify'
+import { test } from 'tap'
+import { injectSSE } from '../../lib/testing.js'
+import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, takeData } from '../helpers/subscriber.js'
+
+/** How many streams follow each topic. */
+function followers (app: FastifyInstance): Record<string, number> {
+  return Object.fromEntries(Array.from(hubOf(app).topics, ([topic, { size }]) => [topic, size]))
+}
+
+/** The one stream that is open. */
+function onlyStream (app: FastifyInstance) {
+  const [stream, ...others] = app.sse.streams.values()
+  if (stream === undefined || others.length > 0) throw new Error(`${app.sse.streams.size} streams are open`)
+  return stream
+}
+
+test('the topics of a route', async (t) => {
+  t.test('are an array, or given for each request by a function, at once or later', async (t) => {
+    const app = await makeApp(t)
+    const bound: unknown[] = []
+    app.sseRoute('/array', { topics: ['a', 'b'] })
+    app.sseRoute<{ Params: { id: string } }>('/now/:id', { topics (request) { bound.push(this); return [request.params.id] } })
+    app.sseRoute<{ Params: { id: string } }>('/later/:id', { async topics (request) { bound.push(this); return ['b', request.params.id] } })
+    const streams = await Promise.all(['/array', '/now/b', '/later/a', '/later/x'].map((url) => follow(app, url)))
+    t.strictSame(followers(app), { a: 2, b: 4, x: 1 })
+    t.strictSame(bound, [app, app, app])
+    await publishAll(app, 'a', 'a1')
+    await publishAll(app, 'b', 'b1')
+    const first = await Promise.all(streams.map((stream) => takeData(stream, 1)))
+    t.strictSame(first, [['a1'], ['b1'], ['a1'], ['b1']])
+  })
+
+  t.test('count once, however often they are named', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/array', { topics: ['a', 'a'], onConnect: (_request, stream) => stream.subscribe('a') })
+    app.sseRoute('/function', { topics: async () => ['a', 'b', 'a'], onConnect: (_request, stream) => stream.subscribe('b', 'b', 'a') })
+    const streams = [await follow(app, '/array'), await follow(app, '/function')]
+    const [id] = await publishAll(app, 'a', '1', '2')
+    streams.push(await follow(app, '/array', id), await follow(app, '/function', id))
+    await publishAll(app, 'a', '3')
+    t.strictSame(await Promise.all(streams.map((stream) => takeData(stream, 2))), [['1', '2'], ['1', '2'], ['2', '3'], ['2', '3']])
+    t.strictSame(followers(app), { a: 4, b: 2 })
+  })
+
+  t.test('may be none: such a stream hears what is for all, and may subscribe', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: [] })
+    const stream = await follow(app, '/')
+    await publishAll(app, 'a', 'a1')
+    await app.sse.broadcast('all')
+    onlyStream(app).subscribe('a')
+    await publishAll(app, 'a', 'a2')
+    t.strictSame(await takeData(stream, 2), ['all', 'a2'])
+  })
+
+  t.test('come with what the route sends by itself', async (t) => {
+    const app = await makeApp(t)
+    const topics = ['a']
+    const payload = () => 'own'
+    app.sseRoute('/interval', { topics, interval: 60_000, payload })
+    app.sseRoute('/shared', { topics, interval: 60_000, shared: true, payload })
+    app.sseRoute('/source', { topics, source: async function * () { yield 'own'; await new Promise(() => {}) } })
+    app.sseRoute('/first', { topics, openOn: 'first-event', source: async function * () { yield 'own'; await new Promise(() => {}) } })
+    app.sseRoute('/greeting', { topics, onConnect: (_request, stream) => stream.send('own') })
+    for (const url of ['/interval', '/shared', '/source', '/first', '/greeting']) {
+      const stream = await follow(app, url)
+      t.match(await stream.next(), { id: undefined, data: 'own' }, url)
+      const id = await app.sse.publish('a', 'published')
+      t.match(await stream.next(), { id, data: 'published' }, url)
+      stream.close()
+    }
+  })
+
+  t.test('fail with an ordinary HTTP error, and the place is free again', async (t) => {
+    const app = await makeApp(t, { maxStreams: 1 })
+    const error = Object.assign(new Error('no such order'), { statusCode: 404, code: 'NO_ORDER' })
+    const never = () => t.fail('it never opened')
+    app.sseRoute('/throws', { topics: () => { throw error }, onConnect: never, onDisconnect: never, onError: never })
+    app.sseRoute('/rejects', { topics: async () => { throw error }, onConnect: never, onDisconnect: never, onError: never })
+    serveTopics(app)
+    for (const url of ['/throws', '/rejects', '/throws', '/rejects']) {
+      const response = await app.inject(url)
+      t.match(response.headers['content-type'], 'application/json')
+      t.strictSame(response.json(), { statusCode: 404, code: 'NO_ORDER', error: 'Not Found', message: 'no such order' })
+    }
+    t.equal((await follow(app, 'a')).statusCode, 200)
+    t.equal((await app.inject('/throws')).statusCode, 503)
+    t.match(app.sse.stats(), { opened: 1, rejected: 1 })
+  })
+
+  t.test('leave nothing behind where the client left while they were looked up', async (t) => {
+    const app = await makeApp(t, { maxStreams: 1 })
+    let asked = 0
+    let answer: ((topics: string[]) => void) | undefined
+    app.sseRoute('/', { topics: () => new Promise((resolve) => { asked++; answer = resolve }) })
+    let left = 0
+    app.addHook('onRequestAbort', async (_request) => { left++ })
+    const socket = await dial(t, await listen(app))
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    await until('the route is asked', () => asked === 1)
+    socket.destroy()
+    await until('the client is gone', () => left === 1)
+    answer?.(['a'])
+    const stream = follow(app, '/')
+    await until('there is a place', () => asked === 2)
+    t.strictSame(followers(app), {})
+    answer?.(['a'])
+    t.equal((await stream).statusCode, 200)
+    t.strictSame(followers(app), { a: 1 })
+  })
+
+  t.test('are not asked for by HEAD', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: () => { t.fail('not for HEAD'); return [] } })
+    t.match(await app.inject({ method: 'HEAD', url: '/' }), { statusCode: 200, headers: { 'content-type': 'text/event-stream' } })
+  })
+})
+
+test('subscribe', async (t) => {
+  t.test('while the client is greeted is as if it were among the route\'s topics', async (t) => {
+    for (const url of ['/on-connect', '/beside', '/hand', '/before-it-is-open']) {
+      const app = await makeApp(t)
+      app.sseRoute('/on-connect', { onConnect: async (_request, stream) => { await stream.send('hello'); stream.subscribe('a') } })
+      app.sseRoute('/beside', { topics: ['b'], onConnect: (_request, stream) => { stream.subscribe('a'); return stream.send('hello') } })
+      app.get('/hand', async (_request, reply) => {
+        const stream = reply.sse()
+        stream.subscribe('a')
+        await stream.send('hello')
+      })
+      await app.register(async (child) => {
+        child.addHook('onSend', async () => { await new Promise(setImmediate) })
+        child.get('/before-it-is-open', async (_request, reply) => {
+          const stream = reply.sse()
+          stream.subscribe('a')
+          await stream.send('hello')
+        })
+      })
+      const [first] = await publishAll(app, 'a', '1', '2')
+      const [fresh, resumed] = [await follow(app, url), await follow(app, url, first)]
+      await publishAll(app, 'a', '3')
+      t.strictSame(await takeData(fresh, 2), ['hello', '3'], url)
+      t.strictSame(await takeData(resumed, 3), ['hello', '2', '3'], url)
+    }
+  })
+
+  t.test('later gives what is published from then on', async (t) => {
+    for (const [url, resumes] of [['/on/b', false], ['/on/b', true], ['/hand', false], ['/hand', true]] as const) {
+      const app = await makeApp(t)
+      serveTopics(app)
+      app.get('/hand', (_request, reply) => { reply.sse() })
+      const [first] = await publishAll(app, 'a', '1', '2')
+      const stream = await follow(app, url, resumes ? first : undefined)
+      await publishAll(app, 'a', 'before')
+      await app.sse.broadcast('all')
+      t.strictSame(await takeData(stream, 1), ['all'], `${url} ${resumes}`)
+      onlyStream(app).subscribe('a')
+      await publishAll(app, 'a', 'after')
+      // its first topics come too late for what its client missed of them
+      if (url === '/hand' && resumes) t.match(await stream.next(), { event: 'gap' })
+      t.strictSame(await takeData(stream, 1), ['after'], `${url} ${resumes}`)
+    }
+  })
+
+  t.test('later tells the client where the log is, so that it misses nothing from then on', async (t) => {
+    const app = await makeApp(t, { heartbeat: false })
+    app.get('/', (request, reply) => {
+      const stream = reply.sse()
+      if (stream.lastEventId !== null) stream.subscribe('a')
+    })
+    const [, second = ''] = await publishAll(app, 'a', '1', '2')
+    const port = await listen(app)
+    const client = await open(t, port, '/')
+    t.equal(client.text, '')
+    onlyStream(app).subscribe('a')
+    await client.until('\n\n')
+    t.equal(client.text, `id: ${second}\n\n`)
+    client.leave()
+    await until('it is gone', () => app.sse.streams.size === 0)
+    await publishAll(app, 'a', '3')
+    const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) } })
+    await again.until('data: 3')
+    t.strictSame(eventsOf(again.text).map(({ data }) => data), ['3'])
+  })
+
+  t.test('on a closed stream does nothing', async (t) => {
+    const app = await makeApp(t)
+    serveTopics(app)
+    const client = await follow(app, 'a')
+    const stream = onlyStream(app)
+    stream.close()
+    t.equal(await client.next(), undefined)
+    stream.subscribe('a', 'b')
+    stream.unsubscribe('a', 'c')
+    t.strictSame(followers(app), {})
+    t.throws(() => stream.subscribe(''), { code: 'SSE_ERR_TOPIC' })
+  })
+})
+
+test('unsubscribe', async (t) => {
+  t.test('ends a topic for one stream, and no other topic or stream', async (t) => {
+    const app = await makeApp(t)
+    serveTopics(app)
+    const one = await follow(app, 'a,b')
+    const stream = onlyStream(app)
+    const other = await follow(app, 'a')
+    stream.unsubscribe('a', 'never heard of', 'a')
+    stream.unsubscribe('a')
+    t.strictSame(followers(app), { a: 1, b: 1 })
+    await publishAll(app, 'a', 'a1')
+    await publishAll(app, 'b', 'b1')
+    stream.unsubscribe('b')
+    await publishAll(app, 'b', 'b2')
+    await app.sse.broadcast('all')
+    stream.subscribe('a')
+    await publishAll(app, 'a', 'a2')
+    t.strictSame(await takeData(one, 3), ['b1', 'all', 'a2'])
+    t.strictSame(await takeData(other, 3), ['a1', 'all', 'a2'])
+  })
+
+  t.test('in onConnect leaves the topic out of what is replayed, too', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { topics: ['a', 'b'], onConnect: (_request, stream) => stream.unsubscribe('a') })
+    const [first] = await publishAll(app, 'a', '1', '2')
+    await publishAll(app, 'b', 'b1')
+    t.strictSame(await takeData(await follow(app, '/', first), 1), ['b1'])
+  })
+
+  t.test('of a stream that followed none does nothing', async (t) => {
+    const app = await makeApp(t)
+    app.get('/', (_request, reply) => { reply.sse().unsubscribe('a') })
+    const client = await follow(app, '/')
+    await onlyStream(app).send({ id: 'own', data: 'x' })
+    t.match(await client.next(), { id: 'own' }, 'it may send ids')
+  })
+})
+
+test('ids that a shared payload has reach only streams without topics', async (t) => {
+  const app = await makeApp(t, { heartbeat: 20 })
+  let n = 0
+  app.sseRoute<{ Querystring: { topic?: string } }>('/', {
+    interval: 5,
+    shared: true,
+    payload: () => ({ id: `own ${++n}`, data: 'tick' }),
+    onConnect: ({ query: { topic } }, stream) => { if (topic !== undefined) stream.subscribe(topic) }
+  })
+  const plain = await injectSSE(app, { url: '/' })
+  const client = await open(t, await listen(app), '/?topic=a')
+  await client.until('data: tick', 2)
+  const id = await app.sse.publish('a', 'published')
+  await client.until(`id: ${id}\ndata: published`)
+  const other = await app.sse.publish('b', 'y')
+  await client.until(`id: ${other}\n\n`)
+  t.match((await plain.next())?.id, /^own \d+$/)
+  t.notMatch(client.text, 'own', 'the ticks come without')
+  t.match(client.text, `\ndata: tick\n\nid: ${id}\ndata: published\n\n`)
+  t.equal(idsOf(client.text).at(-1), other, 'and heartbeats carry the log\'s')
+})

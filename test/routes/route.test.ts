@@ -1,0 +1,260 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { test } from 'tap'
+import type { CloseReason } from '../../lib/index.js'
+import { injectSSE, SSE_ERR_NO_STREAM } from '../../lib/testing.js'
+import { listen, makeApp, open, until } from '../helpers/app.js'
+
+test('sseRoute', async (t) => {
+  t.test('takes the url first or among the options, and gives the instance back', async (t) => {
+    const app = await makeApp(t)
+    const back = app.sseRoute({ url: '/a', source: () => ['a'] }).sseRoute('/b', { source: () => ['b'] })
+    t.equal(back, app)
+    t.match(await (await injectSSE(app, { url: '/a' })).next(), { data: 'a' })
+    t.match(await (await injectSSE(app, { url: '/b' })).next(), { data: 'b' })
+  })
+
+  t.test('answers 406 where Accept rules out an event stream', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { source: () => ['a'] })
+    const refused = ['application/json', 'text/html, application/json;q=0.9', 'text/event-stream;q=0', '*/*;q=0']
+    for (const accept of refused) {
+      const response = await app.inject({ url: '/', headers: { accept } })
+      t.equal(response.statusCode, 406, accept)
+      t.match(response.json(), { code: 'SSE_ERR_NOT_ACCEPTABLE' })
+    }
+    for (const accept of ['', '*/*', 'text/*', 'text/event-stream', 'application/json, text/event-stream;q=0.1']) {
+      t.equal((await injectSSE(app, { url: '/', headers: { accept } })).statusCode, 200, accept)
+    }
+  })
+
+  t.test('answers HEAD with the headers, calls nothing and opens nothing', async (t) => {
+    const app = await makeApp(t, { maxStreams: 1 })
+    const never = () => t.fail('not for HEAD')
+    app.sseRoute('/', { source: () => { never(); return [] }, clientId: () => { never(); return '' }, onConnect: never, onDisconnect: never })
+    for (let i = 0; i < 3; i++) {
+      const response = await app.inject({ method: 'HEAD', url: '/' })
+      t.match(response, { statusCode: 200, headers: { 'content-type': 'text/event-stream' }, body: '' })
+      t.notOk(response.headers['content-length'])
+    }
+    t.match(app.sse.stats(), { opened: 0, rejected: 0 })
+  })
+
+  t.test('runs every hook of Fastify, and answers what fails in them as ever', async (t) => {
+    const app = await makeApp(t)
+    const ran: string[] = []
+    for (const hook of ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'onSend', 'onResponse'] as const) {
+      app.addHook(hook as 'onRequest', async (request) => {
+        ran.push(hook)
+        if (Object.values(request.query as object).includes(hook)) throw Object.assign(new Error(hook), { statusCode: 401 })
+      })
+    }
+    app.sseRoute('/', {
+      schema: { querystring: { type: 'object', properties: { n: { type: 'integer' } } } },
+      preHandler: async () => { ran.push('own') },
+      source: () => ['a']
+    })
+    for await (const { data } of await injectSSE(app, { url: '/' })) t.equal(data, 'a')
+    await until('onResponse', () => ran.includes('onResponse'))
+    t.strictSame(ran, ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'own', 'onSend', 'onResponse'])
+    t.match((await app.inject('/?n=x')).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' })
+    t.match((await app.inject('/?a=preHandler')).json(), { statusCode: 401, message: 'preHandler' })
+    const refused = await app.inject('/?a=onSend')
+    t.match(refused.json(), { statusCode: 401, message: 'onSend' })
+    t.match(refused.headers['content-type'], 'application/json')
+  })
+
+  t.test('runs onRequestAbort when the client leaves', async (t) => {
+    const app = await makeApp(t)
+    let aborted = false
+    app.addHook('onRequestAbort', async (_request) => { aborted = true })
+    app.sseRoute('/', { onConnect: () => {} })
+    const client = await open(t, await listen(app), '/')
+    client.leave()
+    await until('the hook', () => aborted)
+  })
+
+  t.test('answers what clientId, shared or the limit\'s key throw with an ordinary error', async (t) => {
+    const app = await makeApp(t, { maxStreamsPerClient: { max: 1, key: (request) => { if (request.url === '/key') throw new Error('key'); return request.id } } })
+    app.sseRoute('/key', { source: () => [] })
+    app.sseRoute('/client-id', { source: () => [], clientId: () => { throw new Error('clientId') } })
+    app.sseRoute('/shared', { interval: 10, payload: () => 'x', shared: () => { throw new Error('shared') } })
+    for (const [url, message] of Object.entries({ '/key': 'key', '/client-id': 'clientId', '/shared': 'shared' })) {
+      t.match((await app.inject(url)).json(), { statusCode: 500, message })
+    }
+    t.equal(app.sse.stats().opened, 0)
+  })
+
+  t.test('binds this to the instance, and belongs to it: prefix, hooks, error handler', async (t) => {
+    const app = await makeApp(t)
+    const seen: FastifyInstance[] = []
+    let child: FastifyInstance | undefined
+    await app.register(async (instance) => {
+      child = instance
+      instance.addHook('onSend', async (request, reply) => { reply.header('x-child', '1') })
+      instance.setErrorHandler((_error, _request, reply) => reply.code(418).send('teapot'))
+      instance.sseRoute('/feed', {
+        clientId () { seen.push(this); return 'c' },
+        shared () { seen.push(this); return '' },
+        interval: 10,
+        payload () { seen.push(this); throw new Error('once') },
+        onConnect () { seen.push(this) },
+        onError (_error, _request, stream) { seen.push(this); stream.close() },
+        onDisconnect () { seen.push(this) }
+      })
+      instance.sseRoute('/source', { source () { seen.push(this); return [] } })
+      instance.sseRoute('/fails', { source: () => [], clientId () { throw new Error('x') } })
+    }, { prefix: '/child' })
+    const feed = await injectSSE(app, { url: '/child/feed' })
+    t.equal(feed.headers['x-child'], '1')
+    t.equal(await feed.next(), undefined)
+    await (await injectSSE(app, { url: '/child/source' })).next()
+    t.equal(seen.length, 7)
+    t.ok(seen.every((instance) => instance === child))
+    t.match(await app.inject('/child/fails'), { statusCode: 418, body: 'teapot' })
+  })
+
+  t.test('takes Fastify\'s own route options', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute({ url: '/', constraints: { version: '1.2.0' }, config: { a: 1 } as object, source: (request) => [JSON.stringify(request.routeOptions.config)] })
+    t.equal((await app.inject('/')).statusCode, 404)
+    const stream = await injectSSE(app, { url: '/', headers: { 'accept-version': '1.x' } })
+    t.match(await stream.next(), { data: /"a":1/ })
+  })
+})
+
+test('onConnect', async (t) => {
+  t.test('is awaited before the first payload or item', async (t) => {
+    const app = await makeApp(t)
+    const onConnect = async (_request: unknown, stream: { send (text: string): Promise<boolean> }) => {
+      await wait(20)
+      await stream.send('hello')
+    }
+    app.sseRoute('/interval', { interval: 5, payload: () => 'tick', onConnect })
+    app.sseRoute('/source', { source: () => ['item'], onConnect })
+    for (const url of ['/interval', '/source']) t.match(await (await injectSSE(app, { url })).next(), { data: 'hello' })
+  })
+
+  t.test('alone keeps the stream open', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { onConnect: async (request, stream) => { await stream.send('hello') } })
+    const stream = await injectSSE(app, { url: '/' })
+    t.match(await stream.next(), { data: 'hello' })
+    await wait(20)
+    t.equal(app.sse.streams.size, 1)
+  })
+
+  t.test('that fails goes to onError, and the response is broken off', async (t) => {
+    const app = await makeApp(t)
+    const errors: string[] = []
+    app.sseRoute('/', {
+      interval: 5,
+      payload: () => String(t.fail('not reached')),
+      onConnect: () => { throw new Error('no greeting') },
+      onError: (error) => { errors.push(error.message) }
+    })
+    const client = await open(t, await listen(app), '/')
+    t.notOk(await client.over())
+    t.strictSame(errors, ['no greeting'])
+  })
+
+  t.test('that closes the stream ends it, and nothing is asked', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { interval: 5, payload: () => String(t.fail('not reached')), onConnect: (request, stream) => stream.close() })
+    t.equal(await (await injectSSE(app, { url: '/' })).next(), undefined)
+  })
+})
+
+test('onDisconnect', async (t) => {
+  t.test('comes exactly once, whatever ended the stream', async (t) => {
+    const app = await makeApp(t)
+    const reasons: (CloseReason | null)[] = []
+    const onDisconnect = (_request: unknown, stream: { closeReason: CloseReason | null, close (): void }) => {
+      reasons.push(stream.closeReason)
+      stream.close()
+    }
+    app.sseRoute('/client', { onConnect: () => {}, onDisconnect })
+    app.sseRoute('/server', { source: () => [], onDisconnect })
+    app.sseRoute('/error', { source: () => { throw new Error('x') }, onError: () => {}, onDisconnect })
+    app.sseRoute('/idle', { idleTimeout: 10, onConnect: () => {}, onDisconnect })
+    app.sseRoute('/lifetime', { maxLifetime: 10, onConnect: () => {}, onDisconnect })
+    app.sseRoute('/overflow', { maxBufferedBytes: 0, onConnect: (request, stream) => { for (let i = 0; i < 10_000; i++) stream.send('x'.repeat(10_000)).catch(t.error) }, onDisconnect })
+    app.sseRoute('/drain', { onConnect: () => {}, onDisconnect })
+    const port = await listen(app)
+    for (const path of ['/client', '/server', '/error', '/idle', '/lifetime', '/overflow', '/drain']) {
+      const client = await open(t, port, path)
+      if (path === '/client') client.leave()
+      if (path === '/overflow') client.pause()
+      if (path === '/drain') await app.close()
+      await until(path, () => reasons.at(-1) === path.slice(1))
+      if (path === '/overflow') client.leave()
+    }
+    await wait(20)
+    t.strictSame(reasons, ['client', 'server', 'error', 'idle', 'lifetime', 'overflow', 'drain'])
+  })
+
+  t.test('that fails goes to onError', async (t) => {
+    const app = await makeApp(t)
+    const errors: string[] = []
+    const onError = (error: Error) => { errors.push(error.message) }
+    app.sseRoute('/throws', { source: () => [], onDisconnect: () => { throw new Error('thrown') }, onError })
+    app.sseRoute('/rejects', { source: () => [], onDisconnect: async () => { throw new Error('rejected') }, onError })
+    for (const url of ['/throws', '/rejects']) await (await injectSSE(app, { url })).next()
+    await until('both', () => errors.length === 2)
+    t.strictSame(errors, ['thrown', 'rejected'])
+  })
+})
+
+test('onError', async (t) => {
+  t.test('by default is the request\'s log, at error', async (t) => {
+    const lines: { level: number, reqId: string, err: { message: string } }[] = []
+    const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
+    app.sseRoute('/', { source: () => { throw new Error('broken') } })
+    app.get('/reply', async (request, reply) => reply.sse((async function * () { throw new Error('broken too') })()))
+    const port = await listen(app)
+    for (const path of ['/', '/reply']) t.notOk(await (await open(t, port, path)).over())
+    t.match(lines, [{ level: 50, reqId: 'req-1', err: { message: 'broken' } }, { level: 50, reqId: 'req-2', err: { message: 'broken too' } }])
+  })
+
+  t.test('that fails itself leaves both errors in the log', async (t) => {
+    const lines: string[] = []
+    const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
+    app.sseRoute('/', { source: () => { throw new Error('first') }, onError: async () => { throw new Error('second') } })
+    t.notOk(await (await open(t, await listen(app), '/')).over())
+    t.match(lines, [/first/, /second/])
+  })
+})
+
+test('injectSSE', async (t) => {
+  t.test('rejects with what was answered, where that is no event stream', async (t) => {
+    const app = await makeApp(t)
+    app.get('/', async () => ({ a: 1 }))
+    const error = await injectSSE(app, { url: '/' }).catch((error) => error)
+    t.ok(error instanceof SSE_ERR_NO_STREAM)
+    t.match(error, { statusCode: 200, body: '{"a":1}', headers: { 'content-type': 'application/json; charset=utf-8' } })
+    await t.rejects(injectSSE(app, { url: '/none' }), { code: 'SSE_ERR_NO_STREAM', statusCode: 404 })
+  })
+
+  t.test('gives up after its time limit, on the answer and on an event', async (t) => {
+    const app = await makeApp(t)
+    app.get('/silent', () => {})
+    app.sseRoute('/', { onConnect: () => {} })
+    await t.rejects(injectSSE(app, { url: '/silent', timeout: 30 }), { code: 'SSE_ERR_TIMEOUT', message: 'An answer from /silent did not come within 30 ms' })
+    const stream = await injectSSE(app, { url: '/', timeout: 30 })
+    await t.rejects(stream.next(), { code: 'SSE_ERR_TIMEOUT', message: 'An event did not come within 30 ms' })
+  })
+
+  t.test('leaves the stream with close, and when its loop is left', async (t) => {
+    const app = await makeApp(t)
+    app.sseRoute('/', { interval: 5, payload: () => ({ id: 'i', event: 'e', data: 'd' }) })
+    const stream = await injectSSE(app, { url: '/' })
+    t.strictSame(await stream.next(), { id: 'i', event: 'e', data: 'd' })
+    stream.close()
+    let seen = 0
+    for await (const { data } of await injectSSE(app, { url: '/' })) {
+      t.equal(data, 'd')
+      if (++seen === 2) break
+    }
+    await until('both are gone', () => app.sse.stats().closed.client === 2)
+  })
+})
