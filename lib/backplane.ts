@@ -6,7 +6,7 @@ import { type Audience, type Gap, History, type HistorySettings, type Page, type
 
 /**
  * Where published events go, and come from: the log that all processes of an application share.
- * What each of these promises is tested by the suite in `test/backplane-suite.ts`.
+ * The suite in `test/backplane-suite.ts` tests each of these promises.
  */
 export interface Backplane {
   /** The position of the newest event that was received, or of the log's end when it was opened. */

@@ -8,11 +8,11 @@ import type { Test } from 'tap'
 export interface LanguageModelServer {
   /** The value of `OPENAI_BASE_URL`. */
   url: string
-  /** Ends each answer with the words "the end.", also those that begin later. */
+  /** Ends every open answer, and every later one at its start, with the words "the end.". */
   finish (): void
 }
 
-/** Starts one on a free port; it closes with the test. */
+/** Starts the server on a free port and closes it at the end of the test. */
 export async function startLanguageModel (t: Test): Promise<LanguageModelServer> {
   const end = new AbortController()
   const server = createServer(async (request, response) => {
