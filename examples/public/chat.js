@@ -6,6 +6,17 @@ const SHOWN_LINES = 5
 const element = (id) => document.querySelector(`#${id}`)
 const [form, prompt, send, talk, log] = ['ask', 'prompt', 'send', 'talk', 'log'].map(element)
 let answering
+let scrolling = false
+
+/** Scrolls to the form once per frame: a layout for each token blocks the page of a slow machine. */
+function scrollToForm () {
+  if (scrolling) return
+  scrolling = true
+  window.requestAnimationFrame(() => {
+    scrolling = false
+    form.scrollIntoView({ block: 'nearest' })
+  })
+}
 
 function say (name, text = '') {
   const paragraph = document.createElement('p')
@@ -34,7 +45,7 @@ async function ask (question) {
       } else if (event === 'done') {
         done = true
       }
-      form.scrollIntoView({ block: 'nearest' })
+      scrollToForm()
     }
     if (!done) fail('The answer ends here: the server has closed the stream.', question)
   } catch (error) {

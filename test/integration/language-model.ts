@@ -21,7 +21,7 @@ export async function startLanguageModel (t: Test): Promise<LanguageModelServer>
     const send = (content: string) => response.write(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`)
     for (let word = 1; !end.signal.aborted && !response.closed; word++) {
       send(`word ${word} `)
-      await wait(20)
+      await wait(100)
     }
     send('the end.')
     response.end('data: [DONE]\n\n')
