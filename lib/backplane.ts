@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { now } from './clock.js'
-import { SSE_ERR_CLOSING, SSE_ERR_OPTION, show } from './errors.js'
+import { SSE_ERR_CLOSING, SSE_ERR_OPTION, describeValue } from './errors.js'
 import { EventIds } from './event/id.js'
 import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './pubsub/history.js'
 
@@ -42,7 +42,7 @@ export type BackplaneFactory = (history: HistorySettings, log: FastifyBaseLogger
 /** @throws SSE_ERR_OPTION where what a factory gave is no backplane */
 export function asBackplane (given: Backplane): Backplane {
   for (const member of ['open', 'publish', 'read', 'close'] as const) {
-    if (typeof given?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${show(given)} without a method "${member}"`)
+    if (typeof given?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(given)} without a method "${member}"`)
   }
   return given
 }

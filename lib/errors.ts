@@ -75,12 +75,12 @@ export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY
 
 /** Text about the `cause` for a message: empty for an error, because loggers such as pino append its message. */
 export function ofCause (cause: unknown): string {
-  return cause instanceof Error ? '' : `: ${show(cause)}`
+  return cause instanceof Error ? '' : `: ${describeValue(cause)}`
 }
 
 /** What a callback threw, as an error. */
-export function asError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`An event stream's callback threw ${show(thrown)}`, { cause: thrown })
+export function toError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`An event stream's callback threw ${describeValue(thrown)}`, { cause: thrown })
 }
 
 /** The longest name or value in a message, characters: the message of an error may be sent to a client, and is logged. */
@@ -104,7 +104,7 @@ export function list (names: Iterable<string>): string {
  * How a refused value is named in a message: its type, and for short ones what it is. A promise is marked as handled,
  * because it may reject, and nobody awaits what was refused.
  */
-export function show (value: unknown): string {
+export function describeValue (value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'string') return JSON.stringify(cut(value))
   if (Array.isArray(value)) return 'an array'

@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
-import { COUNTERS } from './stats.js'
-import { throughDoor } from './stream/reply-payload.js'
+import { STATS } from './stats.js'
+import { pipeEventStream } from './stream/reply-payload.js'
 import { endLogOf } from './stream/end-log.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
@@ -11,7 +11,7 @@ import { Hub } from './pubsub/hub.js'
 import { Limits } from './routes/limits.js'
 import { describeRoutes } from './openapi/describe.js'
 import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options/read.js'
-import { answerRefused, HandWritten, replyWithStream } from './routes/reply.js'
+import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
 import { type Plugin, Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
@@ -45,8 +45,8 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const { history } = settings
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const hub = new Hub(backplane, stream.writeData, settings.drain, app.log, endLogOf(app))
-  const limits = new Limits(settings, hub[COUNTERS])
-  const shared: Plugin = { hub, limits, settings, stream, byHand: new HandWritten(new Callbacks(settings.callbacks, app, {})) }
+  const limits = new Limits(settings, hub[STATS])
+  const shared: Plugin = { hub, limits, settings, stream, manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {})) }
   const registered: Registered[] = []
 
   app.decorate('sse', hub)
@@ -74,7 +74,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     if (route === undefined) options.handler = wrapHandler(options.handler)
     else if (options.method !== 'HEAD') registered.push({ app: this, route, options })
     // after what the onRoute hooks that come after this one put there
-    process.nextTick(() => { options.onSend = [options.onSend ?? [], throughDoor].flat() })
+    process.nextTick(() => { options.onSend = [options.onSend ?? [], pipeEventStream].flat() })
   })
 
   app.addHook('onReady', async () => {
@@ -87,7 +87,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events, gaps: route.gaps })))
   })
 
-  app.addHook('onError', async (_request, reply, error) => answerRefused(reply, error))
+  app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))
 
   app.addHook('preClose', () => hub.drain())
   app.addHook('onClose', () => hub.close())
@@ -99,7 +99,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 /** Of two logs in one branch of instances, each would have part of the published events. @throws SSE_ERR_REGISTERED */
 function refuseSecond (app: FastifyInstance): void {
   // the package's other build has a map of its own; a parent's `app.sse` shows that one
-  const inherited = app.hasDecorator('sse') && Reflect.has(Object(app.sse), COUNTERS)
+  const inherited = app.hasDecorator('sse') && Reflect.has(Object(app.sse), STATS)
   const children = instances.get(app.server)?.filter((other) => Object.prototype.isPrototypeOf.call(app, other)) ?? []
   if (inherited || children.length > 0) throw new SSE_ERR_REGISTERED()
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
-import { COUNTERS, type Counters, type RouteCounters } from './stats.js'
-import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, show } from './errors.js'
+import { STATS, type RouteStats, type RouteCounters } from './stats.js'
+import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, describeValue } from './errors.js'
 
 export interface SSEMetricsOptions {
   /** Where the metrics are registered: prom-client's `register`, or a `Registry` of your own. */
@@ -34,8 +34,8 @@ const families = new WeakMap<object, Family>()
  */
 export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefix = '', labels = {} }: SSEMetricsOptions): void {
   const counters = countersOf(app)
-  if (typeof prefix !== 'string') throw new SSE_ERR_OPTION('prefix', 'a string', show(prefix))
-  if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason" and "le"', show(labels))
+  if (typeof prefix !== 'string') throw new SSE_ERR_OPTION('prefix', 'a string', describeValue(prefix))
+  if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason" and "le"', describeValue(labels))
   const open = register.getSingleMetric(`${prefix}sse_streams_open`)
   const family = (open && families.get(open)) ?? new Family(register, prefix, Object.keys(labels))
   family.add(counters, labels)
@@ -54,7 +54,7 @@ class Family {
     const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
 
     /** A metric that is read from the counters of each route when it is asked for. */
-    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: Counters) => Values): Metric => {
+    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: RouteStats) => Values): Metric => {
       const metric = new Kind({
         ...common(name, help, 'route', 'reason'),
         collect: () => {
@@ -97,7 +97,7 @@ class Family {
       throw new SSE_ERR_OPTION('labels', `the names that the metrics of this registry have (${this.#labelNames.join(', ') || 'none'})`, names.join(', ') || 'none')
     }
     if (this.#apps.some((app) => names.every((name) => app.labels[name] === labels[name]))) {
-      throw new SSE_ERR_OPTION('labels', 'other values than those of the app that has registered its metrics before, or another "prefix"', show(labels))
+      throw new SSE_ERR_OPTION('labels', 'other values than those of the app that has registered its metrics before, or another "prefix"', describeValue(labels))
     }
     this.#apps.push({ counters, labels })
     counters.measure((route) => {
@@ -128,6 +128,6 @@ function areLabels (labels: unknown): boolean {
 function countersOf ({ sse }: Pick<FastifyInstance, 'sse'>): RouteCounters {
   // undefined as long as the plugin is not loaded, whatever its type says
   const given: FastifyInstance['sse'] | undefined = sse
-  if (given === undefined || !(COUNTERS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')
-  return given[COUNTERS] as RouteCounters
+  if (given === undefined || !(STATS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')
+  return given[STATS] as RouteCounters
 }

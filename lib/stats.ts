@@ -11,7 +11,7 @@ export interface Measures {
 }
 
 /** What was counted of one route's streams. */
-export class Counters {
+export class RouteStats {
   opened = 0
   resumed = 0
   sent = 0
@@ -40,25 +40,25 @@ export class Counters {
 }
 
 /** Where other entries, perhaps of the package's other build, find the counters of `app.sse`. */
-export const COUNTERS: unique symbol = Symbol.for('fastify-sse-routes.counters')
+export const STATS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 
 /** The counters of all routes that had streams, by URL pattern. */
 export class RouteCounters {
-  readonly #byRoute = new Map<string, Counters>()
+  readonly #byRoute = new Map<string, RouteStats>()
   readonly #measures: Array<(route: string) => Measures> = []
 
   /** Those of the route that a request came to. */
-  of ({ routeOptions: { url = '' } }: FastifyRequest): Counters {
+  of ({ routeOptions: { url = '' } }: FastifyRequest): RouteStats {
     let counters = this.#byRoute.get(url)
     if (counters === undefined) {
-      counters = new Counters()
+      counters = new RouteStats()
       for (const measuresOf of this.#measures) counters.measure(measuresOf(url))
       this.#byRoute.set(url, counters)
     }
     return counters
   }
 
-  entries (): Iterable<[route: string, counters: Counters]> {
+  entries (): Iterable<[route: string, counters: RouteStats]> {
     return this.#byRoute
   }
 
@@ -70,8 +70,8 @@ export class RouteCounters {
 
   total (): SSEStats {
     const all = [...this.#byRoute.values()]
-    const of = (count: (counters: Counters) => number) => all.reduce((total, counters) => total + count(counters), 0)
-    const closed = new Counters().closed
+    const of = (count: (counters: RouteStats) => number) => all.reduce((total, counters) => total + count(counters), 0)
+    const closed = new RouteStats().closed
     for (const counters of all) for (const reason of reasons(closed)) closed[reason] += counters.closed[reason]
     return {
       active: of(({ active }) => active),

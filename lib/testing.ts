@@ -3,7 +3,7 @@ import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { real } from './clock.js'
-import { LONGEST } from './timer-list.js'
+import { TIMEOUT_MAX } from './timer-list.js'
 
 /** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
@@ -119,7 +119,7 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    if (timeout > 0 && timeout <= LONGEST) timer = real.setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
+    if (timeout > 0 && timeout <= TIMEOUT_MAX) timer = real.setTimeout(() => reject(new SSE_ERR_TIMEOUT(what, timeout)), timeout)
   })
   try {
     return await work(late)

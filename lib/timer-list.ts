@@ -4,14 +4,14 @@ import { now, reached } from './clock.js'
 export interface Task {
   /** When it is due, on the clock of `now()`, ms. Set by the schedule. */
   due: number
-  before: Task | null
-  after: Task | null
+  prev: Task | null
+  next: Task | null
   /** Called once when it is due; whoever wants to be called again schedules again. */
   run (): void
 }
 
 /** The longest that a timer of Node's can wait, ms. */
-export const LONGEST = 2 ** 31 - 1
+export const TIMEOUT_MAX = 2 ** 31 - 1
 
 /** Sums of times, the fake `Date` of a test among them, are off by less, ms: they must not make a delay 1 ms longer. */
 const ROUNDING = 0.01
@@ -22,7 +22,7 @@ const ROUNDING = 0.01
  * Since all wait for the same time, what is scheduled last is nearly always due last: adding,
  * moving and removing a task is a few assignments. The timer never keeps the process alive.
  */
-export class Schedule {
+export class TimerList {
   #first: Task | null = null
   #last: Task | null = null
   #timer: NodeJS.Timeout | undefined
@@ -36,7 +36,7 @@ export class Schedule {
   }
 
   /** Puts a task in its place, or moves it there. Hot path: every write moves its stream's heartbeat. */
-  at (due: number, task: Task): void {
+  schedule (due: number, task: Task): void {
     if (task === this.#last) {
       // moving the last to a later time leaves it where it is
       if (due >= task.due) {
@@ -47,13 +47,13 @@ export class Schedule {
     this.#unlink(task)
     task.due = due
     let before = this.#last
-    while (before !== null && before.due > due) before = before.before
-    task.before = before
-    task.after = before === null ? this.#first : before.after
-    if (task.after === null) this.#last = task
-    else task.after.before = task
+    while (before !== null && before.due > due) before = before.prev
+    task.prev = before
+    task.next = before === null ? this.#first : before.next
+    if (task.next === null) this.#last = task
+    else task.next.prev = task
     if (before === null) this.#first = task
-    else before.after = task
+    else before.next = task
     // the timer that is set may be too late for the new first one, or be gone with the fake timers of a test
     if (before === null || this.#setBy !== setTimeout) this.#arm()
   }
@@ -69,13 +69,13 @@ export class Schedule {
   }
 
   #unlink (task: Task): void {
-    const { before, after } = task
-    if (before === null && this.#first !== task) return
-    if (before === null) this.#first = after
-    else before.after = after
-    if (after === null) this.#last = before
-    else after.before = before
-    task.before = task.after = null
+    const { prev, next } = task
+    if (prev === null && this.#first !== task) return
+    if (prev === null) this.#first = next
+    else prev.next = next
+    if (next === null) this.#last = prev
+    else next.prev = prev
+    task.prev = task.next = null
   }
 
   /** Sets the timer for the first task. */
@@ -105,8 +105,8 @@ export class Schedule {
 }
 
 /** The schedules of one plugin, by delay: made when first asked for, gone when empty. */
-export class Schedules {
-  readonly #byDelay = new Map<number, Schedule>()
+export class TimerLists {
+  readonly #byDelay = new Map<number, TimerList>()
 
   /** How many delays are waited for. */
   get size (): number {
@@ -114,10 +114,10 @@ export class Schedules {
   }
 
   /** The schedule of all tasks that wait for `delay` ms. */
-  every (delay: number): Schedule {
+  get (delay: number): TimerList {
     let schedule = this.#byDelay.get(delay)
     if (schedule === undefined) {
-      const made = new Schedule(() => {
+      const made = new TimerList(() => {
         if (this.#byDelay.get(delay) === made) this.#byDelay.delete(delay)
       })
       this.#byDelay.set(delay, schedule = made)
@@ -129,15 +129,15 @@ export class Schedules {
 /** Calls back once, after a delay, unless it is cancelled. */
 export class Delay implements Task {
   due = 0
-  before: Task | null = null
-  after: Task | null = null
-  readonly #schedule: Schedule
+  prev: Task | null = null
+  next: Task | null = null
+  readonly #schedule: TimerList
   readonly #callback: () => void
 
-  constructor (schedules: Schedules, ms: number, callback: () => void) {
+  constructor (schedules: TimerLists, ms: number, callback: () => void) {
     this.#callback = callback
-    this.#schedule = schedules.every(ms)
-    this.#schedule.at(now() + ms, this)
+    this.#schedule = schedules.get(ms)
+    this.#schedule.schedule(now() + ms, this)
   }
 
   run (): void {
@@ -153,7 +153,7 @@ export class Delay implements Task {
  * The next tick of an anchored rhythm: the first multiple of `interval` after `due` that is not past,
  * so that a late tick does not shift the ones after it, and ticks that were missed are left out.
  */
-export function nextTick (due: number, interval: number, now: number): number {
+export function nextDueTime (due: number, interval: number, now: number): number {
   const missed = Math.max(0, Math.floor((now - due) / interval))
   return due + (missed + 1) * interval
 }

@@ -1,19 +1,19 @@
-import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, show } from './errors.js'
+import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, describeValue } from './errors.js'
 
 /** Whether a value can name a topic or a client. */
-export function isName (value: unknown): value is string {
+export function isNonEmptyString (value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
 /** @throws SSE_ERR_TOPIC */
 export function validTopic (topic: unknown): string {
-  if (!isName(topic)) throw new SSE_ERR_TOPIC(show(topic))
+  if (!isNonEmptyString(topic)) throw new SSE_ERR_TOPIC(describeValue(topic))
   return topic
 }
 
 /** @throws SSE_ERR_TOPIC */
 export function validTopics (topics: unknown): ReadonlySet<string> {
-  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${show(topics)} where an array of topics is expected`)
+  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${describeValue(topics)} where an array of topics is expected`)
   const valid = new Set<string>()
   for (const topic of topics) valid.add(validTopic(topic))
   return valid
@@ -21,6 +21,6 @@ export function validTopics (topics: unknown): ReadonlySet<string> {
 
 /** @throws SSE_ERR_CLIENT_ID */
 export function validClientId (clientId: unknown): string {
-  if (!isName(clientId)) throw new SSE_ERR_CLIENT_ID(show(clientId))
+  if (!isNonEmptyString(clientId)) throw new SSE_ERR_CLIENT_ID(describeValue(clientId))
   return clientId
 }

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { nextTick, Schedules, type Schedule, type Task } from '../lib/timer-list.js'
+import { nextDueTime, TimerLists, type TimerList, type Task } from '../lib/timer-list.js'
 import { until } from './helpers/app.js'
 
 /** Timers have whole ms: a task may run up to one too early. */
@@ -12,14 +12,14 @@ const EARLY = 1
 
 /** Tasks that note in `ran` that they ran, and when. */
 function setUp () {
-  const schedules = new Schedules()
-  const schedule = schedules.every(10)
+  const schedules = new TimerLists()
+  const schedule = schedules.get(10)
   const ran: string[] = []
   const times = new Map<string, number>()
   const task = (name: string, run = () => {}): Task => ({
     due: 0,
-    before: null,
-    after: null,
+    prev: null,
+    next: null,
     run () {
       ran.push(name)
       times.set(name, performance.now())
@@ -30,9 +30,9 @@ function setUp () {
 }
 
 /** Schedules tasks so many ms from now. */
-function scheduleAll (schedule: Schedule, ...entries: Array<[Task, number]>): number {
+function scheduleAll (schedule: TimerList, ...entries: Array<[Task, number]>): number {
   const now = performance.now()
-  for (const [task, delay] of entries) schedule.at(now + delay, task)
+  for (const [task, delay] of entries) schedule.schedule(now + delay, task)
   return now
 }
 
@@ -43,7 +43,7 @@ test('tasks run when they are due', async (t) => {
       const tasks = { a: task('a'), b: task('b'), c: task('c') }
       const delays = { a: 5, b: 15, c: 25 }
       const start = performance.now()
-      for (const name of order as Iterable<'a' | 'b' | 'c'>) schedule.at(start + delays[name], tasks[name])
+      for (const name of order as Iterable<'a' | 'b' | 'c'>) schedule.schedule(start + delays[name], tasks[name])
       await until('three runs', () => ran.length === 3)
       t.same(ran, ['a', 'b', 'c'], `scheduled as ${order}`)
       for (const name of ['a', 'b', 'c'] as const) t.ok(Number(times.get(name)) >= start + delays[name] - EARLY, `${name} not too early`)
@@ -136,8 +136,8 @@ test('within a run', async (t) => {
     const { schedule, ran, task } = setUp()
     const other = task('other')
     const again: Task = task('again', () => {
-      if (ran.length < 3) schedule.at(performance.now() + 5, again)
-      else schedule.at(0, other)
+      if (ran.length < 3) schedule.schedule(performance.now() + 5, again)
+      else schedule.schedule(0, other)
     })
     scheduleAll(schedule, [again, 5])
     await until('the other', () => ran.includes('other'))
@@ -150,7 +150,7 @@ test('within a run', async (t) => {
     let to = 0
     const first = task('first', () => {
       to = performance.now() + 20
-      schedule.at(to, moved)
+      schedule.schedule(to, moved)
     })
     scheduleAll(schedule, [first, 5], [moved, 5], [task('last'), 5])
     await until('three runs', () => ran.length === 3)
@@ -183,7 +183,7 @@ test('any history of scheduling, moving and removing ends in the right order', a
         schedule.remove(each)
         waiting.delete(each)
       } else {
-        schedule.at(now + delay, each)
+        schedule.schedule(now + delay, each)
         waiting.set(each, now + delay)
       }
     }
@@ -197,9 +197,9 @@ test('any history of scheduling, moving and removing ends in the right order', a
 
 test('schedules', async (t) => {
   t.test('are one for each delay', (t) => {
-    const schedules = new Schedules()
-    t.equal(schedules.every(10), schedules.every(10))
-    t.not(schedules.every(10), schedules.every(20))
+    const schedules = new TimerLists()
+    t.equal(schedules.get(10), schedules.get(10))
+    t.not(schedules.get(10), schedules.get(20))
     t.equal(schedules.size, 2)
     t.end()
   })
@@ -207,13 +207,13 @@ test('schedules', async (t) => {
   t.test('are gone when their last task is removed', (t) => {
     const { schedules, schedule, task } = setUp()
     const tasks = [task('a'), task('b')]
-    for (const each of tasks) schedule.at(performance.now() + 60_000, each)
+    for (const each of tasks) schedule.schedule(performance.now() + 60_000, each)
     for (const each of tasks) {
       t.equal(schedules.size, 1)
       schedule.remove(each)
     }
     t.equal(schedules.size, 0)
-    t.not(schedules.every(10), schedule)
+    t.not(schedules.get(10), schedule)
     t.end()
   })
 
@@ -224,7 +224,7 @@ test('schedules', async (t) => {
     await until('the run', () => ran.length === 1)
     schedule.remove(only)
     t.equal(schedules.size, 0)
-    schedules.every(20).remove(only)
+    schedules.get(20).remove(only)
     t.equal(schedules.size, 0)
   })
 })
@@ -245,17 +245,17 @@ test('a schedule alone does not keep the process alive', async (t) => {
 
 test('the next tick of a rhythm', async (t) => {
   t.test('is one interval after the last, however late that came', (t) => {
-    t.equal(nextTick(100, 10, 100), 110)
-    t.equal(nextTick(100, 10, 105.5), 110)
-    t.equal(nextTick(100, 10, 99.2), 110, 'or a little early')
-    t.equal(nextTick(100, 10, 50), 110)
+    t.equal(nextDueTime(100, 10, 100), 110)
+    t.equal(nextDueTime(100, 10, 105.5), 110)
+    t.equal(nextDueTime(100, 10, 99.2), 110, 'or a little early')
+    t.equal(nextDueTime(100, 10, 50), 110)
     t.end()
   })
 
   t.test('leaves out those that are past', (t) => {
-    t.equal(nextTick(100, 10, 111), 120)
-    t.equal(nextTick(100, 10, 125), 130)
-    t.equal(nextTick(100, 10, 1_234), 1_240)
+    t.equal(nextDueTime(100, 10, 111), 120)
+    t.equal(nextDueTime(100, 10, 125), 130)
+    t.equal(nextDueTime(100, 10, 1_234), 1_240)
     t.end()
   })
 
@@ -263,7 +263,7 @@ test('the next tick of a rhythm', async (t) => {
     for (let i = 0; i < 1_000; i++) {
       const [due, interval] = [Math.random() * 1_000, 1 + Math.floor(Math.random() * 100)]
       const now = due + Math.random() * 1_000 - 1
-      const next = nextTick(due, interval, now)
+      const next = nextDueTime(due, interval, now)
       const beats = (next - due) / interval
       if (!(next > now && next <= now + interval + EARLY && Math.abs(beats - Math.round(beats)) < 1e-9 && beats > 0.5)) {
         t.fail(`nextTick(${due}, ${interval}, ${now}) is ${next}`)
@@ -278,7 +278,7 @@ test('the next tick of a rhythm', async (t) => {
     const ticker: Task = task('tick', () => {
       beats.push((ticker.due - start) / 10)
       if (beats.length === 2) for (const end = performance.now() + 35; performance.now() < end;) { /* the event loop is blocked */ }
-      if (beats.length < 5) schedule.at(nextTick(ticker.due, 10, performance.now()), ticker)
+      if (beats.length < 5) schedule.schedule(nextDueTime(ticker.due, 10, performance.now()), ticker)
     })
     const start = scheduleAll(schedule, [ticker, 10])
     await until('five ticks', () => ran.length === 5)

@@ -2,7 +2,7 @@ import { createParser } from 'eventsource-parser'
 import type { SSEMessage } from './types.js'
 
 /** Reads the events in the text of one stream after the other, and keeps what holds beyond the end of one. */
-export class Messages {
+export class EventParser {
   /** Id of the last event that `read` yielded or passed over, because it had no data: where to resume. */
   lastEventId: string | null
   /** How long the server asks to be left alone before one comes back, ms. */

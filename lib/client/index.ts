@@ -1,9 +1,9 @@
 import { Connection } from './connection.js'
 import { quote, SSEError } from './errors.js'
 import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
-import { Messages } from './event-parser.js'
+import { EventParser } from './event-parser.js'
 import { type GivenOptions, readOptions, type Settings } from './options.js'
-import { delayOf, isPassing, wait } from './retry.js'
+import { backoff, isRetryable, wait } from './retry.js'
 import type { AsText, AsTextOptionsFor, GivenOnGap, SSEClientArguments, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
 
 export type { EventsOf } from '../event/types.js'
@@ -35,23 +35,23 @@ export function sse<Events extends object = Record<string, unknown>> (url: strin
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> | undefined): SSEEvents<WithGap<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
 export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterableIterator<Received, undefined> & { readonly lastEventId: string | null } {
-  const left = new AbortController()
+  const leaving = new AbortController()
   const settings = readOptions(url, options)
-  const messages = new Messages(settings.lastEventId ?? null)
-  const events = follow(url, settings, messages, left)
+  const messages = new EventParser(settings.lastEventId ?? null)
+  const events = connectLoop(url, settings, messages, leaving)
   return {
     get lastEventId () { return messages.lastEventId },
     next: () => events.next(),
     return: () => {
       // also while the next is awaited
-      left.abort()
+      leaving.abort()
       return events.return(undefined)
     },
     [Symbol.asyncIterator] () { return this }
   }
 }
 
-async function * follow (url: string | URL, settings: Settings, messages: Messages, left: AbortController): AsyncGenerator<Received, undefined> {
+async function * connectLoop (url: string | URL, settings: Settings, messages: EventParser, left: AbortController): AsyncGenerator<Received, undefined> {
   const { signal, fetch, onGap, onInvalid } = settings
   const leave = () => left.abort()
   signal?.addEventListener('abort', leave)
@@ -93,7 +93,7 @@ async function * follow (url: string | URL, settings: Settings, messages: Messag
       if (failure !== null && (++failures > settings.maxRetries || !await isRepeated(failure, attempt, settings))) throw failure
       if (left.signal.aborted) continue
       checkLastEventId(lastEventId)
-      const delay = delayOf(settings, failures, messages.retry, failure)
+      const delay = backoff(settings, failures, messages.retry, failure)
       await settings.onRetry?.({ delay: delay.whole, attempt: attempt + 1, error: failure ?? undefined })
       await wait(delay, left.signal)
     }
@@ -103,7 +103,7 @@ async function * follow (url: string | URL, settings: Settings, messages: Messag
 }
 
 async function isRepeated (failure: SSEError, attempt: number, { reconnect, shouldRetry }: Settings): Promise<boolean> {
-  return await shouldRetry?.(failure, attempt) ?? (reconnect && isPassing(failure))
+  return await shouldRetry?.(failure, attempt) ?? (reconnect && isRetryable(failure))
 }
 
 async function requestOf ({ method, body, headers, credentials }: Settings, attempt: number, lastEventId: string | null, signal: AbortSignal): Promise<RequestInit & { cache: 'no-store' }> {

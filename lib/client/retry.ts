@@ -8,7 +8,7 @@ export const LONGEST = 2 ** 31 - 1
 const SHORTEST = 100
 
 /** True if another attempt may succeed. False after the server has refused this request, and after `fetch` gave no Response. */
-export function isPassing ({ code, status, body }: SSEError): boolean {
+export function isRetryable ({ code, status, body }: SSEError): boolean {
   if (code === 'SSE_ERR_OPTION') return false
   // where the connection breaks within the head of an answer, Chromium has one with half the headers, or half the status, and no body
   return status === undefined || status === 429 || status >= 500 || (status <= 200 && body === '')
@@ -24,7 +24,7 @@ export interface Delay {
  * @param failures how many attempts have failed, one after the other
  * @param retry what the server's last `retry:` said, ms
  */
-export function delayOf ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
+export function backoff ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
   const asked = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
   // bounded, because 0 * Infinity and 2 ** 1024 would be no delay at all
   const doublings = Math.min(30, Math.max(0, failures - 1))

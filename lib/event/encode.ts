@@ -1,4 +1,4 @@
-import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, show } from '../errors.js'
+import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
 import { isResponse } from './upstream.js'
 
 /**
@@ -77,10 +77,10 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
     text = serializer(data)
   } catch (cause) {
     refuseUnread(data, event)
-    throw Object.assign(new SSE_ERR_SERIALIZATION(show(event), `the serializer threw ${show(cause)}`), { cause })
+    throw Object.assign(new SSE_ERR_SERIALIZATION(describeValue(event), `the serializer threw ${describeValue(cause)}`), { cause })
   }
   // JSON.stringify answers undefined for a function or a symbol
-  if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(show(event), `the serializer gave ${show(text)} for ${show(data)}`)
+  if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(describeValue(event), `the serializer gave ${describeValue(text)} for ${describeValue(data)}`)
   // only here, because the check would cost as much as the rest for data that is short
   if (text === '{}') refuseUnread(data, event)
   return text
@@ -89,7 +89,7 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
 /** Refuses data that has to be awaited or read before there is anything to send: JSON has nothing of it. */
 function refuseUnread (data: unknown, event: string): void {
   const what = unreadKind(data)
-  if (what !== undefined) throw new SSE_ERR_SERIALIZATION(show(event), `it is ${show(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
+  if (what !== undefined) throw new SSE_ERR_SERIALIZATION(describeValue(event), `it is ${describeValue(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
 }
 
 /** What a value is that does not hold anything yet. */
@@ -114,13 +114,13 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
   if (typeof payload === 'string') return encodeData(payload, writeData)
   if (payload === null || payload === undefined) return ''
   // a buffer's indices would all be listed before the first is refused
-  if (typeof payload !== 'object' || Array.isArray(payload) || ArrayBuffer.isView(payload)) throw new SSE_ERR_PAYLOAD(show(payload))
+  if (typeof payload !== 'object' || Array.isArray(payload) || ArrayBuffer.isView(payload)) throw new SSE_ERR_PAYLOAD(describeValue(payload))
   refuseOtherFields(payload)
   const { id, event, comments, data, retry } = payload as SSEPayload
   let text = ''
   if (id !== undefined) text = idLine(id)
   if (event !== undefined) {
-    if (typeof event !== 'string') throw new SSE_ERR_FIELD('event', 'a string', show(event))
+    if (typeof event !== 'string') throw new SSE_ERR_FIELD('event', 'a string', describeValue(event))
     if (event !== '') text += eventLine(event)
   }
   if (comments !== undefined) text += encodeComments(comments)
@@ -143,7 +143,7 @@ export function encodeData (item: unknown, writeData: DataWriter): string {
 }
 
 /** The id that a payload has of its own; the payload is one that was encoded. */
-export function ownIdOf (payload: unknown): string | undefined {
+export function customIdOf (payload: unknown): string | undefined {
   const id = idOf(payload)
   return id === undefined ? id : String(id)
 }
@@ -157,9 +157,9 @@ function idOf (payload: unknown): unknown {
  * @throws SSE_ERR_OWN_ID, and what `encode` throws
  */
 export function encodePublished (payload: unknown, writeData: DataWriter): string {
-  refuseOwnId(payload)
+  assertNoCustomId(payload)
   const text = encode(payload, writeData)
-  if (text === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(payload)}`)
+  if (text === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${describeValue(payload)}`)
   return text
 }
 
@@ -167,15 +167,15 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
  * Refuses an id in an event that has its id from the log.
  * @throws SSE_ERR_OWN_ID; SSE_ERR_PAYLOAD where other fields show that the object is no payload at all
  */
-export function refuseOwnId (payload: unknown): void {
+export function assertNoCustomId (payload: unknown): void {
   const id = idOf(payload)
   if (id === undefined) return
   refuseOtherFields(Object(payload))
-  throw new SSE_ERR_OWN_ID(show(id))
+  throw new SSE_ERR_OWN_ID(describeValue(id))
 }
 
 /** The text of an event that has an id, without it: the id is its first line. */
-export function withoutId (text: string): string {
+export function stripId (text: string): string {
   return text.slice(text.indexOf('\n') + 1)
 }
 
@@ -185,7 +185,7 @@ export function withoutId (text: string): string {
  */
 export function encodeRetry (retry: number): string {
   // past the safe integers a number prints with an exponent, which a client ignores
-  if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', show(retry))
+  if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', describeValue(retry))
   return `retry: ${retry}\n`
 }
 
@@ -196,7 +196,7 @@ let lastLine = ''
 function eventLine (name: string): string {
   if (name !== lastName) {
     // a line break in it would let its author write events of their own
-    if (NOT_IN_A_LINE.test(name)) throw new SSE_ERR_FIELD('event', 'text without CR, LF and NUL', show(name))
+    if (NOT_IN_A_LINE.test(name)) throw new SSE_ERR_FIELD('event', 'text without CR, LF and NUL', describeValue(name))
     lastLine = `event: ${name}\n`
     lastName = name
   }
@@ -205,10 +205,10 @@ function eventLine (name: string): string {
 
 function encodeComments (comments: unknown): string {
   if (typeof comments === 'string') return lines(': ', comments)
-  if (!Array.isArray(comments)) throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', show(comments))
+  if (!Array.isArray(comments)) throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', describeValue(comments))
   let text = ''
   for (const comment of comments) {
-    if (typeof comment !== 'string') throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', `an array with ${show(comment)}`)
+    if (typeof comment !== 'string') throw new SSE_ERR_FIELD('comments', 'a string or an array of strings', `an array with ${describeValue(comment)}`)
     text += lines(': ', comment)
   }
   return text
@@ -216,9 +216,9 @@ function encodeComments (comments: unknown): string {
 
 function idLine (id: unknown): string {
   if (typeof id === 'number') return `id: ${id}\n`
-  if (typeof id !== 'string') throw new SSE_ERR_FIELD('id', 'a string or a number', show(id))
+  if (typeof id !== 'string') throw new SSE_ERR_FIELD('id', 'a string or a number', describeValue(id))
   // a character has at most three bytes per unit of its length
-  if (NOT_RETURNED.test(id) || (id.length > LONGEST_ID / 3 && Buffer.byteLength(id) > LONGEST_ID)) throw new SSE_ERR_FIELD('id', ID, show(id))
+  if (NOT_RETURNED.test(id) || (id.length > LONGEST_ID / 3 && Buffer.byteLength(id) > LONGEST_ID)) throw new SSE_ERR_FIELD('id', ID, describeValue(id))
   return `id: ${id}\n`
 }
 
@@ -239,8 +239,8 @@ function nothing (payload: object): '' {
 
 /** @param field one that no event has */
 function noPayload (payload: object, field?: string): Error {
-  if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${show(payload)}, ${A_SOURCE}`)
-  return new SSE_ERR_PAYLOAD(field === undefined ? show(payload) : `${show(payload)} with ${show(field)}`)
+  if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${describeValue(payload)}, ${A_SOURCE}`)
+  return new SSE_ERR_PAYLOAD(field === undefined ? describeValue(payload) : `${describeValue(payload)} with ${describeValue(field)}`)
 }
 
 /**

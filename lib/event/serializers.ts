@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySerializerCompiler, RouteOptions } from 'fastify'
 import { dataLines, type DataWriter, plainData, serialize, type Serializer } from './encode.js'
-import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, show } from '../errors.js'
+import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT, describeValue } from '../errors.js'
 import type { EventSchemas } from './types.js'
 import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
@@ -28,10 +28,10 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
   for (const [name, schema] of Object.entries(events)) serializers.set(name, isText(schema) ? null : compile(app, route, name, schema))
   return (data, event) => {
     const serializer = serializers.get(event)
-    if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(show(event), list(serializers.keys()))
+    if (serializer === undefined) throw new SSE_ERR_UNKNOWN_EVENT(describeValue(event), list(serializers.keys()))
     if (data === undefined) return ''
     if (serializer !== null) return dataLines(serialize(serializer, data, event))
-    if (typeof data !== 'string') throw new SSE_ERR_SERIALIZATION(show(event), `its schema is a string, got ${show(data)}`)
+    if (typeof data !== 'string') throw new SSE_ERR_SERIALIZATION(describeValue(event), `its schema is a string, got ${describeValue(data)}`)
     return dataLines(data)
   }
 }
@@ -43,7 +43,7 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
 export function declaredText (events: EventSchemas): DataWriter {
   const write = plainData()
   return (data, event) => {
-    if (!Object.hasOwn(events, event)) throw new SSE_ERR_UNKNOWN_EVENT(show(event), list(Object.keys(events)))
+    if (!Object.hasOwn(events, event)) throw new SSE_ERR_UNKNOWN_EVENT(describeValue(event), list(Object.keys(events)))
     return write(data, event)
   }
 }

@@ -1,5 +1,5 @@
-import { Messages } from '../client/event-parser.js'
-import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, show } from '../errors.js'
+import { EventParser } from '../client/event-parser.js'
+import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
 import type { FetchResponse } from './types.js'
 
 /** An event of another server. Its data is text, whatever `events` the route declares. */
@@ -34,7 +34,7 @@ export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error 
   // a status below 400 is no failure to Fastify, which would answer 500 for a 304
   if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })
   const type = headers.get('content-type')
-  if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${show(type)}`)
+  if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${describeValue(type)}`)
   return bodyUsed ? new SSE_ERR_SOURCE('a Response whose body was read already') : null
 }
 
@@ -43,7 +43,7 @@ export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error 
  * own, and an event that is not complete at the end is none.
  */
 export class UpstreamParser {
-  readonly #messages = new Messages(null)
+  readonly #messages = new EventParser(null)
   readonly #decoder = new TextDecoder()
   #id: string | null = null
   #retry: number | undefined

@@ -2,7 +2,7 @@ import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { BackplaneFactory } from '../backplane.js'
 import type { PluginCallbacks } from '../routes/callbacks.js'
 import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
-import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
+import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import type { HistorySettings } from '../pubsub/history.js'
 import { type OptionNames, refuseMistakes } from './names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
@@ -65,7 +65,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
   for (const name in rules) {
     const value = options[name]
     const rule = rules[name]
-    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, rule.wrong?.(value) ?? show(value))
+    if (value !== undefined && rule !== undefined && !rule.test(value)) throw new SSE_ERR_OPTION(name, rule.takes, rule.wrong?.(value) ?? describeValue(value))
   }
 }
 
@@ -76,7 +76,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
   if (event === undefined) return
   try {
-    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${show(event)}`)
+    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${describeValue(event)}`)
   } catch (cause) {
     throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, 'one that cannot be sent'), { cause })
   }
@@ -124,7 +124,7 @@ export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisc
  * @throws SSE_ERR_SOURCE for an only argument that is no object of options: an event, an Observable, a Map
  */
 export function readReplyOptions (base: StreamSettings, options: unknown, withSource: boolean): ReplySettings {
-  if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', show(options)) : new SSE_ERR_SOURCE(show(options))
+  if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', describeValue(options)) : new SSE_ERR_SOURCE(describeValue(options))
   const unknown = refuseMistakes('reply.sse()', options, optionNames)
   if (unknown !== undefined) {
     throw withSource
@@ -185,7 +185,7 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
   if (!source && !payload && items !== undefined) return '"items" goes with "source" or "payload"'
   if (events && items === 'data' && !Object.hasOwn(events, 'message')) return '"items" of \'data\' are events "message", which "events" does not declare'
   const last = nameOf(end)
-  if (events && last !== undefined && !Object.hasOwn(events, last)) return `"end" is an event ${show(last)}, which "events" does not declare`
+  if (events && last !== undefined && !Object.hasOwn(events, last)) return `"end" is an event ${describeValue(last)}, which "events" does not declare`
   if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
 }
 

@@ -1,7 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { show } from '../errors.js'
-import { isName } from '../topic.js'
-import { LONGEST } from '../timer-list.js'
+import { describeValue } from '../errors.js'
+import { isNonEmptyString } from '../topic.js'
+import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
@@ -17,11 +17,11 @@ interface Rule {
 export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
 
 const milliseconds: Rule = {
-  takes: `ms above 0, at most ${LONGEST}`,
-  test: (value) => typeof value === 'number' && value > 0 && value <= LONGEST
+  takes: `ms above 0, at most ${TIMEOUT_MAX}`,
+  test: (value) => typeof value === 'number' && value > 0 && value <= TIMEOUT_MAX
 }
 const millisecondsOrOff: Rule = {
-  takes: `ms from 0 (off) to ${LONGEST}`,
+  takes: `ms from 0 (off) to ${TIMEOUT_MAX}`,
   test: (value) => value === 0 || milliseconds.test(value)
 }
 const wholeMilliseconds: Rule = {
@@ -39,7 +39,7 @@ const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
 export const streamRules: Rules<SSEStreamOptions> = {
-  heartbeat: { takes: `ms from 1 to ${LONGEST}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
+  heartbeat: { takes: `ms from 1 to ${TIMEOUT_MAX}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
   retry: wholeMilliseconds,
   headers: anObject('an object of header names and their text', areHeaders),
   serializer: aFunction,
@@ -67,7 +67,7 @@ export const pluginRules: Rules<SSEPluginOptions> = {
   ...limitRules,
   history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
   backplane: aFunction,
-  drain: anObject(`{ spread?: whole ms, 0 or more, event?: an event, timeout?: ms from 0 to ${LONGEST} }`, (value) => {
+  drain: anObject(`{ spread?: whole ms, 0 or more, event?: an event, timeout?: ms from 0 to ${TIMEOUT_MAX} }`, (value) => {
     const { spread = 0, event: _, timeout = 0, ...others } = value as { spread?: unknown, event?: unknown, timeout?: unknown }
     return isEmpty(others) && wholeMilliseconds.test(spread) && millisecondsOrOff.test(timeout)
   }),
@@ -103,7 +103,7 @@ export const routeRules: Rules<RouteDeclaration> = {
   source: aFunction,
   topics: {
     takes: 'an array of topics, strings that are not empty, or a function',
-    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isName))
+    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isNonEmptyString))
   },
   onConnect: aFunction
 }
@@ -143,7 +143,7 @@ function isSchema (value: unknown): boolean {
 function wrongSchema (events: unknown): string | undefined {
   if (!isOptions(events)) return
   const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
-  return name === undefined ? name : `${show(schema)} as the schema of ${show(name)}`
+  return name === undefined ? name : `${describeValue(schema)} as the schema of ${describeValue(name)}`
 }
 
 function areHeaders (value: object): boolean {

@@ -1,8 +1,8 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import type { Backplane } from '../backplane.js'
 import { real } from '../clock.js'
-import { COUNTERS, type Counters, RouteCounters } from '../stats.js'
-import { LogCursor, type Log } from './subscription.js'
+import { STATS, type RouteStats, RouteCounters } from '../stats.js'
+import { LogSubscription, type Log } from './subscription.js'
 import { channels, type StreamEnd, tell } from '../diagnostics.js'
 import type { EndLog } from '../stream/end-log.js'
 import { type DataWriter, encodePublished } from '../event/encode.js'
@@ -12,19 +12,19 @@ import { validClientId, validTopic } from '../topic.js'
 import type { PluginSettings } from '../options/read.js'
 import { Pending } from '../routes/pending.js'
 import { loggedUnlessAwaited, rejected } from '../stream/logged-promise.js'
-import type { Cursor, Host } from '../stream/contracts.js'
-import { Schedules } from '../timer-list.js'
+import type { Subscription, StreamHost } from '../stream/contracts.js'
+import { TimerLists } from '../timer-list.js'
 import type { EventStream } from '../stream/event-stream.js'
 import type { SSE, SSEStats } from '../types.js'
 
 /** The streams that are open in this process, and who of them gets what is published. */
-export class Hub implements SSE, Host<EventStream>, Log {
+export class Hub implements SSE, StreamHost<EventStream>, Log {
   readonly streams = new Map<string, EventStream>()
-  readonly schedules = new Schedules()
+  readonly timers = new TimerLists()
   /** The requests that await their topics. */
   readonly pending = new Pending()
-  readonly [COUNTERS] = new RouteCounters()
-  readonly topics = new Map<string, Set<Cursor>>()
+  readonly [STATS] = new RouteCounters()
+  readonly topics = new Map<string, Set<Subscription>>()
   /** The streams whose client id is not their own id. */
   readonly clients = new Map<string, Set<EventStream>>()
 
@@ -41,7 +41,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   readonly #work = new Set<Promise<unknown>>()
   #draining = false
   /** The event that was handed on last. */
-  #handed = ''
+  #lastDispatchedId = ''
 
   /** @param writeData makes the text of a published event's data */
   constructor (backplane: Backplane, writeData: DataWriter, drain: PluginSettings['drain'], log: FastifyBaseLogger, logEnd: EndLog) {
@@ -54,8 +54,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   async open (): Promise<void> {
-    await this.#backplane.open((event) => this.#received(event), (gap) => this.#lost(gap))
-    this.#handed = this.#backplane.newest
+    await this.#backplane.open((event) => this.#dispatch(event), (gap) => this.#onGap(gap))
+    this.#lastDispatchedId = this.#backplane.newest
   }
 
   async close (): Promise<void> {
@@ -75,7 +75,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   stats (): SSEStats {
-    return this[COUNTERS].total()
+    return this[STATS].total()
   }
 
   get newest (): string {
@@ -90,41 +90,41 @@ export class Hub implements SSE, Host<EventStream>, Log {
     return this.#backplane.read(after, limit)
   }
 
-  join (topic: string, cursor: Cursor): void {
-    add(this.topics, topic, cursor)
+  join (topic: string, createSubscription: Subscription): void {
+    add(this.topics, topic, createSubscription)
   }
 
-  leave (topic: string, cursor: Cursor): void {
+  leave (topic: string, cursor: Subscription): void {
     remove(this.topics, topic, cursor)
   }
 
-  countersOf (request: FastifyRequest): Counters {
-    return this[COUNTERS].of(request)
+  statsOf (request: FastifyRequest): RouteStats {
+    return this[STATS].of(request)
   }
 
-  cursor (stream: EventStream): Cursor {
-    return new LogCursor(stream, this, this.newest)
+  createSubscription (stream: EventStream): Subscription {
+    return new LogSubscription(stream, this, this.newest)
   }
 
   /** Keeps a stream that is not open yet, so that `drain` knows of it. */
-  hold (stream: EventStream): void {
+  addPending (stream: EventStream): void {
     this.#waiting.add(stream)
-    if (this.#draining && !stream.started) stream.closeWith('drain')
+    if (this.#draining && !stream.responded) stream.closeWith('drain')
   }
 
-  release (stream: EventStream): void {
+  removePending (stream: EventStream): void {
     this.#waiting.delete(stream)
   }
 
   opened (stream: EventStream): void {
-    stream.counters.opened++
+    stream.stats.opened++
     this.#waiting.delete(stream)
     this.streams.set(stream.id, stream)
     if (stream.clientId !== stream.id) add(this.clients, stream.clientId, stream)
     const { lastEventId } = stream
     if (lastEventId !== null) {
-      stream.cursor ??= this.cursor(stream)
-      if (isEventId(lastEventId)) stream.counters.resumed++
+      stream.subscription ??= this.createSubscription(stream)
+      if (isEventId(lastEventId)) stream.stats.resumed++
     }
     if (channels.open.hasSubscribers) tell('open', { stream })
     // it passed its hooks while the others were ended
@@ -133,8 +133,8 @@ export class Hub implements SSE, Host<EventStream>, Log {
 
   closed (stream: EventStream, end: StreamEnd): void {
     const { closeReason, ms } = end
-    stream.counters.closed[closeReason]++
-    stream.counters.duration?.(closeReason, ms)
+    stream.stats.closed[closeReason]++
+    stream.stats.duration?.(closeReason, ms)
     if (channels.close.hasSubscribers) tell('close', { stream, ...end })
     this.#logEnd(stream.request, end)
     this.streams.delete(stream.id)
@@ -151,7 +151,7 @@ export class Hub implements SSE, Host<EventStream>, Log {
     const over = Array.from(this.streams.values(), (stream) => this.#end(stream))
     for (const stream of this.#waiting) {
       // one that waits for hooks is ended as soon as it is open
-      if (stream.started) over.push(stream.over())
+      if (stream.responded) over.push(stream.finished())
       else stream.closeWith('drain')
     }
     const late = real.now() + this.#drain.timeout
@@ -189,35 +189,35 @@ export class Hub implements SSE, Host<EventStream>, Log {
   }
 
   /** Hands an event to those it is for. Hot path. */
-  #received (event: PublishedEvent): void {
-    const before = this.#handed
-    this.#handed = event.id
+  #dispatch (event: PublishedEvent): void {
+    const before = this.#lastDispatchedId
+    this.#lastDispatchedId = event.id
     if (event.to === 'topic') {
-      for (const cursor of this.topics.get(event.name) ?? NOBODY) cursor.deliver(event)
+      for (const cursor of this.topics.get(event.name) ?? NONE) cursor.deliver(event)
       return
     }
     if (event.to === 'all') {
-      for (const stream of this.streams.values()) this.#reach(stream, event, before)
+      for (const stream of this.streams.values()) this.#deliverTo(stream, event, before)
       return
     }
-    for (const stream of this.clients.get(event.name) ?? NOBODY) this.#reach(stream, event, before)
+    for (const stream of this.clients.get(event.name) ?? NONE) this.#deliverTo(stream, event, before)
     const stream = this.streams.get(event.name)
-    if (stream?.clientId === event.name) this.#reach(stream, event, before)
+    if (stream?.clientId === event.name) this.#deliverTo(stream, event, before)
   }
 
   /** Nobody knows whom the events were for: all are told who are sent some. */
-  #lost (gap: Gap): void {
-    this.#handed = gap.through
+  #onGap (gap: Gap): void {
+    this.#lastDispatchedId = gap.through
     for (const stream of this.streams.values()) {
-      if (stream.clientId !== stream.id) stream.cursor ??= this.cursor(stream)
-      stream.cursor?.lost(gap)
+      if (stream.clientId !== stream.id) stream.subscription ??= this.createSubscription(stream)
+      stream.subscription?.lost(gap)
     }
   }
 
-  #reach (stream: EventStream, event: PublishedEvent, before: string): void {
+  #deliverTo (stream: EventStream, event: PublishedEvent, before: string): void {
     // one that is not greeted yet is to read the event later
-    stream.cursor ??= new LogCursor(stream, this, before)
-    stream.cursor.deliver(event)
+    stream.subscription ??= new LogSubscription(stream, this, before)
+    stream.subscription.deliver(event)
   }
 
   #end (stream: EventStream): Promise<void> {
@@ -232,7 +232,7 @@ function tellOnce (published: string | Promise<string>, tell: (id: string) => vo
   else published.then(tell, () => {})
 }
 
-const NOBODY: readonly never[] = []
+const NONE: readonly never[] = []
 
 function add<Member> (lists: Map<string, Set<Member>>, name: string, member: Member): void {
   const list = lists.get(name)

@@ -1,10 +1,10 @@
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
-import { encode, withoutId } from '../event/encode.js'
+import { encode, stripId } from '../event/encode.js'
 import { SSE_ERR_BACKPLANE } from '../errors.js'
 import { compareEventIds, isEventId } from '../event/id.js'
 import type { Gap, Page, PublishedEvent } from './history.js'
-import type { Cursor } from '../stream/contracts.js'
+import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 
 /** The log, and the lists of those that are handed what is new in it. */
@@ -14,8 +14,8 @@ export interface Log {
   /** The oldest event that can be replayed; null where there is none. */
   readonly oldestId: string | null
   read (after: string, limit: number): Page | Promise<Page>
-  join (topic: string, cursor: Cursor): void
-  leave (topic: string, cursor: Cursor): void
+  join (topic: string, cursor: Subscription): void
+  leave (topic: string, cursor: Subscription): void
 }
 
 /** How long events take, roughly, that one process has and another has not yet, ms. */
@@ -28,7 +28,7 @@ const PAGE = 128
  * Where in the log one stream is. It reads what its client missed from the log, at the client's pace, while
  * new events wait there. Once nothing is left to read it is live: it is handed each event as it is published.
  */
-export class LogCursor implements Cursor {
+export class LogSubscription implements Subscription {
   readonly #stream: EventStream
   readonly #log: Log
   /** Null as long as the stream was not subscribed to any. May be other streams' as well. */
@@ -41,9 +41,9 @@ export class LogCursor implements Cursor {
    */
   #ids: 'none' | 'log' | 'own' = 'none'
   /** The id the client holds, if it came with one or was sent one. */
-  #heldId: string | null
+  #clientEventId: string | null
   /** Up to where the log was read, until the stream is live. */
-  #position: string
+  #readPosition: string
   #live: boolean
   /** The oldest event that waits to be written, if lag is measured. */
   #waiting: PublishedEvent | null = null
@@ -53,18 +53,18 @@ export class LogCursor implements Cursor {
     this.#stream = stream
     this.#log = log
     const { lastEventId } = stream
-    this.#heldId = lastEventId
+    this.#clientEventId = lastEventId
     if (lastEventId !== null) this.#ids = isEventId(lastEventId) ? 'log' : 'own'
-    this.#position = lastEventId !== null && this.#ids === 'log' ? lastEventId : from
+    this.#readPosition = lastEventId !== null && this.#ids === 'log' ? lastEventId : from
     // one that is not greeted yet is to get nothing before; nothing is replayed by ids of the application's own
-    this.#live = stream.begun || this.#ids === 'own'
+    this.#live = stream.deliveryStarted || this.#ids === 'own'
   }
 
-  get takesIds (): boolean {
+  get allowsCustomIds (): boolean {
     return this.#topics === null
   }
 
-  get inLog (): boolean {
+  get usesLogIds (): boolean {
     return this.#ids === 'log'
   }
 
@@ -72,7 +72,7 @@ export class LogCursor implements Cursor {
     for (const topic of topics) this.#log.join(topic, this)
     if (this.#topics === null) {
       this.#topics = topics
-      this.#followed()
+      this.#firstTopics()
     } else {
       const own = this.#changeable(this.#topics)
       for (const topic of topics) own.add(topic)
@@ -85,9 +85,9 @@ export class LogCursor implements Cursor {
     for (const topic of topics) if (own.delete(topic)) this.#log.leave(topic, this)
   }
 
-  begin (): Promise<void> | null {
+  startDelivery (): Promise<void> | null {
     if (this.#live) return null
-    if (this.#position !== this.#log.newest) return this.#catchUp()
+    if (this.#readPosition !== this.#log.newest) return this.#catchUp()
     this.#goLive()
     return null
   }
@@ -96,41 +96,41 @@ export class LogCursor implements Cursor {
   deliver (event: PublishedEvent): void {
     if (!this.#live) return
     // before it is written, since it may go out at once
-    if (this.#stream.counters.lag !== null) this.#waiting ??= event
+    if (this.#stream.stats.lag !== null) this.#waiting ??= event
     if (!this.#write(event) && this.#waiting === event) this.#waiting = null
   }
 
   lost (gap: Gap): void {
     // one that reads on comes to the gap by itself, unless it has read up to there
-    if (this.#live || this.#position === gap.through) this.#tell(gap)
+    if (this.#live || this.#readPosition === gap.through) this.#sendGap(gap)
   }
 
   wrote (time: number): void {
     if (this.#waiting === null) return
-    this.#stream.counters.lag?.(time - this.#waiting.time)
+    this.#stream.stats.lag?.(time - this.#waiting.time)
     this.#waiting = null
   }
 
-  line (): string {
-    this.#heldId = this.#reached
-    return `id: ${this.#heldId}\n`
+  takeIdLine (): string {
+    this.#clientEventId = this.#currentId
+    return `id: ${this.#clientEventId}\n`
   }
 
-  heartbeat (): string {
-    return this.#ids !== 'log' || this.#heldId === this.#reached ? '' : `${this.line()}\n`
+  takeHeartbeat (): string {
+    return this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
   }
 
   gap (): string {
     const { oldestId } = this.#log
-    this.#tellOf(oldestId, this.#heldId)
-    return this.#gap({ oldestId, through: this.#reached })
+    this.#tellOf(oldestId, this.#clientEventId)
+    return this.#createGapEvent({ oldestId, through: this.#currentId })
   }
 
-  wroteOwn (id: string): void {
+  customIdSent (id: string): void {
     this.#ids = 'own'
     // an empty one takes away what the client holds
-    this.#heldId = id || null
-    this.#live ||= this.#position === this.#log.newest
+    this.#clientEventId = id || null
+    this.#live ||= this.#readPosition === this.#log.newest
   }
 
   close (): void {
@@ -138,27 +138,27 @@ export class LogCursor implements Cursor {
   }
 
   /** The stream has its first topics. */
-  #followed (): void {
-    const { begun, lastEventId } = this.#stream
+  #firstTopics (): void {
+    const { deliveryStarted, lastEventId } = this.#stream
     const came = this.#ids
     this.#ids = 'log'
     if (came === 'log') {
       // too late for the replay: what its client missed of these topics was passed over
-      if (begun && lastEventId !== null && lastEventId !== this.#reached) {
-        this.#tell({ oldestId: this.#log.oldestId, through: this.#reached }, lastEventId)
+      if (deliveryStarted && lastEventId !== null && lastEventId !== this.#currentId) {
+        this.#sendGap({ oldestId: this.#log.oldestId, through: this.#currentId }, lastEventId)
       }
-    } else if (this.#live && begun) {
-      this.#sayPosition()
+    } else if (this.#live && deliveryStarted) {
+      this.#sendIdLine()
     } else if (this.#live) {
       // what is published from now on is for after the greeting
-      this.#position = this.#log.newest
+      this.#readPosition = this.#log.newest
       this.#live = false
     }
   }
 
   /** Up to where the log was gone through for its client. */
-  get #reached (): string {
-    return this.#live ? this.#log.newest : this.#position
+  get #currentId (): string {
+    return this.#live ? this.#log.newest : this.#readPosition
   }
 
   #changeable (topics: ReadonlySet<string>): Set<string> {
@@ -169,14 +169,14 @@ export class LogCursor implements Cursor {
   async #catchUp (): Promise<void> {
     const stream = this.#stream
     try {
-      while (!stream.closed && this.#position !== this.#log.newest) {
+      while (!stream.closed && this.#readPosition !== this.#log.newest) {
         await this.#readPage()
         if (stream.congested) await stream.ready()
-        else if (this.#position !== this.#log.newest) await real.turn()
+        else if (this.#readPosition !== this.#log.newest) await real.turn()
       }
       if (!stream.closed) this.#goLive()
     } catch (error) {
-      stream.fail(error)
+      stream.destroy(error)
     }
   }
 
@@ -186,14 +186,14 @@ export class LogCursor implements Cursor {
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
-    const page = await this.#log.read(this.#position, PAGE)
+    const page = await this.#log.read(this.#readPosition, PAGE)
     if (page.gap !== null || page.events.length > 0) {
       this.#replay(page)
       return
     }
     // the client comes from a process that is ahead of this one
-    if (compareEventIds(this.#position, newest) > 0) await real.wait(AHEAD)
-    else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#position}, though ${newest} came later`)
+    if (compareEventIds(this.#readPosition, newest) > 0) await real.wait(AHEAD)
+    else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#readPosition}, though ${newest} came later`)
   }
 
   #replay ({ gap, events }: Page): void {
@@ -201,19 +201,19 @@ export class LogCursor implements Cursor {
     if (gap !== null) this.#leap(gap)
     for (const event of events) {
       if (this.#stream.congested) return
-      this.#position = event.id
-      if (this.#concerns(event) && this.#write(event)) this.#stream.counters.replayed++
+      this.#readPosition = event.id
+      if (this.#concerns(event) && this.#write(event)) this.#stream.stats.replayed++
     }
   }
 
   #goLive (): void {
     this.#live = true
-    if (this.#ids === 'log' && this.#heldId !== this.#position) this.#sayPosition()
+    if (this.#ids === 'log' && this.#clientEventId !== this.#readPosition) this.#sendIdLine()
   }
 
   #leap (gap: Gap): void {
-    this.#tell(gap)
-    this.#position = gap.through
+    this.#sendGap(gap)
+    this.#readPosition = gap.through
   }
 
   #concerns ({ to, name }: PublishedEvent): boolean {
@@ -224,36 +224,36 @@ export class LogCursor implements Cursor {
   /** Hot path. Where the ids are the application's, the event is written without its own. */
   #write ({ id, text }: PublishedEvent): boolean {
     const own = this.#ids === 'own'
-    if (!this.#stream.write(own ? withoutId(text) : text)) return false
+    if (!this.#stream.write(own ? stripId(text) : text)) return false
     if (!own) {
       this.#ids = 'log'
-      this.#heldId = id
+      this.#clientEventId = id
     }
     return true
   }
 
-  #sayPosition (): void {
-    const held = this.#heldId
-    if (!this.#stream.note(`${this.line()}\n`)) this.#heldId = held
+  #sendIdLine (): void {
+    const held = this.#clientEventId
+    if (!this.#stream.note(`${this.takeIdLine()}\n`)) this.#clientEventId = held
   }
 
   /** Tells of a gap; where that is left out with the events, it is for the gap that tells of them. */
-  #tell (gap: Gap, lastEventId = this.#heldId): void {
-    const held = this.#heldId
-    if (this.#stream.tell(this.#gap(gap, lastEventId))) this.#tellOf(gap.oldestId, lastEventId)
-    else this.#heldId = held
+  #sendGap (gap: Gap, lastEventId = this.#clientEventId): void {
+    const held = this.#clientEventId
+    if (this.#stream.writeUncounted(this.#createGapEvent(gap, lastEventId))) this.#tellOf(gap.oldestId, lastEventId)
+    else this.#clientEventId = held
   }
 
   #tellOf (oldestId: string | null, lastEventId: string | null): void {
     const stream = this.#stream
-    stream.counters.gaps++
+    stream.stats.gaps++
     if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
   }
 
-  #gap ({ oldestId, through }: Gap, lastEventId = this.#heldId): string {
+  #createGapEvent ({ oldestId, through }: Gap, lastEventId = this.#clientEventId): string {
     const data = { lastEventId, oldestId }
     if (this.#ids !== 'log') return encode({ event: 'gap', data })
-    this.#heldId = through
+    this.#clientEventId = through
     return encode({ id: through, event: 'gap', data })
   }
 }

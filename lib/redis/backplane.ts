@@ -4,8 +4,8 @@ import { SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event/id.js'
 import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from '../pubsub/history.js'
 import { Connection, NoAnswer, type RedisClient } from './connection.js'
-import { fieldsOf, isLoss, isNothing, nothingAt } from './entry.js'
-import { lastBefore } from './position.js'
+import { toFields, isLoss, isNothing, placeholder } from './entry.js'
+import { previousId } from './position.js'
 import { type Listener, Reader } from './reader.js'
 import { RedisStream } from './stream.js'
 
@@ -64,7 +64,7 @@ export class RedisBackplane implements Backplane, Listener {
     const commands = this.#commands = new Connection(model)
     const reader = this.#reader = new Reader(new Connection(model), this.#stream, timeout, this.#log)
     try {
-      const [{ last, oldest }] = await Promise.all([reader.open(), commands.do(timeout, async () => {})])
+      const [{ last, oldest }] = await Promise.all([reader.open(), commands.run(timeout, async () => {})])
       this.#beginAt(last, oldest)
     } catch (error) {
       const refused = this.#closed ? new SSE_ERR_CLOSING() : failed(error)
@@ -78,7 +78,7 @@ export class RedisBackplane implements Backplane, Listener {
     const { maxAge } = this.#history
     return this.#ask(async (commands) => {
       // in this order: what is done again where Redis was loading is not done twice
-      const appended = this.#stream.append(commands, this.#settings.maxLength, fieldsOf(to, name, text))
+      const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, text))
       const [id] = await Promise.all([appended, maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined])
       return id
     })
@@ -126,20 +126,20 @@ export class RedisBackplane implements Backplane, Listener {
     // what comes while Redis is asked is not in its answer, and is read later
     const { newest } = this
     const received = ({ id }: PublishedEvent) => compareEventIds(id, newest) <= 0
-    const [first, ...more] = await this.#stream.from(commands, after, limit + 1)
-    if (first !== undefined && (first.id === after || lastBefore(first.id) === after)) {
+    const [first, ...more] = await this.#stream.range(commands, after, limit + 1)
+    if (first !== undefined && (first.id === after || previousId(first.id) === after)) {
       const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(received)
       // the newest itself may be gone
-      if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [nothingAt(newest)] : [] }
+      if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [placeholder(newest)] : [] }
       if (isLoss(next)) return { gap: { oldestId: this.oldestId, through: next.id }, events: beforeLoss(others) }
       return { gap: null, events: beforeLoss([next, ...others]) }
     }
-    const events = this.#history.size === 0 ? [] : (await this.#stream.from(commands, '-', limit)).filter(received)
+    const events = this.#history.size === 0 ? [] : (await this.#stream.range(commands, '-', limit)).filter(received)
     const held = events.findIndex((event) => !isLoss(event))
     const [oldest] = events
     if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
     this.#looked(events[held]?.id ?? null)
-    const through = held === 0 ? lastBefore(oldest.id) : events[held - 1]?.id ?? newest
+    const through = held === 0 ? previousId(oldest.id) : events[held - 1]?.id ?? newest
     return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
   }
 
@@ -148,7 +148,7 @@ export class RedisBackplane implements Backplane, Listener {
     const commands = this.#commands
     if (commands === null) throw new SSE_ERR_CLOSING()
     try {
-      return await commands.do(this.#settings.timeout, () => work(commands))
+      return await commands.run(this.#settings.timeout, () => work(commands))
     } catch (error) {
       throw this.#closed ? new SSE_ERR_CLOSING() : failed(error)
     }

@@ -52,7 +52,7 @@ const PAUSE = 50
 
 /** A connection to Redis, which the client makes again whenever it is lost, and which is begun anew where nothing comes on it. */
 export class Connection {
-  readonly #model: RedisClient
+  readonly #template: RedisClient
   readonly #waiting = new Set<() => void>()
   #client: NodeRedis | IORedis
   #closed = false
@@ -61,7 +61,7 @@ export class Connection {
 
   /** @param model whose options it has */
   constructor (model: RedisClient) {
-    this.#model = model
+    this.#template = model
     this.#client = this.#begin()
   }
 
@@ -69,7 +69,7 @@ export class Connection {
    * Does something once commands can be sent, those who wait for that in the order of their calls.
    * Rejects where all that takes more than `ms`; what has not begun by then never does.
    */
-  async do<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
+  async run<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
     // ioredis is still ready for a moment after its socket was closed, and refuses what it is given then
     const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
@@ -122,7 +122,7 @@ export class Connection {
   }
 
   #begin (): NodeRedis | IORedis {
-    const model = this.#model
+    const model = this.#template
     const client = model.duplicate('call' in model ? IOREDIS : nodeRedisOptions(model)) as NodeRedis | IORedis
     client.on('error', (error) => { if (client === this.#client) this.#error = error })
     client.on('ready', () => {
@@ -130,9 +130,9 @@ export class Connection {
       for (const go of this.#waiting) go()
     })
     if (!('call' in client)) {
-      reaching.add(client)
-      client.on('reconnecting', () => { reaching.add(client) })
-      client.on('connect', () => { reaching.delete(client) })
+      connecting.add(client)
+      client.on('reconnecting', () => { connecting.add(client) })
+      client.on('connect', () => { connecting.delete(client) })
     }
     // what it rejects with comes as an event as well
     client.connect().catch(() => {})
@@ -141,11 +141,11 @@ export class Connection {
 }
 
 /** Clients of node-redis that wait for a socket. Ended then, they go on all the same, and version 5 cannot be ended once more. */
-const reaching = new WeakSet<NodeRedis>()
+const connecting = new WeakSet<NodeRedis>()
 
 function end (client: NodeRedis | IORedis): void {
   if ('call' in client) return client.disconnect()
   const destroy = () => { if (client.isOpen) client.destroy() }
-  if (reaching.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
+  if (connecting.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
   else destroy()
 }

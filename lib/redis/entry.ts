@@ -3,7 +3,7 @@ import { now } from '../clock.js'
 import type { Audience, PublishedEvent } from '../pubsub/history.js'
 
 /** The fields of the entry that holds an event, one after the other with their values. */
-export function fieldsOf (to: Audience, name: string, text: string): string[] {
+export function toFields (to: Audience, name: string, text: string): string[] {
   return ['to', to, 'name', name, 'text', text]
 }
 
@@ -13,7 +13,7 @@ export function eventsOf (reply: unknown): PublishedEvent[] {
 }
 
 /** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
-export function nothingAt (id: string): PublishedEvent {
+export function placeholder (id: string): PublishedEvent {
   return { id, to: 'client', name: '', text: '', time: now() }
 }
 
@@ -31,9 +31,9 @@ export function isLoss ({ name, text }: PublishedEvent): boolean {
 
 function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
   const [to, name, text] = [fields.get('to'), fields.get('name'), fields.get('text')]
-  if (fields.has('lost')) return { ...nothingAt(id), name: 'lost' }
-  if (to !== 'topic' && to !== 'client' && to !== 'all') return nothingAt(id)
-  if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return nothingAt(id)
+  if (fields.has('lost')) return { ...placeholder(id), name: 'lost' }
+  if (to !== 'topic' && to !== 'client' && to !== 'all') return placeholder(id)
+  if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return placeholder(id)
   return publishedEvent(id, to, name, text)
 }
 

@@ -1,5 +1,5 @@
 import type { BackplaneFactory } from '../backplane.js'
-import { SSE_ERR_NOT_INSTALLED, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, show } from '../errors.js'
+import { SSE_ERR_NOT_INSTALLED, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import { RedisBackplane } from './backplane.js'
 import type { RedisClient } from './connection.js'
 
@@ -36,18 +36,18 @@ const LONGEST = 3_600_000
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
 export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactory {
-  if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisBackplane', '{ url } or { client }', show(options))
+  if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisBackplane', '{ url } or { client }', describeValue(options))
   if ('size' in options && 'maxAge' in options) throw new SSE_ERR_OPTION('backplane', 'redisBackplane({ url }) or redisBackplane({ client })', 'redisBackplane, which was not called')
   const { url, client, key = 'sse', maxLength, timeout = 5_000, ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION('redisBackplane', unknown, 'it takes url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
   // which may hold a password
-  if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : show(url))
-  if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', show(client))
-  if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', show(key))
-  if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', show(maxLength))
-  if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, show(timeout))
+  if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : describeValue(url))
+  if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', describeValue(client))
+  if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', describeValue(key))
+  if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', describeValue(maxLength))
+  if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, describeValue(timeout))
   const model = async () => client ?? (await importRedis()).createClient({ url })
   return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
 }

@@ -4,7 +4,7 @@ import { compareEventIds } from '../event/id.js'
 import type { PublishedEvent } from '../pubsub/history.js'
 import type { Connection } from './connection.js'
 import { isLoss } from './entry.js'
-import { firstAfter, lastBefore } from './position.js'
+import { nextId, previousId } from './position.js'
 import type { RedisStream, State } from './stream.js'
 
 /** How long Redis keeps a read waiting for something new, ms; then it is seen whether the stream is still there. */
@@ -43,13 +43,13 @@ export class Reader {
   /** Begins at the end of the stream, whose state it resolves to. */
   async open (): Promise<State> {
     const connection = this.#connection
-    const state = await connection.do(this.#timeout, async () => {
-      const found = await this.#stream.state(connection)
+    const state = await connection.run(this.#timeout, async () => {
+      const found = await this.#stream.info(connection)
       if (found.oldest !== null) return found
       // so that there is an entry at the position, and ids of a log before this one are not taken for its own
-      await this.#stream.markLoss(connection, '*')
+      await this.#stream.appendLossMarker(connection, '*')
       // a process that started at the same moment may have done so as well
-      const { last } = await this.#stream.state(connection)
+      const { last } = await this.#stream.info(connection)
       return { last, oldest: null }
     })
     this.#position = state.last
@@ -86,31 +86,31 @@ export class Reader {
   async #following (listener: Listener): Promise<PublishedEvent[]> {
     // after a failure all may be gone
     const block = this.#failing ? 1 : BLOCK
-    const [first, ...more] = await this.#ask((connection) => this.#stream.follow(connection, this.#position, BATCH + 1, block))
+    const [first, ...more] = await this.#ask((connection) => this.#stream.readBlocking(connection, this.#position, BATCH + 1, block))
     return first?.id === this.#position ? more : this.#afterHole(listener)
   }
 
   /** What follows a position whose entry is gone. */
   async #afterHole (listener: Listener): Promise<PublishedEvent[]> {
-    const { last, oldest } = await this.#ask((connection) => this.#stream.state(connection))
+    const { last, oldest } = await this.#ask((connection) => this.#stream.info(connection))
     // after the state: whatever came in between, such as what another process says of it, is in here
-    const page = await this.#ask((connection) => this.#stream.from(connection, this.#position, BATCH + 1))
+    const page = await this.#ask((connection) => this.#stream.range(connection, this.#position, BATCH + 1))
     const [first] = page
     // where the stream says so itself, that is read
     if (page.some(isLoss)) return page
     if (first !== undefined && compareEventIds(oldest ?? first.id, this.#position) > 0) {
       // the stream begins after the position, or was empty when its state was read: all entries before are gone, for all processes
-      listener.lost(lastBefore(first.id), first.id)
+      listener.lost(previousId(first.id), first.id)
       return page
     }
     // its end was lost, or all of it; where so much came since, there is no waiting for a moment in which nothing does
     const end = page.at(-1)?.id ?? this.#position
-    const marked = await this.#markLoss(page.length > BATCH ? '*' : firstAfter(compareEventIds(last, end) > 0 ? last : end))
+    const marked = await this.#markLoss(page.length > BATCH ? '*' : nextId(compareEventIds(last, end) > 0 ? last : end))
     return marked ? page : []
   }
 
   async #tellLoss ({ id }: PublishedEvent, listener: Listener): Promise<void> {
-    const { oldest } = await this.#ask((connection) => this.#stream.state(connection))
+    const { oldest } = await this.#ask((connection) => this.#stream.info(connection))
     listener.lost(id, oldest === id ? null : oldest)
   }
 
@@ -120,7 +120,7 @@ export class Reader {
    */
   async #markLoss (id: string): Promise<boolean> {
     try {
-      await this.#ask((connection) => this.#stream.markLoss(connection, id))
+      await this.#ask((connection) => this.#stream.appendLossMarker(connection, id))
       return true
     } catch (error) {
       if (error instanceof Error && error.message.includes('equal or smaller')) return false
@@ -129,7 +129,7 @@ export class Reader {
   }
 
   #ask<Result> (work: (connection: Connection) => Promise<Result>): Promise<Result> {
-    return this.#connection.do(BLOCK + this.#timeout, () => work(this.#connection))
+    return this.#connection.run(BLOCK + this.#timeout, () => work(this.#connection))
   }
 
   async #failed (error: unknown): Promise<void> {

@@ -29,19 +29,19 @@ export class RedisStream {
   }
 
   /** What there is from a position on, itself included; `-` is the oldest. */
-  async from (connection: Connection, position: string, limit: number): Promise<PublishedEvent[]> {
+  async range (connection: Connection, position: string, limit: number): Promise<PublishedEvent[]> {
     return eventsOf(await connection.send('XRANGE', this.#key, position, '+', 'COUNT', String(limit)))
   }
 
   /** The same, as soon as something follows the position, or `block` ms are over. */
-  async follow (connection: Connection, position: string, limit: number, block: number): Promise<PublishedEvent[]> {
+  async readBlocking (connection: Connection, position: string, limit: number, block: number): Promise<PublishedEvent[]> {
     // XREAD does not tell whether what comes next was left out before: where the position is still there, nothing was
     const something = connection.send('XREAD', 'COUNT', '1', 'BLOCK', String(block), 'STREAMS', this.#key, position)
-    const [events] = await Promise.all([this.from(connection, position, limit), something])
+    const [events] = await Promise.all([this.range(connection, position, limit), something])
     return events
   }
 
-  async state (connection: Connection): Promise<State> {
+  async info (connection: Connection): Promise<State> {
     // of a key that is not there XINFO knows nothing
     if (Number(await connection.send('EXISTS', this.#key)) === 0) return { last: '0-0', oldest: null }
     const info = toMap(await connection.send('XINFO', 'STREAM', this.#key))
@@ -50,7 +50,7 @@ export class RedisStream {
   }
 
   /** Says in the stream that some of what came before is lost; with an id, which has to be greater than any before, or a new one. */
-  async markLoss (connection: Connection, id: string): Promise<string> {
+  async appendLossMarker (connection: Connection, id: string): Promise<string> {
     return String(await connection.send('XADD', this.#key, id, ...LOSS))
   }
 }

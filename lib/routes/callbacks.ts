@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { asError } from '../errors.js'
+import { toError } from '../errors.js'
 import type { EventStream } from '../stream/event-stream.js'
 import type { SSEPluginOptions, SSERouteOptions } from '../types.js'
 
@@ -62,7 +62,7 @@ export class Callbacks {
   /** Reports a failure that ends the stream, then aborts it, unless `onError` has closed it. */
   async abort (error: unknown, stream: EventStream): Promise<void> {
     await this.reportIfOpen(error, stream)
-    stream.cut()
+    stream.abort()
   }
 
   async #connect (stream: EventStream, begin: (stream: EventStream) => unknown): Promise<void> {
@@ -87,7 +87,7 @@ export class Callbacks {
 
   async #report (error: unknown, stream: EventStream): Promise<void> {
     const { log } = stream.request
-    const err = asError(error)
+    const err = toError(error)
     const [all, declared] = [this.#all.onError, this.#declared.onError]
     if (all === undefined && declared === undefined) {
       log.error(err)

@@ -61,7 +61,7 @@ function handOn (value: unknown, reply: FastifyReply): unknown {
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
   // where the first event is awaited, the reply is not sent yet, and Fastify would send one without a body
-  return stream.started ? undefined : stream.over()
+  return stream.responded ? undefined : stream.finished()
 }
 
 /** @returns whether the error is reported; not where the stream has not started, so that Fastify can answer with it */
@@ -69,8 +69,8 @@ function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false
   const { stream, callbacks } = made
-  if (!stream.started) {
-    stream.cut()
+  if (!stream.responded) {
+    stream.abort()
     return false
   }
   if (!stream.closed) callbacks.abort(error, stream)

@@ -2,9 +2,9 @@ import type { AsyncResource } from 'node:async_hooks'
 import { logLateFailure } from './callbacks.js'
 import { isFake, now } from '../clock.js'
 import { SSE_ERR_PAYLOAD_TIMEOUT } from '../errors.js'
-import { ownIdOf } from '../event/encode.js'
+import { customIdOf } from '../event/encode.js'
 import { PayloadCall } from './payload-call.js'
-import { Delay, nextTick, type Schedule, type Schedules, type Task } from '../timer-list.js'
+import { Delay, nextDueTime, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 import type { Producer } from '../stream/contracts.js'
 import { type ItemKind, payloadOf } from './source.js'
 import type { EventStream } from '../stream/event-stream.js'
@@ -30,16 +30,16 @@ const CATCH_UP = 1_000
  */
 abstract class Ticker implements Task {
   due = 0
-  before: Task | null = null
-  after: Task | null = null
+  prev: Task | null = null
+  next: Task | null = null
   readonly #caller: PayloadCaller
   readonly #interval: number
-  readonly #schedules: Schedules
-  #schedule: Schedule | null = null
+  readonly #schedules: TimerLists
+  #schedule: TimerList | null = null
   /** The call that is awaited. */
   #pending: PayloadCall | null = null
 
-  constructor (caller: PayloadCaller, schedules: Schedules, interval: number) {
+  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number) {
     this.#caller = caller
     this.#interval = interval
     this.#schedules = schedules
@@ -47,8 +47,8 @@ abstract class Ticker implements Task {
 
   start (immediate: boolean): void {
     this.due = now()
-    this.#schedule = this.#schedules.every(this.#interval)
-    this.#schedule.at(this.due + this.#interval, this)
+    this.#schedule = this.#schedules.get(this.#interval)
+    this.#schedule.schedule(this.due + this.#interval, this)
     if (immediate) this.#callInScope()
   }
 
@@ -60,10 +60,10 @@ abstract class Ticker implements Task {
   }
 
   run (): void {
-    const next = nextTick(this.due, this.#interval, isFake() ? Math.max(this.due, now() - CATCH_UP * this.#interval) : now())
+    const next = nextDueTime(this.due, this.#interval, isFake() ? Math.max(this.due, now() - CATCH_UP * this.#interval) : now())
     const missed = Math.round((next - this.due) / this.#interval) - 1
     if (missed > 0) this.skip(missed)
-    this.#schedule?.at(next, this)
+    this.#schedule?.schedule(next, this)
     this.#callInScope()
   }
 
@@ -71,7 +71,7 @@ abstract class Ticker implements Task {
   protected abstract get scope (): AsyncResource
 
   /** The stream to call for, null if none would take an event now. */
-  protected abstract taker (): EventStream | null
+  protected abstract target (): EventStream | null
 
   /** @param text an encoded event, made for `stream`; `id` if it has a custom one */
   protected abstract deliver (text: string, id: string | undefined): void
@@ -81,17 +81,17 @@ abstract class Ticker implements Task {
 
   // a timer that serves many streams runs in the context of the one that armed it
   #callInScope (): void {
-    const stream = this.#pending === null ? this.taker() : null
+    const stream = this.#pending === null ? this.target() : null
     if (stream === null) this.skip(1)
-    else this.scope.runInAsyncScope(this.#callFor, this, stream)
+    else this.scope.runInAsyncScope(this.#call, this, stream)
   }
 
-  #callFor (stream: EventStream): void {
+  #call (stream: EventStream): void {
     const call = new PayloadCall()
     try {
       const payload = this.#caller.payload(stream, call)
       if (isThenable(payload)) this.#await(payload, stream, call)
-      else this.#give(payload, stream)
+      else this.#emit(payload, stream)
     } catch (error) {
       this.#caller.failed(error, stream)
     }
@@ -104,7 +104,7 @@ abstract class Ticker implements Task {
     this.#pending = call
     try {
       const given = await payload
-      if (this.#pending === call) this.#give(given, stream)
+      if (this.#pending === call) this.#emit(given, stream)
     } catch (error) {
       if (this.#pending === call) this.#caller.failed(error, stream)
       else logLateFailure(error, stream.request)
@@ -121,9 +121,9 @@ abstract class Ticker implements Task {
     call.abort(error)
   }
 
-  #give (payload: unknown, stream: EventStream): void {
+  #emit (payload: unknown, stream: EventStream): void {
     const text = stream.encode(payloadOf(payload, this.#caller.items))
-    if (text !== '') this.deliver(text, this.#caller.items === 'data' ? undefined : ownIdOf(payload))
+    if (text !== '') this.deliver(text, this.#caller.items === 'data' ? undefined : customIdOf(payload))
   }
 }
 
@@ -135,7 +135,7 @@ export function isThenable<T> (value: T | PromiseLike<T>): value is PromiseLike<
 export class OwnInterval extends Ticker implements Producer<EventStream> {
   readonly #stream: EventStream
 
-  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, stream: EventStream) {
+  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number, stream: EventStream) {
     super(caller, schedules, interval)
     this.#stream = stream
   }
@@ -148,16 +148,16 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
     return this.#stream
   }
 
-  protected taker (): EventStream | null {
+  protected target (): EventStream | null {
     return this.#stream.congested ? null : this.#stream
   }
 
   protected deliver (text: string, id: string | undefined): void {
-    this.#stream.writeOwn(text, id)
+    this.#stream.writeWithId(text, id)
   }
 
   protected skip (ticks: number): void {
-    this.#stream.counters.skipped += ticks
+    this.#stream.stats.skipped += ticks
   }
 }
 
@@ -173,7 +173,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   #latestId: string | undefined
 
   /** @param emptied called when the last stream has left */
-  constructor (caller: PayloadCaller, schedules: Schedules, interval: number, immediate: boolean, emptied: () => void) {
+  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number, immediate: boolean, emptied: () => void) {
     super(caller, schedules, interval)
     this.scope = caller.scope
     this.#immediate = immediate
@@ -193,7 +193,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
       this.#running = true
       this.start(this.#immediate)
     } else if (this.#immediate && this.#latest !== '') {
-      stream.writeOwn(this.#latest, this.#latestId)
+      stream.writeWithId(this.#latest, this.#latestId)
     }
   }
 
@@ -206,7 +206,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     if (--this.#members === 0) this.#emptied()
   }
 
-  protected taker (): EventStream | null {
+  protected target (): EventStream | null {
     for (const stream of this.#streams) if (!stream.congested) return stream
     return null
   }
@@ -216,12 +216,12 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     this.#latest = text
     this.#latestId = id
     for (const stream of this.#streams) {
-      if (stream.congested) stream.counters.skipped++
-      else stream.writeOwn(text, id)
+      if (stream.congested) stream.stats.skipped++
+      else stream.writeWithId(text, id)
     }
   }
 
   protected skip (ticks: number): void {
-    for (const stream of this.#streams) stream.counters.skipped += ticks
+    for (const stream of this.#streams) stream.stats.skipped += ticks
   }
 }

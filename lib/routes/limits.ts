@@ -1,9 +1,9 @@
 import { isIPv6 } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RejectReason, RouteCounters } from '../stats.js'
-import { SSE_ERR_OPTION, SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, show } from '../errors.js'
-import { isName } from '../topic.js'
-import { isGone, whenOver } from '../stream/sink.js'
+import { SSE_ERR_OPTION, SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, describeValue } from '../errors.js'
+import { isNonEmptyString } from '../topic.js'
+import { isClosed, onceClosed } from '../stream/sink.js'
 import type { SSEPluginOptions } from '../types.js'
 
 /** The options that limit streams, of the plugin or of a route. */
@@ -42,7 +42,7 @@ export class Limits {
    */
   admit (reply: FastifyReply): void {
     // a client that has left already would never free its place
-    if (this.#limits.length === 0 || isGone(reply.raw)) return
+    if (this.#limits.length === 0 || isClosed(reply.raw)) return
     const { request, raw } = reply
     const places = this.#limits.map((limit) => {
       const key = limit.keyOf(request)
@@ -50,7 +50,7 @@ export class Limits {
       return { limit, key }
     })
     for (const { limit, key } of places) limit.count(key, 1)
-    whenOver(raw, () => { for (const { limit, key } of places) limit.count(key, -1) })
+    onceClosed(raw, () => { for (const { limit, key } of places) limit.count(key, -1) })
   }
 
   #refuse (reply: FastifyReply, reason: RejectReason): Error {
@@ -89,10 +89,10 @@ class Limit {
 function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
   return (request) => {
     const key = keyOf(request)
-    if (isName(key)) return key
+    if (isNonEmptyString(key)) return key
     // a promise that rejects would end the process
     Promise.resolve(key).catch((err) => request.log.error({ err }, 'the promise that maxStreamsPerClient.key returned rejected'))
-    throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function that returns a non-empty string', `one that returned ${show(key)}`)
+    throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function that returns a non-empty string', `one that returned ${describeValue(key)}`)
   }
 }
 

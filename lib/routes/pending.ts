@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { SSE_ERR_CLOSING } from '../errors.js'
-import { endSession, isGone, type RawReply, sessionOf, whenOver } from '../stream/sink.js'
+import { endSession, isClosed, type RawReply, sessionOf, onceClosed } from '../stream/sink.js'
 
 /** How long an HTTP/2 client may keep its session after the answer, ms. */
 const LINGER = 5_000
@@ -35,8 +35,8 @@ export class Pending {
         else settle()
       })
       if (this.#closing) this.#refuse(wait)
-      else if (isGone(raw)) this.#end(wait)?.()
-      else whenOver(raw, () => this.#end(wait)?.())
+      else if (isClosed(raw)) this.#end(wait)?.()
+      else onceClosed(raw, () => this.#end(wait)?.())
     })
   }
 

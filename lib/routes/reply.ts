@@ -1,13 +1,13 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply } from 'fastify'
 import { Callbacks } from './callbacks.js'
-import { taken } from '../stream/reply-payload.js'
+import { eventStreamReplies } from '../stream/reply-payload.js'
 import { SSE_ERR_REPLY_SENT } from '../errors.js'
 import { streamsOfHandlers } from './handler.js'
 import { isThenable } from './interval.js'
 import { validClientId } from '../topic.js'
 import { readReplyOptions, type ReplySettings, streamOptions } from '../options/read.js'
-import type { Owner } from '../stream/contracts.js'
+import type { StreamOwner } from '../stream/contracts.js'
 import type { Plugin } from './route.js'
 import { isSource, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
@@ -33,7 +33,7 @@ export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: un
 
 function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): SSEStream {
   const settings = options === undefined ? null : readReplyOptions(plugin.settings.stream, options, false)
-  const owner = settings === null ? plugin.byHand : new HandWritten(new Callbacks(plugin.settings.callbacks, reply.server, settings))
+  const owner = settings === null ? plugin.manualStreamOwner : new ManualStreamOwner(new Callbacks(plugin.settings.callbacks, reply.server, settings))
   const stream = makeStream(plugin, reply, owner, settings)
   streamsOfHandlers.set(reply, { stream, callbacks: owner.callbacks })
   start(stream, reply)
@@ -48,26 +48,26 @@ function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((st
   const settings = readReplyOptions(plugin.settings.stream, options, true)
   const callbacks = new Callbacks(plugin.settings.callbacks, reply.server, settings)
   const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
-  const stream = makeStream(plugin, reply, new SourceOwner(delivery, callbacks), settings)
+  const stream = makeStream(plugin, reply, new SourceStreamOwner(delivery, callbacks), settings)
   streamsOfHandlers.set(reply, { stream, callbacks })
   if (source instanceof Source) delivery.open(stream)
-  const over = stream.closed ? delivery.stop() : stream.over()
+  const over = stream.closed ? delivery.stop() : stream.finished()
   stream.producer = delivery
   if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.hub)
   else start(stream, reply)
   return over.then(() => delivery.finished(plugin.settings.drain.timeout))
 }
 
-function makeStream ({ hub, limits, settings, stream }: Plugin, reply: FastifyReply, owner: Owner<EventStream>, own: ReplySettings | null): EventStream {
+function makeStream ({ hub, limits, settings, stream }: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): EventStream {
   limits.admit(reply)
   const { clientId } = settings
   return new EventStream(hub, owner, reply, own === null ? stream : streamOptions(own.settings), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
 }
 
 function start (stream: EventStream, reply: FastifyReply): void {
-  taken.add(reply)
+  eventStreamReplies.add(reply)
   flushBeforeEnd(reply, stream)
-  stream.start()
+  stream.respond()
   // or else Fastify would send what an async handler returns, while onSend hooks still run
   reply.hijack()
 }
@@ -89,19 +89,19 @@ function sourceOf (given: unknown): unknown {
 }
 
 /** The answer to a request whose onSend hook refused the stream, or cannot pass it on: Fastify cannot give it, since the reply is taken. */
-export function answerRefused (reply: FastifyReply, error: FastifyError): void {
-  if (!taken.has(reply) || reply.raw.headersSent) return
+export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
+  if (!eventStreamReplies.has(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
   reply.raw.statusCode = statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined && name !== 'content-length' && name !== 'content-encoding') setHeader(reply, name, value)
+    if (value !== undefined && name !== 'content-length' && name !== 'content-encoding') trySetHeader(reply, name, value)
   }
   reply.raw.setHeader('content-type', 'application/json; charset=utf-8')
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
 /** A header that Node refuses may be what the error is about. */
-function setHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
+function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
   try {
     raw.setHeader(name, value)
   } catch (error) {
@@ -110,7 +110,7 @@ function setHeader ({ raw, log }: FastifyReply, name: string, value: string | nu
 }
 
 /** Declares a stream that a handler writes to: its topics count as declared until the handler's tick is over. */
-export class HandWritten implements Owner<EventStream> {
+export class ManualStreamOwner implements StreamOwner<EventStream> {
   readonly callbacks: Callbacks
 
   constructor (callbacks: Callbacks) {
@@ -127,11 +127,11 @@ export class HandWritten implements Owner<EventStream> {
 }
 
 function begin (stream: EventStream): void {
-  process.nextTick(() => { if (!stream.closed) stream.begin() })
+  process.nextTick(() => { if (!stream.closed) stream.startDelivery() })
 }
 
 /** Declares a stream of a source, or of a function that gives one. */
-class SourceOwner implements Owner<EventStream> {
+class SourceStreamOwner implements StreamOwner<EventStream> {
   readonly #delivery: SourceDelivery
   readonly #callbacks: Callbacks
 
@@ -148,7 +148,7 @@ class SourceOwner implements Owner<EventStream> {
     try {
       // before the replay, because a function, up to its first item, may subscribe the stream
       this.#delivery.readFirst(stream)
-      await stream.begin()
+      await stream.startDelivery()
     } catch (error) {
       await this.#callbacks.abort(error, stream)
     }

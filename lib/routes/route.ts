@@ -2,15 +2,15 @@ import { AsyncResource } from 'node:async_hooks'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import Negotiator from 'negotiator'
 import { Callbacks } from './callbacks.js'
-import { asError, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, show } from '../errors.js'
+import { toError, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, describeValue } from '../errors.js'
 import type { Hub } from '../pubsub/hub.js'
 import { isThenable, OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
-import type { HandWritten } from './reply.js'
+import type { ManualStreamOwner } from './reply.js'
 import { validClientId, validTopics } from '../topic.js'
 import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from '../options/read.js'
-import type { Owner } from '../stream/contracts.js'
+import type { StreamOwner } from '../stream/contracts.js'
 import { compileEvents, declaredText } from '../event/serializers.js'
 import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
@@ -24,7 +24,7 @@ export interface Plugin {
   /** The options of a stream that has none of its own. */
   stream: StreamOptions
   /** Owner of the streams that handlers write to without options. */
-  byHand: HandWritten
+  manualStreamOwner: ManualStreamOwner
 }
 
 const EVENT_STREAM = 'text/event-stream'
@@ -32,7 +32,7 @@ const EVENT_STREAM = 'text/event-stream'
 const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
 /** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
-export class Route implements Owner<EventStream>, PayloadCaller {
+export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
   /** The async context in which the route was declared: that of payloads that many clients share. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
@@ -76,7 +76,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     const { method, headers: { accept } } = request
     if (accept && accept !== EVENT_STREAM && this.#isStrict(method) && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (method === 'HEAD') {
-      new EventStream(hub, this, reply, this.#stream).start()
+      new EventStream(hub, this, reply, this.#stream).respond()
       return
     }
     this.#limits.admit(reply)
@@ -101,7 +101,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
       // false: the client has left, or Fastify's handlerTimeout has answered
       if (await this.#plugin.hub.pending.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
     } catch (error) {
-      reply.send(asError(error))
+      reply.send(toError(error))
     }
   }
 
@@ -110,7 +110,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     const { clientId = settings.clientId, shared, source, openOn, items, end } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
-    if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${show(key)}`)
+    if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
     const stream = new EventStream(hub, this, reply, this.#stream, id)
     if (topics !== undefined) stream.follow(topics)
     // a client that has left takes no place among those that are counted, so nothing is begun for it
@@ -126,7 +126,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
         this.#sharedBy(key).reserve(stream)
       }
     }
-    stream.start()
+    stream.respond()
   }
 
   opened (stream: EventStream): void {
@@ -148,7 +148,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
   }
 
   #begin = (stream: EventStream): void => {
-    const replay = stream.begin()
+    const replay = stream.startDelivery()
     if (replay === null) this.#produce(stream)
     else this.#produceAfter(replay, stream)
   }
@@ -166,7 +166,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     } else if (producer instanceof SharedInterval) {
       producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {
-      const own = new OwnInterval(this, this.#plugin.hub.schedules, interval, stream)
+      const own = new OwnInterval(this, this.#plugin.hub.timers, interval, stream)
       stream.producer = own
       own.start(immediate)
     }
@@ -176,7 +176,7 @@ export class Route implements Owner<EventStream>, PayloadCaller {
     const { interval = 0, immediate = true } = this.declared
     let shared = this.#shared.get(key)
     if (shared === undefined) {
-      shared = new SharedInterval(this, this.#plugin.hub.schedules, interval, immediate, () => this.#shared.delete(key))
+      shared = new SharedInterval(this, this.#plugin.hub.timers, interval, immediate, () => this.#shared.delete(key))
       this.#shared.set(key, shared)
     }
     return shared

@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify'
 import type { Callbacks } from './callbacks.js'
 import { real } from '../clock.js'
-import { asError, SSE_ERR_CLOSING } from '../errors.js'
-import type { Host, Producer } from '../stream/contracts.js'
+import { toError, SSE_ERR_CLOSING } from '../errors.js'
+import type { StreamHost, Producer } from '../stream/contracts.js'
 import { type ItemKind, payloadFor, type Source } from './source.js'
 import type { EventStream } from '../stream/event-stream.js'
 import type { SSEInput } from '../event/encode.js'
@@ -60,22 +60,22 @@ export class SourceDelivery implements Producer<EventStream> {
   }
 
   /** Starts the stream with the source's first item; a failure before is an ordinary HTTP error. */
-  async startOnFirst (stream: EventStream, reply: FastifyReply, host: Host<EventStream>): Promise<void> {
+  async startOnFirst (stream: EventStream, reply: FastifyReply, host: StreamHost<EventStream>): Promise<void> {
     const first = this.#checkFirst(stream)
-    host.hold(stream)
+    host.addPending(stream)
     try {
       // a source that ignores the signal keeps neither a client nor app.close() waiting
       await Promise.race([first, stream.ready()])
       if (!stream.closed) await first
       else first.catch((error) => this.#callbacks.reportIfOpen(error, stream))
     } catch (error) {
-      if (!reply.sent) reply.send(asError(error))
+      if (!reply.sent) reply.send(toError(error))
       return
     } finally {
-      host.release(stream)
+      host.removePending(stream)
     }
     if (stream.closeReason === 'drain') reply.send(new SSE_ERR_CLOSING())
-    else if (stream.closeReason === null || stream.closeReason === 'server') stream.start()
+    else if (stream.closeReason === null || stream.closeReason === 'server') stream.respond()
   }
 
   /** Sends all items, then `end`, and closes the stream. */
@@ -84,7 +84,7 @@ export class SourceDelivery implements Producer<EventStream> {
     try {
       const source = this.open(stream)
       if (stream.closed) return
-      if (await source.pump(stream, this.#settings.items, await this.#first)) stream.push(this.#settings.end)
+      if (await source.pump(stream, this.#settings.items, await this.#first)) stream.sendNow(this.#settings.end)
       stream.close()
     } catch (error) {
       await this.#callbacks.abort(error, stream)

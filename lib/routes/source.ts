@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 import { logLateFailure } from './callbacks.js'
-import { SSE_ERR_SOURCE, show } from '../errors.js'
+import { SSE_ERR_SOURCE, describeValue } from '../errors.js'
 import type { FetchResponse } from '../event/types.js'
 import type { EventStream } from '../stream/event-stream.js'
 import { sliceIsOver } from '../stream/time-slice.js'
@@ -75,7 +75,7 @@ export class Source {
       while (!item.done) {
         // what was written before may have turned out, since, to be all that the client takes
         if (stream.congested && !await stream.ready()) return false
-        stream.push(payloadFor(stream, item.value, items))
+        stream.sendNow(payloadFor(stream, item.value, items))
         if ((stream.congested || sliceIsOver()) && !await stream.ready()) return false
         try {
           // as `next` does it, without a promise more for each item
@@ -143,19 +143,19 @@ export function payloadOf (item: unknown, items: ItemKind): unknown {
 /** The payload that a stream is given for an item of a source: an event of another server is one, whatever `items` says. */
 export function payloadFor (stream: EventStream, item: unknown, items: ItemKind): unknown {
   if (!(item instanceof UpstreamEvent)) return payloadOf(item, items)
-  return stream.cursor?.takesIds === false ? item.withoutId() : item
+  return stream.subscription?.allowsCustomIds === false ? item.withoutId() : item
 }
 
 /** @param onError told what a Readable fails with, whenever that is */
 function open (source: unknown, onError: (error: unknown) => void): Reader {
-  if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(show(source))
+  if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(describeValue(source))
   if (source instanceof Readable) source.on('error', onError)
   if ('getReader' in source && typeof source.getReader === 'function') return webReader(source as ReadableStream)
   if (Symbol.asyncIterator in source) return asyncReader(source as AsyncIterable<unknown>)
   if (Symbol.iterator in source) return iteratorReader((source as Iterable<unknown>)[Symbol.iterator]())
   if ('then' in source && typeof source.then === 'function') return promisedReader(source as PromiseLike<unknown>, onError)
   if (isResponse(source)) return responseReader(source, onError)
-  throw new SSE_ERR_SOURCE(show(source))
+  throw new SSE_ERR_SOURCE(describeValue(source))
 }
 
 function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown) => void): Reader {

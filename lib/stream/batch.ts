@@ -22,7 +22,7 @@ export class Batch {
   static readonly empty = new Batch('', 0)
 
   /** This batch and one more event. */
-  and (text: string): Batch {
+  append (text: string): Batch {
     if (text === '') return this
     // the same string as a rule, so that nothing is compared
     if (this.#next === null || this.#added !== text) {
@@ -33,7 +33,7 @@ export class Batch {
   }
 
   /** What was shared so far is not shared any more, and not kept. */
-  forget (): void {
+  reset (): void {
     this.#next = null
     this.#added = ''
   }

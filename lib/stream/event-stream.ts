@@ -1,20 +1,20 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { now } from '../clock.js'
-import type { Counters } from '../stats.js'
-import { encode, encodeRetry, ownIdOf, refuseOwnId, withoutId } from '../event/encode.js'
+import type { RouteStats } from '../stats.js'
+import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
 import { logLateFailure } from '../routes/callbacks.js'
-import { asError, SSE_ERR_NOT_OPEN } from '../errors.js'
+import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
 import { timeOfTick } from './flush-queue.js'
 import { firstLines, readLastEventId } from './headers.js'
 import type { StreamOptions } from '../options/read.js'
-import { Outbox, type Sender } from './write-buffer.js'
-import type { Outlet } from './sink.js'
-import { Deadlines, Heartbeat, type Timed } from './timeouts.js'
-import type { Cursor, Host, Owner, Producer } from './contracts.js'
+import { WriteBuffer, type Sender } from './write-buffer.js'
+import type { Sink } from './sink.js'
+import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
+import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
 import { validTopics } from '../topic.js'
 import { rejected } from './logged-promise.js'
-import { type Carried, StreamResponse } from './response.js'
+import { type ResponseStream, StreamResponse } from './response.js'
 import { newStreamId } from './id.js'
 import type { CloseReason, SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
@@ -29,39 +29,39 @@ const FALSE = Promise.resolve(false)
  * Is the async resource of its request: `runInAsyncScope` runs the application's callbacks in the async context
  * (AsyncLocalStorage) of the request, because timers and fan-outs that serve many streams run in the context of one.
  */
-export class EventStream extends AsyncResource implements SSEStream, Carried, Sender, Timed {
+export class EventStream extends AsyncResource implements SSEStream, ResponseStream, Sender, TimedStream {
   readonly id = newStreamId()
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
   /** The reply is sent; the stream opens after its onSend hooks. */
-  started = false
+  responded = false
   /** Set by what writes to this stream by itself. */
   producer: Producer<EventStream> | null = null
   /** Its place in the log, once there is anything to remember of it. */
-  cursor: Cursor | null = null
+  subscription: Subscription | null = null
   /** Whoever declared it has greeted the client, so that events of the log may come. */
-  begun = false
-  readonly #host: Host<EventStream>
-  readonly #owner: Owner<EventStream>
+  deliveryStarted = false
+  readonly #host: StreamHost<EventStream>
+  readonly #owner: StreamOwner<EventStream>
   readonly #options: StreamOptions
-  readonly #outbox: Outbox
+  readonly #buffer: WriteBuffer
   readonly #response: StreamResponse
   #controller: AbortController | null = null
   #heartbeat: Heartbeat | null = null
-  #deadlines: Deadlines | null = null
+  #timeouts: StreamTimeouts | null = null
 
-  constructor (host: Host<EventStream>, owner: Owner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
+  constructor (host: StreamHost<EventStream>, owner: StreamOwner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
     // `gone` destroys it, which spares each stream a finalizer
     super('fastify-sse-routes.stream', { requireManualDestroy: true })
     this.#host = host
     this.#owner = owner
     this.#options = options
-    this.#outbox = new Outbox(this, options, host.countersOf(reply.request), host.schedules)
+    this.#buffer = new WriteBuffer(this, options, host.statsOf(reply.request), host.timers)
     this.#response = new StreamResponse(reply, this)
     this.request = reply.request
     this.clientId = clientId ?? this.id
-    if (!this.#response.watch()) this.#finish('client')
+    if (!this.#response.watch()) this.#onClosed('client')
   }
 
   get closed (): boolean { return this.closeReason !== null }
@@ -76,43 +76,43 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     return this.#controller.signal
   }
 
-  get counters (): Counters { return this.#outbox.counters }
+  get stats (): RouteStats { return this.#buffer.counters }
 
   /** Whether what is not made yet had better wait, since the client is behind. */
-  get congested (): boolean { return this.#outbox.congested }
+  get congested (): boolean { return this.#buffer.needsDrain }
 
   /** Replies with the stream: Fastify runs the onSend hooks, then the response is `opened`. */
-  start (): void {
-    this.started = true
+  respond (): void {
+    this.responded = true
     // to a HEAD request there is nothing to say but the headers
-    if (this.request.method === 'HEAD') this.#finish('server')
+    if (this.request.method === 'HEAD') this.#onClosed('server')
     this.#response.send(this.#options.headers)
-    if (this.#response.outlet === null && !this.closed) this.#host.hold(this)
+    if (this.#response.outlet === null && !this.closed) this.#host.addPending(this)
   }
 
-  opened (outlet: Outlet, needsFirstByte: boolean): void {
+  opened (outlet: Sink, needsFirstByte: boolean): void {
     this.runInAsyncScope(this.#host.opened, this.#host, this)
     const { closeReason } = this
     if (closeReason === null) {
-      this.#heartbeat = Heartbeat.of(this.#host.schedules, this.#options, this)
-      this.#deadlines = Deadlines.of(this.#host.schedules, this.#options, this)
+      this.#heartbeat = Heartbeat.create(this.#host.timers, this.#options, this)
+      this.#timeouts = StreamTimeouts.create(this.#host.timers, this.#options, this)
     }
-    this.#outbox.attach(outlet, firstLines(this.#options.retry, this.cursor) || (needsFirstByte ? HEARTBEAT : ''))
+    this.#buffer.attach(outlet, firstLines(this.#options.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
-    } else if (this.#outbox.closed) {
+    } else if (this.#buffer.closed) {
       // while the hooks ran, and not just now
-      if (closeReason === 'error' || closeReason === 'overflow') this.#abort()
-      else this.#end('')
+      if (closeReason === 'error' || closeReason === 'overflow') this.#abortResponse()
+      else this.#endResponse('')
       this.#report()
     }
   }
 
   send (payload: unknown): Promise<boolean> {
     try {
-      if (!this.started) throw new SSE_ERR_NOT_OPEN()
+      if (!this.responded) throw new SSE_ERR_NOT_OPEN()
       if (this.#response.outlet?.ended) this.responseEnded(0)
-      this.push(payload)
+      this.sendNow(payload)
     } catch (error) {
       return rejected(error, this.request.log, 'an event was not sent')
     }
@@ -121,36 +121,36 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
 
   subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
 
-  follow (topics: ReadonlySet<string>): void { if (!this.closed) this.#placed().subscribe(topics) }
+  follow (topics: ReadonlySet<string>): void { if (!this.closed) this.#subscribed().subscribe(topics) }
 
-  unsubscribe (...topics: string[]): void { this.cursor?.unsubscribe(topics) }
+  unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
 
   /** The client is greeted: see `Cursor.begin`. */
-  begin (): Promise<void> | null {
-    this.begun = true
-    return this.cursor?.begin() ?? null
+  startDelivery (): Promise<void> | null {
+    this.deliveryStarted = true
+    return this.subscription?.startDelivery() ?? null
   }
 
   /** Encodes and writes one event. @throws what `encode` throws */
-  push (payload: unknown): void {
+  sendNow (payload: unknown): void {
     const text = this.encode(payload)
-    if (text !== '') this.writeOwn(text, ownIdOf(payload))
+    if (text !== '') this.writeWithId(text, customIdOf(payload))
   }
 
   /** The text of an event as this stream's route writes it. @throws what `encode` and `refuseOwnId` throw */
   encode (payload: unknown): string {
-    if (this.cursor?.takesIds === false) refuseOwnId(payload)
+    if (this.subscription?.allowsCustomIds === false) assertNoCustomId(payload)
     return encode(payload, payload instanceof UpstreamEvent ? this.#options.writeText : this.#options.writeData)
   }
 
   /** True once the client takes more, false if the stream is or gets closed; never left pending. */
-  ready (): Promise<boolean> { return this.closed ? FALSE : this.#outbox.ready() }
+  ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
 
   /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
-  writeOwn (text: string, id: string | undefined): void {
-    if (id === undefined || this.closed) this.write(text, this.cursor?.inLog !== true)
-    else if (!this.#placed().takesIds) this.write(withoutId(text), false)
-    else if (this.write(text)) this.#placed().wroteOwn(id)
+  writeWithId (text: string, id: string | undefined): void {
+    if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
+    else if (!this.#subscribed().allowsCustomIds) this.write(stripId(text), false)
+    else if (this.write(text)) this.#subscribed().customIdSent(id)
   }
 
   /**
@@ -159,50 +159,50 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
    * @returns false where it was left out, or the stream is or gets closed
    */
   write (text: string, placed = true): boolean {
-    if (this.closed || !this.#outbox.write(text)) return false
-    this.#outbox.sent()
-    this.#deadlines?.sent()
-    if (placed) this.#heartbeat?.broken(timeOfTick())
+    if (this.closed || !this.#buffer.write(text)) return false
+    this.#buffer.countEvent()
+    this.#timeouts?.sent()
+    if (placed) this.#heartbeat?.refresh(timeOfTick())
     return true
   }
 
   /** Writes text that is no event of the application's, and is not counted; false where it was left out. */
-  tell (text: string): boolean {
-    const written = this.#outbox.write(text)
-    if (written) this.#heartbeat?.broken(timeOfTick())
+  writeUncounted (text: string): boolean {
+    const written = this.#buffer.write(text)
+    if (written) this.#heartbeat?.refresh(timeOfTick())
     return written
   }
 
   /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
-  note (text: string): boolean { return this.#outbox.note(text) }
+  note (text: string): boolean { return this.#buffer.writeControl(text) }
 
-  wrote (time: number): void { this.cursor?.wrote(time) }
+  wrote (time: number): void { this.subscription?.wrote(time) }
 
-  beat (): void {
+  sendHeartbeat (): void {
     // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.congested) this.note(this.cursor?.heartbeat() || HEARTBEAT)
-    this.#heartbeat?.broken(now())
+    if (!this.congested) this.note(this.subscription?.takeHeartbeat() || HEARTBEAT)
+    this.#heartbeat?.refresh(now())
   }
 
   broken (error: unknown): void {
-    this.fail(error)
-    this.#response.cutOff()
+    this.destroy(error)
+    this.#response.destroyNow()
   }
 
-  gap (): string { return this.#placed().gap() }
+  gap (): string { return this.#subscribed().gap() }
 
   close (): void { this.closeWith('server') }
 
   /** Ends the response after what is pending, and `last`, if given. */
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
-    this.#finish(reason)
-    this.#end(last)
+    this.#onClosed(reason)
+    this.#endResponse(last)
     this.#report()
   }
 
   /** Resolves when the response is over. */
-  over (): Promise<void> { return this.#response.finished() }
+  finished (): Promise<void> { return this.#response.finished() }
 
   /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
   drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
@@ -210,12 +210,12 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
   flush (): boolean {
     if (this.closeReason === 'overflow') return false
-    this.#outbox.writeOut()
+    this.#buffer.flushNow()
     return true
   }
 
   /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
-  cut (): void { if (!this.closed) this.#breakOff('error') }
+  abort (): void { if (!this.closed) this.#abortNow('error') }
 
   overflowed (): void {
     this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#options.maxBufferedBytes}) behind`)
@@ -228,10 +228,10 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   }
 
   /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
-  fail (error: unknown): void {
+  destroy (error: unknown): void {
     if (this.closed) logLateFailure(error, this.request)
-    else this.request.log.error(asError(error))
-    this.cut()
+    else this.request.log.error(toError(error))
+    this.abort()
   }
 
   /** Takes nothing more from now on, so that no `close()` within the tick makes a clean end of it. The rest, which calls the application, follows a tick later. */
@@ -240,20 +240,20 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
     this.closeReason = reason
     process.nextTick(() => {
       if (warning !== null) this.request.log.warn(warning)
-      this.#breakOff(reason)
+      this.#abortNow(reason)
     })
   }
 
-  #placed (): Cursor { return (this.cursor ??= this.#host.cursor(this)) }
+  #subscribed (): Subscription { return (this.subscription ??= this.#host.createSubscription(this)) }
 
   /** Stops everything that writes to the stream, once, whatever the reason. */
-  #finish (reason: CloseReason): void {
+  #onClosed (reason: CloseReason): void {
     this.closeReason = reason
     this.#heartbeat?.stop()
-    this.#deadlines?.stop()
-    this.#heartbeat = this.#deadlines = null
-    this.#outbox.close()
-    this.cursor?.close()
+    this.#timeouts?.stop()
+    this.#heartbeat = this.#timeouts = null
+    this.#buffer.close()
+    this.subscription?.close()
     this.runInAsyncScope(() => {
       this.#controller?.abort()
       this.#host.waitFor(this.producer?.stop(this))
@@ -265,33 +265,33 @@ export class EventStream extends AsyncResource implements SSEStream, Carried, Se
   #report (): void {
     const { closeReason } = this
     if (this.#response.outlet === null || closeReason === null) return
-    this.runInAsyncScope(this.#host.closed, this.#host, this, this.#outbox.end(closeReason))
+    this.runInAsyncScope(this.#host.closed, this.#host, this, this.#buffer.end(closeReason))
     this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
   }
 
-  #end (last: string): void {
+  #endResponse (last: string): void {
     if (this.#response.outlet === null) return
-    this.#outbox.writeOut(last)
+    this.#buffer.flushNow(last)
     this.#response.end()
   }
 
-  #breakOff (reason: CloseReason): void {
-    this.#finish(reason)
-    this.#abort()
+  #abortNow (reason: CloseReason): void {
+    this.#onClosed(reason)
+    this.#abortResponse()
     this.#report()
   }
 
-  #abort (): void {
+  #abortResponse (): void {
     const { outlet } = this.#response
     if (outlet === null || outlet.ended) return
-    this.#outbox.writeOut()
+    this.#buffer.flushNow()
     this.#response.abort()
   }
 
-  gone (): void {
-    this.#host.release(this)
+  onResponseClose (): void {
+    this.#host.removePending(this)
     if (!this.closed) {
-      this.#finish(this.#response.ended ? 'server' : 'client')
+      this.#onClosed(this.#response.ended ? 'server' : 'client')
       this.#report()
     }
     this.emitDestroy()

@@ -1,13 +1,13 @@
 import { Batch } from './batch.js'
 import { now } from '../clock.js'
-import type { Schedule, Schedules, Task } from '../timer-list.js'
+import type { TimerList, TimerLists, Task } from '../timer-list.js'
 
 /** What can wait for the end of the tick before it writes. */
 export interface Flushable {
   /** Whether it waits. */
-  waiting: boolean
+  queued: boolean
   /** The one that waits after it. */
-  next: Flushable | null
+  nextQueued: Flushable | null
   /** @param time ms, on the clock of `now()`, read once for all */
   flush (time: number): void
 }
@@ -17,15 +17,15 @@ let last: Flushable | null = null
 let began = 0
 
 /** Has `stream` flushed at the end of this tick, so that what is written within it goes out together. Hot path. */
-export function flushLater (stream: Flushable): void {
-  if (stream.waiting) return
-  stream.waiting = true
+export function queueFlush (stream: Flushable): void {
+  if (stream.queued) return
+  stream.queued = true
   if (last === null) {
     first = stream
     began = now()
     process.nextTick(flushAll)
   } else {
-    last.next = stream
+    last.nextQueued = stream
   }
   last = stream
 }
@@ -40,28 +40,28 @@ function flushAll (): void {
   first = last = null
   const time = now()
   while (stream !== null) {
-    const { next } = stream
-    stream.waiting = false
-    stream.next = null
+    const { nextQueued } = stream
+    stream.queued = false
+    stream.nextQueued = null
     stream.flush(time)
-    stream = next
+    stream = nextQueued
   }
   // the next tick has other events
-  Batch.empty.forget()
+  Batch.empty.reset()
 }
 
 /** Flushes a stream so many ms after it was first written to: what is written meanwhile goes out in one write. */
 export class FlushTimer implements Task {
   due = 0
-  before: Task | null = null
-  after: Task | null = null
+  prev: Task | null = null
+  next: Task | null = null
   readonly #stream: Flushable
-  readonly #schedules: Schedules
+  readonly #schedules: TimerLists
   readonly #interval: number
   /** Null while nothing waits. */
-  #schedule: Schedule | null = null
+  #schedule: TimerList | null = null
 
-  constructor (stream: Flushable, schedules: Schedules, interval: number) {
+  constructor (stream: Flushable, schedules: TimerLists, interval: number) {
     this.#stream = stream
     this.#schedules = schedules
     this.#interval = interval
@@ -70,8 +70,8 @@ export class FlushTimer implements Task {
   /** Something was written. Hot path. */
   start (): void {
     if (this.#schedule !== null) return
-    this.#schedule = this.#schedules.every(this.#interval)
-    this.#schedule.at(now() + this.#interval, this)
+    this.#schedule = this.#schedules.get(this.#interval)
+    this.#schedule.schedule(now() + this.#interval, this)
   }
 
   run (): void {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { encodeRetry } from '../event/encode.js'
-import type { Cursor } from './contracts.js'
+import type { Subscription } from './contracts.js'
 
 /** The headers of a stream that those of hooks, handlers and options take the place of. */
 const DEFAULTS = [
@@ -32,8 +32,8 @@ const EVENT_STREAM = 'text/event-stream'
 const WITH_CHARSET = /^text\/event-stream *; *charset="?utf-8"?$/i
 
 /** The lines before the first event: `retry:`, and the id of a stream that has topics. No blank line follows `retry:` alone. */
-export function firstLines (retry: number | undefined, cursor: Cursor | null): string {
-  const id = cursor?.takesIds === false ? cursor.line() : ''
+export function firstLines (retry: number | undefined, cursor: Subscription | null): string {
+  const id = cursor?.allowsCustomIds === false ? cursor.takeIdLine() : ''
   return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
 }
 
@@ -41,7 +41,7 @@ export function firstLines (retry: number | undefined, cursor: Cursor | null): s
  * Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that.
  * `connection: keep-alive` is Node's to write, where the protocol has it.
  */
-export function setHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
+export function writeStreamHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of DEFAULTS) if (!reply.hasHeader(name)) reply.header(name, value)
   reply.headers(headers)
   reply.header('content-type', contentType(reply.getHeader('content-type')))

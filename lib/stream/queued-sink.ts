@@ -1,13 +1,13 @@
 import type { Batch } from './batch.js'
-import { isGone, type Outlet, type RawReply } from './sink.js'
+import { isClosed, type Sink, type RawReply } from './sink.js'
 
 /**
  * Holds what is sent to a pipelined response until its turn comes. Node would hold it as well, but reads no further from a
  * connection for whose waiting responses it holds 16 KiB, and then does not notice that the client leaves.
  */
-export class QueuedOutlet implements Outlet {
+export class QueuedSink implements Sink {
   readonly #raw: RawReply
-  #outlet: Outlet | null = null
+  #sink: Sink | null = null
   #held: Batch[] = []
   #finish: 'end' | 'cut' | null = null
   #onDrain: (() => void) | null = null
@@ -17,43 +17,43 @@ export class QueuedOutlet implements Outlet {
   }
 
   /** The turn has come. */
-  open (outlet: Outlet): void {
-    this.#outlet = outlet
+  open (outlet: Sink): void {
+    this.#sink = outlet
     let taken = true
     for (const batch of this.#held) taken = outlet.write(batch)
     this.#held = []
     if (this.#finish !== null) outlet[this.#finish]()
     else if (taken) this.#onDrain?.()
-    else if (this.#onDrain !== null) outlet.onDrain(this.#onDrain)
+    else if (this.#onDrain !== null) outlet.onceDrained(this.#onDrain)
   }
 
   write (batch: Batch): boolean {
-    if (this.#outlet !== null) return this.#outlet.write(batch)
+    if (this.#sink !== null) return this.#sink.write(batch)
     this.#held.push(batch)
     return false
   }
 
   get ended (): boolean {
-    return this.#outlet?.ended ?? (this.#raw.writableEnded || isGone(this.#raw))
+    return this.#sink?.ended ?? (this.#raw.writableEnded || isClosed(this.#raw))
   }
 
   get buffered (): number {
-    return this.#outlet?.buffered ?? this.#held.reduce((bytes, batch) => bytes + batch.bytes, 0)
+    return this.#sink?.buffered ?? this.#held.reduce((bytes, batch) => bytes + batch.bytes, 0)
   }
 
-  onDrain (callback: () => void): void {
-    if (this.#outlet === null) this.#onDrain = callback
-    else this.#outlet.onDrain(callback)
+  onceDrained (callback: () => void): void {
+    if (this.#sink === null) this.#onDrain = callback
+    else this.#sink.onceDrained(callback)
   }
 
   end (): boolean {
-    if (this.#outlet !== null) return this.#outlet.end()
+    if (this.#sink !== null) return this.#sink.end()
     this.#finish = 'end'
     return false
   }
 
-  cut (): void {
-    if (this.#outlet === null) this.#finish = 'cut'
-    else this.#outlet.cut()
+  abort (): void {
+    if (this.#sink === null) this.#finish = 'cut'
+    else this.#sink.abort()
   }
 }

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { contentType } from './headers.js'
 
 /** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
-export const taken = new WeakSet<FastifyReply>()
+export const eventStreamReplies = new WeakSet<FastifyReply>()
 
 type Listener = (...args: unknown[]) => void
 
@@ -14,14 +14,14 @@ type Listener = (...args: unknown[]) => void
  * `pipeline()`) it is a stream that emits `end` once, and nothing else; as an EventEmitter it would
  * cost every stream some hundred bytes.
  */
-export abstract class Door {
+export abstract class StreamPayload {
   #onEnd: Listener[] | null = null
 
   /** Takes where to write, and whether to end that with the stream. */
-  protected abstract enter (destination: Writable, endDestination: boolean): void
+  protected abstract onPipe (destination: Writable, endDestination: boolean): void
 
   pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
-    this.enter(destination, options?.end !== false)
+    this.onPipe(destination, options?.end !== false)
     return destination
   }
 
@@ -59,15 +59,15 @@ export abstract class Door {
 
 // Hooks, such as those of @fastify/throttle, ask `payload instanceof Stream` before they pipe it. Stream's constructor is
 // not called, because its fields would cost every stream some hundred bytes.
-Object.setPrototypeOf(Door.prototype, Stream.prototype)
+Object.setPrototypeOf(StreamPayload.prototype, Stream.prototype)
 
 /**
  * The last onSend hook of every route: an ordinary response enters its stream here. Fastify, which would do
  * the same after watching both for their end, keeps those that take more: trailers, HEAD, a status without a body.
  */
-export function throughDoor (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
+export function pipeEventStream (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
   const { raw, statusCode } = reply
-  if (!(payload instanceof Door) || statusCode < 200 || statusCode === 204 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
+  if (!(payload instanceof StreamPayload) || statusCode < 200 || statusCode === 204 || request.method === 'HEAD' || raw.headersSent || mayHaveTrailers(reply)) {
     done()
     return
   }

@@ -1,39 +1,39 @@
 import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { real } from '../clock.js'
-import { Door, taken } from './reply-payload.js'
-import { contentType, setHeaders } from './headers.js'
+import { StreamPayload, eventStreamReplies } from './reply-payload.js'
+import { contentType, writeStreamHeaders } from './headers.js'
 import {
-  discardBody, endSession, isGone, isHttp2, keepOpen, needsFirstByte, openOutlet, type Outlet, sessionOf, waitsForTurn, whenOver, whenTurnComes
+  discardBody, endSession, isClosed, isHttp2, disableSocketTimeout, needsFirstByte, createSink, type Sink, sessionOf, waitsForTurn, onceClosed, whenTurnComes
 } from './sink.js'
-import { QueuedOutlet } from './queued-sink.js'
+import { QueuedSink } from './queued-sink.js'
 
 /** A client that has not taken everything so many ms after the stream was closed is cut off. */
-const LINGER = 5_000
+const CLOSE_TIMEOUT = 5_000
 
 /** The stream that a response carries, as far as the response knows it. */
-export interface Carried {
+export interface ResponseStream {
   readonly closed: boolean
   /**
    * The response takes bytes from now on.
    * @param needsFirstByte whether the first is due now
    */
-  opened (outlet: Outlet, needsFirstByte: boolean): void
+  opened (sink: Sink, needsFirstByte: boolean): void
   /** The response is over, by its end or because its client has left. */
-  gone (): void
+  onResponseClose (): void
 }
 
 /** The HTTP response of one stream: given to Fastify as the payload of the reply, open once Fastify pipes it, then ended or aborted. */
-export class StreamResponse extends Door {
+export class StreamResponse extends StreamPayload {
   /** Null until the response is open. */
-  outlet: Outlet | null = null
+  outlet: Sink | null = null
   readonly #reply: FastifyReply
-  readonly #stream: Carried
-  #letGo: (() => void) | undefined
-  #endsOutlet = true
-  #linger: NodeJS.Timeout | undefined
+  readonly #stream: ResponseStream
+  #restoreSocketTimeout: (() => void) | undefined
+  #endOnClose = true
+  #closeTimer: NodeJS.Timeout | undefined
 
-  constructor (reply: FastifyReply, stream: Carried) {
+  constructor (reply: FastifyReply, stream: ResponseStream) {
     super()
     this.#reply = reply
     this.#stream = stream
@@ -45,8 +45,8 @@ export class StreamResponse extends Door {
   /** Calls `gone` once the response is over; false where its client has left already. */
   watch (): boolean {
     const { raw } = this.#reply
-    if (isGone(raw)) return false
-    whenOver(raw, () => this.#over())
+    if (isClosed(raw)) return false
+    onceClosed(raw, () => this.#onClose())
     discardBody(raw)
     // a reset with NO_ERROR leaves Node's stream open as long as data waits for the client
     if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.#stream.closed) raw.destroy() })
@@ -55,22 +55,22 @@ export class StreamResponse extends Door {
 
   /** Sends the reply: Fastify runs the onSend hooks, then pipes. */
   send (headers: Readonly<Record<string, string>>): void {
-    setHeaders(this.#reply, headers)
+    writeStreamHeaders(this.#reply, headers)
     this.#reply.send(this)
   }
 
-  protected enter (destination: Writable, endDestination: boolean): void {
+  protected onPipe (destination: Writable, endDestination: boolean): void {
     const { raw, request } = this.#reply
     if (this.outlet !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
     // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
     if (destination === raw) this.#reply.hijack()
-    else raw.once('pipe', () => taken.add(this.#reply.hijack()))
-    if (isGone(raw) || raw.writableEnded || this.outlet !== null || request.method === 'HEAD') {
+    else raw.once('pipe', () => eventStreamReplies.add(this.#reply.hijack()))
+    if (isClosed(raw) || raw.writableEnded || this.outlet !== null || request.method === 'HEAD') {
       destination.end()
       return
     }
     if (destination === raw && !raw.headersSent) raw.setHeader('content-type', contentType(raw.getHeader('content-type')))
-    this.#endsOutlet = endDestination
+    this.#endOnClose = endDestination
     // but for trailers, nothing of Fastify's has to wait for our end
     if (destination === raw && endDestination) this.emitEnd()
     this.#open(destination)
@@ -78,22 +78,22 @@ export class StreamResponse extends Door {
 
   /** Ends the response after what was written. */
   end (): void {
-    const taken = this.#endsOutlet && this.outlet?.end()
+    const taken = this.#endOnClose && this.outlet?.end()
     this.emitEnd()
-    if (!taken) this.#lingerOn()
+    if (!taken) this.#startCloseTimeout()
   }
 
   /** Breaks the response off after what was written, so that the client can tell it from an end. */
   abort (): void {
-    this.outlet?.cut()
-    this.#lingerOn()
+    this.outlet?.abort()
+    this.#startCloseTimeout()
   }
 
   /** Closes at once, whatever waits to be written. */
-  cutOff (): void { this.#reply.raw.destroy() }
+  destroyNow (): void { this.#reply.raw.destroy() }
 
   /** Resolves when the response is over. */
-  finished (): Promise<void> { return new Promise((resolve) => { whenOver(this.#reply.raw, resolve) }) }
+  finished (): Promise<void> { return new Promise((resolve) => { onceClosed(this.#reply.raw, resolve) }) }
 
   /** Calls `close`, then resolves when the response is over, and an HTTP/2 session that carried it is ended. */
   async drain (close: () => void): Promise<void> {
@@ -101,33 +101,33 @@ export class StreamResponse extends Door {
     close()
     await this.finished()
     // an HTTP/2 server waits for its sessions, which clients keep open
-    if (session !== undefined) endSession(session, LINGER)
+    if (session !== undefined) endSession(session, CLOSE_TIMEOUT)
   }
 
   #open (destination: Writable): void {
     const { raw } = this.#reply
     if (waitsForTurn(raw)) {
-      const queued = new QueuedOutlet(raw)
+      const queued = new QueuedSink(raw)
       this.outlet = queued
-      whenTurnComes(raw, () => queued.open(this.#openOutlet(destination)))
+      whenTurnComes(raw, () => queued.open(this.#createSink(destination)))
     } else {
-      this.outlet = this.#openOutlet(destination)
+      this.outlet = this.#createSink(destination)
     }
     this.#stream.opened(this.outlet, needsFirstByte(raw, destination))
   }
 
-  #openOutlet (destination: Writable): Outlet {
+  #createSink (destination: Writable): Sink {
     const { raw, request } = this.#reply
-    this.#letGo = keepOpen(raw, request.server.initialConfig.http2SessionTimeout)
-    return openOutlet(raw, destination)
+    this.#restoreSocketTimeout = disableSocketTimeout(raw, request.server.initialConfig.http2SessionTimeout)
+    return createSink(raw, destination)
   }
 
-  #lingerOn (): void { this.#linger = real.setTimeout(() => this.cutOff(), LINGER).unref() }
+  #startCloseTimeout (): void { this.#closeTimer = real.setTimeout(() => this.destroyNow(), CLOSE_TIMEOUT).unref() }
 
-  #over (): void {
-    real.clearTimeout(this.#linger)
-    this.#letGo?.()
-    this.#stream.gone()
+  #onClose (): void {
+    real.clearTimeout(this.#closeTimer)
+    this.#restoreSocketTimeout?.()
+    this.#stream.onResponseClose()
     this.emitEnd()
   }
 }

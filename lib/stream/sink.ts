@@ -10,7 +10,7 @@ import { real } from '../clock.js'
 export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
 
 /** Where the text of one stream goes: the way to its client, with what Node tells of it. */
-export interface Outlet {
+export interface Sink {
   /** Hot path. `false`: enough is waiting, `onDrain` tells when it is gone. */
   write (batch: Batch): boolean
   /** Whether the response was ended or destroyed, by whichever code: nothing may be written any more. */
@@ -18,24 +18,24 @@ export interface Outlet {
   /** Bytes that the client has not taken. */
   readonly buffered: number
   /** Calls back once, when all that was waiting is gone. */
-  onDrain (callback: () => void): void
+  onceDrained (callback: () => void): void
   /** Ends the response as the protocol has it; true where the kernel has all of it already. */
   end (): boolean
   /** Sends what is waiting, then breaks the response off, so that the client can tell it from an end. */
-  cut (): void
+  abort (): void
 }
 
 /**
  * Chooses the way: straight to the socket for an HTTP/1.1 response that no other code has touched, through the stream that
  * Fastify piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between, middleware that wraps `res.write`).
  */
-export function openOutlet (raw: RawReply, destination: Writable): Outlet {
+export function createSink (raw: RawReply, destination: Writable): Sink {
   // a transform sends the headers with its first bytes
-  if (destination !== raw) return new PipeOutlet(raw, destination)
+  if (destination !== raw) return new WritableSink(raw, destination)
   const socket = !isHttp2(raw) && raw.socket instanceof Socket ? raw.socket : null
   if (socket !== null) cork(socket)
   if ('flushHeaders' in raw) raw.flushHeaders()
-  return socket !== null && isUntouched(raw) ? new ChunkOutlet(raw, socket) : new PipeOutlet(raw, destination)
+  return socket !== null && isUntouched(raw) ? new ChunkedSink(raw, socket) : new WritableSink(raw, destination)
 }
 
 /** Whether chunks on the socket are what `res.write` would write. Express' compression replaces `write` and sets `content-encoding`. */
@@ -44,7 +44,7 @@ function isUntouched (raw: RawReply): raw is ServerResponse {
 }
 
 /** Time for a compressor to pass on what it holds before its response is broken off, ms. */
-const COMPRESSING = 100
+const COMPRESSOR_TIMEOUT = 100
 
 let corked: Socket[] = []
 
@@ -66,12 +66,12 @@ export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
 }
 
 /** Whether the client left before there was anything to hear it by. */
-export function isGone (raw: RawReply): boolean {
+export function isClosed (raw: RawReply): boolean {
   return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
 }
 
 /** Calls back once, when the response is over, by its end or its client's leaving. */
-export function whenOver (raw: RawReply, callback: () => void): void {
+export function onceClosed (raw: RawReply, callback: () => void): void {
   if (isHttp2(raw) || raw.socket !== null) {
     // it comes once; `once` would keep a wrapper for every stream
     raw.on('close', callback)
@@ -140,7 +140,7 @@ const carried = new WeakMap<Http2Session, { streams: number }>()
  *
  * @param timeout what an HTTP/2 session without streams may be quiet for, ms
  */
-export function keepOpen (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
+export function disableSocketTimeout (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
   const session = sessionOf(raw)
   if (session === undefined) {
     // the socket of `inject` has no timeout
@@ -160,7 +160,7 @@ export function keepOpen (raw: RawReply, timeout: number | undefined): (() => vo
  * Writes chunks to the socket itself, past `res.write`, which spends as long on its bookkeeping
  * as the kernel does on a small write. The response's head is sent before, and its end by `res.end`.
  */
-class ChunkOutlet implements Outlet {
+class ChunkedSink implements Sink {
   readonly #res: ServerResponse
   readonly #socket: Socket
 
@@ -186,7 +186,7 @@ class ChunkOutlet implements Outlet {
     return this.#socket.writableLength
   }
 
-  onDrain (callback: () => void): void {
+  onceDrained (callback: () => void): void {
     this.#socket.once('drain', callback)
   }
 
@@ -195,7 +195,7 @@ class ChunkOutlet implements Outlet {
     return this.#socket.writableLength === 0
   }
 
-  cut (): void {
+  abort (): void {
     this.#socket.destroySoon()
   }
 }
@@ -213,7 +213,7 @@ export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
 type Flushing = { flush?: () => void }
 
 /** Writes through the ordinary stream interface. */
-class PipeOutlet implements Outlet {
+class WritableSink implements Sink {
   readonly #raw: RawReply
   readonly #destination: Writable & Flushing
   #onDrain: (() => void) | null = null
@@ -231,7 +231,7 @@ class PipeOutlet implements Outlet {
   }
 
   get ended (): boolean {
-    return isGone(this.#raw) || this.#raw.writableEnded || this.#destination.writableEnded || this.#destination.destroyed
+    return isClosed(this.#raw) || this.#raw.writableEnded || this.#destination.writableEnded || this.#destination.destroyed
   }
 
   get buffered (): number {
@@ -239,7 +239,7 @@ class PipeOutlet implements Outlet {
     return this.#destination === this.#raw ? writableLength : writableLength + this.#raw.writableLength
   }
 
-  onDrain (callback: () => void): void {
+  onceDrained (callback: () => void): void {
     this.#onDrain = callback
     if (this.#listens) return
     this.#listens = true
@@ -256,13 +256,13 @@ class PipeOutlet implements Outlet {
     return false
   }
 
-  cut (): void {
+  abort (): void {
     if (this.#destination === this.#raw) {
-      this.#breakOff()
+      this.#resetConnection()
       return
     }
     // what is in between ends the response when it has passed all on: there it is broken off instead
-    Object.assign(this.#raw, { end: () => this.#breakOff() })
+    Object.assign(this.#raw, { end: () => this.#resetConnection() })
     this.#destination.end()
   }
 
@@ -270,7 +270,7 @@ class PipeOutlet implements Outlet {
     if (typeof this.#destination.flush === 'function') this.#destination.flush()
   }
 
-  #breakOff (): void {
+  #resetConnection (): void {
     const raw: Writable & Flushing = this.#raw
     const destroy = () => {
       if (isHttp2(this.#raw)) this.#raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
@@ -278,7 +278,7 @@ class PipeOutlet implements Outlet {
       else this.#raw.destroy()
     }
     // an empty write is done when all before it is; a compressor within the response does not say when
-    if (typeof raw.flush === 'function') setTimeout(destroy, COMPRESSING).unref()
+    if (typeof raw.flush === 'function') setTimeout(destroy, COMPRESSOR_TIMEOUT).unref()
     else raw.write('', destroy)
   }
 }

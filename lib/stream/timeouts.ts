@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
-import { LONGEST, type Schedule, type Schedules, type Task } from '../timer-list.js'
+import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
 /** The part of a delay within which a place is not moved again. */
 const SLACK = 1 / 33
@@ -9,9 +9,9 @@ const SLACK = 1 / 33
 const STEPS = 64
 
 /** A stream that may be quiet for too long, or open for too long. */
-export interface Timed {
+export interface TimedStream {
   /** Nothing was written for `heartbeat` ms. */
-  beat (): void
+  sendHeartbeat (): void
   /** No event was written for `idleTimeout` ms, or it was open for about `maxLifetime` ms. */
   closeWith (reason: 'idle' | 'lifetime'): void
 }
@@ -20,29 +20,29 @@ export interface Timed {
  * A stream's place in the schedule of a delay, which begins anew whenever the quiet is broken. While a stream is
  * written to again and again its place is moved now and then only: it is due up to `SLACK` before the delay is over.
  */
-abstract class Quiet implements Task {
+abstract class InactivityTimer implements Task {
   due = 0
-  before: Task | null = null
-  after: Task | null = null
-  protected readonly stream: Timed
+  prev: Task | null = null
+  next: Task | null = null
+  protected readonly stream: TimedStream
   readonly #delay: number
-  readonly #schedule: Schedule
+  readonly #schedule: TimerList
   /** Until then the place is good enough. */
   #settled = 0
 
-  constructor (schedules: Schedules, delay: number, stream: Timed) {
+  constructor (schedules: TimerLists, delay: number, stream: TimedStream) {
     this.stream = stream
     this.#delay = delay
-    this.#schedule = schedules.every(delay)
-    this.broken(now())
+    this.#schedule = schedules.get(delay)
+    this.refresh(now())
   }
 
   /** Something was written at a time. Hot path. */
-  broken (time: number): void {
+  refresh (time: number): void {
     if (time < this.#settled) return
     this.#settled = time + this.#delay * SLACK
     // always the same delay, so that what is scheduled last is due last
-    this.#schedule.at(time + this.#delay, this)
+    this.#schedule.schedule(time + this.#delay, this)
   }
 
   stop (): void {
@@ -53,21 +53,21 @@ abstract class Quiet implements Task {
 }
 
 /** A stream's heartbeat. */
-export class Heartbeat extends Quiet {
+export class Heartbeat extends InactivityTimer {
   /** @param heartbeat ms, 0: none */
-  static of (schedules: Schedules, { heartbeat }: { heartbeat: number }, stream: Timed): Heartbeat | null {
+  static create (schedules: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
     return heartbeat > 0 ? new Heartbeat(schedules, heartbeat, stream) : null
   }
 
   run (): void {
-    this.stream.beat()
+    this.stream.sendHeartbeat()
   }
 }
 
-class IdleTimeout extends Quiet {
-  constructor (schedules: Schedules, idleTimeout: number, stream: Timed) {
+class IdleTimeout extends InactivityTimer {
+  constructor (schedules: TimerLists, idleTimeout: number, stream: TimedStream) {
     // late rather than early
-    super(schedules, Math.min(idleTimeout / (1 - SLACK), LONGEST), stream)
+    super(schedules, Math.min(idleTimeout / (1 - SLACK), TIMEOUT_MAX), stream)
   }
 
   run (): void {
@@ -77,17 +77,17 @@ class IdleTimeout extends Quiet {
 
 class Lifetime implements Task {
   due = 0
-  before: Task | null = null
-  after: Task | null = null
-  readonly #stream: Timed
-  readonly #schedule: Schedule
+  prev: Task | null = null
+  next: Task | null = null
+  readonly #stream: TimedStream
+  readonly #schedule: TimerList
 
-  constructor (schedules: Schedules, maxLifetime: number, stream: Timed) {
+  constructor (schedules: TimerLists, maxLifetime: number, stream: TimedStream) {
     this.#stream = stream
     // in steps, so that each schedule has one delay, and is in order by itself
-    const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), LONGEST)
-    this.#schedule = schedules.every(delay)
-    this.#schedule.at(now() + delay, this)
+    const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), TIMEOUT_MAX)
+    this.#schedule = schedules.get(delay)
+    this.#schedule.schedule(now() + delay, this)
   }
 
   stop (): void {
@@ -105,23 +105,23 @@ interface TimeLimits {
 }
 
 /** What ends a stream by itself: it was sent no event for too long, or has been open for too long. */
-export class Deadlines {
+export class StreamTimeouts {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: Lifetime | null
 
   /** @param limits ms, 0: none */
-  static of (schedules: Schedules, limits: TimeLimits, stream: Timed): Deadlines | null {
-    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new Deadlines(schedules, limits, stream) : null
+  static create (schedules: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
+    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(schedules, limits, stream) : null
   }
 
-  private constructor (schedules: Schedules, { idleTimeout, maxLifetime }: TimeLimits, stream: Timed) {
+  private constructor (schedules: TimerLists, { idleTimeout, maxLifetime }: TimeLimits, stream: TimedStream) {
     this.#idle = idleTimeout > 0 ? new IdleTimeout(schedules, idleTimeout, stream) : null
     this.#lifetime = maxLifetime > 0 ? new Lifetime(schedules, maxLifetime, stream) : null
   }
 
   /** An event was written. Hot path. */
   sent (): void {
-    this.#idle?.broken(now())
+    this.#idle?.refresh(now())
   }
 
   stop (): void {

@@ -1,11 +1,11 @@
 import { getDefaultHighWaterMark } from 'node:stream'
 import { Batch } from './batch.js'
 import { now, real } from '../clock.js'
-import type { Counters } from '../stats.js'
+import type { RouteStats } from '../stats.js'
 import type { StreamEnd } from '../diagnostics.js'
-import { type Flushable, flushLater, FlushTimer } from './flush-queue.js'
-import type { Outlet } from './sink.js'
-import type { Schedules } from '../timer-list.js'
+import { type Flushable, queueFlush, FlushTimer } from './flush-queue.js'
+import type { Sink } from './sink.js'
+import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 import type { CloseReason } from '../types.js'
 
@@ -24,14 +24,14 @@ export interface Sender {
 }
 
 /** When text goes out, ms after the first (0: at the end of the tick); how far a client may fall behind, bytes, and what then. */
-export interface OutboxOptions {
+export interface BackpressureSettings {
   flushInterval: number
   maxBufferedBytes: number
   overflow: 'disconnect' | 'drop'
 }
 
 /** Bytes past which text does not wait for the end of the tick. */
-const ENOUGH = 16_384
+const FLUSH_BYTES = 16_384
 
 /** Bytes that Node takes before it says that enough is waiting. */
 const NODE_TAKES = getDefaultHighWaterMark(false)
@@ -42,22 +42,22 @@ const TRUE = Promise.resolve(true)
  * What is sent to one client, at its pace: the text of a tick goes out together; a client that takes no more
  * is waited for, and what is written meanwhile is held up to a limit. Until it has an outlet, it waits as well.
  */
-export class Outbox implements Flushable {
+export class WriteBuffer implements Flushable {
   /** The client is behind, so that what is not made yet had better wait. */
-  congested = true
-  waiting = false
+  needsDrain = true
+  queued = false
   closed = false
-  next: Flushable | null = null
-  readonly counters: Counters
+  nextQueued: Flushable | null = null
+  readonly counters: RouteStats
   /** Events and bytes that were written, and since when, in whole ms, because these take less memory than a fraction. */
   #events = 0
   #bytes = 0
   #openedAt = 0
   readonly #sender: Sender
-  readonly #options: OutboxOptions
+  readonly #options: BackpressureSettings
   /** Null where text goes out at the end of its tick. */
   readonly #timer: FlushTimer | null
-  #outlet: Outlet | null = null
+  #sink: Sink | null = null
   #pending = Batch.empty
   /** Whether events were left out since the client fell behind. */
   #dropping = false
@@ -65,7 +65,7 @@ export class Outbox implements Flushable {
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
-  constructor (sender: Sender, options: OutboxOptions, counters: Counters, schedules: Schedules) {
+  constructor (sender: Sender, options: BackpressureSettings, counters: RouteStats, schedules: TimerLists) {
     this.#sender = sender
     this.#options = options
     this.#timer = options.flushInterval > 0 ? new FlushTimer(this, schedules, options.flushInterval) : null
@@ -73,11 +73,11 @@ export class Outbox implements Flushable {
   }
 
   /** Where the text goes from now on, `first` before what was written already. */
-  attach (outlet: Outlet, first: string): void {
-    this.#outlet = outlet
+  attach (outlet: Sink, first: string): void {
+    this.#sink = outlet
     this.#openedAt = Math.round(now())
-    this.#pending = Batch.empty.and(first + this.#pending.text)
-    this.#relieve()
+    this.#pending = Batch.empty.append(first + this.#pending.text)
+    this.#onDrain()
   }
 
   /**
@@ -85,43 +85,43 @@ export class Outbox implements Flushable {
    * @returns false where it was left out
    */
   write (text: string): boolean {
-    if (this.congested && !this.#admits()) return false
-    if (this.#timer === null) flushLater(this)
+    if (this.needsDrain && !this.#hasRoom()) return false
+    if (this.#timer === null) queueFlush(this)
     else this.#timer.start()
-    this.#pending = this.#pending.and(text)
-    if (this.#pending.bytes > ENOUGH) this.flush(now())
+    this.#pending = this.#pending.append(text)
+    if (this.#pending.bytes > FLUSH_BYTES) this.flush(now())
     return true
   }
 
   /** Counts an event that was taken. Hot path. */
-  sent (): void {
+  countEvent (): void {
     this.counters.sent++
     this.#events++
   }
 
   /** Gives what is pending to the client, unless it is behind. Hot path. */
   flush (time: number): void {
-    if (this.congested || this.closed || this.#pending === Batch.empty) return
+    if (this.needsDrain || this.closed || this.#pending === Batch.empty) return
     if (this.counters.lag !== null) this.#sender.wrote(time)
-    if (this.writeOut()) return
-    this.congested = true
+    if (this.flushNow()) return
+    this.needsDrain = true
     // The pause lets the other streams have their turn when a client takes all that a fast source gives.
-    this.#outlet?.onDrain(() => real.setImmediate(() => this.#relieve()))
+    this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
 
   /** Gives all that is pending to the outlet, however far behind the client is; false if that is behind now. */
-  writeOut (last = ''): boolean {
-    const batch = this.#pending.and(last)
-    if (batch === Batch.empty || this.#outlet === null) return true
+  flushNow (last = ''): boolean {
+    const batch = this.#pending.append(last)
+    if (batch === Batch.empty || this.#sink === null) return true
     this.#pending = Batch.empty
-    if (this.#outlet.ended) {
+    if (this.#sink.ended) {
       this.#sender.responseEnded(batch.bytes)
       return true
     }
     this.counters.bytes += batch.bytes
     this.#bytes += batch.bytes
     try {
-      return this.#outlet.write(batch)
+      return this.#sink.write(batch)
     } catch (error) {
       process.nextTick(() => this.#sender.broken(error))
       return true
@@ -132,10 +132,10 @@ export class Outbox implements Flushable {
    * Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say.
    * @returns false where it was left out
    */
-  note (text: string): boolean {
+  writeControl (text: string): boolean {
     if (this.#dropping || this.closed) return false
     this.flush(now())
-    this.writeOut(text)
+    this.flushNow(text)
     return true
   }
 
@@ -143,7 +143,7 @@ export class Outbox implements Flushable {
   ready (): Promise<boolean> {
     // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
     if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(now())
-    if (!this.congested) return sliceIsOver() ? this.#readyNextTurn() : TRUE
+    if (!this.needsDrain) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
   }
@@ -165,9 +165,9 @@ export class Outbox implements Flushable {
     return !this.closed && this.ready()
   }
 
-  #admits (): boolean {
+  #hasRoom (): boolean {
     const { maxBufferedBytes, overflow } = this.#options
-    const buffered = this.#pending.bytes + (this.#outlet?.buffered ?? 0)
+    const buffered = this.#pending.bytes + (this.#sink?.buffered ?? 0)
     if (!this.#dropping && buffered <= maxBufferedBytes) return true
     if (overflow === 'drop') this.counters.dropped++
     else if (!this.#dropping) this.#sender.overflowed()
@@ -176,11 +176,11 @@ export class Outbox implements Flushable {
   }
 
   /** The client has taken all: it gets what is pending, and word of what was left out. */
-  #relieve (): void {
+  #onDrain (): void {
     if (this.closed) return
-    this.congested = false
+    this.needsDrain = false
     this.flush(now())
-    if (this.congested) return
+    if (this.needsDrain) return
     if (this.#dropping) {
       this.#dropping = false
       this.write(this.#sender.gap())

@@ -185,14 +185,14 @@ export class ChaosApp {
   }
 
   #state () {
-    const { streams, topics, clients, schedules } = this.hub
+    const { streams, topics, clients, timers } = this.hub
     const { active, opened, closed } = this.app.sse.stats()
     const over = Object.values(closed).reduce((sum, n) => sum + n)
     return {
       streams: streams.size,
       topics: Array.from(topics, ([topic, cursors]) => [topic, cursors.size]),
       clients: Array.from(clients, ([id, streams]) => [id, streams.size]),
-      schedules: schedules.size,
+      schedules: timers.size,
       sockets: this.sockets.size,
       sources: this.#sources,
       waiting: this.gate.waiting,

@@ -54,11 +54,11 @@ process.on('message', async () => {
     await wait(10)
   }
   const { heapUsed, external } = process.memoryUsage()
-  const { streams, topics, clients, schedules } = hub
+  const { streams, topics, clients, timers } = hub
   const left: Left = {
     heap: heapUsed + external,
     files: filesOpen(),
-    kept: { streams: streams.size, topics: [...topics.keys()], clients: clients.size, schedules: schedules.size },
+    kept: { streams: streams.size, topics: [...topics.keys()], clients: clients.size, schedules: timers.size },
     told,
     stats: app.sse.stats()
   }

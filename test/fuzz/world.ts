@@ -86,8 +86,8 @@ export class World {
   /** Nothing is left once the app is closed. */
   async end (): Promise<void> {
     await this.app.close()
-    const { streams, topics, clients, schedules } = this.hub
-    deepStrictEqual({ streams: streams.size, topics: topics.size, clients: clients.size, schedules: schedules.size, sends: this.waiting },
+    const { streams, topics, clients, timers } = this.hub
+    deepStrictEqual({ streams: streams.size, topics: topics.size, clients: clients.size, schedules: timers.size, sends: this.waiting },
       { streams: 0, topics: 0, clients: 0, schedules: 0, sends: 0 }, 'nothing is left')
   }
 

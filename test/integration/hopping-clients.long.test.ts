@@ -99,7 +99,7 @@ async function storm (t: Test, options: SSEPluginOptions, paths: string[]) {
   t.equal(published.length, EVENTS, 'all were published')
   const hub = app.sse as Hub
   await until('all streams are closed', () => app.sse.streams.size === 0)
-  t.match({ topics: hub.topics.size, clients: hub.clients.size, schedules: hub.schedules.size }, { topics: 0, clients: 0, schedules: 0 }, 'no stream is left')
+  t.match({ topics: hub.topics.size, clients: hub.clients.size, schedules: hub.timers.size }, { topics: 0, clients: 0, schedules: 0 }, 'no stream is left')
   const stats = app.sse.stats()
   t.equal(stats.active, 0, 'all are counted as closed')
   t.ok(stats.opened > 10 * CLIENTS, `they came back: ${stats.opened} streams`)

@@ -33,8 +33,8 @@ setFlagsFromString('--expose_gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
 /** What is left of streams, wherever they may be kept. */
-function leftovers ({ streams, topics, clients, schedules }: Hub) {
-  return { streams: streams.size, topics: topics.size, clients: clients.size, schedules: schedules.size, timers: timers.size }
+function leftovers ({ streams, topics, clients, timers }: Hub) {
+  return { streams: streams.size, topics: topics.size, clients: clients.size, schedules: timers.size, timers: timers.size }
 }
 
 const NOTHING = { streams: 0, topics: 0, clients: 0, schedules: 0, timers: 0 }
@@ -55,8 +55,8 @@ async function start (t: Test, options: SSEPluginOptions = {}) {
   })
   const hub = app.sse as Hub
   addRoutes(app, (stream) => {
-    const { producer, cursor } = hub.streams.get(stream.id) ?? { producer: null, cursor: null }
-    for (const one of [stream, stream.signal, stream.request, producer, cursor]) if (one !== null) met.push(new WeakRef(one))
+    const { producer, subscription } = hub.streams.get(stream.id) ?? { producer: null, subscription: null }
+    for (const one of [stream, stream.signal, stream.request, producer, subscription]) if (one !== null) met.push(new WeakRef(one))
   })
   return { app, hub, met, sockets, port: await listen(app) }
 }

@@ -100,6 +100,6 @@ test('after any mix of connects and disconnects nothing is left', async (t) => {
     for (const client of clients.sort(() => Math.random() - 0.5)) client.leave()
     await until('all are gone', () => app.sse.streams.size === 0)
   }
-  t.equal((app.sse as unknown as Hub).schedules.size, 0, 'no heartbeat, idle timeout or interval')
+  t.equal((app.sse as unknown as Hub).timers.size, 0, 'no heartbeat, idle timeout or interval')
   t.match(app.sse.stats(), { active: 0, opened: 250, closed: { client: 250 } })
 })

@@ -99,7 +99,7 @@ export async function measure ({ hubs, servers, sockets, requests, clients }: Me
         topics: total((hub) => hub.topics.size),
         subscriptions: total((hub) => [...hub.topics.values()].reduce((sum, { size }) => sum + size, 0)),
         clients: total((hub) => hub.clients.size),
-        schedules: total((hub) => hub.schedules.size)
+        schedules: total((hub) => hub.timers.size)
       })
     },
     requests: requests.all().slice(0, 5).map(({ method, url, raw, server }) => `${method} ${url} over HTTP/${raw.httpVersion}, ${raw.socket?.destroyed ? 'its connection is over' : 'on a connection that is open'}${server.sse.streams.size > 0 ? ', streams are open' : ''}`),

@@ -665,7 +665,7 @@ test('a stream', async (t) => {
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('it is gone', () => app.sse.stats().closed.client === 1)
     await wait(10)
-    t.equal((app.sse as unknown as Hub).schedules.size, 0)
+    t.equal((app.sse as unknown as Hub).timers.size, 0)
   })
 
   t.test('has a client id of its own, or the one the plugin is told to take', async (t) => {
