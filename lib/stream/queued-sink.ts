@@ -9,7 +9,7 @@ export class QueuedSink implements Sink {
   readonly #raw: RawReply
   #sink: Sink | null = null
   #held: Batch[] = []
-  #finish: 'end' | 'cut' | null = null
+  #finish: 'end' | 'abort' | null = null
   #onDrain: (() => void) | null = null
 
   constructor (raw: RawReply) {
@@ -53,7 +53,7 @@ export class QueuedSink implements Sink {
   }
 
   abort (): void {
-    if (this.#sink === null) this.#finish = 'cut'
+    if (this.#sink === null) this.#finish = 'abort'
     else this.#sink.abort()
   }
 }

@@ -38,7 +38,7 @@ test('a heartbeat is due', async (t) => {
 test('what is not asked for is not made', async (t) => {
   const { schedules, heartbeat } = setUp()
   heartbeat.stop()
-  const stream = { beat () {}, closeWith () {} }
+  const stream = { sendHeartbeat () {}, closeWith () {} }
   t.equal(Heartbeat.create(schedules, { heartbeat: 0 }, stream), null)
   t.equal(StreamTimeouts.create(schedules, { idleTimeout: 0, maxLifetime: 0 }, stream), null)
   t.equal(schedules.size, 0)
