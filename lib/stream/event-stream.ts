@@ -87,17 +87,17 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     // to a HEAD request there is nothing to say but the headers
     if (this.request.method === 'HEAD') this.#onClosed('server')
     this.#response.send(this.#options.headers)
-    if (this.#response.outlet === null && !this.closed) this.#host.addPending(this)
+    if (this.#response.sink === null && !this.closed) this.#host.addPending(this)
   }
 
-  opened (outlet: Sink, needsFirstByte: boolean): void {
+  opened (sink: Sink, needsFirstByte: boolean): void {
     this.runInAsyncScope(this.#host.opened, this.#host, this)
     const { closeReason } = this
     if (closeReason === null) {
       this.#heartbeat = Heartbeat.create(this.#host.timers, this.#options, this)
       this.#timeouts = StreamTimeouts.create(this.#host.timers, this.#options, this)
     }
-    this.#buffer.attach(outlet, firstLines(this.#options.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
+    this.#buffer.attach(sink, firstLines(this.#options.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.opened, this.#owner, this)
     } else if (this.#buffer.closed) {
@@ -111,7 +111,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
   send (payload: unknown): Promise<boolean> {
     try {
       if (!this.responded) throw new SSE_ERR_NOT_OPEN()
-      if (this.#response.outlet?.ended) this.responseEnded(0)
+      if (this.#response.sink?.ended) this.responseEnded(0)
       this.sendNow(payload)
     } catch (error) {
       return rejected(error, this.request.log, 'an event was not sent')
@@ -264,13 +264,13 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
   /** Reports the end of a stream that has opened, once its last bytes are written. */
   #report (): void {
     const { closeReason } = this
-    if (this.#response.outlet === null || closeReason === null) return
+    if (this.#response.sink === null || closeReason === null) return
     this.runInAsyncScope(this.#host.closed, this.#host, this, this.#buffer.end(closeReason))
     this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
   }
 
   #endResponse (last: string): void {
-    if (this.#response.outlet === null) return
+    if (this.#response.sink === null) return
     this.#buffer.flushNow(last)
     this.#response.end()
   }
@@ -282,8 +282,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
   }
 
   #abortResponse (): void {
-    const { outlet } = this.#response
-    if (outlet === null || outlet.ended) return
+    const { sink } = this.#response
+    if (sink === null || sink.ended) return
     this.#buffer.flushNow()
     this.#response.abort()
   }

@@ -17,14 +17,14 @@ export class QueuedSink implements Sink {
   }
 
   /** The turn has come. */
-  open (outlet: Sink): void {
-    this.#sink = outlet
+  open (sink: Sink): void {
+    this.#sink = sink
     let taken = true
-    for (const batch of this.#held) taken = outlet.write(batch)
+    for (const batch of this.#held) taken = sink.write(batch)
     this.#held = []
-    if (this.#finish !== null) outlet[this.#finish]()
+    if (this.#finish !== null) sink[this.#finish]()
     else if (taken) this.#onDrain?.()
-    else if (this.#onDrain !== null) outlet.onceDrained(this.#onDrain)
+    else if (this.#onDrain !== null) sink.onceDrained(this.#onDrain)
   }
 
   write (batch: Batch): boolean {

@@ -26,7 +26,7 @@ export interface ResponseStream {
 /** The HTTP response of one stream: given to Fastify as the payload of the reply, open once Fastify pipes it, then ended or aborted. */
 export class StreamResponse extends StreamPayload {
   /** Null until the response is open. */
-  outlet: Sink | null = null
+  sink: Sink | null = null
   readonly #reply: FastifyReply
   readonly #stream: ResponseStream
   #restoreSocketTimeout: (() => void) | undefined
@@ -61,11 +61,11 @@ export class StreamResponse extends StreamPayload {
 
   protected onPipe (destination: Writable, endDestination: boolean): void {
     const { raw, request } = this.#reply
-    if (this.outlet !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
+    if (this.sink !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
     // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
     if (destination === raw) this.#reply.hijack()
     else raw.once('pipe', () => eventStreamReplies.add(this.#reply.hijack()))
-    if (isClosed(raw) || raw.writableEnded || this.outlet !== null || request.method === 'HEAD') {
+    if (isClosed(raw) || raw.writableEnded || this.sink !== null || request.method === 'HEAD') {
       destination.end()
       return
     }
@@ -78,14 +78,14 @@ export class StreamResponse extends StreamPayload {
 
   /** Ends the response after what was written. */
   end (): void {
-    const taken = this.#endOnClose && this.outlet?.end()
+    const taken = this.#endOnClose && this.sink?.end()
     this.emitEnd()
     if (!taken) this.#startCloseTimeout()
   }
 
   /** Breaks the response off after what was written, so that the client can tell it from an end. */
   abort (): void {
-    this.outlet?.abort()
+    this.sink?.abort()
     this.#startCloseTimeout()
   }
 
@@ -108,12 +108,12 @@ export class StreamResponse extends StreamPayload {
     const { raw } = this.#reply
     if (waitsForTurn(raw)) {
       const queued = new QueuedSink(raw)
-      this.outlet = queued
+      this.sink = queued
       whenTurnComes(raw, () => queued.open(this.#createSink(destination)))
     } else {
-      this.outlet = this.#createSink(destination)
+      this.sink = this.#createSink(destination)
     }
-    this.#stream.opened(this.outlet, needsFirstByte(raw, destination))
+    this.#stream.opened(this.sink, needsFirstByte(raw, destination))
   }
 
   #createSink (destination: Writable): Sink {

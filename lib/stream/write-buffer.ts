@@ -9,7 +9,7 @@ import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 import type { CloseReason } from '../types.js'
 
-/** Whose events an outbox holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
+/** Whose events an buffer holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
 export interface Sender {
   /** Text goes out now, ms on the clock of `now()`; not called unless lag is measured. */
   wrote (time: number): void
@@ -40,7 +40,7 @@ const TRUE = Promise.resolve(true)
 
 /**
  * What is sent to one client, at its pace: the text of a tick goes out together; a client that takes no more
- * is waited for, and what is written meanwhile is held up to a limit. Until it has an outlet, it waits as well.
+ * is waited for, and what is written meanwhile is held up to a limit. Until it has an sink, it waits as well.
  */
 export class WriteBuffer implements Flushable {
   /** The client is behind, so that what is not made yet had better wait. */
@@ -73,8 +73,8 @@ export class WriteBuffer implements Flushable {
   }
 
   /** Where the text goes from now on, `first` before what was written already. */
-  attach (outlet: Sink, first: string): void {
-    this.#sink = outlet
+  attach (sink: Sink, first: string): void {
+    this.#sink = sink
     this.#openedAt = Math.round(now())
     this.#pending = Batch.empty.append(first + this.#pending.text)
     this.#onDrain()
@@ -109,7 +109,7 @@ export class WriteBuffer implements Flushable {
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
 
-  /** Gives all that is pending to the outlet, however far behind the client is; false if that is behind now. */
+  /** Gives all that is pending to the sink, however far behind the client is; false if that is behind now. */
   flushNow (last = ''): boolean {
     const batch = this.#pending.append(last)
     if (batch === Batch.empty || this.#sink === null) return true
@@ -129,7 +129,7 @@ export class WriteBuffer implements Flushable {
   }
 
   /**
-   * Gives text that is no event to the outlet, unless events are left out: what comes after them is for their gap to say.
+   * Gives text that is no event to the sink, unless events are left out: what comes after them is for their gap to say.
    * @returns false where it was left out
    */
   writeControl (text: string): boolean {
@@ -139,7 +139,7 @@ export class WriteBuffer implements Flushable {
     return true
   }
 
-  /** True once the client takes more, false if the outbox is closed before. Now and then it waits for the event loop's other work. */
+  /** True once the client takes more, false if the buffer is closed before. Now and then it waits for the event loop's other work. */
   ready (): Promise<boolean> {
     // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
     if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(now())
