@@ -2,17 +2,23 @@ import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { asBackplane, InProcessBackplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
-import { STATS } from './stats.js'
+import { RouteCounters, STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
 import { endLogOf } from './stream/end-log.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
+import { encodePublished } from './event/encode.js'
+import { Facade } from './pubsub/facade.js'
 import { Hub } from './pubsub/hub.js'
+import { PendingRequests } from './routes/pending-requests.js'
+import type { Plugin } from './routes/plugin.js'
+import { StreamRegistry } from './stream/registry.js'
+import { compileSettings } from './stream/settings.js'
 import { Limits } from './routes/limits.js'
 import { describeRoutes } from './openapi/describe.js'
-import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options/read.js'
+import { readPluginOptions, readRouteOptions, type RouteDeclaration } from './options/read.js'
 import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
-import { type Plugin, Route } from './routes/route.js'
+import { Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
 export type { Backplane, BackplaneFactory } from './backplane.js'
@@ -41,15 +47,31 @@ const instances = new WeakMap<object, FastifyInstance[]>()
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
   const settings = readPluginOptions(options)
   refuseSecond(app)
-  const stream = streamOptions(settings.stream)
-  const { history } = settings
+  const { drain, history } = settings
+  const streamSettings = compileSettings(settings.stream)
+  const { writeData } = streamSettings
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
-  const hub = new Hub(backplane, stream.writeData, settings.drain, app.log, endLogOf(app))
-  const limits = new Limits(settings, hub[STATS])
-  const shared: Plugin = { hub, limits, settings, stream, manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {})) }
+  const stats = new RouteCounters()
+  const registry = new StreamRegistry({
+    stats,
+    drain,
+    lastEvent: drain.event === undefined ? '' : encodePublished(drain.event, writeData),
+    log: app.log,
+    logEnd: endLogOf(app),
+    createSubscription: (stream, from) => hub.createSubscription(stream, from)
+  })
+  const hub: Hub = new Hub(backplane, registry, writeData, app.log)
+  const shared: Plugin = {
+    registry,
+    limits: new Limits(settings, stats),
+    pendingRequests: new PendingRequests(),
+    settings,
+    streamSettings,
+    manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {}))
+  }
   const registered: Registered[] = []
 
-  app.decorate('sse', hub)
+  app.decorate('sse', new Facade(hub, registry, stats))
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
   app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
@@ -89,7 +111,10 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))
 
-  app.addHook('preClose', () => hub.drain())
+  app.addHook('preClose', () => {
+    shared.pendingRequests.close()
+    return registry.drain()
+  })
   app.addHook('onClose', () => hub.close())
   watchEarlierRoutes(app)
 

@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { test, type Test } from 'tap'
 import { STATS } from '../lib/stats.js'
-import { Hub } from '../lib/pubsub/hub.js'
+import { Facade } from '../lib/pubsub/facade.js'
 import sse, { type SSEPluginOptions } from '../lib/index.js'
 import { sseMetrics } from '../lib/metrics.js'
 import { injectSSE } from '../lib/testing.js'
@@ -106,7 +106,7 @@ function agree (t: Test, app: FastifyInstance, routes: Record<string, Samples>):
 
 /** What the lag of each route is told to, if it is measured. */
 function lags (app: FastifyInstance): unknown[] {
-  return app.sse instanceof Hub ? Array.from(app.sse[STATS].entries(), ([, { lag }]) => lag) : []
+  return app.sse instanceof Facade ? Array.from(app.sse[STATS].entries(), ([, { lag }]) => lag) : []
 }
 
 test('each metric has its name and type, in text that Prometheus reads', async (t) => {

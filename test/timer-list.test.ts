@@ -231,9 +231,9 @@ test('schedules', async (t) => {
 
 test('a schedule alone does not keep the process alive', async (t) => {
   const script = `
-    import { Schedules } from ${JSON.stringify(new URL('../lib/timer-list.ts', import.meta.url).href)}
-    const task = { due: 0, before: null, after: null, run () { console.log('ran') } }
-    new Schedules().every(3_600_000).at(performance.now() + 3_600_000, task)
+    import { TimerLists } from ${JSON.stringify(new URL('../lib/timer-list.ts', import.meta.url).href)}
+    const task = { due: 0, prev: null, next: null, run () { console.log('ran') } }
+    new TimerLists().get(3_600_000).schedule(performance.now() + 3_600_000, task)
     console.log('scheduled')`
   const child = promisify(execFile)(process.execPath, ['--import=./test/typescript.mjs', '--input-type=module', '--eval', script], {
     // collects no coverage, because that takes time and the tests reach every line themselves

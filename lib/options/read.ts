@@ -1,12 +1,12 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { BackplaneFactory } from '../backplane.js'
-import type { PluginCallbacks } from '../routes/callbacks.js'
-import { type DataWriter, encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
+import { encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
 import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import type { HistorySettings } from '../pubsub/history.js'
 import { type OptionNames, refuseMistakes } from './names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
-import type { SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
+import type { DrainSettings, StreamSettings } from '../stream/settings.js'
+import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
 export { isOptions, type RouteDeclaration }
 
@@ -14,22 +14,6 @@ const optionNames: OptionNames = {
   register: Object.keys(pluginRules),
   sseRoute: Object.keys({ ...streamRules, ...routeRules }),
   'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
-}
-
-/** The options of a stream, complete but for `retry` and `headers`, which may be absent. */
-export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
-
-/** What a stream is told once, by the plugin's options and its route's; ms and bytes. */
-export interface StreamOptions extends StreamSettings {
-  writeData: DataWriter
-  /** Writes the data of another server's events, which is text. */
-  writeText: DataWriter
-}
-
-/** Options with the data writers of a stream that declares no events. */
-export function streamOptions (settings: StreamSettings): StreamOptions {
-  const writeData = plainData(settings.serializer)
-  return { ...settings, writeData, writeText: writeData }
 }
 
 /** The options of the plugin, complete. */
@@ -40,9 +24,9 @@ export interface PluginSettings {
   maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient']
   history: HistorySettings
   backplane: BackplaneFactory | undefined
-  drain: { spread: number, event: SSEPublication | undefined, timeout: number }
+  drain: DrainSettings
   openapi: boolean
-  callbacks: PluginCallbacks
+  callbacks: Pick<SSEPluginOptions, 'onConnect' | 'onDisconnect' | 'onError'>
 }
 
 const defaults: StreamSettings = {

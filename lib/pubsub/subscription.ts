@@ -7,57 +7,53 @@ import type { Gap, Page, PublishedEvent } from './history.js'
 import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 
-/** The log, and the lists of those that are handed what is new in it. */
+/** The log as a subscription uses it. */
 export interface Log {
   /** The position of the newest event. */
   readonly newest: string
   /** The oldest event that can be replayed; null where there is none. */
   readonly oldestId: string | null
   read (after: string, limit: number): Page | Promise<Page>
-  join (topic: string, cursor: Subscription): void
-  leave (topic: string, cursor: Subscription): void
+  /** Adds a subscription to the subscribers of a topic. */
+  join (topic: string, subscription: Subscription): void
+  leave (topic: string, subscription: Subscription): void
 }
 
-/** How long events take, roughly, that one process has and another has not yet, ms. */
+/** Time for an event to reach this process after another process has it, roughly, ms. */
 const AHEAD = 5
 
-/** How many events are taken from the log at once; then other streams have their turn. */
+/** Events per page. Other streams have a turn after each page. */
 const PAGE = 128
 
-/**
- * Where in the log one stream is. It reads what its client missed from the log, at the client's pace, while
- * new events wait there. Once nothing is left to read it is live: it is handed each event as it is published.
- */
+/** One stream's subscription to the log: replays missed events at the client's pace, then switches to live delivery. */
 export class LogSubscription implements Subscription {
   readonly #stream: EventStream
   readonly #log: Log
-  /** Null as long as the stream was not subscribed to any. May be other streams' as well. */
+  /** Null until the stream has a first topic. Streams of a route share the set. */
   #topics: ReadonlySet<string> | null = null
-  /** The same, once they changed and are this stream's alone. */
+  /** A copy for this stream, once its topics have changed. */
   #ownTopics: Set<string> | null = null
   /**
-   * Whose ids the client holds. None until it is sent one; the log's from its first published event or topic on;
-   * the application's own from the first of these on, until the stream is subscribed to a topic.
+   * The origin of the id that the client holds: `log` from the first published event or topic on; `custom` from the first
+   * custom id on, until the stream has a topic.
    */
-  #ids: 'none' | 'log' | 'own' = 'none'
-  /** The id the client holds, if it came with one or was sent one. */
+  #ids: 'none' | 'log' | 'custom' = 'none'
+  /** The id that the client holds; null if it sent none and was sent none. */
   #clientEventId: string | null
-  /** Up to where the log was read, until the stream is live. */
+  /** The position up to which the log was read, until delivery is live. */
   #readPosition: string
   #live: boolean
-  /** The oldest event that waits to be written, if lag is measured. */
-  #waiting: PublishedEvent | null = null
 
-  /** @param from where in the log a stream begins whose client came with no id of the log */
+  /** @param from the position at which to start if the client sent no id of the log */
   constructor (stream: EventStream, log: Log, from: string) {
     this.#stream = stream
     this.#log = log
     const { lastEventId } = stream
     this.#clientEventId = lastEventId
-    if (lastEventId !== null) this.#ids = isEventId(lastEventId) ? 'log' : 'own'
+    if (lastEventId !== null) this.#ids = isEventId(lastEventId) ? 'log' : 'custom'
     this.#readPosition = lastEventId !== null && this.#ids === 'log' ? lastEventId : from
-    // one that is not greeted yet is to get nothing before; nothing is replayed by ids of the application's own
-    this.#live = stream.deliveryStarted || this.#ids === 'own'
+    // no event is delivered before `onConnect` has settled; custom ids replay nothing
+    this.#live = stream.state === 'live' || this.#ids === 'custom'
   }
 
   get allowsCustomIds (): boolean {
@@ -92,23 +88,13 @@ export class LogSubscription implements Subscription {
     return null
   }
 
-  /** Hands on an event that was published, unless it will be read from the log. Hot path. */
   deliver (event: PublishedEvent): void {
-    if (!this.#live) return
-    // before it is written, since it may go out at once
-    if (this.#stream.stats.lag !== null) this.#waiting ??= event
-    if (!this.#write(event) && this.#waiting === event) this.#waiting = null
+    if (this.#live) this.#write(event, event.time)
   }
 
-  lost (gap: Gap): void {
-    // one that reads on comes to the gap by itself, unless it has read up to there
+  onGap (gap: Gap): void {
+    // a replay reaches the gap later, unless it has read up to there
     if (this.#live || this.#readPosition === gap.through) this.#sendGap(gap)
-  }
-
-  wrote (time: number): void {
-    if (this.#waiting === null) return
-    this.#stream.stats.lag?.(time - this.#waiting.time)
-    this.#waiting = null
   }
 
   takeIdLine (): string {
@@ -120,15 +106,16 @@ export class LogSubscription implements Subscription {
     return this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
   }
 
-  gap (): string {
-    const { oldestId } = this.#log
-    this.#tellOf(oldestId, this.#clientEventId)
-    return this.#createGapEvent({ oldestId, through: this.#currentId })
+  takeGapEvent (): string {
+    const gap = { oldestId: this.#log.oldestId, through: this.#currentId }
+    const event = this.#gapEvent(gap, this.#clientEventId)
+    this.#gapSent(gap, this.#clientEventId)
+    return event
   }
 
   customIdSent (id: string): void {
-    this.#ids = 'own'
-    // an empty one takes away what the client holds
+    this.#ids = 'custom'
+    // an empty id resets the id that the client holds
     this.#clientEventId = id || null
     this.#live ||= this.#readPosition === this.#log.newest
   }
@@ -137,26 +124,27 @@ export class LogSubscription implements Subscription {
     for (const topic of this.#topics ?? []) this.#log.leave(topic, this)
   }
 
-  /** The stream has its first topics. */
+  /** Starts to use the ids of the log, because the stream has its first topics. */
   #firstTopics (): void {
-    const { deliveryStarted, lastEventId } = this.#stream
-    const came = this.#ids
+    const { lastEventId } = this.#stream
+    const hasStarted = this.#stream.state === 'live'
+    const before = this.#ids
     this.#ids = 'log'
-    if (came === 'log') {
-      // too late for the replay: what its client missed of these topics was passed over
-      if (deliveryStarted && lastEventId !== null && lastEventId !== this.#currentId) {
+    if (before === 'log') {
+      // too late for the replay, which has skipped the events of these topics
+      if (hasStarted && lastEventId !== null && lastEventId !== this.#currentId) {
         this.#sendGap({ oldestId: this.#log.oldestId, through: this.#currentId }, lastEventId)
       }
-    } else if (this.#live && deliveryStarted) {
+    } else if (this.#live && hasStarted) {
       this.#sendIdLine()
     } else if (this.#live) {
-      // what is published from now on is for after the greeting
+      // events that are published from now on wait until `onConnect` has settled
       this.#readPosition = this.#log.newest
       this.#live = false
     }
   }
 
-  /** Up to where the log was gone through for its client. */
+  /** The position up to which the client has been sent all events of the log. */
   get #currentId (): string {
     return this.#live ? this.#log.newest : this.#readPosition
   }
@@ -171,7 +159,7 @@ export class LogSubscription implements Subscription {
     try {
       while (!stream.closed && this.#readPosition !== this.#log.newest) {
         await this.#readPage()
-        if (stream.congested) await stream.ready()
+        if (stream.needsDrain) await stream.ready()
         else if (this.#readPosition !== this.#log.newest) await real.turn()
       }
       if (!stream.closed) this.#goLive()
@@ -181,8 +169,8 @@ export class LogSubscription implements Subscription {
   }
 
   /**
-   * A call of its own, since a function that waits keeps all its variables: no page is kept while
-   * the client is waited for, so that the log alone is the memory of what that missed.
+   * Replays one page. A separate function, so that the page is garbage-collected before we wait for a slow client: a
+   * suspended async function keeps its locals alive.
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
@@ -191,16 +179,19 @@ export class LogSubscription implements Subscription {
       this.#replay(page)
       return
     }
-    // the client comes from a process that is ahead of this one
+    // another process, from which the client has its id, is ahead of this one
     if (compareEventIds(this.#readPosition, newest) > 0) await real.wait(AHEAD)
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#readPosition}, though ${newest} came later`)
   }
 
   #replay ({ gap, events }: Page): void {
-    if (this.#stream.congested || this.#stream.closed) return
-    if (gap !== null) this.#leap(gap)
+    if (this.#stream.needsDrain || this.#stream.closed) return
+    if (gap !== null) {
+      this.#sendGap(gap)
+      this.#readPosition = gap.through
+    }
     for (const event of events) {
-      if (this.#stream.congested) return
+      if (this.#stream.needsDrain) return
       this.#readPosition = event.id
       if (this.#concerns(event) && this.#write(event)) this.#stream.stats.replayed++
     }
@@ -211,21 +202,16 @@ export class LogSubscription implements Subscription {
     if (this.#ids === 'log' && this.#clientEventId !== this.#readPosition) this.#sendIdLine()
   }
 
-  #leap (gap: Gap): void {
-    this.#sendGap(gap)
-    this.#readPosition = gap.through
-  }
-
   #concerns ({ to, name }: PublishedEvent): boolean {
     if (to === 'all') return true
     return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.has(name)
   }
 
-  /** Hot path. Where the ids are the application's, the event is written without its own. */
-  #write ({ id, text }: PublishedEvent): boolean {
-    const own = this.#ids === 'own'
-    if (!this.#stream.write(own ? stripId(text) : text)) return false
-    if (!own) {
+  /** Writes an event, without its id if the client holds custom ids. Hot path. */
+  #write ({ id, text }: PublishedEvent, publishedAt: number | null = null): boolean {
+    const isCustom = this.#ids === 'custom'
+    if (!this.#stream.write(isCustom ? stripId(text) : text, true, publishedAt)) return false
+    if (!isCustom) {
       this.#ids = 'log'
       this.#clientEventId = id
     }
@@ -233,27 +219,24 @@ export class LogSubscription implements Subscription {
   }
 
   #sendIdLine (): void {
-    const held = this.#clientEventId
-    if (!this.#stream.note(`${this.takeIdLine()}\n`)) this.#clientEventId = held
+    const id = this.#currentId
+    if (this.#stream.writeControl(`id: ${id}\n\n`)) this.#clientEventId = id
   }
 
-  /** Tells of a gap; where that is left out with the events, it is for the gap that tells of them. */
+  /** Sends a `gap` event. If it is dropped with other events, the `gap` event for all of them replaces it. */
   #sendGap (gap: Gap, lastEventId = this.#clientEventId): void {
-    const held = this.#clientEventId
-    if (this.#stream.writeUncounted(this.#createGapEvent(gap, lastEventId))) this.#tellOf(gap.oldestId, lastEventId)
-    else this.#clientEventId = held
+    if (this.#stream.writeUncounted(this.#gapEvent(gap, lastEventId))) this.#gapSent(gap, lastEventId)
   }
 
-  #tellOf (oldestId: string | null, lastEventId: string | null): void {
+  #gapEvent ({ oldestId, through }: Gap, lastEventId: string | null): string {
+    const event = { event: 'gap', data: { lastEventId, oldestId } }
+    return encode(this.#ids === 'log' ? { id: through, ...event } : event)
+  }
+
+  #gapSent ({ oldestId, through }: Gap, lastEventId: string | null): void {
     const stream = this.#stream
+    if (this.#ids === 'log') this.#clientEventId = through
     stream.stats.gaps++
     if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
-  }
-
-  #createGapEvent ({ oldestId, through }: Gap, lastEventId = this.#clientEventId): string {
-    const data = { lastEventId, oldestId }
-    if (this.#ids !== 'log') return encode({ event: 'gap', data })
-    this.#clientEventId = through
-    return encode({ id: through, event: 'gap', data })
   }
 }

@@ -1,47 +1,46 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { toError } from '../errors.js'
+import type { PluginSettings } from '../options/read.js'
 import type { EventStream } from '../stream/event-stream.js'
-import type { SSEPluginOptions, SSERouteOptions } from '../types.js'
+import { logLateFailure } from '../stream/late-failure.js'
+import type { SSERouteOptions } from '../types.js'
 
-/** The callbacks that a route, or a call of `reply.sse()`, declares for its streams. */
+/** The callbacks that a route or a call of `reply.sse()` declares. */
 export type DeclaredCallbacks = Pick<SSERouteOptions, 'onConnect' | 'onDisconnect' | 'onError'>
 
-/** The callbacks that the plugin's options declare for all streams. */
-export type PluginCallbacks = Pick<SSEPluginOptions, 'onConnect' | 'onDisconnect' | 'onError'>
-
 /**
- * Calls the application's callbacks, each in the async context of its stream's request, and reports what fails:
- * to `onError`, or to the request's log where there is none.
+ * Calls the callbacks of the application, each in the async context of its stream's request. Failures go to `onError`, or
+ * to the request's log if there is none.
  */
 export class Callbacks {
-  readonly #all: PluginCallbacks
+  readonly #all: PluginSettings['callbacks']
   readonly #declared: DeclaredCallbacks
   readonly #app: FastifyInstance
 
   /**
-   * @param all called for every stream, before the declared ones; `onError` in place of one that is not declared
-   * @param app the `this` of the declared ones
+   * @param all the plugin's callbacks, called for every stream before the declared ones; its `onError` only if none is declared
+   * @param app the `this` of the declared callbacks
    */
-  constructor (all: PluginCallbacks, app: FastifyInstance, declared: DeclaredCallbacks) {
+  constructor (all: PluginSettings['callbacks'], app: FastifyInstance, declared: DeclaredCallbacks) {
     this.#all = all
     this.#app = app
     this.#declared = declared
   }
 
   /**
-   * The stream has opened: calls `onConnect`, first the plugin's, then the declared one, then `begin`, unless the stream is
-   * closed by then. A failure aborts it. Called in the async context of the request.
+   * Calls `onConnect`, first the plugin's, then the declared one, then `start`, unless the stream is closed by then. A
+   * failure aborts the stream. Has to be called in the async context of the request.
    */
-  connected (stream: EventStream, begin: (stream: EventStream) => unknown): void {
-    if (this.#all.onConnect === undefined && this.#declared.onConnect === undefined) begin(stream)
-    else this.#connect(stream, begin)
+  connected (stream: EventStream, start: (stream: EventStream) => unknown): void {
+    if (this.#all.onConnect === undefined && this.#declared.onConnect === undefined) start(stream)
+    else this.#connect(stream, start)
   }
 
-  /** The stream has closed: calls `onDisconnect`. Resolves once all have settled; undefined where nothing is awaited. */
+  /** Calls `onDisconnect`. Resolves once all callbacks have settled; undefined if there are none. */
   disconnected (stream: EventStream): Promise<unknown> | undefined {
     const [all, declared] = [this.#all.onDisconnect, this.#declared.onDisconnect]
     if (all === undefined && declared === undefined) return
-    // one does not wait for the other, because the first may never settle
+    // in parallel, because the first may never settle
     return Promise.all([
       all && stream.runInAsyncScope(this.#disconnect, this, stream, () => all(stream.request, stream)),
       declared && stream.runInAsyncScope(this.#disconnect, this, stream, () => declared.call(this.#app, stream.request, stream))
@@ -53,7 +52,7 @@ export class Callbacks {
     return stream.runInAsyncScope(this.#report, this, error, stream)
   }
 
-  /** Reports a failure; after the stream has closed, only to the log at level debug, because the closing most likely caused it. */
+  /** Reports a failure; after the stream has closed, only to the log at level debug. */
   async reportIfOpen (error: unknown, stream: EventStream): Promise<void> {
     if (stream.closed) logLateFailure(error, stream.request)
     else await this.report(error, stream)
@@ -65,13 +64,13 @@ export class Callbacks {
     stream.abort()
   }
 
-  async #connect (stream: EventStream, begin: (stream: EventStream) => unknown): Promise<void> {
+  async #connect (stream: EventStream, start: (stream: EventStream) => unknown): Promise<void> {
     const { request } = stream
     const { onConnect } = this.#all
     try {
       if (onConnect !== undefined) await onConnect(request, stream)
       if (!stream.closed) await this.#declared.onConnect?.call(this.#app, request, stream)
-      if (!stream.closed) begin(stream)
+      if (!stream.closed) start(stream)
     } catch (error) {
       await this.abort(error, stream)
     }
@@ -101,9 +100,4 @@ export class Callbacks {
       log.error(second, 'onError of an event stream failed')
     }
   }
-}
-
-/** A failure after its stream has closed goes to the log at level debug, because the closing most likely caused it. */
-export function logLateFailure (error: unknown, { log }: FastifyRequest): void {
-  log.debug({ err: error }, 'failed after its event stream was closed')
 }

@@ -1,8 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
-import { type Callbacks, logLateFailure } from './callbacks.js'
-import { isThenable } from './interval.js'
 import type { EventStream } from '../stream/event-stream.js'
+import { logLateFailure } from '../stream/late-failure.js'
+import type { Callbacks } from './callbacks.js'
+import { isThenable } from './thenable.js'
 
 /** A stream that a handler made by `reply.sse()`, and where its failures go. */
 interface HandlerStream {
@@ -61,7 +62,7 @@ function handOn (value: unknown, reply: FastifyReply): unknown {
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
   // where the first event is awaited, the reply is not sent yet, and Fastify would send one without a body
-  return stream.responded ? undefined : stream.finished()
+  return stream.state === 'pending' ? stream.finished() : undefined
 }
 
 /** @returns whether the error is reported; not where the stream has not started, so that Fastify can answer with it */
@@ -69,7 +70,7 @@ function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false
   const { stream, callbacks } = made
-  if (!stream.responded) {
+  if (stream.state === 'pending') {
     stream.abort()
     return false
   }

@@ -1,5 +1,4 @@
 import type { AsyncResource } from 'node:async_hooks'
-import { logLateFailure } from './callbacks.js'
 import { isFake, now } from '../clock.js'
 import { SSE_ERR_PAYLOAD_TIMEOUT } from '../errors.js'
 import { customIdOf } from '../event/encode.js'
@@ -8,6 +7,8 @@ import { Delay, nextDueTime, type TimerList, type TimerLists, type Task } from '
 import type { Producer } from '../stream/contracts.js'
 import { type ItemKind, payloadOf } from './source.js'
 import type { EventStream } from '../stream/event-stream.js'
+import { logLateFailure } from '../stream/late-failure.js'
+import { isThenable } from './thenable.js'
 
 /** A route's `payload`, and where its failures go. */
 export interface PayloadCaller {
@@ -34,27 +35,27 @@ abstract class Ticker implements Task {
   next: Task | null = null
   readonly #caller: PayloadCaller
   readonly #interval: number
-  readonly #schedules: TimerLists
-  #schedule: TimerList | null = null
+  readonly #timers: TimerLists
+  #timerList: TimerList | null = null
   /** The call that is awaited. */
   #pending: PayloadCall | null = null
 
-  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number) {
+  constructor (caller: PayloadCaller, timers: TimerLists, interval: number) {
     this.#caller = caller
     this.#interval = interval
-    this.#schedules = schedules
+    this.#timers = timers
   }
 
   start (immediate: boolean): void {
     this.due = now()
-    this.#schedule = this.#schedules.get(this.#interval)
-    this.#schedule.schedule(this.due + this.#interval, this)
+    this.#timerList = this.#timers.get(this.#interval)
+    this.#timerList.schedule(this.due + this.#interval, this)
     if (immediate) this.#callInScope()
   }
 
   protected end (): void {
-    this.#schedule?.remove(this)
-    this.#schedule = null
+    this.#timerList?.remove(this)
+    this.#timerList = null
     this.#pending?.abort()
     this.#pending = null
   }
@@ -63,7 +64,7 @@ abstract class Ticker implements Task {
     const next = nextDueTime(this.due, this.#interval, isFake() ? Math.max(this.due, now() - CATCH_UP * this.#interval) : now())
     const missed = Math.round((next - this.due) / this.#interval) - 1
     if (missed > 0) this.skip(missed)
-    this.#schedule?.schedule(next, this)
+    this.#timerList?.schedule(next, this)
     this.#callInScope()
   }
 
@@ -73,8 +74,8 @@ abstract class Ticker implements Task {
   /** The stream to call for, null if none would take an event now. */
   protected abstract target (): EventStream | null
 
-  /** @param text an encoded event, made for `stream`; `id` if it has a custom one */
-  protected abstract deliver (text: string, id: string | undefined): void
+  /** Encodes and writes a payload. @param stream the stream for which it was called */
+  protected abstract deliver (payload: unknown, stream: EventStream): void
 
   /** So many ticks are skipped. */
   protected abstract skip (ticks: number): void
@@ -100,7 +101,7 @@ abstract class Ticker implements Task {
   async #await (payload: PromiseLike<unknown>, stream: EventStream, call: PayloadCall): Promise<void> {
     const { payloadTimeout } = this.#caller
     const giveUp = () => this.scope.runInAsyncScope(this.#giveUp, this, stream, call)
-    const timer = payloadTimeout > 0 ? new Delay(this.#schedules, payloadTimeout, giveUp) : null
+    const timer = payloadTimeout > 0 ? new Delay(this.#timers, payloadTimeout, giveUp) : null
     this.#pending = call
     try {
       const given = await payload
@@ -122,21 +123,16 @@ abstract class Ticker implements Task {
   }
 
   #emit (payload: unknown, stream: EventStream): void {
-    const text = stream.encode(payloadOf(payload, this.#caller.items))
-    if (text !== '') this.deliver(text, this.#caller.items === 'data' ? undefined : customIdOf(payload))
+    this.deliver(payloadOf(payload, this.#caller.items), stream)
   }
-}
-
-export function isThenable<T> (value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** One stream's own payload. */
 export class OwnInterval extends Ticker implements Producer<EventStream> {
   readonly #stream: EventStream
 
-  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number, stream: EventStream) {
-    super(caller, schedules, interval)
+  constructor (caller: PayloadCaller, timers: TimerLists, interval: number, stream: EventStream) {
+    super(caller, timers, interval)
     this.#stream = stream
   }
 
@@ -149,11 +145,11 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
   }
 
   protected target (): EventStream | null {
-    return this.#stream.congested ? null : this.#stream
+    return this.#stream.needsDrain ? null : this.#stream
   }
 
-  protected deliver (text: string, id: string | undefined): void {
-    this.#stream.writeWithId(text, id)
+  protected deliver (payload: unknown): void {
+    this.#stream.sendNow(payload)
   }
 
   protected skip (ticks: number): void {
@@ -173,8 +169,8 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   #latestId: string | undefined
 
   /** @param emptied called when the last stream has left */
-  constructor (caller: PayloadCaller, schedules: TimerLists, interval: number, immediate: boolean, emptied: () => void) {
-    super(caller, schedules, interval)
+  constructor (caller: PayloadCaller, timers: TimerLists, interval: number, immediate: boolean, emptied: () => void) {
+    super(caller, timers, interval)
     this.scope = caller.scope
     this.#immediate = immediate
     this.#emptied = emptied
@@ -207,16 +203,19 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   }
 
   protected target (): EventStream | null {
-    for (const stream of this.#streams) if (!stream.congested) return stream
+    for (const stream of this.#streams) if (!stream.needsDrain) return stream
     return null
   }
 
   /** Hot path: N writes of one text. */
-  protected deliver (text: string, id: string | undefined): void {
+  protected deliver (payload: unknown, encodedFor: EventStream): void {
+    const text = encodedFor.encode(payload)
+    if (text === '') return
+    const id = customIdOf(payload)
     this.#latest = text
     this.#latestId = id
     for (const stream of this.#streams) {
-      if (stream.congested) stream.stats.skipped++
+      if (stream.needsDrain) stream.stats.skipped++
       else stream.writeWithId(text, id)
     }
   }

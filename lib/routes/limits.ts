@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RejectReason, RouteCounters } from '../stats.js'
 import { SSE_ERR_OPTION, SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, describeValue } from '../errors.js'
 import { isNonEmptyString } from '../topic.js'
-import { isClosed, onceClosed } from '../stream/sink.js'
+import { isClosed, onceClosed } from '../stream/connection.js'
 import type { SSEPluginOptions } from '../types.js'
 
 /** The options that limit streams, of the plugin or of a route. */

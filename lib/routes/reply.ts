@@ -4,14 +4,15 @@ import { Callbacks } from './callbacks.js'
 import { eventStreamReplies } from '../stream/reply-payload.js'
 import { SSE_ERR_REPLY_SENT } from '../errors.js'
 import { streamsOfHandlers } from './handler.js'
-import { isThenable } from './interval.js'
 import { validClientId } from '../topic.js'
-import { readReplyOptions, type ReplySettings, streamOptions } from '../options/read.js'
+import { readReplyOptions, type ReplySettings } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
-import type { Plugin } from './route.js'
+import type { Plugin } from './plugin.js'
 import { isSource, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
+import { isThenable } from './thenable.js'
 import { EventStream } from '../stream/event-stream.js'
+import { compileSettings } from '../stream/settings.js'
 import type { SSEStream } from '../types.js'
 
 /**
@@ -36,7 +37,7 @@ function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): S
   const owner = settings === null ? plugin.manualStreamOwner : new ManualStreamOwner(new Callbacks(plugin.settings.callbacks, reply.server, settings))
   const stream = makeStream(plugin, reply, owner, settings)
   streamsOfHandlers.set(reply, { stream, callbacks: owner.callbacks })
-  start(stream, reply)
+  respond(stream, reply)
   return stream
 }
 
@@ -53,18 +54,18 @@ function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((st
   if (source instanceof Source) delivery.open(stream)
   const over = stream.closed ? delivery.stop() : stream.finished()
   stream.producer = delivery
-  if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.hub)
-  else start(stream, reply)
+  if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.registry)
+  else respond(stream, reply)
   return over.then(() => delivery.finished(plugin.settings.drain.timeout))
 }
 
-function makeStream ({ hub, limits, settings, stream }: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): EventStream {
+function makeStream ({ registry, limits, settings, streamSettings }: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): EventStream {
   limits.admit(reply)
   const { clientId } = settings
-  return new EventStream(hub, owner, reply, own === null ? stream : streamOptions(own.settings), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
+  return new EventStream(registry, owner, reply, own === null ? streamSettings : compileSettings(own.settings), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
 }
 
-function start (stream: EventStream, reply: FastifyReply): void {
+function respond (stream: EventStream, reply: FastifyReply): void {
   eventStreamReplies.add(reply)
   flushBeforeEnd(reply, stream)
   stream.respond()
@@ -117,16 +118,16 @@ export class ManualStreamOwner implements StreamOwner<EventStream> {
     this.callbacks = callbacks
   }
 
-  opened (stream: EventStream): void {
-    this.callbacks.connected(stream, begin)
+  onOpen (stream: EventStream): void {
+    this.callbacks.connected(stream, startDelivery)
   }
 
-  closed (stream: EventStream): Promise<unknown> | undefined {
+  onClose (stream: EventStream): Promise<unknown> | undefined {
     return this.callbacks.disconnected(stream)
   }
 }
 
-function begin (stream: EventStream): void {
+function startDelivery (stream: EventStream): void {
   process.nextTick(() => { if (!stream.closed) stream.startDelivery() })
 }
 
@@ -140,11 +141,11 @@ class SourceStreamOwner implements StreamOwner<EventStream> {
     this.#callbacks = callbacks
   }
 
-  opened (stream: EventStream): void {
-    this.#callbacks.connected(stream, () => this.#begin(stream))
+  onOpen (stream: EventStream): void {
+    this.#callbacks.connected(stream, () => this.#start(stream))
   }
 
-  async #begin (stream: EventStream): Promise<void> {
+  async #start (stream: EventStream): Promise<void> {
     try {
       // before the replay, because a function, up to its first item, may subscribe the stream
       this.#delivery.readFirst(stream)
@@ -155,7 +156,7 @@ class SourceStreamOwner implements StreamOwner<EventStream> {
     await this.#delivery.run(stream)
   }
 
-  closed (stream: EventStream): Promise<unknown> | undefined {
+  onClose (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
   }
 }

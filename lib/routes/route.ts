@@ -3,38 +3,28 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import Negotiator from 'negotiator'
 import { Callbacks } from './callbacks.js'
 import { toError, SSE_ERR_NOT_ACCEPTABLE, SSE_ERR_OPTION, describeValue } from '../errors.js'
-import type { Hub } from '../pubsub/hub.js'
-import { isThenable, OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
+import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
-import type { ManualStreamOwner } from './reply.js'
+import type { Plugin } from './plugin.js'
 import { validClientId, validTopics } from '../topic.js'
-import { type PluginSettings, type RouteDeclaration, type StreamOptions, streamOptions } from '../options/read.js'
+import type { RouteDeclaration } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
 import { compileEvents, declaredText } from '../event/serializers.js'
 import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
-
-/** The plugin that a route belongs to. */
-export interface Plugin {
-  hub: Hub
-  limits: Limits
-  settings: PluginSettings
-  /** The options of a stream that has none of its own. */
-  stream: StreamOptions
-  /** Owner of the streams that handlers write to without options. */
-  manualStreamOwner: ManualStreamOwner
-}
+import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
+import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
 /** The standard's only encoding may be named (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
 const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
-/** A route that answers with event streams: asks its callbacks for what it sends, and tells them what fails. */
+/** A route of `sseRoute`: makes its streams, and starts the interval, source or topics that it declares. */
 export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
-  /** The async context in which the route was declared: that of payloads that many clients share. */
+  /** The async context in which the route was declared. Shared payloads are called in it. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
@@ -42,41 +32,40 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
   readonly #topics: ReadonlySet<string> | undefined
-  #stream: StreamOptions
+  #streamSettings: CompiledSettings
 
-  constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, stream: PluginSettings['stream']) {
+  constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, streamSettings: StreamSettings) {
     this.#app = app
     this.#plugin = plugin
     this.#limits = plugin.limits.ofRoute(declared)
     this.declared = declared
     this.#callbacks = new Callbacks(plugin.settings.callbacks, app, declared)
-    this.#stream = streamOptions(stream)
+    this.#streamSettings = compileSettings(streamSettings)
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
 
-  /** Whether its streams may be sent a `gap`, which it does not declare. */
+  /** Whether its streams may be sent a `gap` event. */
   get gaps (): boolean {
     const { topics, clientId = this.#plugin.settings.clientId } = this.declared
-    return topics !== undefined || clientId !== undefined || this.#stream.overflow === 'drop'
+    return topics !== undefined || clientId !== undefined || this.#streamSettings.overflow === 'drop'
   }
 
   get payloadTimeout (): number { return this.declared.payloadTimeout }
 
   get items (): ItemKind { return this.declared.items }
 
-  /** The app is ready: compiles the schemas of the declared events. @throws SSE_ERR_SCHEMA */
+  /** Compiles the schemas of the declared events. Called once the app is ready. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
     const { events } = this.declared
-    if (events !== undefined) this.#stream = { ...this.#stream, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
+    if (events !== undefined) this.#streamSettings = { ...this.#streamSettings, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
   }
 
-  /** Fastify's handler: whatever is thrown before the stream opens is an ordinary HTTP error. */
+  /** The route handler. An error before the stream opens is an ordinary HTTP error. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
-    const { hub } = this.#plugin
     const { method, headers: { accept } } = request
     if (accept && accept !== EVENT_STREAM && this.#isStrict(method) && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
     if (method === 'HEAD') {
-      new EventStream(hub, this, reply, this.#stream).respond()
+      new EventStream(this.#plugin.registry, this, reply, this.#streamSettings).respond()
       return
     }
     this.#limits.admit(reply)
@@ -98,28 +87,28 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
       const topics = Promise.resolve(given)
-      // false: the client has left, or Fastify's handlerTimeout has answered
-      if (await this.#plugin.hub.pending.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
+      // false: the client has disconnected, or Fastify's handlerTimeout has replied
+      if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
     } catch (error) {
       reply.send(toError(error))
     }
   }
 
   #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
-    const { hub, settings } = this.#plugin
+    const { registry, settings } = this.#plugin
     const { clientId = settings.clientId, shared, source, openOn, items, end } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
-    const stream = new EventStream(hub, this, reply, this.#stream, id)
-    if (topics !== undefined) stream.follow(topics)
-    // a client that has left takes no place among those that are counted, so nothing is begun for it
+    const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
+    if (topics !== undefined) stream.addTopics(topics)
+    // no producer is started for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
         const delivery = new SourceDelivery((stream) => new Source(source.call(this.#app, request, stream), request), { items, end }, this.#callbacks)
         stream.producer = delivery
         if (openOn === 'first-event') {
-          delivery.startOnFirst(stream, reply, hub)
+          delivery.startOnFirst(stream, reply, registry)
           return
         }
       } else if (shared) {
@@ -129,11 +118,11 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     stream.respond()
   }
 
-  opened (stream: EventStream): void {
-    this.#callbacks.connected(stream, this.#begin)
+  onOpen (stream: EventStream): void {
+    this.#callbacks.connected(stream, this.#startDelivery)
   }
 
-  closed (stream: EventStream): Promise<unknown> | undefined {
+  onClose (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
   }
 
@@ -141,13 +130,13 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return this.declared.payload?.call(this.#app, stream.request, stream, call)
   }
 
-  /** A payload failed; a shared one may have been called for a stream that has closed since. */
+  /** Reports the failure of a payload. A shared one is reported even if the stream for which it was called has closed since. */
   failed (error: unknown, stream: EventStream): void {
     if (this.declared.shared) this.#callbacks.report(error, stream)
     else this.#callbacks.reportIfOpen(error, stream)
   }
 
-  #begin = (stream: EventStream): void => {
+  #startDelivery = (stream: EventStream): void => {
     const replay = stream.startDelivery()
     if (replay === null) this.#produce(stream)
     else this.#produceAfter(replay, stream)
@@ -166,7 +155,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     } else if (producer instanceof SharedInterval) {
       producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {
-      const own = new OwnInterval(this, this.#plugin.hub.timers, interval, stream)
+      const own = new OwnInterval(this, this.#plugin.registry.timers, interval, stream)
       stream.producer = own
       own.start(immediate)
     }
@@ -176,7 +165,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     const { interval = 0, immediate = true } = this.declared
     let shared = this.#shared.get(key)
     if (shared === undefined) {
-      shared = new SharedInterval(this, this.#plugin.hub.timers, interval, immediate, () => this.#shared.delete(key))
+      shared = new SharedInterval(this, this.#plugin.registry.timers, interval, immediate, () => this.#shared.delete(key))
       this.#shared.set(key, shared)
     }
     return shared

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { FastifyRequest } from 'fastify'
-import { logLateFailure } from './callbacks.js'
 import { SSE_ERR_SOURCE, describeValue } from '../errors.js'
 import type { FetchResponse } from '../event/types.js'
 import type { EventStream } from '../stream/event-stream.js'
+import { logLateFailure } from '../stream/late-failure.js'
 import { sliceIsOver } from '../stream/time-slice.js'
 import { isResponse, refusalOf, UpstreamEvent, UpstreamParser } from '../event/upstream.js'
 
@@ -74,9 +74,9 @@ export class Source {
       let item = first ?? await this.next()
       while (!item.done) {
         // what was written before may have turned out, since, to be all that the client takes
-        if (stream.congested && !await stream.ready()) return false
+        if (stream.needsDrain && !await stream.ready()) return false
         stream.sendNow(payloadFor(stream, item.value, items))
-        if ((stream.congested || sliceIsOver()) && !await stream.ready()) return false
+        if ((stream.needsDrain || sliceIsOver()) && !await stream.ready()) return false
         try {
           // as `next` does it, without a promise more for each item
           item = this.#taken(await this.#reader.next())

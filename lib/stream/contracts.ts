@@ -1,63 +1,64 @@
 import type { FastifyRequest } from 'fastify'
-import type { RouteStats } from '../stats.js'
-import type { StreamEnd } from '../diagnostics.js'
 import type { Gap, PublishedEvent } from '../pubsub/history.js'
+import type { StreamEnd } from '../diagnostics.js'
+import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
 
-/** The plugin, as far as one of its streams knows it. */
+/** The plugin as its streams know it. Tested with the streams, in test/streams.test.ts. */
 export interface StreamHost<Stream> {
   readonly timers: TimerLists
   statsOf (request: FastifyRequest): RouteStats
-  /** The stream is started, and has to wait before it is open. */
+  /** Registers a stream whose response is not open yet. */
   addPending (stream: Stream): void
-  /** The stream will not open. */
+  /** Removes a stream that will not open. */
   removePending (stream: Stream): void
-  opened (stream: Stream): void
-  closed (stream: Stream, end: StreamEnd): void
-  /** Has `app.close()` wait for work of the application's, which never rejects. */
+  onOpen (stream: Stream): void
+  onClose (stream: Stream, end: StreamEnd): void
+  /** Makes `app.close()` wait for work of the application. The promise never rejects. */
   waitFor (work: Promise<unknown> | undefined): void
-  /** Gives the stream its place in the log. */
-  createSubscription (stream: Stream): Subscription
+  /** @param from the position in the log of a stream whose client sent no id of the log; default: the newest event */
+  createSubscription (stream: Stream, from?: string): Subscription
 }
 
-/** The declaration of a stream. Each method is called at most once for a stream, in the async context of its request. */
+/** The declaration of a stream. Each method is called at most once per stream, in the async context of its request. */
 export interface StreamOwner<Stream> {
-  /** The stream is open: has it `begin` once its client is greeted. */
-  opened (stream: Stream): void
-  /** The stream has closed. Resolves once the application's callback has settled. */
-  closed (stream: Stream): Promise<unknown> | undefined
+  /** The response is open. The owner calls `stream.startDelivery()` once `onConnect` has settled. */
+  onOpen (stream: Stream): void
+  /** The stream has closed. The promise resolves once `onDisconnect` has settled. */
+  onClose (stream: Stream): Promise<unknown> | undefined
 }
 
-/** An interval or a source that writes to a stream until that closes. */
+/** An interval or a source that writes to a stream until the stream closes. */
 export interface Producer<Stream> {
-  /** Resolves once it has finished; undefined where there is nothing to wait for. */
+  /** The promise resolves once the producer has finished; undefined if there is nothing to wait for. */
   stop (stream: Stream): Promise<void> | undefined
 }
 
-/** Where in the log of published events a stream is. */
+/** One stream's topics and its position in the log. */
 export interface Subscription {
-  /** Whether the stream may send ids of its own, since it was subscribed to no topic. */
+  /** Whether the stream may send custom ids, because it never had a topic. */
   readonly allowsCustomIds: boolean
-  /** Whether the ids that the client holds are the log's. */
+  /** Whether the id that the client holds is one of the log. */
   readonly usesLogIds: boolean
-  /** @param topics valid */
+  /** @param topics valid ones */
   subscribe (topics: ReadonlySet<string>): void
   unsubscribe (topics: readonly string[]): void
-  /** Reads what was missed, then goes live; null where it is live at once, otherwise it resolves then, or when the stream is closed. */
+  /**
+   * Replays missed events, then starts live delivery.
+   * @returns null if delivery is live at once, otherwise a promise that resolves when it is, or when the stream has closed
+   */
   startDelivery (): Promise<void> | null
-  /** An event is published. Hot path. */
+  /** Delivers a published event, unless it will be replayed. Hot path. */
   deliver (event: PublishedEvent): void
-  /** The log has lost events that the stream may have been sent. */
-  lost (takeGapEvent: Gap): void
-  /** Text goes out at a time; see `Sender`. */
-  wrote (time: number): void
-  /** The `id:` line that brings the client's id up to date. Only while its ids are the log's. */
+  /** The log has lost events that the stream might have been sent. */
+  onGap (gap: Gap): void
+  /** The `id:` line with the current position, which the client holds from then on. Only where `usesLogIds`. */
   takeIdLine (): string
-  /** The same with its blank line, for a heartbeat; `''` where its ids are not the log's, or the client holds that id already. */
+  /** The same with a blank line, for a heartbeat; `''` if the client holds that id already, or no id of the log. */
   takeHeartbeat (): string
-  /** The event that tells of events that were left out. */
-  gap (): string
-  /** An id of the application's own was sent. */
+  /** The `gap` event for events that were dropped, which also brings the client's id up to date. */
+  takeGapEvent (): string
+  /** The stream has sent a custom id. */
   customIdSent (id: string): void
   close (): void
 }

@@ -3,61 +3,62 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { now } from '../clock.js'
 import type { RouteStats } from '../stats.js'
 import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
-import { logLateFailure } from '../routes/callbacks.js'
 import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
 import { timeOfTick } from './flush-queue.js'
 import { firstLines, readLastEventId } from './headers.js'
-import type { StreamOptions } from '../options/read.js'
-import { WriteBuffer, type Sender } from './write-buffer.js'
+import { logLateFailure } from './late-failure.js'
+import type { CompiledSettings } from './settings.js'
+import { WriteBuffer, type WriteBufferOwner } from './write-buffer.js'
 import type { Sink } from './sink.js'
 import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
 import { validTopics } from '../topic.js'
 import { rejected } from './logged-promise.js'
-import { type ResponseStream, StreamResponse } from './response.js'
+import { type ResponseOwner, StreamResponse } from './response.js'
 import { newStreamId } from './id.js'
 import type { CloseReason, SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-/** A sign of life for proxies. No blank line follows, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
+/** A comment that keeps proxies from closing the connection. No blank line follows, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
 const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
 
 /**
- * One client: opens its response, writes at its pace, closes it. Knows no routes and no log.
+ * The event stream of one client: opens its response, writes at its pace, closes it. Knows no routes and no log.
  *
- * Is the async resource of its request: `runInAsyncScope` runs the application's callbacks in the async context
+ * It is the async resource of its request: `runInAsyncScope` runs callbacks of the application in the async context
  * (AsyncLocalStorage) of the request, because timers and fan-outs that serve many streams run in the context of one.
  */
-export class EventStream extends AsyncResource implements SSEStream, ResponseStream, Sender, TimedStream {
+export class EventStream extends AsyncResource implements SSEStream, ResponseOwner, WriteBufferOwner, TimedStream {
   readonly id = newStreamId()
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
-  /** The reply is sent; the stream opens after its onSend hooks. */
-  responded = false
-  /** Set by what writes to this stream by itself. */
+  /**
+   * `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live` once published events may
+   * be delivered. A stream may close in each state: see `closeReason`.
+   */
+  state: 'pending' | 'opening' | 'live' = 'pending'
+  /** The interval or source of the stream. */
   producer: Producer<EventStream> | null = null
-  /** Its place in the log, once there is anything to remember of it. */
+  /** Null until the stream has a topic, an id of the log, or a published event. */
   subscription: Subscription | null = null
-  /** Whoever declared it has greeted the client, so that events of the log may come. */
-  deliveryStarted = false
   readonly #host: StreamHost<EventStream>
   readonly #owner: StreamOwner<EventStream>
-  readonly #options: StreamOptions
+  readonly #settings: CompiledSettings
   readonly #buffer: WriteBuffer
   readonly #response: StreamResponse
   #controller: AbortController | null = null
   #heartbeat: Heartbeat | null = null
   #timeouts: StreamTimeouts | null = null
 
-  constructor (host: StreamHost<EventStream>, owner: StreamOwner<EventStream>, reply: FastifyReply, options: StreamOptions, clientId?: string) {
-    // `gone` destroys it, which spares each stream a finalizer
+  constructor (host: StreamHost<EventStream>, owner: StreamOwner<EventStream>, reply: FastifyReply, settings: CompiledSettings, clientId?: string) {
+    // `onResponseClose` destroys the resource, so that no stream needs a finalizer
     super('fastify-sse-routes.stream', { requireManualDestroy: true })
     this.#host = host
     this.#owner = owner
-    this.#options = options
-    this.#buffer = new WriteBuffer(this, options, host.statsOf(reply.request), host.timers)
+    this.#settings = settings
+    this.#buffer = new WriteBuffer(this, settings, host.statsOf(reply.request), host.timers)
     this.#response = new StreamResponse(reply, this)
     this.request = reply.request
     this.clientId = clientId ?? this.id
@@ -76,32 +77,34 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     return this.#controller.signal
   }
 
-  get stats (): RouteStats { return this.#buffer.counters }
+  get stats (): RouteStats { return this.#buffer.stats }
 
-  /** Whether what is not made yet had better wait, since the client is behind. */
-  get congested (): boolean { return this.#buffer.needsDrain }
+  /** Whether the client is behind: producers wait for `ready()`. */
+  get needsDrain (): boolean { return this.#buffer.needsDrain }
 
-  /** Replies with the stream: Fastify runs the onSend hooks, then the response is `opened`. */
+  /** Sends the reply: Fastify runs the onSend hooks, then opens the response. */
   respond (): void {
-    this.responded = true
-    // to a HEAD request there is nothing to say but the headers
+    this.state = 'opening'
+    // the reply to a HEAD request has headers only
     if (this.request.method === 'HEAD') this.#onClosed('server')
-    this.#response.send(this.#options.headers)
+    this.#response.send(this.#settings.headers)
     if (this.#response.sink === null && !this.closed) this.#host.addPending(this)
   }
 
-  opened (sink: Sink, needsFirstByte: boolean): void {
-    this.runInAsyncScope(this.#host.opened, this.#host, this)
+  onResponseOpen (sink: Sink, needsFirstByte: boolean): void {
+    this.runInAsyncScope(this.#host.onOpen, this.#host, this)
+    // the client may miss events of the log
+    if (this.lastEventId !== null) this.subscribed()
     const { closeReason } = this
     if (closeReason === null) {
-      this.#heartbeat = Heartbeat.create(this.#host.timers, this.#options, this)
-      this.#timeouts = StreamTimeouts.create(this.#host.timers, this.#options, this)
+      this.#heartbeat = Heartbeat.create(this.#host.timers, this.#settings, this)
+      this.#timeouts = StreamTimeouts.create(this.#host.timers, this.#settings, this)
     }
-    this.#buffer.attach(sink, firstLines(this.#options.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
+    this.#buffer.attach(sink, firstLines(this.#settings.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
-      this.runInAsyncScope(this.#owner.opened, this.#owner, this)
+      this.runInAsyncScope(this.#owner.onOpen, this.#owner, this)
     } else if (this.#buffer.closed) {
-      // while the hooks ran, and not just now
+      // the stream was closed while the hooks ran, not by this write
       if (closeReason === 'error' || closeReason === 'overflow') this.#abortResponse()
       else this.#endResponse('')
       this.#report()
@@ -110,8 +113,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
 
   send (payload: unknown): Promise<boolean> {
     try {
-      if (!this.responded) throw new SSE_ERR_NOT_OPEN()
-      if (this.#response.sink?.ended) this.responseEnded(0)
+      if (this.state === 'pending') throw new SSE_ERR_NOT_OPEN()
+      if (this.#response.sink?.ended) this.onResponseEnded(0)
       this.sendNow(payload)
     } catch (error) {
       return rejected(error, this.request.log, 'an event was not sent')
@@ -119,81 +122,84 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     return this.ready()
   }
 
-  subscribe (...topics: string[]): void { this.follow(validTopics(topics)) }
+  subscribe (...topics: string[]): void { this.addTopics(validTopics(topics)) }
 
-  follow (topics: ReadonlySet<string>): void { if (!this.closed) this.#subscribed().subscribe(topics) }
+  /** @param topics valid ones */
+  addTopics (topics: ReadonlySet<string>): void { if (!this.closed) this.subscribed().subscribe(topics) }
+
+  /** The subscription of the stream, created at the first call. @param from see `StreamHost.createSubscription` */
+  subscribed (from?: string): Subscription { return (this.subscription ??= this.#host.createSubscription(this, from)) }
 
   unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
 
-  /** The client is greeted: see `Cursor.begin`. */
+  /** Replays what the client missed, then delivers published events: see `Subscription.startDelivery`. */
   startDelivery (): Promise<void> | null {
-    this.deliveryStarted = true
+    this.state = 'live'
     return this.subscription?.startDelivery() ?? null
   }
 
-  /** Encodes and writes one event. @throws what `encode` throws */
+  /** Encodes and writes one event. @throws the errors of `encode` */
   sendNow (payload: unknown): void {
     const text = this.encode(payload)
     if (text !== '') this.writeWithId(text, customIdOf(payload))
   }
 
-  /** The text of an event as this stream's route writes it. @throws what `encode` and `refuseOwnId` throw */
+  /** Encodes an event with the data writers of the stream's route. @throws the errors of `encode` and `assertNoCustomId` */
   encode (payload: unknown): string {
     if (this.subscription?.allowsCustomIds === false) assertNoCustomId(payload)
-    return encode(payload, payload instanceof UpstreamEvent ? this.#options.writeText : this.#options.writeData)
+    return encode(payload, payload instanceof UpstreamEvent ? this.#settings.writeText : this.#settings.writeData)
   }
 
-  /** True once the client takes more, false if the stream is or gets closed; never left pending. */
+  /** Resolves to true once the client takes more, to false once the stream is closed. */
   ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
 
-  /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
+  /** Writes one encoded event of the application with its custom id, if it has one. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
-    else if (!this.#subscribed().allowsCustomIds) this.write(stripId(text), false)
-    else if (this.write(text)) this.#subscribed().customIdSent(id)
+    else if (!this.subscribed().allowsCustomIds) this.write(stripId(text), false)
+    else if (this.write(text)) this.subscribed().customIdSent(id)
   }
 
   /**
    * Writes one encoded event. Hot path.
-   * @param placed false where it leaves the client's place in the log behind, so that a heartbeat has to bring that
-   * @returns false where it was left out, or the stream is or gets closed
+   * @param advancesId false if the client's id is behind after it, so that a heartbeat has to bring the id
+   * @param publishedAt the time of a published event, for the measure of lag
+   * @returns false if the event was dropped, or the stream is closed
    */
-  write (text: string, placed = true): boolean {
-    if (this.closed || !this.#buffer.write(text)) return false
+  write (text: string, advancesId = true, publishedAt: number | null = null): boolean {
+    if (this.closed || !this.#buffer.write(text, publishedAt)) return false
     this.#buffer.countEvent()
     this.#timeouts?.sent()
-    if (placed) this.#heartbeat?.refresh(timeOfTick())
+    if (advancesId) this.#heartbeat?.refresh(timeOfTick())
     return true
   }
 
-  /** Writes text that is no event of the application's, and is not counted; false where it was left out. */
+  /** Writes an event of the plugin, which is not counted. @returns false if it was dropped */
   writeUncounted (text: string): boolean {
     const written = this.#buffer.write(text)
     if (written) this.#heartbeat?.refresh(timeOfTick())
     return written
   }
 
-  /** Writes text that is no event at all, however far behind the client is; false where it was left out. */
-  note (text: string): boolean { return this.#buffer.writeControl(text) }
-
-  wrote (time: number): void { this.subscription?.wrote(time) }
+  /** Writes control lines immediately, even if the client is behind. @returns false if they were dropped */
+  writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
 
   sendHeartbeat (): void {
-    // to a client that is behind, the bytes that wait for it are sign enough
-    if (!this.congested) this.note(this.subscription?.takeHeartbeat() || HEARTBEAT)
+    // a client that is behind has bytes on the way
+    if (!this.needsDrain) this.writeControl(this.subscription?.takeHeartbeat() || HEARTBEAT)
     this.#heartbeat?.refresh(now())
   }
 
-  broken (error: unknown): void {
+  onError (error: unknown): void {
     this.destroy(error)
     this.#response.destroyNow()
   }
 
-  gap (): string { return this.#subscribed().gap() }
+  onDrained (): void { this.#buffer.write(this.subscribed().takeGapEvent()) }
 
   close (): void { this.closeWith('server') }
 
-  /** Ends the response after what is pending, and `last`, if given. */
+  /** Ends the response after the pending text and `last`. */
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#onClosed(reason)
@@ -201,40 +207,42 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     this.#report()
   }
 
-  /** Resolves when the response is over. */
+  /** Resolves when the response has closed. */
   finished (): Promise<void> { return this.#response.finished() }
 
-  /** Ends the stream with `last`, and the advice to reconnect after `retry` ms; resolves when the response is over. */
+  /** Ends the stream with `last` and a `retry:` line of `retry` ms. Resolves when the response has closed. */
   drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
 
-  /** Writes what is pending, however far behind the client is; false where the stream is to be aborted. */
+  /** Writes the pending text, even if the client is behind. @returns false if the stream is about to be aborted */
   flush (): boolean {
     if (this.closeReason === 'overflow') return false
     this.#buffer.flushNow()
     return true
   }
 
-  /** Sends what is pending, then aborts the response, so that the client sees a failure and no end. */
+  /** Sends the pending text, then aborts the response, so that the client sees a failure and not an end. */
   abort (): void { if (!this.closed) this.#abortNow('error') }
 
-  overflowed (): void {
-    this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#options.maxBufferedBytes}) behind`)
+  onOverflow (): void {
+    this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#settings.maxBufferedBytes}) behind`)
   }
 
-  /** The response is over for other code, or its client has left: nothing may be written. @param lost bytes that were to be written */
-  responseEnded (lost: number): void {
+  onResponseEnded (lost: number): void {
     const { ended } = this.#response
     this.#closeSoon(ended ? 'server' : 'client', ended && lost > 0 ? `the response of an event stream was ended by other code: ${lost} bytes of events are lost` : null)
   }
 
-  /** What it sends cannot be read any more: the client is cut off, so that it comes back. */
+  /** Logs an error and aborts the stream, so that the client reconnects. */
   destroy (error: unknown): void {
     if (this.closed) logLateFailure(error, this.request)
     else this.request.log.error(toError(error))
     this.abort()
   }
 
-  /** Takes nothing more from now on, so that no `close()` within the tick makes a clean end of it. The rest, which calls the application, follows a tick later. */
+  /**
+   * Closes the stream at once for writes, so that no `close()` within the tick makes a clean end of it. The rest follows a
+   * tick later, because it calls code of the application.
+   */
   #closeSoon (reason: CloseReason, warning: string | null): void {
     if (this.closed) return
     this.closeReason = reason
@@ -244,9 +252,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     })
   }
 
-  #subscribed (): Subscription { return (this.subscription ??= this.#host.createSubscription(this)) }
-
-  /** Stops everything that writes to the stream, once, whatever the reason. */
+  /** Stops everything that writes to the stream. */
   #onClosed (reason: CloseReason): void {
     this.closeReason = reason
     this.#heartbeat?.stop()
@@ -261,12 +267,12 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
     this.producer = null
   }
 
-  /** Reports the end of a stream that has opened, once its last bytes are written. */
+  /** Reports the close of a stream that was open, once its last bytes are written. */
   #report (): void {
     const { closeReason } = this
     if (this.#response.sink === null || closeReason === null) return
-    this.runInAsyncScope(this.#host.closed, this.#host, this, this.#buffer.end(closeReason))
-    this.#host.waitFor(this.runInAsyncScope(this.#owner.closed, this.#owner, this))
+    this.runInAsyncScope(this.#host.onClose, this.#host, this, this.#buffer.end(closeReason))
+    this.#host.waitFor(this.runInAsyncScope(this.#owner.onClose, this.#owner, this))
   }
 
   #endResponse (last: string): void {

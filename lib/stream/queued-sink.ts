@@ -1,5 +1,6 @@
 import type { Batch } from './batch.js'
-import { isClosed, type Sink, type RawReply } from './sink.js'
+import { isClosed, type RawReply } from './connection.js'
+import type { Sink } from './sink.js'
 
 /**
  * Holds what is sent to a pipelined response until its turn comes. Node would hold it as well, but reads no further from a

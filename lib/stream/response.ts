@@ -4,52 +4,53 @@ import { real } from '../clock.js'
 import { StreamPayload, eventStreamReplies } from './reply-payload.js'
 import { contentType, writeStreamHeaders } from './headers.js'
 import {
-  discardBody, endSession, isClosed, isHttp2, disableSocketTimeout, needsFirstByte, createSink, type Sink, sessionOf, waitsForTurn, onceClosed, whenTurnComes
-} from './sink.js'
+  discardBody, disableSocketTimeout, endSession, isClosed, isHttp2, onceClosed, sessionOf, waitsForTurn, whenTurnComes
+} from './connection.js'
 import { QueuedSink } from './queued-sink.js'
+import { createSink, needsFirstByte, type Sink } from './sink.js'
 
-/** A client that has not taken everything so many ms after the stream was closed is cut off. */
+/** Time that a client has to take the rest of a closed stream before its connection is destroyed, ms. */
 const CLOSE_TIMEOUT = 5_000
 
-/** The stream that a response carries, as far as the response knows it. */
-export interface ResponseStream {
+/** The stream of a response. */
+export interface ResponseOwner {
   readonly closed: boolean
   /**
    * The response takes bytes from now on.
-   * @param needsFirstByte whether the first is due now
+   * @param needsFirstByte whether a byte has to follow at once
    */
-  opened (sink: Sink, needsFirstByte: boolean): void
-  /** The response is over, by its end or because its client has left. */
+  onResponseOpen (sink: Sink, needsFirstByte: boolean): void
+  /** The response has ended, or its client has disconnected. */
   onResponseClose (): void
 }
 
-/** The HTTP response of one stream: given to Fastify as the payload of the reply, open once Fastify pipes it, then ended or aborted. */
+/** The HTTP response of one stream. It is the payload of the Fastify reply, opens when Fastify pipes it, and is then ended or aborted. */
 export class StreamResponse extends StreamPayload {
   /** Null until the response is open. */
   sink: Sink | null = null
   readonly #reply: FastifyReply
-  readonly #stream: ResponseStream
+  readonly #owner: ResponseOwner
   #restoreSocketTimeout: (() => void) | undefined
   #endOnClose = true
   #closeTimer: NodeJS.Timeout | undefined
 
-  constructor (reply: FastifyReply, stream: ResponseStream) {
+  constructor (reply: FastifyReply, owner: ResponseOwner) {
     super()
     this.#reply = reply
-    this.#stream = stream
+    this.#owner = owner
   }
 
-  /** Whether it was ended, by whichever code; false while it is open, and where the client left. */
+  /** Whether any code has ended the response. False while it is open, and if the client disconnected. */
   get ended (): boolean { return this.#reply.raw.writableEnded }
 
-  /** Calls `gone` once the response is over; false where its client has left already. */
+  /** Listens for the close of the response. @returns false if the client has disconnected already */
   watch (): boolean {
     const { raw } = this.#reply
     if (isClosed(raw)) return false
     onceClosed(raw, () => this.#onClose())
     discardBody(raw)
-    // a reset with NO_ERROR leaves Node's stream open as long as data waits for the client
-    if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.#stream.closed) raw.destroy() })
+    // after a reset with NO_ERROR Node's stream stays open as long as data waits for the client
+    if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.#owner.closed) raw.destroy() })
     return true
   }
 
@@ -62,7 +63,7 @@ export class StreamResponse extends StreamPayload {
   protected onPipe (destination: Writable, endDestination: boolean): void {
     const { raw, request } = this.#reply
     if (this.sink !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
-    // takes the stream out of handlerTimeout's reach; while hooks may still refuse it, Fastify keeps the reply
+    // Hijacking ends Fastify's handlerTimeout for the reply. A transform may still fail until it pipes, so Fastify keeps the reply until then.
     if (destination === raw) this.#reply.hijack()
     else raw.once('pipe', () => eventStreamReplies.add(this.#reply.hijack()))
     if (isClosed(raw) || raw.writableEnded || this.sink !== null || request.method === 'HEAD') {
@@ -71,36 +72,36 @@ export class StreamResponse extends StreamPayload {
     }
     if (destination === raw && !raw.headersSent) raw.setHeader('content-type', contentType(raw.getHeader('content-type')))
     this.#endOnClose = endDestination
-    // but for trailers, nothing of Fastify's has to wait for our end
+    // nothing of Fastify's waits for the end of the stream, except trailers
     if (destination === raw && endDestination) this.emitEnd()
     this.#open(destination)
   }
 
   /** Ends the response after what was written. */
   end (): void {
-    const taken = this.#endOnClose && this.sink?.end()
+    const isSent = this.#endOnClose && this.sink?.end()
     this.emitEnd()
-    if (!taken) this.#startCloseTimeout()
+    if (!isSent) this.#startCloseTimeout()
   }
 
-  /** Breaks the response off after what was written, so that the client can tell it from an end. */
+  /** Aborts the response after what was written, so that the client sees a failure and not an end. */
   abort (): void {
     this.sink?.abort()
     this.#startCloseTimeout()
   }
 
-  /** Closes at once, whatever waits to be written. */
+  /** Destroys the response at once, with all that waits to be written. */
   destroyNow (): void { this.#reply.raw.destroy() }
 
-  /** Resolves when the response is over. */
+  /** Resolves when the response has closed. */
   finished (): Promise<void> { return new Promise((resolve) => { onceClosed(this.#reply.raw, resolve) }) }
 
-  /** Calls `close`, then resolves when the response is over, and an HTTP/2 session that carried it is ended. */
+  /** Calls `close`. Resolves when the response has closed, and ends its HTTP/2 session. */
   async drain (close: () => void): Promise<void> {
     const session = sessionOf(this.#reply.raw)
     close()
     await this.finished()
-    // an HTTP/2 server waits for its sessions, which clients keep open
+    // `server.close()` waits for HTTP/2 sessions, which clients keep open
     if (session !== undefined) endSession(session, CLOSE_TIMEOUT)
   }
 
@@ -113,7 +114,7 @@ export class StreamResponse extends StreamPayload {
     } else {
       this.sink = this.#createSink(destination)
     }
-    this.#stream.opened(this.sink, needsFirstByte(raw, destination))
+    this.#owner.onResponseOpen(this.sink, needsFirstByte(raw, destination))
   }
 
   #createSink (destination: Writable): Sink {
@@ -127,7 +128,7 @@ export class StreamResponse extends StreamPayload {
   #onClose (): void {
     real.clearTimeout(this.#closeTimer)
     this.#restoreSocketTimeout?.()
-    this.#stream.onResponseClose()
+    this.#owner.onResponseClose()
     this.emitEnd()
   }
 }

@@ -1,33 +1,30 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerResponse, Http2Session } from 'node:http2'
+import { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import type { Batch } from './batch.js'
 import { real } from '../clock.js'
+import type { Batch } from './batch.js'
+import { isClosed, isHttp2, type RawReply } from './connection.js'
 
-/** Fastify's `reply.raw`, whichever protocol it speaks. */
-export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
-
-/** Where the text of one stream goes: the way to its client, with what Node tells of it. */
+/** The destination of one stream's bytes, with the backpressure that Node reports for it. */
 export interface Sink {
-  /** Hot path. `false`: enough is waiting, `onDrain` tells when it is gone. */
+  /** Writes a batch. Hot path. @returns false if the client is behind: `onceDrained` calls when it has caught up */
   write (batch: Batch): boolean
-  /** Whether the response was ended or destroyed, by whichever code: nothing may be written any more. */
+  /** Whether any code has ended or destroyed the response, so that nothing may be written. */
   readonly ended: boolean
   /** Bytes that the client has not taken. */
   readonly buffered: number
-  /** Calls back once, when all that was waiting is gone. */
+  /** Calls `callback` once, when all that was written has been taken. */
   onceDrained (callback: () => void): void
-  /** Ends the response as the protocol has it; true where the kernel has all of it already. */
+  /** Ends the response. @returns true if the kernel has all of it already */
   end (): boolean
-  /** Sends what is waiting, then breaks the response off, so that the client can tell it from an end. */
+  /** Sends what was written, then aborts the response, so that the client sees a failure and not an end. */
   abort (): void
 }
 
 /**
- * Chooses the way: straight to the socket for an HTTP/1.1 response that no other code has touched, through the stream that
- * Fastify piped us to for all else (HTTP/2, `inject`, a transform that an onSend hook put between, middleware that wraps `res.write`).
+ * Chooses the sink: chunks straight to the socket for an HTTP/1.1 response that no other code has changed, otherwise
+ * the stream that Fastify piped to (HTTP/2, `inject`, a transform of an onSend hook, middleware that wraps `res.write`).
  */
 export function createSink (raw: RawReply, destination: Writable): Sink {
   // a transform sends the headers with its first bytes
@@ -38,17 +35,18 @@ export function createSink (raw: RawReply, destination: Writable): Sink {
   return socket !== null && isUntouched(raw) ? new ChunkedSink(raw, socket) : new WritableSink(raw, destination)
 }
 
-/** Whether chunks on the socket are what `res.write` would write. Express' compression replaces `write` and sets `content-encoding`. */
+/** Whether chunks on the socket are the bytes that `res.write` would write. Express' compression replaces `write` and sets `content-encoding`. */
 function isUntouched (raw: RawReply): raw is ServerResponse {
   return raw instanceof ServerResponse && raw.chunkedEncoding && raw.write === ServerResponse.prototype.write && !raw.hasHeader('content-encoding')
 }
 
-/** Time for a compressor to pass on what it holds before its response is broken off, ms. */
+/** Time for a compressor to pass on what it holds before its response is aborted, ms. */
 const COMPRESSOR_TIMEOUT = 100
 
+// One list for the process, because all corked sockets are uncorked by one setImmediate.
 let corked: Socket[] = []
 
-/** What goes into a socket in this turn of the event loop, headers, first events, perhaps the end, is one write. */
+/** Corks a socket for the rest of the event loop turn, so that headers, first events and perhaps the end leave in one write. */
 function cork (socket: Socket): void {
   if (corked.length === 0) real.setImmediate(uncorkAll)
   socket.cork()
@@ -61,104 +59,9 @@ function uncorkAll (): void {
   for (const socket of sockets) socket.uncork()
 }
 
-export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
-  return 'stream' in raw
-}
-
-/** Whether the client left before there was anything to hear it by. */
-export function isClosed (raw: RawReply): boolean {
-  return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
-}
-
-/** Calls back once, when the response is over, by its end or its client's leaving. */
-export function onceClosed (raw: RawReply, callback: () => void): void {
-  if (isHttp2(raw) || raw.socket !== null) {
-    // it comes once; `once` would keep a wrapper for every stream
-    raw.on('close', callback)
-    return
-  }
-  // a response that waits behind another one is not told that their connection is gone, unless its turn has come by then
-  const { socket } = raw.req
-  const calls = waiting.get(socket) ?? new Set()
-  waiting.set(socket, calls)
-  if (calls.size === 0) socket.on('close', callAll)
-  const over = () => {
-    if (!calls.delete(over)) return
-    if (calls.size === 0) socket.off('close', callAll)
-    callback()
-  }
-  calls.add(over)
-  raw.on('close', over)
-}
-
-/** Whether a pipelined HTTP/1.1 response waits for the responses before it. */
-export function waitsForTurn (raw: RawReply): boolean {
-  return !isHttp2(raw) && raw.socket === null
-}
-
-/** Calls back once a response that waits has the connection. */
-export function whenTurnComes (raw: RawReply, callback: () => void): void {
-  raw.once('socket', callback)
-}
-
 /**
- * Discards the body of a GET or HEAD request, which Fastify leaves unread: with more of it to come, Node would read no
- * further from the connection, and not notice that the client leaves.
- */
-export function discardBody ({ req }: RawReply): void {
-  const { 'content-length': length, 'transfer-encoding': coding } = req.headers
-  if ((length !== undefined || coding !== undefined) && (req.method === 'GET' || req.method === 'HEAD') && req.readableFlowing === null) req.resume()
-}
-
-/** What is called for responses that wait on a connection. They are as many as its client likes, so that one listener does it. */
-const waiting = new WeakMap<Socket, Set<() => void>>()
-
-function callAll (this: Socket): void {
-  waiting.get(this)?.forEach((over) => over())
-}
-
-/** The HTTP/2 session that carries a reply; undefined for HTTP/1.1. */
-export function sessionOf (raw: RawReply): Http2Session | undefined {
-  return isHttp2(raw) ? raw.stream.session : undefined
-}
-
-/** Ends an HTTP/2 session once its streams are over; where its client does not let go, it is cut after `patience` ms. */
-export function endSession (session: Http2Session, patience: number): void {
-  if (session.destroyed) return
-  // given bound to the socket, which a session that has ended does not know any more
-  const { destroySoon } = session.socket
-  session.close()
-  real.setTimeout(() => { if (session.destroyed) destroySoon() }, patience).unref()
-}
-
-/** HTTP/2 sessions that carry streams, and how many. */
-const carried = new WeakMap<Http2Session, { streams: number }>()
-
-/**
- * Takes the connection's inactivity timeout off, since a stream may be quiet for longer. HTTP/1.1 puts it
- * on again itself, after the response; for HTTP/2 the function given back does, after the session's last stream.
- *
- * @param timeout what an HTTP/2 session without streams may be quiet for, ms
- */
-export function disableSocketTimeout (raw: RawReply, timeout: number | undefined): (() => void) | undefined {
-  const session = sessionOf(raw)
-  if (session === undefined) {
-    // the socket of `inject` has no timeout
-    raw.socket?.setTimeout?.(0)
-    return
-  }
-  session.setTimeout(0)
-  const count = carried.get(session) ?? { streams: 0 }
-  carried.set(session, count)
-  count.streams++
-  return () => {
-    if (--count.streams === 0 && timeout !== undefined) session.setTimeout(timeout)
-  }
-}
-
-/**
- * Writes chunks to the socket itself, past `res.write`, which spends as long on its bookkeeping
- * as the kernel does on a small write. The response's head is sent before, and its end by `res.end`.
+ * Writes chunks to the socket directly, because `res.write` spends as long on its bookkeeping as the kernel does on a
+ * small write. The headers are sent before, and `res.end` writes the end.
  */
 class ChunkedSink implements Sink {
   readonly #res: ServerResponse
@@ -172,7 +75,7 @@ class ChunkedSink implements Sink {
   write (batch: Batch): boolean {
     const socket = this.#socket
     if (socket.write(batch.chunk)) return true
-    // what we keep back ourselves does not tell that the client is behind
+    // a corked socket reports backpressure for bytes that we hold ourselves
     if (socket.writableCorked === 0) return false
     socket.uncork()
     return !socket.writableNeedDrain
@@ -209,10 +112,10 @@ export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
   return destination !== raw || (typeof injected === 'object' && injected !== null && 'stream' in injected)
 }
 
-/** A compressor, perhaps within the response: it holds bytes until it is asked to pass them on. */
+/** A compressor, perhaps within the response: it holds bytes until `flush()`. */
 type Flushing = { flush?: () => void }
 
-/** Writes through the ordinary stream interface. */
+/** Writes through the interface of a Node stream. */
 class WritableSink implements Sink {
   readonly #raw: RawReply
   readonly #destination: Writable & Flushing
@@ -225,9 +128,9 @@ class WritableSink implements Sink {
   }
 
   write (batch: Batch): boolean {
-    const taken = this.#destination.write(this.#destination === this.#raw ? batch.data : batch.text)
-    this.#flush()
-    return taken
+    const hasRoom = this.#destination.write(this.#destination === this.#raw ? batch.data : batch.text)
+    if (typeof this.#destination.flush === 'function') this.#destination.flush()
+    return hasRoom
   }
 
   get ended (): boolean {
@@ -243,11 +146,11 @@ class WritableSink implements Sink {
     this.#onDrain = callback
     if (this.#listens) return
     this.#listens = true
-    // one listener for all times, because `once` takes none off a compressor that answers for `res.on`
+    // one listener for the life of the sink, because `once` cannot remove its listener from middleware that replaces `res.on`
     this.#destination.on('drain', () => {
-      const drained = this.#onDrain
+      const callback = this.#onDrain
       this.#onDrain = null
-      drained?.()
+      callback?.()
     })
   }
 
@@ -257,17 +160,9 @@ class WritableSink implements Sink {
   }
 
   abort (): void {
-    if (this.#destination === this.#raw) {
-      this.#resetConnection()
-      return
-    }
-    // what is in between ends the response when it has passed all on: there it is broken off instead
-    Object.assign(this.#raw, { end: () => this.#resetConnection() })
-    this.#destination.end()
-  }
-
-  #flush (): void {
-    if (typeof this.#destination.flush === 'function') this.#destination.flush()
+    // destroying a transform makes Fastify, or `pipeline()`, destroy the response; an empty write is done when all before it is
+    if (this.#destination === this.#raw) this.#resetConnection()
+    else this.#destination.write('', () => this.#destination.destroy())
   }
 
   #resetConnection (): void {
@@ -277,7 +172,7 @@ class WritableSink implements Sink {
       else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()
     }
-    // an empty write is done when all before it is; a compressor within the response does not say when
+    // a compressor within the response does not report when an empty write is done
     if (typeof raw.flush === 'function') setTimeout(destroy, COMPRESSOR_TIMEOUT).unref()
     else raw.write('', destroy)
   }

@@ -9,70 +9,72 @@ import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 import type { CloseReason } from '../types.js'
 
-/** Whose events an buffer holds. What is done to it is done a tick later: callbacks of the application's have no place within a fan-out. */
-export interface Sender {
-  /** Text goes out now, ms on the clock of `now()`; not called unless lag is measured. */
-  wrote (time: number): void
-  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. May be called within a fan-out. */
-  overflowed (): void
-  /** The response was ended by other code, with so many bytes still to be written. May be called within a fan-out. */
-  responseEnded (lost: number): void
-  /** What a hook put between the stream and the response threw at a write. */
-  broken (error: unknown): void
-  /** The client has caught up, after events were left out: the event that tells it so. */
-  gap (): string
+/** The owner of a write buffer. Each callback may come within a fan-out loop: code of the application is called in a later tick. */
+export interface WriteBufferOwner {
+  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
+  onOverflow (): void
+  /** Other code has ended the response. @param lost bytes that were still to be written */
+  onResponseEnded (lost: number): void
+  /** A write threw, because of a transform or middleware between the stream and the response. */
+  onError (error: unknown): void
+  /** The client has caught up after events were dropped. The owner writes the `gap` event. */
+  onDrained (): void
 }
 
-/** When text goes out, ms after the first (0: at the end of the tick); how far a client may fall behind, bytes, and what then. */
+/** The settings of a write buffer. */
 export interface BackpressureSettings {
+  /** Time from the first write to the flush, ms; 0: at the end of the tick. */
   flushInterval: number
+  /** Bytes that may wait for a client. */
   maxBufferedBytes: number
   overflow: 'disconnect' | 'drop'
 }
 
-/** Bytes past which text does not wait for the end of the tick. */
+/** Size from which a batch is flushed before the end of the tick, bytes. */
 const FLUSH_BYTES = 16_384
 
-/** Bytes that Node takes before it says that enough is waiting. */
-const NODE_TAKES = getDefaultHighWaterMark(false)
+/** Bytes that a Node stream buffers before it reports backpressure. */
+const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 
 const TRUE = Promise.resolve(true)
 
 /**
- * What is sent to one client, at its pace: the text of a tick goes out together; a client that takes no more
- * is waited for, and what is written meanwhile is held up to a limit. Until it has an sink, it waits as well.
+ * The text that waits for one client. All text of a tick leaves in one write. While the client is behind, text waits
+ * up to `maxBufferedBytes`. Text also waits until the sink is attached.
  */
 export class WriteBuffer implements Flushable {
-  /** The client is behind, so that what is not made yet had better wait. */
+  /** Whether the client is behind, or the sink not attached: producers wait for `ready()`. */
   needsDrain = true
   queued = false
   closed = false
   nextQueued: Flushable | null = null
-  readonly counters: RouteStats
-  /** Events and bytes that were written, and since when, in whole ms, because these take less memory than a fraction. */
+  readonly stats: RouteStats
   #events = 0
   #bytes = 0
+  /** When the sink was attached, in whole ms, because an integer takes less memory than a fraction. */
   #openedAt = 0
-  readonly #sender: Sender
-  readonly #options: BackpressureSettings
-  /** Null where text goes out at the end of its tick. */
+  /** The time of the oldest published event that waits, on the clock of `now()`. Null if none does, or no lag is measured. */
+  #oldestPublishedAt: number | null = null
+  readonly #owner: WriteBufferOwner
+  readonly #settings: BackpressureSettings
+  /** Null if text is flushed at the end of its tick. */
   readonly #timer: FlushTimer | null
   #sink: Sink | null = null
   #pending = Batch.empty
-  /** Whether events were left out since the client fell behind. */
+  /** Whether events were dropped since the client fell behind. */
   #dropping = false
-  /** One promise for all who wait, so that senders that do not wait cost nothing. */
+  /** One promise for all callers of `ready()`, made only if there is one. */
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
-  constructor (sender: Sender, options: BackpressureSettings, counters: RouteStats, schedules: TimerLists) {
-    this.#sender = sender
-    this.#options = options
-    this.#timer = options.flushInterval > 0 ? new FlushTimer(this, schedules, options.flushInterval) : null
-    this.counters = counters
+  constructor (owner: WriteBufferOwner, settings: BackpressureSettings, stats: RouteStats, timers: TimerLists) {
+    this.#owner = owner
+    this.#settings = settings
+    this.#timer = settings.flushInterval > 0 ? new FlushTimer(this, timers, settings.flushInterval) : null
+    this.stats = stats
   }
 
-  /** Where the text goes from now on, `first` before what was written already. */
+  /** Sets the destination, and writes `first` before all text that waits. */
   attach (sink: Sink, first: string): void {
     this.#sink = sink
     this.#openedAt = Math.round(now())
@@ -81,11 +83,13 @@ export class WriteBuffer implements Flushable {
   }
 
   /**
-   * Takes one encoded event. Hot path.
-   * @returns false where it was left out
+   * Buffers one encoded event. Hot path.
+   * @param publishedAt the time of a published event, for the measure of lag, on the clock of `now()`
+   * @returns false if it was dropped
    */
-  write (text: string): boolean {
+  write (text: string, publishedAt: number | null = null): boolean {
     if (this.needsDrain && !this.#hasRoom()) return false
+    if (publishedAt !== null && this.stats.lag !== null) this.#oldestPublishedAt ??= publishedAt
     if (this.#timer === null) queueFlush(this)
     else this.#timer.start()
     this.#pending = this.#pending.append(text)
@@ -93,44 +97,45 @@ export class WriteBuffer implements Flushable {
     return true
   }
 
-  /** Counts an event that was taken. Hot path. */
+  /** Counts an event that was buffered. Hot path. */
   countEvent (): void {
-    this.counters.sent++
+    this.stats.sent++
     this.#events++
   }
 
-  /** Gives what is pending to the client, unless it is behind. Hot path. */
+  /** Writes the pending text, unless the client is behind. Hot path. @param time `now()` */
   flush (time: number): void {
     if (this.needsDrain || this.closed || this.#pending === Batch.empty) return
-    if (this.counters.lag !== null) this.#sender.wrote(time)
+    if (this.#oldestPublishedAt !== null) this.#measureLag(time, this.#oldestPublishedAt)
     if (this.flushNow()) return
     this.needsDrain = true
-    // The pause lets the other streams have their turn when a client takes all that a fast source gives.
+    // setImmediate gives other streams a turn when one client takes everything that a fast source sends
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
 
-  /** Gives all that is pending to the sink, however far behind the client is; false if that is behind now. */
+  /** Writes the pending text and `last`, even if the client is behind. @returns false if the client is behind now */
   flushNow (last = ''): boolean {
     const batch = this.#pending.append(last)
     if (batch === Batch.empty || this.#sink === null) return true
     this.#pending = Batch.empty
     if (this.#sink.ended) {
-      this.#sender.responseEnded(batch.bytes)
+      this.#owner.onResponseEnded(batch.bytes)
       return true
     }
-    this.counters.bytes += batch.bytes
+    this.stats.bytes += batch.bytes
     this.#bytes += batch.bytes
     try {
       return this.#sink.write(batch)
     } catch (error) {
-      process.nextTick(() => this.#sender.broken(error))
+      process.nextTick(() => this.#owner.onError(error))
       return true
     }
   }
 
   /**
-   * Gives text that is no event to the sink, unless events are left out: what comes after them is for their gap to say.
-   * @returns false where it was left out
+   * Writes control lines (heartbeat, `id:`) immediately. Does nothing while events are being dropped, because the `gap`
+   * event will carry the current id.
+   * @returns false if the text was dropped
    */
   writeControl (text: string): boolean {
     if (this.#dropping || this.closed) return false
@@ -139,21 +144,24 @@ export class WriteBuffer implements Flushable {
     return true
   }
 
-  /** True once the client takes more, false if the buffer is closed before. Now and then it waits for the event loop's other work. */
+  /**
+   * Resolves to true once the client takes more, to false if the buffer closes before. May flush. Now and then waits for
+   * a turn of the event loop, so that a fast producer does not block other work.
+   */
   ready (): Promise<boolean> {
-    // where that is past the limit already, whoever waits has to know before the next event, and not at the end of the tick
-    if (this.#options.maxBufferedBytes < NODE_TAKES && this.#timer === null) this.flush(now())
+    // With a limit below Node's the caller has to know before the next event that the client is behind, not at the end of the tick.
+    if (this.#settings.maxBufferedBytes < HIGH_WATER_MARK && this.#timer === null) this.flush(now())
     if (!this.needsDrain) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
   }
 
-  /** What the stream was, once its last bytes are written. */
+  /** The figures of the stream, once its last bytes are written. */
   end (closeReason: CloseReason): StreamEnd {
     return { closeReason, events: this.#events, bytes: this.#bytes, ms: Math.round(now()) - this.#openedAt }
   }
 
-  /** Nothing goes out by itself any more, and nobody waits. */
+  /** Stops all flushes and resolves `ready()` to false. */
   close (): void {
     this.closed = true
     this.#timer?.stop()
@@ -166,16 +174,21 @@ export class WriteBuffer implements Flushable {
   }
 
   #hasRoom (): boolean {
-    const { maxBufferedBytes, overflow } = this.#options
+    const { maxBufferedBytes, overflow } = this.#settings
     const buffered = this.#pending.bytes + (this.#sink?.buffered ?? 0)
     if (!this.#dropping && buffered <= maxBufferedBytes) return true
-    if (overflow === 'drop') this.counters.dropped++
-    else if (!this.#dropping) this.#sender.overflowed()
+    if (overflow === 'drop') this.stats.dropped++
+    else if (!this.#dropping) this.#owner.onOverflow()
     this.#dropping = true
     return false
   }
 
-  /** The client has taken all: it gets what is pending, and word of what was left out. */
+  #measureLag (time: number, publishedAt: number): void {
+    this.#oldestPublishedAt = null
+    this.stats.lag?.(time - publishedAt)
+  }
+
+  /** The client has taken everything. */
   #onDrain (): void {
     if (this.closed) return
     this.needsDrain = false
@@ -183,7 +196,7 @@ export class WriteBuffer implements Flushable {
     if (this.needsDrain) return
     if (this.#dropping) {
       this.#dropping = false
-      this.write(this.#sender.gap())
+      this.#owner.onDrained()
     }
     this.#settle?.(true)
     this.#drained = this.#settle = null

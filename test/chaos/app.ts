@@ -3,10 +3,10 @@ import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, until } from '../helpers/app.js'
+import { hubOf, type HubState } from '../helpers/subscriber.js'
 
 /** A route of each kind. `/post` takes a body. */
 export const KINDS = ['/interval', '/shared', '/source', '/topics', '/first', '/hand', '/post'] as const
@@ -35,7 +35,7 @@ class Gate {
 /** An app with every kind of route, and one client that must not notice what is done to the others. */
 export class ChaosApp {
   readonly app: FastifyInstance
-  readonly hub: Hub
+  readonly hub: HubState
   /** Where requests wait whose header `x-hold` says at what point. */
   readonly gate = new Gate()
   readonly sockets = new Set<Socket>()
@@ -57,7 +57,7 @@ export class ChaosApp {
   private constructor (app: FastifyInstance, troubles: unknown[], big: number) {
     this.#big = 'x'.repeat(big)
     this.app = app
-    this.hub = app.sse as Hub
+    this.hub = hubOf(app)
     this.#troubles = troubles
   }
 
@@ -137,7 +137,7 @@ export class ChaosApp {
 
   /** Those of the open streams whose clients are behind. */
   get congested (): number {
-    return [...this.hub.streams.values()].filter(({ congested }) => congested).length
+    return [...this.hub.streams.values()].filter(({ needsDrain }) => needsDrain).length
   }
 
   /** That nothing is left of all others, and that the witness has everything. */

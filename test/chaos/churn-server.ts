@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyRequest } from 'fastify'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEStats, type SSEStream } from '../../lib/index.js'
+import { hubOf } from '../helpers/subscriber.js'
 
 /** What there is of the server after a collection of garbage. */
 export interface Left {
@@ -20,7 +20,7 @@ export interface Left {
 
 const app = Fastify()
 await app.register(sse, { heartbeat: 50, history: { size: 100 }, maxStreams: 10_000, maxStreamsPerClient: { max: 10_000 }, clientId: ({ headers }) => headers['x-user'] ? String(headers['x-user']) : 'anybody' })
-const hub = app.sse as Hub
+const hub = hubOf(app)
 let told = 0
 const onDisconnect = () => { told++ }
 app.sseRoute('/witness', { topics: ['feed'], maxBufferedBytes: 1e9, clientId: () => 'witness', onDisconnect })

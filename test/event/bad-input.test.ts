@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { type InjectedStream, injectSSE } from '../../lib/testing.js'
+import { internalsOf } from '../../lib/pubsub/facade.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
@@ -55,7 +56,7 @@ test('what cannot be published', async (t) => {
     t.test(`is refused with ${code}, and nobody notices: ${what}`, async (t) => {
       const app = await makeApp(t)
       const untouched = await watch(app)
-      const hub = hubOf(app)
+      const { hub } = internalsOf(app.sse)
       for (const refused of [hub.publish('a', payload), hub.broadcast(payload), hub.sendTo('ann', payload)]) await t.rejects(refused, { code })
       await untouched(t)
     })

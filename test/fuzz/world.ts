@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
-import { hubOf } from '../helpers/subscriber.js'
+import { hubOf, type HubState } from '../helpers/subscriber.js'
 import type { Follower } from './follower.js'
 import { Model } from './model.js'
 
@@ -66,7 +65,7 @@ export class World {
     return { world, model: new Model(world.hub.newest, size) }
   }
 
-  get hub (): Hub {
+  get hub (): HubState {
     return hubOf(this.app)
   }
 

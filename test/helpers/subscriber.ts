@@ -1,6 +1,9 @@
 import { createParser } from 'eventsource-parser'
 import type { FastifyInstance } from 'fastify'
+import { internalsOf } from '../../lib/pubsub/facade.js'
 import type { Hub } from '../../lib/pubsub/hub.js'
+import type { StreamRegistry } from '../../lib/stream/registry.js'
+import type { SSE } from '../../lib/index.js'
 import { type InjectedEvent, type InjectedStream, injectSSE } from '../../lib/testing.js'
 import { until } from './until.js'
 
@@ -50,9 +53,22 @@ export function idsOf (text: string): string[] {
   return Array.from(text.matchAll(/^id: (.*)$/gm), ([, id = '']) => id)
 }
 
-/** `app.sse`, with what it keeps. */
-export function hubOf (app: FastifyInstance): Hub {
-  return app.sse as Hub
+/** The state that the plugin keeps behind `app.sse`. */
+export type HubState = Pick<Hub, 'topics' | 'newest' | 'oldestId' | 'read'> & Pick<StreamRegistry, 'streams' | 'clients' | 'timers'> & Pick<SSE, 'stats'>
+
+export function hubOf ({ sse }: Pick<FastifyInstance, 'sse'>): HubState {
+  const { hub, registry } = internalsOf(sse)
+  const { streams, clients, timers } = registry
+  return {
+    streams,
+    clients,
+    timers,
+    topics: hub.topics,
+    stats: () => sse.stats(),
+    get newest () { return hub.newest },
+    get oldestId () { return hub.oldestId },
+    read: (after, limit) => hub.read(after, limit)
+  }
 }
 
 /** Waits until a number has not changed for a while. */

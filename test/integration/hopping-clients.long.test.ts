@@ -2,9 +2,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import { compareEventIds } from '../../lib/event/id.js'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { listen, makeApp, until } from '../helpers/app.js'
+import { hubOf } from '../helpers/subscriber.js'
 import { Hopper, TOPICS } from './hopper.js'
 import { type Random, randomFrom, seed } from './random.js'
 import type { Published } from './subscriber.js'
@@ -97,7 +97,7 @@ async function storm (t: Test, options: SSEPluginOptions, paths: string[]) {
   await runs
 
   t.equal(published.length, EVENTS, 'all were published')
-  const hub = app.sse as Hub
+  const hub = hubOf(app)
   await until('all streams are closed', () => app.sse.streams.size === 0)
   t.match({ topics: hub.topics.size, clients: hub.clients.size, schedules: hub.timers.size }, { topics: 0, clients: 0, schedules: 0 }, 'no stream is left')
   const stats = app.sse.stats()

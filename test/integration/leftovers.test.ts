@@ -8,9 +8,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { type Test, test } from 'tap'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { hubOf, type HubState } from '../helpers/subscriber.js'
 import { addRoutes, ENDING, OPEN } from './every-route.js'
 
 /** Timers that lib has set and that are neither over nor cleared, also those that would not keep the process alive. */
@@ -33,7 +33,7 @@ setFlagsFromString('--expose_gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
 /** What is left of streams, wherever they may be kept. */
-function leftovers ({ streams, topics, clients, timers }: Hub) {
+function leftovers ({ streams, topics, clients, timers }: HubState) {
   return { streams: streams.size, topics: topics.size, clients: clients.size, schedules: timers.size, timers: timers.size }
 }
 
@@ -53,7 +53,7 @@ async function start (t: Test, options: SSEPluginOptions = {}) {
     sockets.add(socket)
     socket.on('close', () => { sockets.delete(socket) })
   })
-  const hub = app.sse as Hub
+  const hub = hubOf(app)
   addRoutes(app, (stream) => {
     const { producer, subscription } = hub.streams.get(stream.id) ?? { producer: null, subscription: null }
     for (const one of [stream, stream.signal, stream.request, producer, subscription]) if (one !== null) met.push(new WeakRef(one))
@@ -204,7 +204,7 @@ test('HTTP/2: streams, their sessions and servers leave nothing', async (t) => {
   app.sseRoute('/shared', { interval: 3, shared: true, payload: () => 'x', onConnect })
   app.sseRoute('/ends', { source: () => ['x'], onConnect })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const hub = app.sse as Hub
+  const hub = hubOf(app)
   for (let round = 0; round < 5; round++) {
     const sessions = Array.from({ length: 4 }, () => connect(url).on('error', () => {}))
     const streams = sessions.flatMap((session) => Array.from({ length: 12 }, (_, i) =>

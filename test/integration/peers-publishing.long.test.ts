@@ -1,8 +1,8 @@
 // What other libraries that publish to many were seen to get wrong, each as a promise of this one.
 import { test } from 'tap'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
+import { hubOf } from '../helpers/subscriber.js'
 
 test('sse-channel', async (t) => {
   t.test('ids are compared as numbers: after one that ends in 9 comes one that ends in 10', async (t) => {
@@ -70,7 +70,7 @@ test('GoFrame', async (t) => {
     t.match(await second.next(), { data: 'second' })
     second.close()
     await until('both are gone', () => app.sse.streams.size === 0)
-    t.equal((app.sse as Hub).clients.size, 0)
+    t.equal(hubOf(app).clients.size, 0)
   })
 
   t.test('what looks like a format is published as it is', async (t) => {

@@ -4,8 +4,8 @@ import { Agent } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
+import { hubOf } from '../helpers/subscriber.js'
 
 test('app.close', async (t) => {
   t.test('ends 200 streams of every kind within a second, each with a time to come back', async (t) => {
@@ -100,6 +100,6 @@ test('after any mix of connects and disconnects nothing is left', async (t) => {
     for (const client of clients.sort(() => Math.random() - 0.5)) client.leave()
     await until('all are gone', () => app.sse.streams.size === 0)
   }
-  t.equal((app.sse as unknown as Hub).timers.size, 0, 'no heartbeat, idle timeout or interval')
+  t.equal(hubOf(app).timers.size, 0, 'no heartbeat, idle timeout or interval')
   t.match(app.sse.stats(), { active: 0, opened: 250, closed: { client: 250 } })
 })

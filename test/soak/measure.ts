@@ -4,8 +4,8 @@ import type { Server as HttpServer } from 'node:http'
 import type { Http2Server } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyRequest } from 'fastify'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import type { SSEStats } from '../../lib/index.js'
+import type { HubState } from '../helpers/subscriber.js'
 
 /** How much there is of each thing, by its name. */
 export type Amounts = Record<string, number>
@@ -26,7 +26,7 @@ export interface Sample {
 
 /** What is looked at of a process. */
 export interface Measured {
-  hubs: readonly Hub[]
+  hubs: readonly HubState[]
   servers: ReadonlyArray<HttpServer | Http2Server>
   /** The connections of all servers. */
   sockets: Watched<EventEmitter>
@@ -80,7 +80,7 @@ export async function measure ({ hubs, servers, sockets, requests, clients }: Me
   const { heapUsed, external, rss } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
   const [connections, redis] = [sockets.all(), clients.all()]
-  const total = (of: (hub: Hub) => number) => hubs.reduce((sum, hub) => sum + of(hub), 0)
+  const total = (of: (hub: HubState) => number) => hubs.reduce((sum, hub) => sum + of(hub), 0)
   return {
     memory: { heap: heapUsed, external, rss },
     counts: {

@@ -6,12 +6,12 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { Redis } from 'ioredis'
 import { Registry } from 'prom-client'
 import { createClient } from 'redis'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEStream } from '../../lib/index.js'
 import { sseMetrics } from '../../lib/metrics.js'
 import { type RedisClient, redisBackplane } from '../../lib/redis/index.js'
 import { addRoutes } from '../integration/every-route.js'
 import { addTopicRoutes } from '../integration/topic-routes.js'
+import { hubOf } from '../helpers/subscriber.js'
 import { measure, Watched } from './measure.js'
 
 /** What it is asked to do: measure itself, or close its apps and exit by itself. */
@@ -74,7 +74,7 @@ for (const app of apps) {
 
 process.on('message', async (order: Order) => {
   if (order === 'measure') {
-    process.send?.(await measure({ hubs: apps.map(({ sse }) => sse as Hub), servers: apps.map(({ server }) => server), sockets, requests, clients }))
+    process.send?.(await measure({ hubs: apps.map((app) => hubOf(app)), servers: apps.map(({ server }) => server), sockets, requests, clients }))
   } else {
     for (const app of apps) await app.close()
     process.disconnect()

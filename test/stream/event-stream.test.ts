@@ -7,10 +7,10 @@ import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { test } from 'tap'
-import type { Hub } from '../../lib/pubsub/hub.js'
 import { injectSSE } from '../../lib/testing.js'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { hubOf } from '../helpers/subscriber.js'
 
 const EVENT = `data: ${'x'.repeat(1_000)}\n\n`
 
@@ -493,7 +493,7 @@ test('a client that falls behind', async (t) => {
     for (const path of ['/at-once', '/a-turn-each', '/sent-at-once', '/sent-a-turn-each']) {
       const client = await open(t, port, path)
       client.pause()
-      await until('the client is behind', () => [...(app.sse as Hub).streams.values()].some(({ congested }) => congested))
+      await until('the client is behind', () => [...hubOf(app).streams.values()].some(({ needsDrain }) => needsDrain))
       client.resume()
       t.ok(await client.over(), path)
       t.equal(client.text.match(/^data: /gm)?.length, EVENTS)
@@ -665,7 +665,7 @@ test('a stream', async (t) => {
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('it is gone', () => app.sse.stats().closed.client === 1)
     await wait(10)
-    t.equal((app.sse as unknown as Hub).timers.size, 0)
+    t.equal(hubOf(app).timers.size, 0)
   })
 
   t.test('has a client id of its own, or the one the plugin is told to take', async (t) => {

@@ -1,19 +1,19 @@
 import type { FastifyReply } from 'fastify'
 import { SSE_ERR_CLOSING } from '../errors.js'
-import { endSession, isClosed, type RawReply, sessionOf, onceClosed } from '../stream/sink.js'
+import { endSession, isClosed, onceClosed, type RawReply, sessionOf } from '../stream/connection.js'
 
-/** How long an HTTP/2 client may keep its session after the answer, ms. */
-const LINGER = 5_000
+/** Time after which the HTTP/2 session of a refused client is destroyed, ms. */
+const SESSION_TIMEOUT = 5_000
 
 /** A request that awaits a promise. */
 interface Wait {
   raw: RawReply
   /** Null once the wait is over, because the response keeps its listeners until its end. */
-  giveUp: ((error?: Error) => void) | null
+  cancel: ((error?: Error) => void) | null
 }
 
 /** Requests that await a promise of the application before their stream opens. The wait ends when the client leaves or the server closes. */
-export class Pending {
+export class PendingRequests {
   readonly #waits = new Set<Wait>()
   #closing = false
 
@@ -24,14 +24,14 @@ export class Pending {
    */
   settled (promise: Promise<unknown>, { raw, request }: FastifyReply): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const wait: Wait = { raw, giveUp: (error) => error === undefined ? resolve(false) : reject(error) }
+      const wait: Wait = { raw, cancel: (error) => error === undefined ? resolve(false) : reject(error) }
       const settle = () => {
         this.#end(wait)
         resolve(true)
       }
       this.#waits.add(wait)
       promise.then(settle, (error: unknown) => {
-        if (wait.giveUp === null) request.log.debug({ err: error }, 'failed after the request was over')
+        if (wait.cancel === null) request.log.debug({ err: error }, 'failed after the request was over')
         else settle()
       })
       if (this.#closing) this.#refuse(wait)
@@ -49,14 +49,14 @@ export class Pending {
   #refuse (wait: Wait): void {
     this.#end(wait)?.(new SSE_ERR_CLOSING())
     const session = sessionOf(wait.raw)
-    if (session !== undefined) endSession(session, LINGER)
+    if (session !== undefined) endSession(session, SESSION_TIMEOUT)
   }
 
-  /** Ends a wait; returns its `giveUp`, null if the wait was over already. */
-  #end (wait: Wait): Wait['giveUp'] {
-    const { giveUp } = wait
-    wait.giveUp = null
+  /** Ends a wait; returns its `cancel`, null if the wait was over already. */
+  #end (wait: Wait): Wait['cancel'] {
+    const { cancel } = wait
+    wait.cancel = null
     this.#waits.delete(wait)
-    return giveUp
+    return cancel
   }
 }

@@ -1,0 +1,48 @@
+import { STATS, type RouteCounters } from '../stats.js'
+import type { StreamRegistry } from '../stream/registry.js'
+import type { SSE, SSEPublication, SSEStats, SSEStream } from '../types.js'
+import type { Hub } from './hub.js'
+
+interface Internals {
+  hub: Hub
+  registry: StreamRegistry
+}
+
+const internals = new WeakMap<SSE, Internals>()
+
+/** `app.sse`: the public methods of the hub and the registry, and nothing else of them. Tested in test/pubsub/hub.test.ts. */
+export class Facade implements SSE {
+  readonly streams: ReadonlyMap<string, SSEStream>
+  readonly [STATS]: RouteCounters
+  readonly #hub: Hub
+
+  constructor (hub: Hub, registry: StreamRegistry, stats: RouteCounters) {
+    this.#hub = hub
+    this.streams = registry.streams
+    this[STATS] = stats
+    internals.set(this, { hub, registry })
+  }
+
+  publish (topic: string, payload: SSEPublication): Promise<string> {
+    return this.#hub.publish(topic, payload)
+  }
+
+  broadcast (payload: SSEPublication): Promise<string> {
+    return this.#hub.broadcast(payload)
+  }
+
+  sendTo (clientId: string, payload: SSEPublication): Promise<string> {
+    return this.#hub.sendTo(clientId, payload)
+  }
+
+  stats (): SSEStats {
+    return this[STATS].total()
+  }
+}
+
+/** The hub and the registry of an `app.sse`, for tests of the state that they keep. */
+export function internalsOf (sse: SSE): Internals {
+  const found = internals.get(sse)
+  if (found === undefined) throw new TypeError('not the `app.sse` of this build of the plugin')
+  return found
+}
