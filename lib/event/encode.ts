@@ -1,5 +1,5 @@
 import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
-import { isResponse } from './upstream.js'
+import { isResponse } from './fetch-response.js'
 
 /**
  * One event, as the standard's text/event-stream format has it

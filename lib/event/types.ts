@@ -18,14 +18,6 @@ export type StaticOf<Provider extends SchemaTypes, Schema> =
 export type EventDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
 
-/** The answer of `fetch`, whichever library's types declare it. */
-export interface FetchResponse {
-  readonly status: number
-  readonly headers: { get (name: string): string | null }
-  readonly body: object | null
-  readonly bodyUsed: boolean
-}
-
 /** A web stream, whichever library's types declare it. */
 export interface WebStream<Item> { getReader (): { read (): Promise<{ done: boolean, value?: Item }> } }
 

@@ -1,6 +1,6 @@
 import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
-import type { FetchResponse } from './types.js'
+import type { FetchResponse } from './fetch-response.js'
 
 /** An event of another server. Its data is text, whatever `events` the route declares. */
 export class UpstreamEvent {
@@ -21,12 +21,6 @@ export class UpstreamEvent {
     const { event, data, retry } = this
     return data === undefined && retry === undefined ? null : new UpstreamEvent({ event, data, retry })
   }
-}
-
-/** Whether a value is the answer of `fetch`, whichever library's. */
-export function isResponse (value: object): value is FetchResponse {
-  return 'status' in value && typeof value.status === 'number' && 'body' in value && 'bodyUsed' in value &&
-    'headers' in value && typeof value.headers === 'object' && value.headers !== null && 'get' in value.headers
 }
 
 /** Why a response cannot be passed on; null where it is an event stream that nobody has read. */

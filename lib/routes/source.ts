@@ -3,11 +3,11 @@ import { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import type { FastifyRequest } from 'fastify'
 import { SSE_ERR_SOURCE, describeValue } from '../errors.js'
-import type { FetchResponse } from '../event/types.js'
+import { type FetchResponse, isResponse } from '../event/fetch-response.js'
 import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
 import { sliceIsOver } from '../stream/time-slice.js'
-import { isResponse, refusalOf, UpstreamEvent, UpstreamParser } from '../event/upstream.js'
+import { refusalOf, UpstreamEvent, UpstreamParser } from '../event/upstream.js'
 
 /** Whether an item is a payload, or the data of one. */
 export type ItemKind = 'payload' | 'data'

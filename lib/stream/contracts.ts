@@ -3,10 +3,12 @@ import type { Gap, PublishedEvent } from '../pubsub/history.js'
 import type { StreamEnd } from '../diagnostics.js'
 import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
+import type { FlushQueue } from './flush-queue.js'
 
 /** The plugin as its streams know it. Tested with the streams, in test/streams.test.ts. */
 export interface StreamHost<Stream> {
   readonly timers: TimerLists
+  readonly flushQueue: FlushQueue
   statsOf (request: FastifyRequest): RouteStats
   /** Registers a stream whose response is not open yet. */
   addPending (stream: Stream): void

@@ -4,7 +4,6 @@ import { now } from '../clock.js'
 import type { RouteStats } from '../stats.js'
 import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
 import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
-import { timeOfTick } from './flush-queue.js'
 import { firstLines, readLastEventId } from './headers.js'
 import { logLateFailure } from './late-failure.js'
 import type { CompiledSettings } from './settings.js'
@@ -58,7 +57,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.#host = host
     this.#owner = owner
     this.#settings = settings
-    this.#buffer = new WriteBuffer(this, settings, host.statsOf(reply.request), host.timers)
+    this.#buffer = new WriteBuffer(this, settings, host.statsOf(reply.request), host.flushQueue, host.timers)
     this.#response = new StreamResponse(reply, this)
     this.request = reply.request
     this.clientId = clientId ?? this.id
@@ -170,14 +169,14 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     if (this.closed || !this.#buffer.write(text, publishedAt)) return false
     this.#buffer.countEvent()
     this.#timeouts?.sent()
-    if (advancesId) this.#heartbeat?.refresh(timeOfTick())
+    if (advancesId) this.#heartbeat?.refresh(this.#host.flushQueue.time)
     return true
   }
 
   /** Writes an event of the plugin, which is not counted. @returns false if it was dropped */
   writeUncounted (text: string): boolean {
     const written = this.#buffer.write(text)
-    if (written) this.#heartbeat?.refresh(timeOfTick())
+    if (written) this.#heartbeat?.refresh(this.#host.flushQueue.time)
     return written
   }
 

@@ -7,6 +7,7 @@ import { TimerLists } from '../timer-list.js'
 import type { StreamHost, Subscription } from './contracts.js'
 import type { EndLog } from './end-log.js'
 import type { EventStream } from './event-stream.js'
+import { FlushQueue } from './flush-queue.js'
 import type { DrainSettings } from './settings.js'
 
 interface RegistryOptions {
@@ -22,6 +23,7 @@ interface RegistryOptions {
 /** The streams of this process: open ones by id and client id, pending ones, and their shutdown. */
 export class StreamRegistry implements StreamHost<EventStream> {
   readonly timers = new TimerLists()
+  readonly flushQueue = new FlushQueue()
   /** Open streams by id. */
   readonly streams = new Map<string, EventStream>()
   /** Open streams whose client id is not their own id, by client id. */

@@ -1,9 +1,9 @@
 import { getDefaultHighWaterMark } from 'node:stream'
-import { Batch } from './batch.js'
+import type { Batch } from './batch.js'
 import { now, real } from '../clock.js'
 import type { RouteStats } from '../stats.js'
 import type { StreamEnd } from '../diagnostics.js'
-import { type Flushable, queueFlush, FlushTimer } from './flush-queue.js'
+import { type Flushable, FlushTimer, type FlushQueue, type FlushScheduler } from './flush-queue.js'
 import type { Sink } from './sink.js'
 import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
@@ -57,20 +57,20 @@ export class WriteBuffer implements Flushable {
   #oldestPublishedAt: number | null = null
   readonly #owner: WriteBufferOwner
   readonly #settings: BackpressureSettings
-  /** Null if text is flushed at the end of its tick. */
-  readonly #timer: FlushTimer | null
+  readonly #scheduler: FlushScheduler
   #sink: Sink | null = null
-  #pending = Batch.empty
+  #pending: Batch
   /** Whether events were dropped since the client fell behind. */
   #dropping = false
   /** One promise for all callers of `ready()`, made only if there is one. */
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
-  constructor (owner: WriteBufferOwner, settings: BackpressureSettings, stats: RouteStats, timers: TimerLists) {
+  constructor (owner: WriteBufferOwner, settings: BackpressureSettings, stats: RouteStats, queue: FlushQueue, timers: TimerLists) {
     this.#owner = owner
     this.#settings = settings
-    this.#timer = settings.flushInterval > 0 ? new FlushTimer(this, timers, settings.flushInterval) : null
+    this.#scheduler = settings.flushInterval > 0 ? new FlushTimer(queue, timers, settings.flushInterval) : queue
+    this.#pending = queue.emptyBatch
     this.stats = stats
   }
 
@@ -78,7 +78,7 @@ export class WriteBuffer implements Flushable {
   attach (sink: Sink, first: string): void {
     this.#sink = sink
     this.#openedAt = Math.round(now())
-    this.#pending = Batch.empty.append(first + this.#pending.text)
+    this.#pending = this.#scheduler.emptyBatch.append(first + this.#pending.text)
     this.#onDrain()
   }
 
@@ -90,8 +90,7 @@ export class WriteBuffer implements Flushable {
   write (text: string, publishedAt: number | null = null): boolean {
     if (this.needsDrain && !this.#hasRoom()) return false
     if (publishedAt !== null && this.stats.lag !== null) this.#oldestPublishedAt ??= publishedAt
-    if (this.#timer === null) queueFlush(this)
-    else this.#timer.start()
+    this.#scheduler.add(this)
     this.#pending = this.#pending.append(text)
     if (this.#pending.bytes > FLUSH_BYTES) this.flush(now())
     return true
@@ -105,7 +104,7 @@ export class WriteBuffer implements Flushable {
 
   /** Writes the pending text, unless the client is behind. Hot path. @param time `now()` */
   flush (time: number): void {
-    if (this.needsDrain || this.closed || this.#pending === Batch.empty) return
+    if (this.needsDrain || this.closed || this.#pending.bytes === 0) return
     if (this.#oldestPublishedAt !== null) this.#measureLag(time, this.#oldestPublishedAt)
     if (this.flushNow()) return
     this.needsDrain = true
@@ -116,8 +115,8 @@ export class WriteBuffer implements Flushable {
   /** Writes the pending text and `last`, even if the client is behind. @returns false if the client is behind now */
   flushNow (last = ''): boolean {
     const batch = this.#pending.append(last)
-    if (batch === Batch.empty || this.#sink === null) return true
-    this.#pending = Batch.empty
+    if (batch.bytes === 0 || this.#sink === null) return true
+    this.#pending = this.#scheduler.emptyBatch
     if (this.#sink.ended) {
       this.#owner.onResponseEnded(batch.bytes)
       return true
@@ -150,7 +149,7 @@ export class WriteBuffer implements Flushable {
    */
   ready (): Promise<boolean> {
     // With a limit below Node's the caller has to know before the next event that the client is behind, not at the end of the tick.
-    if (this.#settings.maxBufferedBytes < HIGH_WATER_MARK && this.#timer === null) this.flush(now())
+    if (this.#settings.maxBufferedBytes < HIGH_WATER_MARK && this.#settings.flushInterval === 0) this.flush(now())
     if (!this.needsDrain) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
@@ -164,7 +163,7 @@ export class WriteBuffer implements Flushable {
   /** Stops all flushes and resolves `ready()` to false. */
   close (): void {
     this.closed = true
-    this.#timer?.stop()
+    this.#scheduler.cancel()
     this.#settle?.(false)
   }
 

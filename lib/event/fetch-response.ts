@@ -1,0 +1,13 @@
+/** The `Response` of `fetch`, as the type definitions of any library declare it. Tested in test/issues/upstream-events-framed-twice.test.ts. */
+export interface FetchResponse {
+  readonly status: number
+  readonly headers: { get (name: string): string | null }
+  readonly body: object | null
+  readonly bodyUsed: boolean
+}
+
+/** Whether a value is a `Response` of any implementation of `fetch`. */
+export function isResponse (value: object): value is FetchResponse {
+  return 'status' in value && typeof value.status === 'number' && 'body' in value && 'bodyUsed' in value &&
+    'headers' in value && typeof value.headers === 'object' && value.headers !== null && 'get' in value.headers
+}
