@@ -5,8 +5,9 @@ import type {
 } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
+import type { FetchResponse } from './event/fetch-response.js'
 import type {
-  EventDataMap, EventSchemas, Expected, FetchResponse, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
+  EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
 
 /** What a route that declares `Events` sends; any event where it declares none. */

@@ -10,24 +10,24 @@ import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
 import { isThenable } from './thenable.js'
 
-/** A route's `payload`, and where its failures go. */
+/** The route of an interval: calls its `payload` and reports failures. */
 export interface PayloadCaller {
-  /** The async context of shared payloads. */
+  /** The async context in which shared payloads are called. */
   readonly scope: AsyncResource
-  /** ms after which a call is given up; 0: never. */
+  /** Time after which a call is aborted, ms; 0: never. */
   readonly payloadTimeout: number
-  /** Whether `payload` gives payloads, or the data of one. */
+  /** Whether `payload` returns payloads, or the data of a payload. */
   readonly items: ItemKind
   payload (stream: EventStream, call: PayloadCall): unknown
   failed (error: unknown, stream: EventStream): void
 }
 
-/** Fake timers that pass over ticks in one step, as those of node:test do, are sent so many at most: a test may set a clock to another year. */
+/** Ticks that are made up at most when fake timers jump over them, as those of node:test do. A test may set the clock to another year. */
 const CATCH_UP = 1_000
 
 /**
  * Calls `payload` every `interval` ms, measured start to start and anchored to the first tick. Calls never overlap;
- * ticks missed by a slow call are skipped, until the call is given up.
+ * ticks missed by a slow call are skipped. A call that takes longer than `payloadTimeout` is aborted.
  */
 abstract class Ticker implements Task {
   due = 0
@@ -37,7 +37,7 @@ abstract class Ticker implements Task {
   readonly #interval: number
   readonly #timers: TimerLists
   #timerList: TimerList | null = null
-  /** The call that is awaited. */
+  /** The pending call. */
   #pending: PayloadCall | null = null
 
   constructor (caller: PayloadCaller, timers: TimerLists, interval: number) {
@@ -68,19 +68,19 @@ abstract class Ticker implements Task {
     this.#callInScope()
   }
 
-  /** The async context to call in. */
+  /** The async context of the call. */
   protected abstract get scope (): AsyncResource
 
-  /** The stream to call for, null if none would take an event now. */
+  /** Returns the stream to call for; null if no stream takes an event now. */
   protected abstract target (): EventStream | null
 
   /** Encodes and writes a payload. @param stream the stream for which it was called */
   protected abstract deliver (payload: unknown, stream: EventStream): void
 
-  /** So many ticks are skipped. */
+  /** Counts skipped ticks. */
   protected abstract skip (ticks: number): void
 
-  // a timer that serves many streams runs in the context of the one that armed it
+  // a timer that serves many streams runs in the async context of the stream that started it
   #callInScope (): void {
     const stream = this.#pending === null ? this.target() : null
     if (stream === null) this.skip(1)
@@ -127,7 +127,7 @@ abstract class Ticker implements Task {
   }
 }
 
-/** One stream's own payload. */
+/** The interval of one stream. */
 export class OwnInterval extends Ticker implements Producer<EventStream> {
   readonly #stream: EventStream
 
@@ -157,32 +157,32 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
   }
 }
 
-/** One payload for many streams: one call and one encoding per tick, while at least one is open. */
+/** The interval of many streams that share a payload: one call and one encoding per tick, while at least one stream is open. */
 export class SharedInterval extends Ticker implements Producer<EventStream> {
   protected readonly scope: AsyncResource
   readonly #streams = new Set<EventStream>()
   readonly #immediate: boolean
-  readonly #emptied: () => void
+  readonly #onEmpty: () => void
   #members = 0
   #running = false
   #latest = ''
   #latestId: string | undefined
 
-  /** @param emptied called when the last stream has left */
-  constructor (caller: PayloadCaller, timers: TimerLists, interval: number, immediate: boolean, emptied: () => void) {
+  /** @param onEmpty called when the last stream has closed */
+  constructor (caller: PayloadCaller, timers: TimerLists, interval: number, immediate: boolean, onEmpty: () => void) {
     super(caller, timers, interval)
     this.scope = caller.scope
     this.#immediate = immediate
-    this.#emptied = emptied
+    this.#onEmpty = onEmpty
   }
 
-  /** Keeps a place for a stream that is not open yet. */
+  /** Registers a stream that is not open yet, so that the interval is not removed before. */
   reserve (stream: EventStream): void {
     this.#members++
     stream.producer = this
   }
 
-  /** The stream takes its place. */
+  /** Adds an open stream, and sends it the latest payload. */
   join (stream: EventStream): void {
     this.#streams.add(stream)
     if (!this.#running) {
@@ -199,7 +199,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
       this.#running = false
       this.scope.runInAsyncScope(this.end, this)
     }
-    if (--this.#members === 0) this.#emptied()
+    if (--this.#members === 0) this.#onEmpty()
   }
 
   protected target (): EventStream | null {

@@ -1,8 +1,8 @@
-/** Third argument of a route's `payload`. */
+/** The third argument of a route's `payload`. Tested in test/issues/payload-never-settles.test.ts. */
 export class PayloadCall {
   #controller: AbortController | null = null
 
-  /** Aborted when the call is given up, and when the stream (the last stream, if shared) closes before it has settled. */
+  /** Aborts after `payloadTimeout`, and when the stream (the last one, if shared) closes before the call has settled. */
   get signal (): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal

@@ -5,21 +5,21 @@ import { endSession, isClosed, onceClosed, type RawReply, sessionOf } from '../s
 /** Time after which the HTTP/2 session of a refused client is destroyed, ms. */
 const SESSION_TIMEOUT = 5_000
 
-/** A request that awaits a promise. */
+/** A request that waits for a promise. */
 interface Wait {
   raw: RawReply
-  /** Null once the wait is over, because the response keeps its listeners until its end. */
+  /** Null once the wait has ended, because the response keeps its listeners. */
   cancel: ((error?: Error) => void) | null
 }
 
-/** Requests that await a promise of the application before their stream opens. The wait ends when the client leaves or the server closes. */
+/** Requests that wait for a promise of the application before their stream opens. The wait ends when the client disconnects or the server closes. Tested in test/issues/topics-never-settle.test.ts. */
 export class PendingRequests {
   readonly #waits = new Set<Wait>()
   #closing = false
 
   /**
    * Waits until a promise has settled. A rejection after the end of the wait is logged at debug, because nothing awaits it any more.
-   * @returns false if the response was over first: the client left, or something else answered
+   * @returns false if the response closed first: the client disconnected, or other code replied
    * @throws SSE_ERR_CLOSING if the server closes first
    */
   settled (promise: Promise<unknown>, { raw, request }: FastifyReply): Promise<boolean> {
@@ -52,7 +52,7 @@ export class PendingRequests {
     if (session !== undefined) endSession(session, SESSION_TIMEOUT)
   }
 
-  /** Ends a wait; returns its `cancel`, null if the wait was over already. */
+  /** Ends a wait. Returns its `cancel`, or null if the wait had ended before. */
   #end (wait: Wait): Wait['cancel'] {
     const { cancel } = wait
     wait.cancel = null

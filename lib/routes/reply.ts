@@ -16,23 +16,23 @@ import { compileSettings } from '../stream/settings.js'
 import type { SSEStream } from '../types.js'
 
 /**
- * `reply.sse()`: a stream to write by hand, or a promise for a source or a function, which is streamed to its end.
- * @throws SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_CLIENT_ID, what limits throw
+ * Implements `reply.sse()`: returns a stream that the handler writes to, or streams a source to its end and returns a promise.
+ * @throws SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_CLIENT_ID, the errors of the limits
  */
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
   if (reply.sent || streamsOfHandlers.has(reply)) throw new SSE_ERR_REPLY_SENT()
-  if (typeof first === 'function') return streamToEnd(plugin, reply, (stream) => new Source(sourceOf(first(stream)), reply.request), second)
-  if (!isSource(first)) return streamByHand(plugin, reply, first === undefined ? second : first)
+  if (typeof first === 'function') return streamSource(plugin, reply, (stream) => new Source(sourceOf(first(stream)), reply.request), second)
+  if (!isSource(first)) return openManualStream(plugin, reply, first === undefined ? second : first)
   const source = new Source(first, reply.request)
   try {
-    return streamToEnd(plugin, reply, source, second)
+    return streamSource(plugin, reply, source, second)
   } catch (error) {
     source.stop()
     throw error
   }
 }
 
-function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): SSEStream {
+function openManualStream (plugin: Plugin, reply: FastifyReply, options: unknown): SSEStream {
   const settings = options === undefined ? null : readReplyOptions(plugin.settings.stream, options, false)
   const owner = settings === null ? plugin.manualStreamOwner : new ManualStreamOwner(new Callbacks(plugin.settings.callbacks, reply.server, settings))
   const stream = makeStream(plugin, reply, owner, settings)
@@ -42,10 +42,10 @@ function streamByHand (plugin: Plugin, reply: FastifyReply, options: unknown): S
 }
 
 /**
- * @param source or a function that gives it, once the stream is open, or before with `openOn: 'first-event'`; a source
- * that is there already is stopped also where the stream closes before
+ * @param source a source, which is stopped even if the stream closes before it opens; or a function that returns one, called
+ * when the stream is open, or before with `openOn: 'first-event'`
  */
-function streamToEnd (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
+function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
   const callbacks = new Callbacks(plugin.settings.callbacks, reply.server, settings)
   const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
@@ -69,11 +69,11 @@ function respond (stream: EventStream, reply: FastifyReply): void {
   eventStreamReplies.add(reply)
   flushBeforeEnd(reply, stream)
   stream.respond()
-  // or else Fastify would send what an async handler returns, while onSend hooks still run
+  // otherwise Fastify would send the return value of an async handler while onSend hooks still run
   reply.hijack()
 }
 
-/** Code that ends the response itself, as NestJS' exception filter does, loses nothing that was sent before. */
+/** Flushes the stream before other code ends the response, as the exception filter of NestJS does, so that no event is lost. */
 function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   const { end } = raw
   Object.assign(raw, {
@@ -83,13 +83,13 @@ function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   })
 }
 
-/** The source that a function gave: without one, the stream is over when the function is. */
+/** Returns the source of a function's result. A function without one ends its stream when it has settled. */
 function sourceOf (given: unknown): unknown {
   if (given === undefined) return []
   return isThenable(given) ? given.then(sourceOf) : given
 }
 
-/** The answer to a request whose onSend hook refused the stream, or cannot pass it on: Fastify cannot give it, since the reply is taken. */
+/** Replies to a request whose onSend hook failed. Fastify does not, because the reply is hijacked. */
 export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   if (!eventStreamReplies.has(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
@@ -101,7 +101,7 @@ export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
-/** A header that Node refuses may be what the error is about. */
+/** Sets a header, unless Node refuses it: an invalid header may be the cause of the error. */
 function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
   try {
     raw.setHeader(name, value)
@@ -110,7 +110,7 @@ function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string |
   }
 }
 
-/** Declares a stream that a handler writes to: its topics count as declared until the handler's tick is over. */
+/** The owner of a stream that a handler writes to. Delivery starts after the handler's tick, so that topics of the tick are replayed. */
 export class ManualStreamOwner implements StreamOwner<EventStream> {
   readonly callbacks: Callbacks
 
@@ -131,7 +131,7 @@ function startDelivery (stream: EventStream): void {
   process.nextTick(() => { if (!stream.closed) stream.startDelivery() })
 }
 
-/** Declares a stream of a source, or of a function that gives one. */
+/** The owner of a stream that sends a source. */
 class SourceStreamOwner implements StreamOwner<EventStream> {
   readonly #delivery: SourceDelivery
   readonly #callbacks: Callbacks
@@ -147,7 +147,7 @@ class SourceStreamOwner implements StreamOwner<EventStream> {
 
   async #start (stream: EventStream): Promise<void> {
     try {
-      // before the replay, because a function, up to its first item, may subscribe the stream
+      // before the replay, because the function may subscribe the stream before its first item
       this.#delivery.readFirst(stream)
       await stream.startDelivery()
     } catch (error) {

@@ -7,41 +7,41 @@ import { type ItemKind, payloadFor, type Source } from './source.js'
 import type { EventStream } from '../stream/event-stream.js'
 import type { SSEInput } from '../event/encode.js'
 
-/** How a source is sent. */
+/** The options of a source's delivery. */
 export interface DeliverySettings {
   items: ItemKind
-  /** Sent after the last item. */
+  /** The event after the last item. */
   end?: SSEInput
 }
 
-/** One source on its way to one stream: opened, read to its end, followed by `end`; then the stream closes. A failure aborts it. */
+/** Sends one source to one stream: reads it to its end, sends `end`, then closes the stream. A failure aborts the stream. Tested in test/routes/source.test.ts. */
 export class SourceDelivery implements Producer<EventStream> {
-  readonly #give: (stream: EventStream) => Source
+  readonly #createSource: (stream: EventStream) => Source
   readonly #settings: DeliverySettings
   readonly #callbacks: Callbacks
   #source: Source | null = null
   #first: Promise<IteratorResult<unknown, undefined>> | undefined
 
-  /** @param give called once, when the source is opened */
-  constructor (give: (stream: EventStream) => Source, settings: DeliverySettings, callbacks: Callbacks) {
-    this.#give = give
+  /** @param createSource called once, when the source is opened */
+  constructor (createSource: (stream: EventStream) => Source, settings: DeliverySettings, callbacks: Callbacks) {
+    this.#createSource = createSource
     this.#settings = settings
     this.#callbacks = callbacks
   }
 
-  /** Has the source, which is stopped when the stream closes. @throws what the application throws, SSE_ERR_SOURCE */
+  /** Returns the source, creating it at the first call. @throws SSE_ERR_SOURCE, the errors of the application */
   open (stream: EventStream): Source {
-    this.#source ??= this.#give(stream)
-    // the application closed it meanwhile
+    this.#source ??= this.#createSource(stream)
+    // the application may have closed the stream while it created the source
     if (stream.closed) this.stop()
     return this.#source
   }
 
-  /** Reads the first item ahead of the others. */
+  /** Starts to read the first item, once. */
   readFirst (stream: EventStream): Promise<IteratorResult<unknown, undefined>> {
     if (this.#first === undefined) {
       this.#first = this.open(stream).next()
-      // a failure is for `run`
+      // `run` handles a failure
       this.#first.catch(() => {})
     }
     return this.#first
@@ -52,19 +52,19 @@ export class SourceDelivery implements Producer<EventStream> {
     await this.#source?.finished
   }
 
-  /** Resolves once the source has finished, or after `limit` ms, because a source that ignores its signal may never finish. */
-  async finished (limit: number): Promise<void> {
+  /** Resolves once the source has finished, or after `timeout` ms, because a source that ignores its signal may never finish. */
+  async finished (timeout: number): Promise<void> {
     const timer = new AbortController()
-    await Promise.race([this.#source?.finished, real.wait(limit, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
+    await Promise.race([this.#source?.finished, real.wait(timeout, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
     timer.abort()
   }
 
-  /** Starts the stream with the source's first item; a failure before is an ordinary HTTP error. */
+  /** Opens the stream once the first item was read. A failure before is an ordinary HTTP error. */
   async startOnFirst (stream: EventStream, reply: FastifyReply, host: StreamHost<EventStream>): Promise<void> {
     const first = this.#checkFirst(stream)
     host.addPending(stream)
     try {
-      // a source that ignores the signal keeps neither a client nor app.close() waiting
+      // a source that ignores its signal must not delay the client or app.close()
       await Promise.race([first, stream.ready()])
       if (!stream.closed) await first
       else first.catch((error) => this.#callbacks.reportIfOpen(error, stream))

@@ -9,32 +9,32 @@ import { logLateFailure } from '../stream/late-failure.js'
 import { sliceIsOver } from '../stream/time-slice.js'
 import { refusalOf, UpstreamEvent, UpstreamParser } from '../event/upstream.js'
 
-/** Whether an item is a payload, or the data of one. */
+/** Whether an item of a source is a payload, or the data of a payload. */
 export type ItemKind = 'payload' | 'data'
 
-/** One way to read whatever can be a source. */
+/** Reads one kind of source: an iterator, a web stream, a promise, or a Response. */
 interface Reader {
   next (): Promise<IteratorResult<unknown>> | IteratorResult<unknown>
   /**
-   * Stops the source, and releases what it holds. Called again where a source that was stopped gives an item.
+   * Stops the source, and releases its resources. Called again if the source gives an item after it was stopped.
    * @param ended whether the source was read to its end, or has failed
-   * @returns the calls that were made, each of which may fail
+   * @returns the promises of the calls, each of which may reject
    */
   stop (ended: boolean): ReadonlyArray<Promise<unknown>>
 }
 
-/** Whether a value is meant as a source, and not as options. */
+/** Whether a value is a source and not an object of options. */
 export function isSource (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   return Symbol.asyncIterator in value || Symbol.iterator in value || 'getReader' in value || 'then' in value || isResponse(value)
 }
 
 /**
- * Reads a source to its end, an item at a time, at the pace of a stream's client. Bytes are read as UTF-8, and those of
- * a Response as events. Stops the source as soon as the stream closes, also while an item is awaited.
+ * Reads a source to its end, item by item, at the pace of a stream's client. Decodes bytes as UTF-8, and the body of a
+ * Response as events. Stops the source when the stream closes, even while an item is awaited.
  */
 export class Source {
-  /** Resolves once the source has finished: its end was read, or it was stopped, and its `finally` blocks have run. */
+  /** Resolves once the source was read to its end or stopped, and its `finally` blocks have run. */
   readonly finished: Promise<void>
   #finish: (() => void) | null = null
   readonly #reader: Reader
@@ -43,45 +43,44 @@ export class Source {
   #over = false
 
   /**
-   * @param request its log gets the errors that come too late to be thrown, because the source was stopped already
+   * @param request its log receives errors that follow the stop of the source
    * @throws SSE_ERR_SOURCE
    */
   constructor (source: unknown, request: FastifyRequest) {
     this.finished = new Promise((resolve) => { this.#finish = resolve })
     this.#failed = (error) => logLateFailure(error, request)
-    // what fails before it is read the next read tells; what fails afterwards nobody else would hear
+    // a failure before the end rejects the next read; a failure after it goes only to the log
     this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
   }
 
-  /** The next item. @throws what the source throws */
+  /** Reads the next item. @throws the errors of the source */
   async next (): Promise<IteratorResult<unknown, undefined>> {
     try {
-      return this.#taken(await this.#reader.next())
+      return this.#itemOf(await this.#reader.next())
     } catch (error) {
-      return this.#lost(error)
+      return this.#endOf(error)
     }
   }
 
   /**
-   * Writes all items to `stream`. Hot path.
-   * @param items whether each item is a payload, or the data of one
-   * @param first the first, if it was read already
-   * @returns true at the end of the source, false where the stream closed before
-   * @throws what the source throws, and what cannot be encoded
+   * Writes all items to a stream. Hot path.
+   * @param first the first item, if it was read already
+   * @returns true at the end of the source, false if the stream closed before
+   * @throws the errors of the source and of `encode`
    */
   async pump (stream: EventStream, items: ItemKind, first?: IteratorResult<unknown, undefined>): Promise<boolean> {
     try {
       let item = first ?? await this.next()
       while (!item.done) {
-        // what was written before may have turned out, since, to be all that the client takes
+        // the end of a tick may have found the client behind
         if (stream.needsDrain && !await stream.ready()) return false
         stream.sendNow(payloadFor(stream, item.value, items))
         if ((stream.needsDrain || sliceIsOver()) && !await stream.ready()) return false
         try {
-          // as `next` does it, without a promise more for each item
-          item = this.#taken(await this.#reader.next())
+          // inlined from `next()`, which costs one more promise per item
+          item = this.#itemOf(await this.#reader.next())
         } catch (error) {
-          item = this.#lost(error)
+          item = this.#endOf(error)
         }
       }
       return !stream.closed
@@ -101,18 +100,18 @@ export class Source {
     this.#finish?.()
   }
 
-  #taken (result: IteratorResult<unknown>): IteratorResult<unknown, undefined> {
+  #itemOf (result: IteratorResult<unknown>): IteratorResult<unknown, undefined> {
     if (!result.done && !this.#over) {
       return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
     }
-    // a generator that runs cannot be stopped: one that closed its own stream is stopped now
+    // a running generator cannot be stopped: one that closed its own stream is stopped now
     if (!result.done) this.#stop(false)
-    // bytes that end within a character
+    // the last bytes may be an incomplete character
     const rest = this.#decoder?.decode() ?? ''
     return rest !== '' && !this.#over ? { done: false, value: rest } : this.#end()
   }
 
-  #lost (error: unknown): IteratorResult<unknown, undefined> {
+  #endOf (error: unknown): IteratorResult<unknown, undefined> {
     const known = this.#over
     const end = this.#end()
     if (!known) throw error
@@ -128,25 +127,25 @@ export class Source {
     return { done: true, value: undefined }
   }
 
-  /** What a chunk of bytes says, but for a character that is cut at its end: that comes with the next chunk. */
+  /** Decodes a chunk. Keeps an incomplete character at its end for the next chunk. */
   #text (bytes: Uint8Array): string | null {
     this.#decoder ??= new TextDecoder()
     return this.#decoder.decode(bytes, { stream: true }) || null
   }
 }
 
-/** The payload that an item stands for. */
+/** Returns the payload of an item. */
 export function payloadOf (item: unknown, items: ItemKind): unknown {
   return items === 'data' ? { data: item } : item
 }
 
-/** The payload that a stream is given for an item of a source: an event of another server is one, whatever `items` says. */
+/** Returns the payload of a source's item for a stream. An event of another server is a payload, even with `items: 'data'`. */
 export function payloadFor (stream: EventStream, item: unknown, items: ItemKind): unknown {
   if (!(item instanceof UpstreamEvent)) return payloadOf(item, items)
   return stream.subscription?.allowsCustomIds === false ? item.withoutId() : item
 }
 
-/** @param onError told what a Readable fails with, whenever that is */
+/** @param onError called with an error of a Readable, also while no item is read */
 function open (source: unknown, onError: (error: unknown) => void): Reader {
   if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(describeValue(source))
   if (source instanceof Readable) source.on('error', onError)
@@ -162,10 +161,10 @@ function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown
   let reader: Reader | null = null
   let stopped = false
   const opened = Promise.resolve(promise).then((source) => (reader = open(source, onError)))
-  // whoever reads or stops it is told
+  // `next` and `stop` handle the rejection
   opened.catch(() => {})
   return {
-    // one that comes too late is not begun
+    // a source that arrives after the stop is not read
     next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
     stop (ended) {
       stopped = true
@@ -189,7 +188,7 @@ function asyncReader (source: AsyncIterable<unknown>): Reader {
     stop (ended) {
       if (stopped) return []
       stopped = true
-      // first, because the iterator of many, such as a Readable's, returns only once the item that it awaits has come
+      // first, because the iterator of a Readable returns only once the item that it awaits has arrived
       const released = settled(() => release(source))
       return ended ? [released] : [released, settled(() => iterator.return?.())]
     }
@@ -231,10 +230,10 @@ async function settled (call: () => unknown): Promise<void> {
   await call()
 }
 
-/** That of all async iterators, from Node 24 on, which calls `return()`. */
+/** The `Symbol.asyncDispose` of all async iterators from Node 24 on. It calls `return()`, so it is not a resource of the source. */
 const inherited: unknown = Reflect.get(Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}.prototype)), Symbol.asyncDispose)
 
-/** Releases what a source holds by the first of its methods that does so, which also ends what it waits for. */
+/** Calls the first of the source's methods that releases its resources, which also ends a pending read. */
 async function release (source: object): Promise<void> {
   const release = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose].map((name) => Reflect.get(source, name)).find((method) => typeof method === 'function' && method !== inherited)
   await release?.call(source)

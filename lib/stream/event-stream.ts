@@ -69,11 +69,9 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   get lastEventId (): string | null { return readLastEventId(this.request) }
 
   get signal (): AbortSignal {
-    if (this.#controller === null) {
-      this.#controller = new AbortController()
-      if (this.closed) this.#controller.abort()
-    }
-    return this.#controller.signal
+    const controller = this.#controller ??= new AbortController()
+    if (this.closed) controller.abort()
+    return controller.signal
   }
 
   get stats (): RouteStats { return this.#buffer.stats }
@@ -275,9 +273,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   #endResponse (last: string): void {
-    if (this.#response.sink === null) return
     this.#buffer.flushNow(last)
-    this.#response.end()
+    if (this.#response.sink !== null) this.#response.end()
   }
 
   #abortNow (reason: CloseReason): void {
@@ -287,8 +284,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   #abortResponse (): void {
-    const { sink } = this.#response
-    if (sink === null || sink.ended) return
+    if (this.#response.sink?.ended !== false) return
     this.#buffer.flushNow()
     this.#response.abort()
   }

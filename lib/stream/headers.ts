@@ -3,22 +3,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { encodeRetry } from '../event/encode.js'
 import type { Subscription } from './contracts.js'
 
-/** The headers of a stream that those of hooks, handlers and options take the place of. */
+/** Default headers of a stream. Headers of hooks, handlers and options replace them. */
 const DEFAULTS = [
   ['cache-control', 'no-cache, no-transform'],
   ['x-accel-buffering', 'no'],
-  // a stream that has ended could be run as a script: `data:` is a label there
+  // a browser could run an ended stream as a script, in which `data:` is a label
   ['x-content-type-options', 'nosniff']
 ] as const
 
 /**
- * The id a client that comes back has seen last: the Last-Event-ID header, or the query's `lastEventId`,
- * for clients that cannot set a header. Null where there is none.
+ * Returns the id of the last event that a reconnecting client received: the Last-Event-ID header, or the query parameter
+ * `lastEventId` for clients that cannot set a header. Null if there is none. Tested in test/pubsub/replay.test.ts.
  */
 export function readLastEventId (request: FastifyRequest): string | null {
   const header = request.headers['last-event-id']
   if (typeof header === 'string') {
-    // Node decodes headers as latin1, clients send UTF-8; but for those that send latin1, as fetch does in Node
+    // Node decodes headers as Latin-1. Clients send UTF-8, but fetch of Node sends Latin-1.
     const bytes = Buffer.from(header, 'latin1')
     return (isUtf8(bytes) ? bytes.toString() : header) || null
   }
@@ -28,28 +28,28 @@ export function readLastEventId (request: FastifyRequest): string | null {
 }
 
 const EVENT_STREAM = 'text/event-stream'
-/** The type with its one parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream): clients that read other types as Latin-1 need it. */
+/** The content type with its only parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream): clients that read other types as Latin-1 need it. */
 const WITH_CHARSET = /^text\/event-stream *; *charset="?utf-8"?$/i
 
-/** The lines before the first event: `retry:`, and the id of a stream that has topics. No blank line follows `retry:` alone. */
-export function firstLines (retry: number | undefined, cursor: Subscription | null): string {
-  const id = cursor?.allowsCustomIds === false ? cursor.takeIdLine() : ''
+/** Returns the lines before the first event: `retry:`, and the id of a stream with topics. No blank line follows `retry:` alone. */
+export function firstLines (retry: number | undefined, subscription: Subscription | null): string {
+  const id = subscription?.allowsCustomIds === false ? subscription.takeIdLine() : ''
   return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
 }
 
 /**
- * Sets the headers of an event stream: what a hook or handler has set stays, but `headers` win over that.
- * `connection: keep-alive` is Node's to write, where the protocol has it.
+ * Sets the headers of an event stream. `headers` replace headers of hooks and handlers, which replace the defaults. Node
+ * writes `connection: keep-alive` for HTTP/1.1.
  */
 export function writeStreamHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of DEFAULTS) if (!reply.hasHeader(name)) reply.header(name, value)
   reply.headers(headers)
   reply.header('content-type', contentType(reply.getHeader('content-type')))
-  // as copied from another answer: a client, or a proxy, would take what is past that length for the next response
+  // copied from another response: a client or proxy would read bytes past that length as the next response
   if (reply.hasHeader('content-length')) reply.removeHeader('content-length')
 }
 
-/** The content type of a stream for which `given` was set: another one is replaced, because no client would read the stream. */
+/** Returns `given` if it is an event stream's content type, otherwise `text/event-stream`, because no client would read the stream. */
 export function contentType (given: unknown): string {
   return typeof given === 'string' && WITH_CHARSET.test(given) ? given : EVENT_STREAM
 }

@@ -1,9 +1,9 @@
 import { randomFillSync } from 'node:crypto'
 
-/** Characters of an id, each 6 bits: nobody guesses it. */
+/** Characters of an id, 6 random bits each, so that an id cannot be guessed. */
 const LENGTH = 20
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-// asking for random bytes costs far more than the bytes
+// One pool for the process, because a call for random bytes costs far more than the bytes.
 const pool = Buffer.allocUnsafe(256 * LENGTH)
 let used = pool.length
 

@@ -2,15 +2,15 @@ import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 
 /**
- * A promise whose rejection goes to the log where nothing awaits it, and never becomes an unhandled rejection, which
- * would end the process: `send` and `publish` are often called without `await`.
+ * A promise whose rejection is logged if nothing awaits it. It never becomes an unhandled rejection, which would end the
+ * process, because `send` and `publish` are often called without `await`. Tested in test/issues/sends-without-await.test.ts.
  */
 class LoggedPromise<Value> extends Promise<Value> {
   #awaited = false
 
   static override get [Symbol.species] (): PromiseConstructor { return Promise }
 
-  // `await`, `catch`, `finally` and Promise.all() call it as well
+  // `await`, `catch`, `finally` and `Promise.all()` call `then`
   override then<Result = Value, Failure = never> (
     onFulfilled?: ((value: Value) => Result | PromiseLike<Result>) | null, onRejected?: ((reason: unknown) => Failure | PromiseLike<Failure>) | null
   ): Promise<Result | Failure> {
@@ -18,14 +18,14 @@ class LoggedPromise<Value> extends Promise<Value> {
     return super.then(onFulfilled, onRejected)
   }
 
-  /** Marks a rejection as handled; it goes to the log if nothing awaits it by the next turn of the event loop. */
+  /** Marks the rejection as handled, and logs it if nothing awaits it by the next turn of the event loop. */
   report (error: unknown, log: FastifyBaseLogger, message: string): void {
     super.then(undefined, () => {})
     real.setImmediate(() => { if (!this.#awaited) log.error(error, message) })
   }
 }
 
-/** The same result, for callers that may not await it. @param message what the log says of a failure, besides the error */
+/** Returns a promise with the same result for a caller that may not await it. @param message the log message of a failure */
 export function loggedUnlessAwaited<Value> (promise: Promise<Value>, log: FastifyBaseLogger, message: string): Promise<Value> {
   const logged: LoggedPromise<Value> = new LoggedPromise((resolve, reject) => {
     promise.then(resolve, (error: unknown) => {
@@ -36,7 +36,7 @@ export function loggedUnlessAwaited<Value> (promise: Promise<Value>, log: Fastif
   return logged
 }
 
-/** A rejection, for callers that may not await it. */
+/** Returns a rejected promise for a caller that may not await it. */
 export function rejected (error: unknown, log: FastifyBaseLogger, message: string): Promise<never> {
   return loggedUnlessAwaited(Promise.reject(error), log, message)
 }

@@ -3,8 +3,9 @@ import { isClosed, type RawReply } from './connection.js'
 import type { Sink } from './sink.js'
 
 /**
- * Holds what is sent to a pipelined response until its turn comes. Node would hold it as well, but reads no further from a
- * connection for whose waiting responses it holds 16 KiB, and then does not notice that the client leaves.
+ * Buffers the batches of a pipelined response until the responses before it are done. Node would buffer them as well, but
+ * once 16 KiB wait it stops reading from the connection, and does not notice that the client disconnects.
+ * Tested in test/integration/pipelining.test.ts.
  */
 export class QueuedSink implements Sink {
   readonly #raw: RawReply
@@ -17,14 +18,14 @@ export class QueuedSink implements Sink {
     this.#raw = raw
   }
 
-  /** The turn has come. */
+  /** Writes all batches to the sink, because the response has its socket now. */
   open (sink: Sink): void {
     this.#sink = sink
-    let taken = true
-    for (const batch of this.#held) taken = sink.write(batch)
+    let hasRoom = true
+    for (const batch of this.#held) hasRoom = sink.write(batch)
     this.#held = []
     if (this.#finish !== null) sink[this.#finish]()
-    else if (taken) this.#onDrain?.()
+    else if (hasRoom) this.#onDrain?.()
     else if (this.#onDrain !== null) sink.onceDrained(this.#onDrain)
   }
 

@@ -1,9 +1,9 @@
 import { real } from '../clock.js'
 
-/** How long loops that never wait may keep the event loop from its other work, ms. */
+/** Time that loops which never wait may block the event loop, ms. */
 const SLICE = 10
 
-/** The clock is read once in so many calls at most, because reading it takes up to a tenth of the time of an event. */
+/** Calls per reading of the clock, at most. A reading takes up to a tenth of the time of an event. */
 const MOST_CALLS = 16
 
 // One slice for all loops of the process, because they share its one event loop.
@@ -15,7 +15,7 @@ let callsLeft = 1
 let turn: Promise<void> | null = null
 let resume: (() => void) | null = null
 
-/** Whether the event loop has not turned for about `SLICE` ms. Hot path: asked for each item of a source. */
+/** Whether the event loop has been blocked for about `SLICE` ms. Hot path: called for each item of a source. */
 export function sliceIsOver (): boolean {
   if (over || --callsLeft > 0) return over
   const now = real.now()
@@ -31,7 +31,7 @@ export function sliceIsOver (): boolean {
   return over
 }
 
-/** Resolves after the event loop has done its other work; asked for where the slice is over. All who wait then go on by turns, an item each. */
+/** Resolves at the next turn of the event loop. Called when the slice is over: all waiting loops then continue in turns, one item each. */
 export function nextTurn (): Promise<void> {
   turn ??= new Promise((resolve) => { resume = resolve })
   return turn

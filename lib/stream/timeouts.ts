@@ -2,23 +2,23 @@ import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
 import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
-/** The part of a delay within which a place is not moved again. */
+/** The part of a delay during which a timer is not rescheduled again. */
 const SLACK = 1 / 33
 
-/** How many different lifetimes streams have, so that their clients do not all come back at once. */
+/** Number of different lifetimes, so that the clients do not all reconnect at once. */
 const STEPS = 64
 
-/** A stream that may be quiet for too long, or open for too long. */
+/** The stream of a heartbeat and of timeouts. */
 export interface TimedStream {
-  /** Nothing was written for `heartbeat` ms. */
+  /** Called when nothing was written for `heartbeat` ms. */
   sendHeartbeat (): void
-  /** No event was written for `idleTimeout` ms, or it was open for about `maxLifetime` ms. */
+  /** Called when no event was written for `idleTimeout` ms, or the stream was open for about `maxLifetime` ms. */
   closeWith (reason: 'idle' | 'lifetime'): void
 }
 
 /**
- * A stream's place in the schedule of a delay, which begins anew whenever the quiet is broken. While a stream is
- * written to again and again its place is moved now and then only: it is due up to `SLACK` before the delay is over.
+ * An inactivity timer that every write restarts. To keep writes cheap it is rescheduled at most once per `delay × SLACK`, so
+ * that it may fire up to 3 % early.
  */
 abstract class InactivityTimer implements Task {
   due = 0
@@ -26,37 +26,37 @@ abstract class InactivityTimer implements Task {
   next: Task | null = null
   protected readonly stream: TimedStream
   readonly #delay: number
-  readonly #schedule: TimerList
-  /** Until then the place is good enough. */
-  #settled = 0
+  readonly #timerList: TimerList
+  /** Until then a write does not reschedule the timer, on the clock of `now()`. */
+  #settledUntil = 0
 
-  constructor (schedules: TimerLists, delay: number, stream: TimedStream) {
+  constructor (timers: TimerLists, delay: number, stream: TimedStream) {
     this.stream = stream
     this.#delay = delay
-    this.#schedule = schedules.get(delay)
+    this.#timerList = timers.get(delay)
     this.refresh(now())
   }
 
-  /** Something was written at a time. Hot path. */
+  /** Restarts the timer after a write. Hot path. @param time `now()` */
   refresh (time: number): void {
-    if (time < this.#settled) return
-    this.#settled = time + this.#delay * SLACK
-    // always the same delay, so that what is scheduled last is due last
-    this.#schedule.schedule(time + this.#delay, this)
+    if (time < this.#settledUntil) return
+    this.#settledUntil = time + this.#delay * SLACK
+    // all timers of the list have this delay, so that the last one scheduled is the last one due
+    this.#timerList.schedule(time + this.#delay, this)
   }
 
   stop (): void {
-    this.#schedule.remove(this)
+    this.#timerList.remove(this)
   }
 
   abstract run (): void
 }
 
-/** A stream's heartbeat. */
+/** Writes a heartbeat to a stream when nothing was written for `heartbeat` ms. */
 export class Heartbeat extends InactivityTimer {
   /** @param heartbeat ms, 0: none */
-  static create (schedules: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
-    return heartbeat > 0 ? new Heartbeat(schedules, heartbeat, stream) : null
+  static create (timers: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
+    return heartbeat > 0 ? new Heartbeat(timers, heartbeat, stream) : null
   }
 
   run (): void {
@@ -65,9 +65,9 @@ export class Heartbeat extends InactivityTimer {
 }
 
 class IdleTimeout extends InactivityTimer {
-  constructor (schedules: TimerLists, idleTimeout: number, stream: TimedStream) {
-    // late rather than early
-    super(schedules, Math.min(idleTimeout / (1 - SLACK), TIMEOUT_MAX), stream)
+  constructor (timers: TimerLists, idleTimeout: number, stream: TimedStream) {
+    // longer by the slack, so that it never fires early
+    super(timers, Math.min(idleTimeout / (1 - SLACK), TIMEOUT_MAX), stream)
   }
 
   run (): void {
@@ -80,18 +80,18 @@ class Lifetime implements Task {
   prev: Task | null = null
   next: Task | null = null
   readonly #stream: TimedStream
-  readonly #schedule: TimerList
+  readonly #timerList: TimerList
 
-  constructor (schedules: TimerLists, maxLifetime: number, stream: TimedStream) {
+  constructor (timers: TimerLists, maxLifetime: number, stream: TimedStream) {
     this.#stream = stream
-    // in steps, so that each schedule has one delay, and is in order by itself
+    // in steps, because a timer list serves one delay
     const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), TIMEOUT_MAX)
-    this.#schedule = schedules.get(delay)
-    this.#schedule.schedule(now() + delay, this)
+    this.#timerList = timers.get(delay)
+    this.#timerList.schedule(now() + delay, this)
   }
 
   stop (): void {
-    this.#schedule.remove(this)
+    this.#timerList.remove(this)
   }
 
   run (): void {
@@ -104,19 +104,19 @@ interface TimeLimits {
   maxLifetime: number
 }
 
-/** What ends a stream by itself: it was sent no event for too long, or has been open for too long. */
+/** The timeouts that close a stream: `idleTimeout` without an event, and `maxLifetime`. */
 export class StreamTimeouts {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: Lifetime | null
 
   /** @param limits ms, 0: none */
-  static create (schedules: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
-    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(schedules, limits, stream) : null
+  static create (timers: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
+    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(timers, limits, stream) : null
   }
 
-  private constructor (schedules: TimerLists, { idleTimeout, maxLifetime }: TimeLimits, stream: TimedStream) {
-    this.#idle = idleTimeout > 0 ? new IdleTimeout(schedules, idleTimeout, stream) : null
-    this.#lifetime = maxLifetime > 0 ? new Lifetime(schedules, maxLifetime, stream) : null
+  private constructor (timers: TimerLists, { idleTimeout, maxLifetime }: TimeLimits, stream: TimedStream) {
+    this.#idle = idleTimeout > 0 ? new IdleTimeout(timers, idleTimeout, stream) : null
+    this.#lifetime = maxLifetime > 0 ? new Lifetime(timers, maxLifetime, stream) : null
   }
 
   /** An event was written. Hot path. */
