@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { asBackplane, InProcessBackplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
 import { STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
@@ -8,17 +7,17 @@ import { endLogOf } from './stream/end-log.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
 import { Hub } from './pubsub/hub.js'
+import { MemoryBackplane } from './pubsub/memory-backplane.js'
 import { Limits } from './routes/limits.js'
 import { describeRoutes } from './openapi/describe.js'
-import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options/read.js'
+import { asBackplane, readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options/read.js'
 import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
 import { type Plugin, Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
-export type { Backplane, BackplaneFactory } from './backplane.js'
+export type { Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
-export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './pubsub/history.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
 export type {
   CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
@@ -43,7 +42,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   refuseSecond(app)
   const stream = streamOptions(settings.stream)
   const { history } = settings
-  const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
+  const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const hub = new Hub(backplane, stream.writeData, settings.drain, app.log, endLogOf(app))
   const limits = new Limits(settings, hub[STATS])
   const shared: Plugin = { hub, limits, settings, stream, manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {})) }

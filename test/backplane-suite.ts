@@ -1,9 +1,8 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { test, type Test } from 'tap'
-import type { Backplane } from '../lib/backplane.js'
+import type { Audience, Backplane, Gap, HistorySettings, PublishedEvent } from '../lib/backplane.js'
 import { compareEventIds, isEventId } from '../lib/event/id.js'
-import type { Audience, Gap, HistorySettings, PublishedEvent } from '../lib/pubsub/history.js'
 import { until } from './helpers/until.js'
 
 /**

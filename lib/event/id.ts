@@ -51,3 +51,20 @@ export class EventIds {
     return this.last
   }
 }
+
+/** The greatest position before an id: a reader that continues from it gets that entry next. */
+export function previousId (id: string): string {
+  const [ms, n] = numbers(id)
+  return n > 0n ? `${ms}-${n - 1n}` : `${ms - 1n}-${GREATEST}`
+}
+
+/** The smallest id after a position. */
+export function nextId (position: string): string {
+  const [ms, n] = numbers(position)
+  return n < BigInt(GREATEST) ? `${ms}-${n + 1n}` : `${ms + 1n}-0`
+}
+
+function numbers (id: string): [ms: bigint, n: bigint] {
+  const dash = id.indexOf('-')
+  return [BigInt(id.slice(0, dash)), BigInt(id.slice(dash + 1))]
+}

@@ -1,43 +1,10 @@
+import type { Audience, HistorySettings, Page, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
 import { compareEventIds } from '../event/id.js'
 
-/** Whom a published event is for: the streams of a topic, those of a client id, or all. */
-export type Audience = 'topic' | 'client' | 'all'
-
-/** An event in the log. */
-export interface PublishedEvent {
-  readonly id: string
-  readonly to: Audience
-  /** The topic, or the client id; `''` where it is for all. */
-  readonly name: string
-  /** Its encoded text, from the `id:` line to the blank line. */
-  readonly text: string
-  /** When this process had it, on the clock of `performance.now()`, ms. */
-  readonly time: number
-}
-
-/** What is missing between a position in the log and what follows it. */
-export interface Gap {
-  /** The oldest event that is still held; null where there is none. */
-  readonly oldestId: string | null
-  /** The newest event that is not: the position to go on from. */
-  readonly through: string
-}
-
-/** A part of the log. */
-export interface Page {
-  /** What is missing before `events`; null if nothing is. */
-  readonly gap: Gap | null
-  /** Oldest first. */
-  readonly events: readonly PublishedEvent[]
-}
-
-/** How much of the log is held. */
-export interface HistorySettings {
-  /** Events. */
-  size: number
-  /** ms; 0: no limit. */
-  maxAge: number
+/** Makes an event of the log from its id and its encoded text without an id. */
+export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {
+  return { id, to, name, text: `id: ${id}\n${text}`, time: now() }
 }
 
 /** The end of the log, in memory: as many events as `size` says, none older than `maxAge`. */

@@ -1,9 +1,9 @@
+import type { Gap, Page, PublishedEvent } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
 import { encode, stripId } from '../event/encode.js'
 import { SSE_ERR_BACKPLANE } from '../errors.js'
 import { compareEventIds, isEventId } from '../event/id.js'
-import type { Gap, Page, PublishedEvent } from './history.js'
 import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 

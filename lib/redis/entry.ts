@@ -1,6 +1,6 @@
-import { publishedEvent } from '../backplane.js'
+import type { Audience, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
-import type { Audience, PublishedEvent } from '../pubsub/history.js'
+import { publishedEvent } from '../pubsub/history.js'
 
 /** The fields of the entry that holds an event, one after the other with their values. */
 export function toFields (to: Audience, name: string, text: string): string[] {

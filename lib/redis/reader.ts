@@ -1,10 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
+import type { PublishedEvent } from '../backplane.js'
 import { real } from '../clock.js'
-import { compareEventIds } from '../event/id.js'
-import type { PublishedEvent } from '../pubsub/history.js'
+import { compareEventIds, nextId, previousId } from '../event/id.js'
 import type { Connection } from './connection.js'
 import { isLoss } from './entry.js'
-import { nextId, previousId } from './position.js'
 import type { RedisStream, State } from './stream.js'
 
 /** How long Redis keeps a read waiting for something new, ms; then it is seen whether the stream is still there. */

@@ -1,4 +1,4 @@
-import type { PublishedEvent } from '../pubsub/history.js'
+import type { PublishedEvent } from '../backplane.js'
 import type { Connection } from './connection.js'
 import { eventsOf, LOSS, toMap } from './entry.js'
 

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
+import type { Gap, PublishedEvent } from '../backplane.js'
 import type { RouteStats } from '../stats.js'
 import type { StreamEnd } from '../diagnostics.js'
-import type { Gap, PublishedEvent } from '../pubsub/history.js'
 import type { TimerLists } from '../timer-list.js'
 
 /** The plugin, as far as one of its streams knows it. */

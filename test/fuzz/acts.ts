@@ -1,5 +1,5 @@
 import { ok, rejects } from 'node:assert/strict'
-import type { Audience } from '../../lib/pubsub/history.js'
+import type { Audience } from '../../lib/backplane.js'
 import type { Model } from './model.js'
 import type { World } from './world.js'
 

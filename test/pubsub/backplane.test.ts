@@ -1,9 +1,10 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
-import { type Backplane, InProcessBackplane } from '../../lib/backplane.js'
+import type { Backplane } from '../../lib/backplane.js'
 import { compareEventIds } from '../../lib/event/id.js'
 import sse, { type Audience, type Gap, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../../lib/index.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
@@ -22,11 +23,11 @@ class RemoteBackplane implements Backplane {
   /** Tells that events are lost. */
   lose: (gap: Gap) => void = () => {}
   readonly settings: HistorySettings
-  readonly #log: InProcessBackplane
+  readonly #log: MemoryBackplane
 
   constructor (settings: HistorySettings) {
     this.settings = settings
-    this.#log = new InProcessBackplane(settings)
+    this.#log = new MemoryBackplane(settings)
     this.newest = this.#log.newest
   }
 

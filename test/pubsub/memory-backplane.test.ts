@@ -1,12 +1,12 @@
 import { test } from 'tap'
-import { InProcessBackplane } from '../../lib/backplane.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { testBackplane } from '../backplane-suite.js'
 import { until } from '../helpers/until.js'
 
-testBackplane('in process', (history) => new InProcessBackplane(history))
+testBackplane('in process', (history) => new MemoryBackplane(history))
 
 test('in process, the log is cut at exactly its size and age', async (t) => {
-  const backplane = new InProcessBackplane({ size: 3, maxAge: 200 })
+  const backplane = new MemoryBackplane({ size: 3, maxAge: 200 })
   const start = backplane.newest
   await backplane.open(() => {})
   const ids: string[] = []
@@ -21,9 +21,9 @@ test('in process, the log is cut at exactly its size and age', async (t) => {
 
 test('in process, a position of an earlier process is one that the log does not know', async (t) => {
   const history = { size: 10, maxAge: 0 }
-  const earlier = new InProcessBackplane(history)
+  const earlier = new MemoryBackplane(history)
   const { newest } = earlier
   await until('the next ms', () => !newest.startsWith(`${Date.now()}-`))
-  const backplane = new InProcessBackplane(history)
+  const backplane = new MemoryBackplane(history)
   t.same(backplane.read(newest, 10), { gap: { oldestId: null, through: backplane.newest }, events: [] })
 })
