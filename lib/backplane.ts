@@ -20,7 +20,7 @@ export interface Gap {
   /** Id of the oldest event that the log still has; null for none. */
   readonly oldestId: string | null
   /** Id of the newest missing event: the position to continue from. */
-  readonly through: string
+  readonly lastMissedId: string
 }
 
 /** Consecutive events of the log. */
@@ -39,6 +39,17 @@ export interface HistorySettings {
   maxAge: number
 }
 
+/** Functions that a backplane calls with the events of the log. They do not throw. */
+export interface BackplaneListener {
+  /** Called once for each event that is published after `open()`, in the order of the log. */
+  readonly onEvent: (event: PublishedEvent) => void
+  /**
+   * Called where the log has lost events before this process received them. `newest` is `gap.lastMissedId` from then on,
+   * and the next event follows it.
+   */
+  readonly onGap: (gap: Gap) => void
+}
+
 /**
  * The log of published events, which all processes of an application share.
  * The suite in `test/backplane-suite.ts` tests each of these promises.
@@ -48,13 +59,8 @@ export interface Backplane {
   readonly newest: string
   /** Id of the oldest event that can be read, as far as this process knows; null for none. */
   readonly oldestId: string | null
-  /**
-   * Calls `receive` once for each event that is published from now on, in the order of the log.
-   * @param receive must not throw
-   * @param lost called where the log has lost events that this process has not received; `through` is the newest
-   * position from then on. Must not throw
-   */
-  open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void>
+  /** Connects to the log. Resolves once every event that is published from then on will reach the listener. */
+  open (listener: BackplaneListener): Promise<void>
   /**
    * Appends an event. Returns its id, or a promise of it, once the log has it.
    * @param name the topic or client id, `''` for all

@@ -17,7 +17,7 @@ export const SSE_ERR_PAYLOAD_TIMEOUT = createError<[number]>('SSE_ERR_PAYLOAD_TI
 export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event %s is not declared in the route\'s "events", which holds %s')
 
 /** An id of the application's own, where the log of published events gives the ids. */
-export const SSE_ERR_OWN_ID = createError<[string]>('SSE_ERR_OWN_ID', 'Published events, and all events on a stream with topics, have their id from the log; got the id %s', 500, TypeError)
+export const SSE_ERR_CUSTOM_ID = createError<[string]>('SSE_ERR_CUSTOM_ID', 'Published events, and all events on a stream with topics, have their id from the log; got the id %s', 500, TypeError)
 
 /** A topic that is not a string, or an empty one. */
 export const SSE_ERR_TOPIC = createError<[string]>('SSE_ERR_TOPIC', 'A topic is a string that is not empty, got %s', 500, TypeError)

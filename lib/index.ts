@@ -15,7 +15,7 @@ import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.
 import { type Plugin, Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
-export type { Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
+export type { Audience, Backplane, BackplaneFactory, BackplaneListener, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'

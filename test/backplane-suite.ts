@@ -48,10 +48,13 @@ class Log {
   static async open (t: Test, backplane: Backplane): Promise<Log> {
     const log = new Log(backplane)
     t.teardown(() => backplane.close())
-    await backplane.open((event) => {
-      log.received.push(event)
-      log.positions.push(backplane.newest)
-    }, ({ through }) => t.fail(`events were lost up to ${through}`))
+    await backplane.open({
+      onEvent (event) {
+        log.received.push(event)
+        log.positions.push(backplane.newest)
+      },
+      onGap: ({ lastMissedId }) => t.fail(`events were lost up to ${lastMissedId}`)
+    })
     log.start = backplane.newest
     return log
   }
@@ -87,7 +90,7 @@ class Log {
       if (events.length > limit) throw new Error(`${events.length} events in a page of ${limit}`)
       if (gap !== null) {
         read.gaps.push({ after: position, ...gap })
-        position = gap.through
+        position = gap.lastMissedId
       }
       read.events.push(...events)
       position = events.at(-1)?.id ?? position
@@ -216,15 +219,15 @@ async function testReplay (t: Test, open: Open): Promise<void> {
 async function testGaps (t: Test, open: Open): Promise<void> {
   /** Reads from a position that the log does not know: a gap, then all that it holds, and no gap after that. */
   async function readOverGap (t: Test, log: Log, after: string): Promise<{ gap: Gap, held: string[] }> {
-    let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, through: '' }, held: [] }
+    let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, lastMissedId: '' }, held: [] }
     for (const limit of [1, 7, 1_000]) {
       const { ids, gaps: [gap, ...more] } = await log.readOn(after, limit)
       if (gap === undefined) throw new Error(`no gap after ${after}`)
       t.same(more, [])
-      t.ok(isEventId(gap.through))
-      t.same(ids, log.ids.filter((id) => compareEventIds(id, gap.through) > 0), `all that is held, ${limit} at once`)
+      t.ok(isEventId(gap.lastMissedId))
+      t.same(ids, log.ids.filter((id) => compareEventIds(id, gap.lastMissedId) > 0), `all that is held, ${limit} at once`)
       t.equal(gap.oldestId, ids[0] ?? null)
-      t.same((await log.readOn(gap.through, limit)).gaps, [], 'from there on nothing is missing')
+      t.same((await log.readOn(gap.lastMissedId, limit)).gaps, [], 'from there on nothing is missing')
       over = { gap, held: ids }
     }
     return over
@@ -236,7 +239,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     const [first = ''] = await log.publishMany(500)
     for (const after of [log.start, first, '0-0', '1-0']) {
       const { gap, held } = await readOverGap(t, log, after)
-      t.ok(compareEventIds(first, gap.through) <= 0, 'the first is gone')
+      t.ok(compareEventIds(first, gap.lastMissedId) <= 0, 'the first is gone')
       t.ok(held.length >= 10, `${held.length} are held`)
       await until('the oldest of them', () => log.backplane.oldestId === gap.oldestId)
     }
@@ -260,7 +263,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     const { gap, held } = await readOverGap(t, log, GREATEST)
     t.same(held, [])
     await log.publishMany(3)
-    t.same((await log.readOn(gap.through, 2)).ids, log.ids, 'what comes then follows')
+    t.same((await log.readOn(gap.lastMissedId, 2)).ids, log.ids, 'what comes then follows')
   })
 
   t.test('no history: nothing is replayed, all before the newest is missing', async (t) => {
@@ -271,7 +274,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.equal(log.backplane.oldestId, null)
     t.same(await log.backplane.read(newest, 10), { gap: null, events: [] })
     for (const after of [log.start, first, third, GREATEST]) {
-      t.same(await log.backplane.read(after, 10), { gap: { oldestId: null, through: newest }, events: [] })
+      t.same(await log.backplane.read(after, 10), { gap: { oldestId: null, lastMissedId: newest }, events: [] })
     }
   })
 
@@ -286,7 +289,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     await wait(150)
     await log.publishMany(200)
     const { gap } = await log.backplane.read(log.start, 1_000)
-    t.ok(gap !== null && compareEventIds(first, gap.through) <= 0)
+    t.ok(gap !== null && compareEventIds(first, gap.lastMissedId) <= 0)
     t.same(await log.backplane.read(log.backplane.newest, 10), { gap: null, events: [] })
   })
 }
@@ -326,7 +329,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
     const got = [...ids, ...log.ids.slice(live)]
     t.ok(grow(got))
     t.ok(gaps.length > 0)
-    const missed = (id: string) => gaps.some(({ after, through }) => compareEventIds(after, id) < 0 && compareEventIds(id, through) <= 0)
+    const missed = (id: string) => gaps.some(({ after, lastMissedId }) => compareEventIds(after, id) < 0 && compareEventIds(id, lastMissedId) <= 0)
     t.same(log.ids.filter((id) => !missed(id)), got)
   })
 }

@@ -1,4 +1,4 @@
-import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
+import { SSE_ERR_FIELD, SSE_ERR_CUSTOM_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
 import { isResponse } from './upstream.js'
 
 /**
@@ -154,7 +154,7 @@ function idOf (payload: unknown): unknown {
 
 /**
  * Encodes an event that is published: it has no id of its own, and says something.
- * @throws SSE_ERR_OWN_ID, and what `encode` throws
+ * @throws SSE_ERR_CUSTOM_ID, and what `encode` throws
  */
 export function encodePublished (payload: unknown, writeData: DataWriter): string {
   assertNoCustomId(payload)
@@ -165,13 +165,13 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
 
 /**
  * Refuses an id in an event that has its id from the log.
- * @throws SSE_ERR_OWN_ID; SSE_ERR_PAYLOAD where other fields show that the object is no payload at all
+ * @throws SSE_ERR_CUSTOM_ID; SSE_ERR_PAYLOAD where other fields show that the object is no payload at all
  */
 export function assertNoCustomId (payload: unknown): void {
   const id = idOf(payload)
   if (id === undefined) return
   refuseOtherFields(Object(payload))
-  throw new SSE_ERR_OWN_ID(describeValue(id))
+  throw new SSE_ERR_CUSTOM_ID(describeValue(id))
 }
 
 /** The text of an event that has an id, without it: the id is its first line. */

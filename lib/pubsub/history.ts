@@ -17,13 +17,13 @@ export class History {
   #count = 0
   #newest: string
   /** The newest event that is not held. */
-  #through: string
+  #lastMissedId: string
 
   /** @param start the position before the first event */
   constructor ({ size, maxAge }: HistorySettings, start: string) {
     this.#size = size
     this.#maxAge = maxAge
-    this.#newest = this.#through = start
+    this.#newest = this.#lastMissedId = start
   }
 
   /** The position of the newest event, whether it is held or not. */
@@ -40,7 +40,7 @@ export class History {
   append (event: PublishedEvent): void {
     this.#newest = event.id
     if (this.#size === 0) {
-      this.#through = event.id
+      this.#lastMissedId = event.id
       return
     }
     this.#expire()
@@ -57,11 +57,11 @@ export class History {
   read (after: string, limit: number): Page {
     this.#expire()
     let from = this.#follower(after)
-    const known = after === (from === 0 ? this.#through : this.#at(from - 1)?.id)
+    const known = after === (from === 0 ? this.#lastMissedId : this.#at(from - 1)?.id)
     if (!known) from = 0
     const events: PublishedEvent[] = []
     for (let event = this.#at(from); event !== undefined && events.length < limit; event = this.#at(++from)) events.push(event)
-    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, through: this.#through }, events }
+    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, lastMissedId: this.#lastMissedId }, events }
   }
 
   #at (index: number): PublishedEvent | undefined {
@@ -87,7 +87,7 @@ export class History {
   }
 
   #forget (oldest: PublishedEvent): void {
-    this.#through = oldest.id
+    this.#lastMissedId = oldest.id
     this.#ring[this.#first] = undefined
     this.#first = (this.#first + 1) % this.#size
     this.#count--

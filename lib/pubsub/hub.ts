@@ -53,7 +53,7 @@ export class Hub implements SSE, StreamHost<EventStream>, Log {
   }
 
   async open (): Promise<void> {
-    await this.#backplane.open((event) => this.#dispatch(event), (gap) => this.#onGap(gap))
+    await this.#backplane.open({ onEvent: (event) => this.#dispatch(event), onGap: (gap) => this.#onGap(gap) })
     this.#lastDispatchedId = this.#backplane.newest
   }
 
@@ -206,7 +206,7 @@ export class Hub implements SSE, StreamHost<EventStream>, Log {
 
   /** Nobody knows whom the events were for: all are told who are sent some. */
   #onGap (gap: Gap): void {
-    this.#lastDispatchedId = gap.through
+    this.#lastDispatchedId = gap.lastMissedId
     for (const stream of this.streams.values()) {
       if (stream.clientId !== stream.id) stream.subscription ??= this.createSubscription(stream)
       stream.subscription?.lost(gap)

@@ -1,4 +1,4 @@
-import type { Audience, Backplane, HistorySettings, Page, PublishedEvent } from '../backplane.js'
+import type { Audience, Backplane, BackplaneListener, HistorySettings, Page } from '../backplane.js'
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { EventIds } from '../event/id.js'
 import { History, publishedEvent } from './history.js'
@@ -8,7 +8,7 @@ export class MemoryBackplane implements Backplane {
   readonly #ids = new EventIds()
   readonly #history: History
   /** Null before `open()` and after `close()`. */
-  #receive: ((event: PublishedEvent) => void) | null = null
+  #listener: BackplaneListener | null = null
 
   constructor (history: HistorySettings) {
     this.#history = new History(history, this.#ids.last)
@@ -22,15 +22,15 @@ export class MemoryBackplane implements Backplane {
     return this.#history.oldestId
   }
 
-  async open (receive: (event: PublishedEvent) => void): Promise<void> {
-    this.#receive = receive
+  async open (listener: BackplaneListener): Promise<void> {
+    this.#listener = listener
   }
 
   publish (to: Audience, name: string, text: string): string {
-    if (this.#receive === null) throw new SSE_ERR_CLOSING()
+    if (this.#listener === null) throw new SSE_ERR_CLOSING()
     const event = publishedEvent(this.#ids.next(), to, name, text)
     this.#history.append(event)
-    this.#receive(event)
+    this.#listener.onEvent(event)
     return event.id
   }
 
@@ -39,6 +39,6 @@ export class MemoryBackplane implements Backplane {
   }
 
   async close (): Promise<void> {
-    this.#receive = null
+    this.#listener = null
   }
 }

@@ -102,7 +102,7 @@ export class LogSubscription implements Subscription {
 
   lost (gap: Gap): void {
     // one that reads on comes to the gap by itself, unless it has read up to there
-    if (this.#live || this.#readPosition === gap.through) this.#sendGap(gap)
+    if (this.#live || this.#readPosition === gap.lastMissedId) this.#sendGap(gap)
   }
 
   wrote (time: number): void {
@@ -123,7 +123,7 @@ export class LogSubscription implements Subscription {
   gap (): string {
     const { oldestId } = this.#log
     this.#tellOf(oldestId, this.#clientEventId)
-    return this.#createGapEvent({ oldestId, through: this.#currentId })
+    return this.#createGapEvent({ oldestId, lastMissedId: this.#currentId })
   }
 
   customIdSent (id: string): void {
@@ -145,7 +145,7 @@ export class LogSubscription implements Subscription {
     if (came === 'log') {
       // too late for the replay: what its client missed of these topics was passed over
       if (deliveryStarted && lastEventId !== null && lastEventId !== this.#currentId) {
-        this.#sendGap({ oldestId: this.#log.oldestId, through: this.#currentId }, lastEventId)
+        this.#sendGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
       }
     } else if (this.#live && deliveryStarted) {
       this.#sendIdLine()
@@ -213,7 +213,7 @@ export class LogSubscription implements Subscription {
 
   #leap (gap: Gap): void {
     this.#sendGap(gap)
-    this.#readPosition = gap.through
+    this.#readPosition = gap.lastMissedId
   }
 
   #concerns ({ to, name }: PublishedEvent): boolean {
@@ -250,10 +250,10 @@ export class LogSubscription implements Subscription {
     if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
   }
 
-  #createGapEvent ({ oldestId, through }: Gap, lastEventId = this.#clientEventId): string {
+  #createGapEvent ({ oldestId, lastMissedId }: Gap, lastEventId = this.#clientEventId): string {
     const data = { lastEventId, oldestId }
     if (this.#ids !== 'log') return encode({ event: 'gap', data })
-    this.#clientEventId = through
-    return encode({ id: through, event: 'gap', data })
+    this.#clientEventId = lastMissedId
+    return encode({ id: lastMissedId, event: 'gap', data })
   }
 }

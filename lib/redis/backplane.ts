@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Audience, Backplane, Gap, HistorySettings, Page, PublishedEvent } from '../backplane.js'
+import type { Audience, Backplane, BackplaneListener, HistorySettings, Page, PublishedEvent } from '../backplane.js'
 import { SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds, previousId } from '../event/id.js'
 import { History } from '../pubsub/history.js'
@@ -36,8 +36,7 @@ export class RedisBackplane implements Backplane, Listener {
   /** The oldest event there was when Redis was looked at last, and how many were received since. */
   #oldest: string | null = null
   #since = 0
-  #receive!: (event: PublishedEvent) => void
-  #lost!: (gap: Gap) => void
+  #listener!: BackplaneListener
 
   /** @param model the client whose options the connections have */
   constructor (model: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
@@ -54,10 +53,9 @@ export class RedisBackplane implements Backplane, Listener {
     return this.#since < this.#history.size && this.#oldest !== null ? this.#oldest : this.#recent.oldestId
   }
 
-  async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
+  async open (listener: BackplaneListener): Promise<void> {
     const { timeout } = this.#settings
-    this.#receive = receive
-    this.#lost = lost
+    this.#listener = listener
     const model = await this.#model()
     if (this.#closed) throw new SSE_ERR_CLOSING()
     const commands = this.#commands = new Connection(model)
@@ -84,7 +82,7 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   read (after: string, limit: number): Page | Promise<Page> {
-    if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, through: this.newest }, events: [] }
+    if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, lastMissedId: this.newest }, events: [] }
     const page = this.#recent.read(after, limit)
     return page.gap === null ? page : this.#ask((commands) => this.#readStream(commands, after, limit))
   }
@@ -100,13 +98,13 @@ export class RedisBackplane implements Backplane, Listener {
     this.newest = event.id
     this.#recent.append(event)
     this.#since++
-    this.#receive(event)
+    this.#listener.onEvent(event)
   }
 
-  lost (through: string, oldest: string | null): void {
+  lost (lastMissedId: string, oldest: string | null): void {
     this.#log.warn(`the Redis stream "${this.#settings.key}" has lost events, or they were trimmed before they were read: the streams are sent a gap`)
-    this.#beginAt(through, oldest)
-    this.#lost({ oldestId: this.oldestId, through })
+    this.#beginAt(lastMissedId, oldest)
+    this.#listener.onGap({ oldestId: this.oldestId, lastMissedId })
   }
 
   /** From here on nothing is missing. */
@@ -130,16 +128,16 @@ export class RedisBackplane implements Backplane, Listener {
       const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(received)
       // the newest itself may be gone
       if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [placeholder(newest)] : [] }
-      if (isLoss(next)) return { gap: { oldestId: this.oldestId, through: next.id }, events: beforeLoss(others) }
+      if (isLoss(next)) return { gap: { oldestId: this.oldestId, lastMissedId: next.id }, events: beforeLoss(others) }
       return { gap: null, events: beforeLoss([next, ...others]) }
     }
     const events = this.#history.size === 0 ? [] : (await this.#stream.range(commands, '-', limit)).filter(received)
     const held = events.findIndex((event) => !isLoss(event))
     const [oldest] = events
-    if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
+    if (oldest === undefined) return { gap: { oldestId: null, lastMissedId: newest }, events }
     this.#looked(events[held]?.id ?? null)
-    const through = held === 0 ? previousId(oldest.id) : events[held - 1]?.id ?? newest
-    return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
+    const lastMissedId = held === 0 ? previousId(oldest.id) : events[held - 1]?.id ?? newest
+    return { gap: { oldestId: this.#oldest, lastMissedId }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
   }
 
   /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */

@@ -16,8 +16,8 @@ const PAUSE = 100
 /** Whoever is told what is read. */
 export interface Listener {
   take (event: PublishedEvent): void
-  /** Entries are missing: what is read next comes after `through`, and `oldest` is the oldest there is, null for none. */
-  lost (through: string, oldest: string | null): void
+  /** Entries are missing: what is read next comes after `lastMissedId`, and `oldest` is the oldest there is, null for none. */
+  lost (lastMissedId: string, oldest: string | null): void
 }
 
 /** Reads a Redis stream from a position on, until it is closed: through failures of Redis, and where that lost entries. */

@@ -55,7 +55,7 @@ export function send (number: number, id?: string): Act {
       const data = String(model.next++)
       const payload = id === undefined ? data : { id, data }
       if (id !== undefined && client.followed) {
-        await rejects(stream.send(payload), { code: 'SSE_ERR_OWN_ID' })
+        await rejects(stream.send(payload), { code: 'SSE_ERR_CUSTOM_ID' })
         return
       }
       const { open } = client

@@ -8,14 +8,14 @@ testBackplane('in process', (history) => new MemoryBackplane(history))
 test('in process, the log is cut at exactly its size and age', async (t) => {
   const backplane = new MemoryBackplane({ size: 3, maxAge: 200 })
   const start = backplane.newest
-  await backplane.open(() => {})
+  await backplane.open({ onEvent () {}, onGap () {} })
   const ids: string[] = []
   for (let i = 0; i < 5; i++) ids.push(await backplane.publish('all', '', 'data: x\n\n'))
   const { gap, events } = backplane.read(start, 10)
-  t.same(gap, { oldestId: ids[2], through: ids[1] })
+  t.same(gap, { oldestId: ids[2], lastMissedId: ids[1] })
   t.same(events.map(({ id }) => id), ids.slice(2))
   await until('the end of their time', () => backplane.oldestId === null)
-  t.same(backplane.read(start, 10), { gap: { oldestId: null, through: ids[4] }, events: [] })
+  t.same(backplane.read(start, 10), { gap: { oldestId: null, lastMissedId: ids[4] }, events: [] })
   await backplane.close()
 })
 
@@ -25,5 +25,5 @@ test('in process, a position of an earlier process is one that the log does not 
   const { newest } = earlier
   await until('the next ms', () => !newest.startsWith(`${Date.now()}-`))
   const backplane = new MemoryBackplane(history)
-  t.same(backplane.read(newest, 10), { gap: { oldestId: null, through: backplane.newest }, events: [] })
+  t.same(backplane.read(newest, 10), { gap: { oldestId: null, lastMissedId: backplane.newest }, events: [] })
 })
