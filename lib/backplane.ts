@@ -9,7 +9,9 @@ export interface PublishedEvent {
   readonly to: Audience
   /** The topic or the client id; `''` for all. */
   readonly name: string
-  /** The encoded event, from its `id:` line to its blank line. */
+  /** The encoded event without an `id:` line, as it was published. */
+  readonly frame: string
+  /** The same with its `id:` line, which is the first: `id: ${id}\n${frame}`. Streams share it. */
   readonly text: string
   /** When this process received it, on the clock of `performance.now()`, ms. */
   readonly time: number
@@ -64,10 +66,10 @@ export interface Backplane {
   /**
    * Appends an event. Returns its id, or a promise of it, once the log has it.
    * @param name the topic or client id, `''` for all
-   * @param text the encoded event, without an id
+   * @param frame the encoded event, without an `id:` line
    * @throws SSE_ERR_CLOSING after `close()`
    */
-  publish (to: Audience, name: string, text: string): Promise<string> | string
+  publish (to: Audience, name: string, frame: string): Promise<string> | string
   /**
    * Returns up to `limit` events after the position `after`, which has the form of an id. `gap` is set where events
    * are missing between `after` and the first of them, because the log does not reach back that far or never had

@@ -118,22 +118,22 @@ function following (id: string): string {
   return `${ms}-${BigInt(n) + 1n}`
 }
 
-function withoutTime ({ id, to, name, text }: PublishedEvent): Omit<PublishedEvent, 'time'> {
-  return { id, to, name, text }
+function withoutTime ({ id, to, name, frame, text }: PublishedEvent): Omit<PublishedEvent, 'time'> {
+  return { id, to, name, frame, text }
 }
 
 async function testPublishing (t: Test, open: Open): Promise<void> {
   t.test('an event is received once, with its id, whom it is for, and its text', async (t) => {
     const log = await open(t)
     const begun = performance.now()
-    const events: Array<[to: Audience, name: string, text: string]> = [
+    const events: Array<[to: Audience, name: string, frame: string]> = [
       ['topic', 'news', 'data: 1\n\n'], ['client', 'news', 'data: 2\n\n'], ['all', '', 'data: 3\n\n'], ['topic', 'news', 'data: 1\n\n'],
       ['topic', 'more news', 'event: é\ndata: 4\n\n'], ['client', 'news', ': 5\nretry: 6\n\n'], ['all', '', 'data: 7\n\n']
     ]
     const expected: Array<Omit<PublishedEvent, 'time'>> = []
-    for (const [to, name, text] of events) {
-      const id = await log.backplane.publish(to, name, text)
-      expected.push({ id, to, name, text: `id: ${id}\n${text}` })
+    for (const [to, name, frame] of events) {
+      const id = await log.backplane.publish(to, name, frame)
+      expected.push({ id, to, name, frame, text: `id: ${id}\n${frame}` })
     }
     await log.until(expected.at(-1)?.id)
     t.same(log.received.map(withoutTime), expected)
@@ -146,7 +146,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
     // but for halves of surrogate pairs, which UTF-8 has no bytes for
     const codes = Array.from({ length: 0x1_1000 }, (_, code) => code).filter((code) => code < 0xD800 || code > 0xDFFF)
     const everyCharacter = codes.map((code) => String.fromCodePoint(code)).join('')
-    const events: Array<[to: Audience, name: string, text: string]> = [
+    const events: Array<[to: Audience, name: string, frame: string]> = [
       ['topic', 'order:42', 'event: x\ndata: a\ndata: \ndata:  b\n: c\nretry: 1\n\n'],
       ['topic', ' : ', 'data: Zwölf Boxkämpfer, いろはにほへと, 👩‍👩‍👧, 𝄞\n\n'],
       ['client', ' a name\nof two lines, * ? [a] {b} "c" \'d\' \\ % 😀 ', 'data: \n\n'],
@@ -154,11 +154,11 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
       ['topic', everyCharacter, `data: ${everyCharacter}\n\n`],
       ['client', 'n'.repeat(10_000), `data: ${'x'.repeat(1_000_000)}\n\n`]
     ]
-    for (const [to, name, text] of events) {
+    for (const [to, name, frame] of events) {
       const { newest } = log.backplane
-      const id = await log.backplane.publish(to, name, text)
+      const id = await log.backplane.publish(to, name, frame)
       await log.until(id)
-      const expected = { id, to, name, text: `id: ${id}\n${text}` }
+      const expected = { id, to, name, frame, text: `id: ${id}\n${frame}` }
       // a difference in so much text is not for a report
       t.ok(isDeepStrictEqual(log.received.splice(0).map(withoutTime), [expected]), `received, ${JSON.stringify(name.slice(0, 20))}`)
       t.ok(isDeepStrictEqual((await log.readOn(newest, 10)).events.map(withoutTime), [expected]), `replayed, ${JSON.stringify(name.slice(0, 20))}`)

@@ -174,9 +174,9 @@ export function assertNoCustomId (payload: unknown): void {
   throw new SSE_ERR_CUSTOM_ID(describeValue(id))
 }
 
-/** The text of an event that has an id, without it: the id is its first line. */
-export function stripId (text: string): string {
-  return text.slice(text.indexOf('\n') + 1)
+/** The text of an encoded event without its id, which is the first line. @param id as `customIdOf` returns it */
+export function stripId (text: string, id: string): string {
+  return text.slice(`id: ${id}\n`.length)
 }
 
 /**

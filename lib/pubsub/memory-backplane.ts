@@ -26,9 +26,9 @@ export class MemoryBackplane implements Backplane {
     this.#listener = listener
   }
 
-  publish (to: Audience, name: string, text: string): string {
+  publish (to: Audience, name: string, frame: string): string {
     if (this.#listener === null) throw new SSE_ERR_CLOSING()
-    const event = publishedEvent(this.#ids.next(), to, name, text)
+    const event = publishedEvent(this.#ids.next(), to, name, frame)
     this.#history.append(event)
     this.#listener.onEvent(event)
     return event.id

@@ -1,7 +1,7 @@
 import type { Gap, Page, PublishedEvent } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
-import { encode, stripId } from '../event/encode.js'
+import { encode } from '../event/encode.js'
 import { SSE_ERR_BACKPLANE } from '../errors.js'
 import { compareEventIds, isEventId } from '../event/id.js'
 import type { Subscription } from '../stream/contracts.js'
@@ -222,9 +222,9 @@ export class LogSubscription implements Subscription {
   }
 
   /** Hot path. Where the ids are the application's, the event is written without its own. */
-  #write ({ id, text }: PublishedEvent): boolean {
+  #write ({ id, frame, text }: PublishedEvent): boolean {
     const own = this.#ids === 'own'
-    if (!this.#stream.write(own ? stripId(text) : text)) return false
+    if (!this.#stream.write(own ? frame : text)) return false
     if (!own) {
       this.#ids = 'log'
       this.#clientEventId = id

@@ -71,11 +71,11 @@ export class RedisBackplane implements Backplane, Listener {
     reader.run(this)
   }
 
-  publish (to: Audience, name: string, text: string): Promise<string> {
+  publish (to: Audience, name: string, frame: string): Promise<string> {
     const { maxAge } = this.#history
     return this.#ask(async (commands) => {
       // in this order: what is done again where Redis was loading is not done twice
-      const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, text))
+      const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, frame))
       const [id] = await Promise.all([appended, maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined])
       return id
     })

@@ -3,8 +3,8 @@ import { now } from '../clock.js'
 import { publishedEvent } from '../pubsub/history.js'
 
 /** The fields of the entry that holds an event, one after the other with their values. */
-export function toFields (to: Audience, name: string, text: string): string[] {
-  return ['to', to, 'name', name, 'text', text]
+export function toFields (to: Audience, name: string, frame: string): string[] {
+  return ['to', to, 'name', name, 'text', frame]
 }
 
 /** The events in a reply to XRANGE. */
@@ -14,7 +14,7 @@ export function eventsOf (reply: unknown): PublishedEvent[] {
 
 /** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
 export function placeholder (id: string): PublishedEvent {
-  return { id, to: 'client', name: '', text: '', time: now() }
+  return { id, to: 'client', name: '', frame: '', text: '', time: now() }
 }
 
 export function isNothing ({ text }: PublishedEvent): boolean {
@@ -30,11 +30,11 @@ export function isLoss ({ name, text }: PublishedEvent): boolean {
 }
 
 function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
-  const [to, name, text] = [fields.get('to'), fields.get('name'), fields.get('text')]
+  const [to, name, frame] = [fields.get('to'), fields.get('name'), fields.get('text')]
   if (fields.has('lost')) return { ...placeholder(id), name: 'lost' }
   if (to !== 'topic' && to !== 'client' && to !== 'all') return placeholder(id)
-  if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return placeholder(id)
-  return publishedEvent(id, to, name, text)
+  if (typeof name !== 'string' || typeof frame !== 'string' || !frame.endsWith('\n\n')) return placeholder(id)
+  return publishedEvent(id, to, name, frame)
 }
 
 /** Whatever form a reply of names and values has: flat (RESP2), or an object (RESP3). */

@@ -149,7 +149,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseStr
   /** Writes one encoded event of the application's, with the id it has, if any. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
-    else if (!this.#subscribed().allowsCustomIds) this.write(stripId(text), false)
+    else if (!this.#subscribed().allowsCustomIds) this.write(stripId(text, id), false)
     else if (this.write(text)) this.#subscribed().customIdSent(id)
   }
 

@@ -53,10 +53,10 @@ class RemoteBackplane implements Backplane {
     })
   }
 
-  async publish (to: Audience, name: string, text: string): Promise<string> {
+  async publish (to: Audience, name: string, frame: string): Promise<string> {
     await turn()
     if (this.failure !== null) throw this.failure
-    return this.#log.publish(to, name, text)
+    return this.#log.publish(to, name, frame)
   }
 
   async read (after: string, limit: number): Promise<Page> {

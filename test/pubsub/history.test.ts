@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { test } from 'tap'
 import type { Page, PublishedEvent } from '../../lib/backplane.js'
-import { History } from '../../lib/pubsub/history.js'
+import { History, publishedEvent } from '../../lib/pubsub/history.js'
 import { until } from '../helpers/until.js'
 
 const START = '5-0'
@@ -15,7 +15,7 @@ interface Aging extends PublishedEvent {
 }
 
 function event (id: string): Aging {
-  return { id, to: 'topic', name: 'news', text: `id: ${id}\ndata: ${id}\n\n`, time: performance.now() }
+  return publishedEvent(id, 'topic', 'news', `data: ${id}\n\n`)
 }
 
 /** The log `5-1` to `5-<count>`, as far as it is held. */

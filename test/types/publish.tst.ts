@@ -140,8 +140,8 @@ describe('the options of the log', () => {
     class Own implements Backplane {
       newest = '1-0'
       oldestId = null
-      async open ({ onEvent }: BackplaneListener) { onEvent({ id: '1-0', to: 'all', name: '', text: 'id: 1-0\ndata: a\n\n', time: 0 }) }
-      async publish (to: Audience, name: string, text: string) { return `${to}${name}${text}` }
+      async open ({ onEvent }: BackplaneListener) { onEvent({ id: '1-0', to: 'all', name: '', frame: 'data: a\n\n', text: 'id: 1-0\ndata: a\n\n', time: 0 }) }
+      async publish (to: Audience, name: string, frame: string) { return `${to}${name}${frame}` }
       async read (after: string, limit: number): Promise<Page> { return { gap: null, events: [] } }
       async close () {}
     }
@@ -154,7 +154,7 @@ describe('the options of the log', () => {
 
   test('speak of events, pages and gaps', () => {
     expect<Audience>().type.toBe<'topic' | 'client' | 'all'>()
-    expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly text: string, readonly time: number }>()
+    expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly frame: string, readonly text: string, readonly time: number }>()
     expect<BackplaneListener>().type.toBe<{ readonly onEvent: (event: PublishedEvent) => void, readonly onGap: (gap: Gap) => void }>()
     expect<Gap>().type.toBe<{ readonly oldestId: string | null, readonly lastMissedId: string }>()
     expect<Page>().type.toBe<{ readonly gap: Gap | null, readonly events: readonly PublishedEvent[] }>()
