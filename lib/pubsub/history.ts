@@ -13,31 +13,31 @@ export function publishedEvent (id: string, to: Audience, name: string, frame: s
   return { id, to, name, frame: text.slice(text.length - frame.length), text, time: now() }
 }
 
-/** The end of the log, in memory: as many events as `size` says, none older than `maxAge`. */
+/** The retained end of the log, in memory: up to `size` events, none older than `maxAge`. */
 export class History {
   readonly #size: number
   readonly #maxAge: number
-  /** A ring, which grows up to `size` and then is overwritten from its oldest event on. */
+  /** Ring buffer. It grows up to `size`; then each new event overwrites the oldest one. */
   readonly #ring: Array<PublishedEvent | undefined> = []
   #first = 0
   #count = 0
   #newest: string
-  /** The newest event that is not held. */
+  /** Id of the newest event that is no longer retained. */
   #lastMissedId: string
 
-  /** @param start the position before the first event */
+  /** @param start position before the first event */
   constructor ({ size, maxAge }: HistorySettings, start: string) {
     this.#size = size
     this.#maxAge = maxAge
     this.#newest = this.#lastMissedId = start
   }
 
-  /** The position of the newest event, whether it is held or not. */
+  /** Position of the newest event, retained or not. */
   get newest (): string {
     return this.#newest
   }
 
-  /** The oldest event that is held, null if there is none. */
+  /** Id of the oldest retained event; null for none. */
   get oldestId (): string | null {
     this.#expire()
     return this.#at(0)?.id ?? null
@@ -51,18 +51,18 @@ export class History {
     }
     this.#expire()
     const oldest = this.#at(0)
-    if (oldest !== undefined && this.#count === this.#size) this.#forget(oldest)
+    if (oldest !== undefined && this.#count === this.#size) this.#dropOldest(oldest)
     this.#ring[(this.#first + this.#count) % this.#size] = event
     this.#count++
   }
 
   /**
-   * At most `limit` events that follow `after`. A position is known if it is that of an event that is held,
-   * or the one just before them all; from any other there is a gap, and what is held follows it.
+   * Returns up to `limit` events after `after`. If `after` is neither a retained event nor the position right before the
+   * oldest one, `gap` is set and the page starts at the oldest retained event.
    */
   read (after: string, limit: number): Page {
     this.#expire()
-    let from = this.#follower(after)
+    let from = this.#indexAfter(after)
     const known = after === (from === 0 ? this.#lastMissedId : this.#at(from - 1)?.id)
     if (!known) from = 0
     const events: PublishedEvent[] = []
@@ -74,8 +74,8 @@ export class History {
     return index < this.#count ? this.#ring[(this.#first + index) % this.#size] : undefined
   }
 
-  /** Where the first event after an id stands. */
-  #follower (id: string): number {
+  /** Index of the first event after an id. Binary search. */
+  #indexAfter (id: string): number {
     let [low, high] = [0, this.#count]
     while (low < high) {
       const middle = (low + high) >>> 1
@@ -89,10 +89,10 @@ export class History {
   #expire (): void {
     if (this.#maxAge === 0) return
     const least = now() - this.#maxAge
-    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#forget(oldest)
+    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#dropOldest(oldest)
   }
 
-  #forget (oldest: PublishedEvent): void {
+  #dropOldest (oldest: PublishedEvent): void {
     this.#lastMissedId = oldest.id
     this.#ring[this.#first] = undefined
     this.#first = (this.#first + 1) % this.#size
