@@ -1,92 +1,83 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { now } from './clock.js'
-import { SSE_ERR_CLOSING, SSE_ERR_OPTION, describeValue } from './errors.js'
-import { EventIds } from './event/id.js'
-import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from './pubsub/history.js'
+
+/** Who receives a published event: the streams of a topic, the streams of a client id, or all streams. */
+export type Audience = 'topic' | 'client' | 'all'
+
+/** An event in the log. */
+export interface PublishedEvent {
+  readonly id: string
+  readonly to: Audience
+  /** The topic or the client id; `''` for all. */
+  readonly name: string
+  /** The encoded event without an `id:` line, as it was published. */
+  readonly frame: string
+  /** The same with its `id:` line, which is the first: `id: ${id}\n${frame}`. Streams share it. */
+  readonly text: string
+  /** When this process received it, on the clock of `performance.now()`, ms. */
+  readonly time: number
+}
+
+/** The events that are missing between a position and the events that follow it. */
+export interface Gap {
+  /** Id of the oldest event that the log still has; null for none. */
+  readonly oldestId: string | null
+  /** Id of the newest missing event: the position to continue from. */
+  readonly lastMissedId: string
+}
+
+/** Consecutive events of the log. */
+export interface Page {
+  /** What is missing before `events`; null for nothing. */
+  readonly gap: Gap | null
+  /** Oldest first. */
+  readonly events: readonly PublishedEvent[]
+}
+
+/** How much of the log is retained. */
+export interface HistorySettings {
+  /** Number of events. */
+  size: number
+  /** Age, ms; 0: no limit. */
+  maxAge: number
+}
+
+/** Functions that a backplane calls with the events of the log. They do not throw. */
+export interface BackplaneListener {
+  /** Called once for each event that is published after `open()`, in the order of the log. */
+  readonly onEvent: (event: PublishedEvent) => void
+  /**
+   * Called where the log has lost events before this process received them. `newest` is `gap.lastMissedId` from then on,
+   * and the next event follows it.
+   */
+  readonly onGap: (gap: Gap) => void
+}
 
 /**
- * Where published events go, and come from: the log that all processes of an application share.
+ * The log of published events, which all processes of an application share.
  * The suite in `test/backplane-suite.ts` tests each of these promises.
  */
 export interface Backplane {
-  /** The position of the newest event that was received, or of the log's end when it was opened. */
+  /** Position of the newest event that was received; before the first one, the end of the log when it was opened. */
   readonly newest: string
-  /** The oldest event that can be read, as far as this process knows; null where there is none. */
+  /** Id of the oldest event that can be read, as far as this process knows; null for none. */
   readonly oldestId: string | null
+  /** Connects to the log. Resolves once every event that is published from then on will reach the listener. */
+  open (listener: BackplaneListener): Promise<void>
   /**
-   * Has every event that is published from now on received once, in the order of the log.
-   * @param receive must not throw
-   * @param lost told where events will not be received, since the log has lost them: what is received next follows
-   * `through`, which is the newest position from then on. Must not throw
-   */
-  open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void>
-  /**
-   * Appends an event. Gives its id once the log has it: at once, or by a promise.
+   * Appends an event. Returns its id, or a promise of it, once the log has it.
    * @param name the topic or client id, `''` for all
-   * @param text the encoded event, without an id
-   * @throws SSE_ERR_CLOSING once it is closed
+   * @param frame the encoded event, without an `id:` line
+   * @throws SSE_ERR_CLOSING after `close()`
    */
-  publish (to: Audience, name: string, text: string): Promise<string> | string
+  publish (to: Audience, name: string, frame: string): Promise<string> | string
   /**
-   * At most `limit` events that follow the position `after`, which has the form of an id. Where they do not follow
-   * it directly, since the log does not reach back that far or `after` was never in it, the page says so.
-   * None of them is newer than `newest`: those are still to be received.
+   * Returns up to `limit` events after the position `after`, which has the form of an id. `gap` is set where events
+   * are missing between `after` and the first of them, because the log does not reach back that far or never had
+   * `after`. No event is newer than `newest`, because newer ones are still to be received.
    */
   read (after: string, limit: number): Page | Promise<Page>
   close (): Promise<void>
 }
 
-/** Makes a backplane that keeps so much of the log; the plugin opens it when it is registered. `log` is the app's. */
+/** Creates a backplane that retains as much as `history` says; the plugin opens it at `register`. `log` is the app's. */
 export type BackplaneFactory = (history: HistorySettings, log: FastifyBaseLogger) => Backplane
-
-/** @throws SSE_ERR_OPTION where what a factory gave is no backplane */
-export function asBackplane (given: Backplane): Backplane {
-  for (const member of ['open', 'publish', 'read', 'close'] as const) {
-    if (typeof given?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(given)} without a method "${member}"`)
-  }
-  return given
-}
-
-/** An event of the log, from its id and its text without one. */
-export function publishedEvent (id: string, to: Audience, name: string, text: string): PublishedEvent {
-  return { id, to, name, text: `id: ${id}\n${text}`, time: now() }
-}
-
-/** The backplane of an application that is one process: the log is in its memory, and begins with it. */
-export class InProcessBackplane implements Backplane {
-  readonly #ids = new EventIds()
-  readonly #history: History
-  #receive: ((event: PublishedEvent) => void) | null = null
-
-  constructor (history: HistorySettings) {
-    this.#history = new History(history, this.#ids.last)
-  }
-
-  get newest (): string {
-    return this.#history.newest
-  }
-
-  get oldestId (): string | null {
-    return this.#history.oldestId
-  }
-
-  async open (receive: (event: PublishedEvent) => void): Promise<void> {
-    this.#receive = receive
-  }
-
-  publish (to: Audience, name: string, text: string): string {
-    if (this.#receive === null) throw new SSE_ERR_CLOSING()
-    const event = publishedEvent(this.#ids.next(), to, name, text)
-    this.#history.append(event)
-    this.#receive(event)
-    return event.id
-  }
-
-  read (after: string, limit: number): Page {
-    return this.#history.read(after, limit)
-  }
-
-  async close (): Promise<void> {
-    this.#receive = null
-  }
-}

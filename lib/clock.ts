@@ -6,43 +6,43 @@ const realPerformanceNow = performance.now
 const realNow = performance.now.bind(performance)
 
 /**
- * The process's own timers and clock, kept from before a test fakes them: for what waits for the network or for the event
- * loop, and for what ends although the application does not.
+ * The timers and the clock of Node, saved before a test can fake them. They serve waits for the network or the event loop,
+ * and limits that end a wait for the application.
  */
 export const real = { setTimeout: realSetTimeout, clearTimeout, setImmediate, turn, wait, now: realNow }
 
-/** Timers have whole milliseconds, and Node's fire up to one too early. */
+/** Node's timers count whole milliseconds and fire up to 1 ms early. */
 const GRANULARITY = 1
 
-/** The function by which a clock is recognised, how it is read, and what is added to it. */
+/** The function that identifies the current clock, the function that reads it, and the offset that is added. */
 let source: unknown = realSetTimeout
 let read = realNow
 let offset = 0
-/** The time when a fake clock was read last. */
+/** The last time that a fake clock showed. */
 let last = 0
 
 /**
- * The time, ms: monotonic, and that of `performance.now()` unless timers are faked. Under fake timers it is that
- * of the fake `performance.now()`, or else of `Date`, because most fakes replace only that. Hot path.
+ * The monotonic time, ms: `performance.now()`, unless timers are faked. Under fake timers it follows the fake
+ * `performance.now()`, or else the fake `Date`, because most fakes replace only that. Hot path.
  */
 export function now (): number {
   return setTimeout === realSetTimeout && source === realSetTimeout ? realNow() + offset : followFake()
 }
 
-/** True while a test fakes the timers, so that time passes in its steps. */
+/** True while a test fakes the timers, so that time passes in steps. */
 export function isFake (): boolean {
   return setTimeout !== realSetTimeout
 }
 
 /**
- * A timer that was set for a time has fired: this proves that the time has come, also where a fake `setTimeout` has no
- * fake clock beside it, or a clock that stands still.
+ * Moves the clock to the time for which a timer was set, because the timer has fired. A fake `setTimeout` may have no fake
+ * clock beside it, or a clock that stands still.
  *
- * @returns up to when tasks are due
+ * @returns the time up to which tasks are due
  */
 export function reached (time: number): number {
   const at = now()
-  // under fake timers the time goes on to the very ms, because a test counts the ms to the next tick
+  // without tolerance under fake timers, because a test counts the ms to the next tick
   if (time <= at || (!isFake() && time <= at + GRANULARITY)) return at + GRANULARITY
   offset += time - at
   return time
@@ -52,20 +52,20 @@ function followFake (): number {
   const current = currentSource()
   if (current !== source) change(current)
   const at = read() + offset
-  // a clock that is set back goes on from where it was
+  // continues from the last time after a clock is set back
   if (at < last) offset += last - at
   else last = at
   return last
 }
 
-/** Continues the time without a jump when a test installs or removes fake timers. */
+/** Switches to another clock without a jump, when a test installs or removes fake timers. */
 function change (current: unknown): void {
   if (read === realNow) last = realNow() + offset
   source = current
   read = realNow
   if (current === performance.now) read = () => performance.now()
   else if (current === Date.now) read = () => Date.now()
-  // whole, so that sums of whole ms stay whole
+  // an integer, so that sums of whole ms stay whole
   offset = Math.ceil(last - read())
 }
 

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import type { Audience } from './pubsub/history.js'
+import type { Audience } from './backplane.js'
 import type { CloseReason, SSEStream } from './types.js'
 
 /** A stream at its end. */

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { asBackplane, InProcessBackplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
 import { RouteCounters, STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
@@ -10,21 +9,21 @@ import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
 import { encodePublished } from './event/encode.js'
 import { Facade } from './pubsub/facade.js'
 import { Hub } from './pubsub/hub.js'
+import { MemoryBackplane } from './pubsub/memory-backplane.js'
 import { PendingRequests } from './routes/pending-requests.js'
 import type { Plugin } from './routes/plugin.js'
 import { StreamRegistry } from './stream/registry.js'
 import { compileSettings } from './stream/settings.js'
 import { Limits } from './routes/limits.js'
 import { describeRoutes } from './openapi/describe.js'
-import { readPluginOptions, readRouteOptions, type RouteDeclaration } from './options/read.js'
+import { asBackplane, readPluginOptions, readRouteOptions, type RouteDeclaration } from './options/read.js'
 import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
 import { Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
-export type { Backplane, BackplaneFactory } from './backplane.js'
+export type { Audience, Backplane, BackplaneFactory, BackplaneListener, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
-export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './pubsub/history.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
 export type {
   CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
@@ -50,7 +49,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const { drain, history } = settings
   const streamSettings = compileSettings(settings.stream)
   const { writeData } = streamSettings
-  const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
+  const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const stats = new RouteCounters()
   const registry = new StreamRegistry({
     stats,

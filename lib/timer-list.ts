@@ -1,44 +1,44 @@
 import { now, reached } from './clock.js'
 
-/** Something that is due at a time; it may stand in one schedule at once. */
+/** A task that is due at a time. It is in one list at most. */
 export interface Task {
-  /** When it is due, on the clock of `now()`, ms. Set by the schedule. */
+  /** When it is due, on the clock of `now()`, ms. Set by the list. */
   due: number
   prev: Task | null
   next: Task | null
-  /** Called once when it is due; whoever wants to be called again schedules again. */
+  /** Called once when the task is due. A task that repeats schedules itself again. */
   run (): void
 }
 
-/** The longest that a timer of Node's can wait, ms. */
+/** Longest delay of a Node timer, ms. */
 export const TIMEOUT_MAX = 2 ** 31 - 1
 
-/** Sums of times, the fake `Date` of a test among them, are off by less, ms: they must not make a delay 1 ms longer. */
+/** Tolerance for rounding errors in sums of times, ms, so that none makes a delay 1 ms longer. */
 const ROUNDING = 0.01
 
 /**
- * Tasks with the same delay, in one list and on one timer, however many there are.
+ * Tasks with the same delay, in one linked list on one Node timer.
  *
- * Since all wait for the same time, what is scheduled last is nearly always due last: adding,
- * moving and removing a task is a few assignments. The timer never keeps the process alive.
+ * The task that is scheduled last is nearly always due last, because all have the same delay: to add, move or remove a
+ * task takes a few assignments. The timer does not keep the process alive.
  */
 export class TimerList {
   #first: Task | null = null
   #last: Task | null = null
   #timer: NodeJS.Timeout | undefined
-  /** What the timer was set by. */
+  /** The `setTimeout` that set the timer: Node's, or the fake of a test. */
   #setBy = setTimeout
   readonly #emptied: () => void
 
-  /** @param emptied called when no task is left */
+  /** @param emptied called when the list becomes empty */
   constructor (emptied: () => void) {
     this.#emptied = emptied
   }
 
-  /** Puts a task in its place, or moves it there. Hot path: every write moves its stream's heartbeat. */
+  /** Adds a task, or moves it to a new time. Hot path: every write moves the heartbeat of its stream. */
   schedule (due: number, task: Task): void {
     if (task === this.#last) {
-      // moving the last to a later time leaves it where it is
+      // the last task stays the last at a later time
       if (due >= task.due) {
         task.due = due
         return
@@ -54,7 +54,7 @@ export class TimerList {
     else task.next.prev = task
     if (before === null) this.#first = task
     else before.next = task
-    // the timer that is set may be too late for the new first one, or be gone with the fake timers of a test
+    // the current timer may be too late for a new first task, or gone with the fake timers of a test
     if (before === null || this.#setBy !== setTimeout) this.#arm()
   }
 
@@ -78,7 +78,7 @@ export class TimerList {
     task.prev = task.next = null
   }
 
-  /** Sets the timer for the first task. */
+  /** Sets the Node timer for the first task. */
   #arm (): void {
     if (this.#first === null) {
       this.#empty()
@@ -90,7 +90,7 @@ export class TimerList {
     this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now() - ROUNDING)), due).unref()
   }
 
-  // One task after the other is taken off, since each may remove others.
+  // takes one task at a time, because each may remove others
   #run = (due: number): void => {
     const until = reached(due)
     try {
@@ -104,40 +104,40 @@ export class TimerList {
   }
 }
 
-/** The schedules of one plugin, by delay: made when first asked for, gone when empty. */
+/** The timer lists of one plugin, by delay: created on first use, deleted when empty. */
 export class TimerLists {
   readonly #byDelay = new Map<number, TimerList>()
 
-  /** How many delays are waited for. */
+  /** Number of delays that have tasks. */
   get size (): number {
     return this.#byDelay.size
   }
 
-  /** The schedule of all tasks that wait for `delay` ms. */
+  /** The list of all tasks with a delay of `delay` ms. */
   get (delay: number): TimerList {
-    let schedule = this.#byDelay.get(delay)
-    if (schedule === undefined) {
-      const made = new TimerList(() => {
-        if (this.#byDelay.get(delay) === made) this.#byDelay.delete(delay)
+    let list = this.#byDelay.get(delay)
+    if (list === undefined) {
+      const created = new TimerList(() => {
+        if (this.#byDelay.get(delay) === created) this.#byDelay.delete(delay)
       })
-      this.#byDelay.set(delay, schedule = made)
+      this.#byDelay.set(delay, list = created)
     }
-    return schedule
+    return list
   }
 }
 
-/** Calls back once, after a delay, unless it is cancelled. */
+/** Calls a function once after a delay, unless it is cancelled. */
 export class Delay implements Task {
   due = 0
   prev: Task | null = null
   next: Task | null = null
-  readonly #schedule: TimerList
+  readonly #list: TimerList
   readonly #callback: () => void
 
-  constructor (schedules: TimerLists, ms: number, callback: () => void) {
+  constructor (timers: TimerLists, ms: number, callback: () => void) {
     this.#callback = callback
-    this.#schedule = schedules.get(ms)
-    this.#schedule.schedule(now() + ms, this)
+    this.#list = timers.get(ms)
+    this.#list.schedule(now() + ms, this)
   }
 
   run (): void {
@@ -145,13 +145,13 @@ export class Delay implements Task {
   }
 
   cancel (): void {
-    this.#schedule.remove(this)
+    this.#list.remove(this)
   }
 }
 
 /**
- * The next tick of an anchored rhythm: the first multiple of `interval` after `due` that is not past,
- * so that a late tick does not shift the ones after it, and ticks that were missed are left out.
+ * The next tick of an anchored interval: the first multiple of `interval` after `due` that is not past. A late tick does
+ * not shift later ones, and missed ticks are skipped.
  */
 export function nextDueTime (due: number, interval: number, now: number): number {
   const missed = Math.max(0, Math.floor((now - due) / interval))

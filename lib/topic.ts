@@ -1,17 +1,17 @@
 import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, describeValue } from './errors.js'
 
-/** Whether a value can name a topic or a client. */
+/** True for a value that can name a topic or a client. */
 export function isNonEmptyString (value: unknown): value is string {
   return typeof value === 'string' && value !== ''
 }
 
-/** @throws SSE_ERR_TOPIC */
+/** Returns a topic that has been checked. @throws SSE_ERR_TOPIC */
 export function validTopic (topic: unknown): string {
   if (!isNonEmptyString(topic)) throw new SSE_ERR_TOPIC(describeValue(topic))
   return topic
 }
 
-/** @throws SSE_ERR_TOPIC */
+/** Returns an array of topics as a Set. @throws SSE_ERR_TOPIC */
 export function validTopics (topics: unknown): ReadonlySet<string> {
   if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${describeValue(topics)} where an array of topics is expected`)
   const valid = new Set<string>()
@@ -19,7 +19,7 @@ export function validTopics (topics: unknown): ReadonlySet<string> {
   return valid
 }
 
-/** @throws SSE_ERR_CLIENT_ID */
+/** Returns a client id that has been checked. @throws SSE_ERR_CLIENT_ID */
 export function validClientId (clientId: unknown): string {
   if (!isNonEmptyString(clientId)) throw new SSE_ERR_CLIENT_ID(describeValue(clientId))
   return clientId

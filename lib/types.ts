@@ -48,7 +48,7 @@ export interface SSEStream<Payload = SSEInput> {
    * Sends one event. Resolves to true once the client takes more, so that `await` paces the sender,
    * and to false if the stream is or gets closed; never stays pending.
    * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT, and with
-   * SSE_ERR_OWN_ID for an id on a stream with topics, before anything is written.
+   * SSE_ERR_CUSTOM_ID for an id on a stream with topics, before anything is written.
    */
   send (payload: Payload): Promise<boolean>
   /**
@@ -244,7 +244,7 @@ export interface SSE {
    * Publishes an event to all streams that are subscribed to a topic, here and in all processes that share the
    * backplane; resolves to the event's id once the log has it. The data goes through the plugin's `serializer`.
    * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_OWN_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
+   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
    */
   publish (topic: string, payload: SSEPublication): Promise<string>
   /** As `publish`, to all open streams. */

@@ -1,9 +1,8 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { test, type Test } from 'tap'
-import type { Backplane } from '../lib/backplane.js'
+import type { Audience, Backplane, Gap, HistorySettings, PublishedEvent } from '../lib/backplane.js'
 import { compareEventIds, isEventId } from '../lib/event/id.js'
-import type { Audience, Gap, HistorySettings, PublishedEvent } from '../lib/pubsub/history.js'
 import { until } from './helpers/until.js'
 
 /**
@@ -49,10 +48,13 @@ class Log {
   static async open (t: Test, backplane: Backplane): Promise<Log> {
     const log = new Log(backplane)
     t.teardown(() => backplane.close())
-    await backplane.open((event) => {
-      log.received.push(event)
-      log.positions.push(backplane.newest)
-    }, ({ through }) => t.fail(`events were lost up to ${through}`))
+    await backplane.open({
+      onEvent (event) {
+        log.received.push(event)
+        log.positions.push(backplane.newest)
+      },
+      onGap: ({ lastMissedId }) => t.fail(`events were lost up to ${lastMissedId}`)
+    })
     log.start = backplane.newest
     return log
   }
@@ -88,7 +90,7 @@ class Log {
       if (events.length > limit) throw new Error(`${events.length} events in a page of ${limit}`)
       if (gap !== null) {
         read.gaps.push({ after: position, ...gap })
-        position = gap.through
+        position = gap.lastMissedId
       }
       read.events.push(...events)
       position = events.at(-1)?.id ?? position
@@ -116,22 +118,22 @@ function following (id: string): string {
   return `${ms}-${BigInt(n) + 1n}`
 }
 
-function withoutTime ({ id, to, name, text }: PublishedEvent): Omit<PublishedEvent, 'time'> {
-  return { id, to, name, text }
+function withoutTime ({ id, to, name, frame, text }: PublishedEvent): Omit<PublishedEvent, 'time'> {
+  return { id, to, name, frame, text }
 }
 
 async function testPublishing (t: Test, open: Open): Promise<void> {
   t.test('an event is received once, with its id, whom it is for, and its text', async (t) => {
     const log = await open(t)
     const begun = performance.now()
-    const events: Array<[to: Audience, name: string, text: string]> = [
+    const events: Array<[to: Audience, name: string, frame: string]> = [
       ['topic', 'news', 'data: 1\n\n'], ['client', 'news', 'data: 2\n\n'], ['all', '', 'data: 3\n\n'], ['topic', 'news', 'data: 1\n\n'],
       ['topic', 'more news', 'event: é\ndata: 4\n\n'], ['client', 'news', ': 5\nretry: 6\n\n'], ['all', '', 'data: 7\n\n']
     ]
     const expected: Array<Omit<PublishedEvent, 'time'>> = []
-    for (const [to, name, text] of events) {
-      const id = await log.backplane.publish(to, name, text)
-      expected.push({ id, to, name, text: `id: ${id}\n${text}` })
+    for (const [to, name, frame] of events) {
+      const id = await log.backplane.publish(to, name, frame)
+      expected.push({ id, to, name, frame, text: `id: ${id}\n${frame}` })
     }
     await log.until(expected.at(-1)?.id)
     t.same(log.received.map(withoutTime), expected)
@@ -144,7 +146,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
     // but for halves of surrogate pairs, which UTF-8 has no bytes for
     const codes = Array.from({ length: 0x1_1000 }, (_, code) => code).filter((code) => code < 0xD800 || code > 0xDFFF)
     const everyCharacter = codes.map((code) => String.fromCodePoint(code)).join('')
-    const events: Array<[to: Audience, name: string, text: string]> = [
+    const events: Array<[to: Audience, name: string, frame: string]> = [
       ['topic', 'order:42', 'event: x\ndata: a\ndata: \ndata:  b\n: c\nretry: 1\n\n'],
       ['topic', ' : ', 'data: Zwölf Boxkämpfer, いろはにほへと, 👩‍👩‍👧, 𝄞\n\n'],
       ['client', ' a name\nof two lines, * ? [a] {b} "c" \'d\' \\ % 😀 ', 'data: \n\n'],
@@ -152,11 +154,11 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
       ['topic', everyCharacter, `data: ${everyCharacter}\n\n`],
       ['client', 'n'.repeat(10_000), `data: ${'x'.repeat(1_000_000)}\n\n`]
     ]
-    for (const [to, name, text] of events) {
+    for (const [to, name, frame] of events) {
       const { newest } = log.backplane
-      const id = await log.backplane.publish(to, name, text)
+      const id = await log.backplane.publish(to, name, frame)
       await log.until(id)
-      const expected = { id, to, name, text: `id: ${id}\n${text}` }
+      const expected = { id, to, name, frame, text: `id: ${id}\n${frame}` }
       // a difference in so much text is not for a report
       t.ok(isDeepStrictEqual(log.received.splice(0).map(withoutTime), [expected]), `received, ${JSON.stringify(name.slice(0, 20))}`)
       t.ok(isDeepStrictEqual((await log.readOn(newest, 10)).events.map(withoutTime), [expected]), `replayed, ${JSON.stringify(name.slice(0, 20))}`)
@@ -217,15 +219,15 @@ async function testReplay (t: Test, open: Open): Promise<void> {
 async function testGaps (t: Test, open: Open): Promise<void> {
   /** Reads from a position that the log does not know: a gap, then all that it holds, and no gap after that. */
   async function readOverGap (t: Test, log: Log, after: string): Promise<{ gap: Gap, held: string[] }> {
-    let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, through: '' }, held: [] }
+    let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, lastMissedId: '' }, held: [] }
     for (const limit of [1, 7, 1_000]) {
       const { ids, gaps: [gap, ...more] } = await log.readOn(after, limit)
       if (gap === undefined) throw new Error(`no gap after ${after}`)
       t.same(more, [])
-      t.ok(isEventId(gap.through))
-      t.same(ids, log.ids.filter((id) => compareEventIds(id, gap.through) > 0), `all that is held, ${limit} at once`)
+      t.ok(isEventId(gap.lastMissedId))
+      t.same(ids, log.ids.filter((id) => compareEventIds(id, gap.lastMissedId) > 0), `all that is held, ${limit} at once`)
       t.equal(gap.oldestId, ids[0] ?? null)
-      t.same((await log.readOn(gap.through, limit)).gaps, [], 'from there on nothing is missing')
+      t.same((await log.readOn(gap.lastMissedId, limit)).gaps, [], 'from there on nothing is missing')
       over = { gap, held: ids }
     }
     return over
@@ -237,7 +239,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     const [first = ''] = await log.publishMany(500)
     for (const after of [log.start, first, '0-0', '1-0']) {
       const { gap, held } = await readOverGap(t, log, after)
-      t.ok(compareEventIds(first, gap.through) <= 0, 'the first is gone')
+      t.ok(compareEventIds(first, gap.lastMissedId) <= 0, 'the first is gone')
       t.ok(held.length >= 10, `${held.length} are held`)
       await until('the oldest of them', () => log.backplane.oldestId === gap.oldestId)
     }
@@ -261,7 +263,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     const { gap, held } = await readOverGap(t, log, GREATEST)
     t.same(held, [])
     await log.publishMany(3)
-    t.same((await log.readOn(gap.through, 2)).ids, log.ids, 'what comes then follows')
+    t.same((await log.readOn(gap.lastMissedId, 2)).ids, log.ids, 'what comes then follows')
   })
 
   t.test('no history: nothing is replayed, all before the newest is missing', async (t) => {
@@ -272,7 +274,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.equal(log.backplane.oldestId, null)
     t.same(await log.backplane.read(newest, 10), { gap: null, events: [] })
     for (const after of [log.start, first, third, GREATEST]) {
-      t.same(await log.backplane.read(after, 10), { gap: { oldestId: null, through: newest }, events: [] })
+      t.same(await log.backplane.read(after, 10), { gap: { oldestId: null, lastMissedId: newest }, events: [] })
     }
   })
 
@@ -287,7 +289,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     await wait(150)
     await log.publishMany(200)
     const { gap } = await log.backplane.read(log.start, 1_000)
-    t.ok(gap !== null && compareEventIds(first, gap.through) <= 0)
+    t.ok(gap !== null && compareEventIds(first, gap.lastMissedId) <= 0)
     t.same(await log.backplane.read(log.backplane.newest, 10), { gap: null, events: [] })
   })
 }
@@ -327,7 +329,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
     const got = [...ids, ...log.ids.slice(live)]
     t.ok(grow(got))
     t.ok(gaps.length > 0)
-    const missed = (id: string) => gaps.some(({ after, through }) => compareEventIds(after, id) < 0 && compareEventIds(id, through) <= 0)
+    const missed = (id: string) => gaps.some(({ after, lastMissedId }) => compareEventIds(after, id) < 0 && compareEventIds(id, lastMissedId) <= 0)
     t.same(log.ids.filter((id) => !missed(id)), got)
   })
 }

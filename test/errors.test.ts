@@ -60,7 +60,7 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
     throw failure
   }],
   SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, answered({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
-  SSE_ERR_OWN_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],
+  SSE_ERR_CUSTOM_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],
   SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, published('', 'a'), answered({ topics: () => [1 as unknown as string] })],
   SSE_ERR_CLIENT_ID: [500, /A client id is a string that is not empty, got ""$/, async (t) => (await makeApp(t)).sse.sendTo('', 'a'), answered({ topics: [], clientId: () => '' })],
   SSE_ERR_BACKPLANE: [500, /The backplane failed: it has nothing after .*, though .* came later$/, async (t) => {

@@ -1,31 +1,34 @@
 import { cut, messageOf, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 
-/** A timer may be so late, ms, before that means that all has stood still, as in a computer that slept. */
+/** Delay of a timer, ms, above which the process has been suspended, as on a computer that slept. */
 const LATE = 1_000
 
-/** How much is kept of an answer that is no event stream, characters: enough to tell what is wrong, whatever a server sends. */
-const KEPT = 1_048_576
+/** The longest `body` of an error, characters. Bounded, because the server may send any amount. */
+const LONGEST_BODY = 1_048_576
 
-/** One request and the stream that answers it. What fails is in `failure`, and not thrown. */
+/** One request and its event stream. A failure is stored in `failure` instead of thrown. */
 export class Connection {
-  /** Null after a clean end. */
+  /** The error that ended the stream; null for a clean end. */
   failure: SSEError | null = null
   readonly #timeout: number
   readonly #request = new AbortController()
   readonly #decoder = new TextDecoder()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
 
-  /** @param inactivityTimeout ms without a byte after which it counts as dead; 0, or more than a timer can wait: never */
+  /** @param inactivityTimeout ms without a byte after which the connection is closed; 0, or more than a timer can wait: never */
   constructor (inactivityTimeout: number) {
     this.#timeout = inactivityTimeout > LONGEST ? 0 : inactivityTimeout
   }
 
-  /** The answer, if it is an event stream or says that there is none (204); else null. @param timed whether inactivity counts till then */
+  /**
+   * Sends the request. Resolves to the response if it is an event stream or a 204, otherwise to null.
+   * @param timed applies the inactivity timeout to the wait for the response too
+   */
   async open (request: (signal: AbortSignal) => Promise<Response>, timed: boolean): Promise<Response | null> {
     return this.#try(timed, async () => {
       const response = await request(this.#request.signal)
-      // a `fetch` of the application's may give anything
+      // the application's `fetch` may return anything
       if (typeof response?.headers?.get !== 'function') throw new SSEError('SSE_ERR_OPTION', `The option "fetch" takes a function that resolves to a Response, got ${typeof response}`)
       const { status, headers } = response
       if (status === 204) return response
@@ -38,7 +41,7 @@ export class Connection {
     })
   }
 
-  /** What comes next; null at the end. */
+  /** Reads the next part of the stream; null at its end. */
   async read (): Promise<string | null> {
     return this.#try(true, async () => {
       const part = await this.#reader?.read()
@@ -49,7 +52,7 @@ export class Connection {
   /** Aborts the request. Pending reads resolve to null. */
   close (reason?: SSEError): void {
     this.#request.abort(reason)
-    // for a `fetch` that ignores its signal; rejects where it does not
+    // for a `fetch` that ignores its signal; rejects for any other
     this.#reader?.cancel().catch(() => {})
   }
 
@@ -58,7 +61,7 @@ export class Connection {
     const listen = () => {
       const begun = Date.now()
       timer = setTimeout(() => {
-        // what came while all stood still is there in a moment
+        // after the computer slept, bytes that arrived meanwhile are read in a moment
         if (Date.now() - begun > this.#timeout + LATE) listen()
         else this.close(this.failure = new SSEError('SSE_ERR_INACTIVITY_TIMEOUT', `Nothing came for ${this.#timeout} ms`))
       }, this.#timeout)
@@ -73,12 +76,12 @@ export class Connection {
   }
 }
 
-/** Undefined where the body cannot be read as a stream, as with React Native's `fetch`. */
+/** Undefined for a body that cannot be read as a stream, such as that of React Native's `fetch`. */
 function readerOf ({ body }: Response): ReadableStreamDefaultReader<Uint8Array> | undefined {
   return typeof body?.getReader === 'function' ? body.getReader() : undefined
 }
 
-/** @param isStream whether all but the body is as it should be */
+/** The error for a response that is not an event stream. @param isStream true if only the body is wrong */
 async function notAStream (response: Response, isStream: boolean): Promise<SSEError> {
   const { status, headers } = response
   const message = isStream
@@ -93,7 +96,7 @@ async function beginningOf (reader: ReadableStreamDefaultReader<Uint8Array> | un
   let text = ''
   for (let part = await reader.read(); part.value !== undefined; part = await reader.read()) {
     text += decoder.decode(part.value, { stream: true })
-    if (text.length >= KEPT) break
+    if (text.length >= LONGEST_BODY) break
   }
-  return text.slice(0, KEPT)
+  return text.slice(0, LONGEST_BODY)
 }

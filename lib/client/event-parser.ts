@@ -1,11 +1,11 @@
 import { createParser } from 'eventsource-parser'
 import type { SSEMessage } from './types.js'
 
-/** Reads the events in the text of one stream after the other, and keeps what holds beyond the end of one. */
+/** Parses event streams, one after the other. Keeps the last event id and `retry:` across reconnects. */
 export class EventParser {
-  /** Id of the last event that `read` yielded or passed over, because it had no data: where to resume. */
+  /** Id of the last event, including events without data, which `read` does not yield: the position to resume from. */
   lastEventId: string | null
-  /** How long the server asks to be left alone before one comes back, ms. */
+  /** Reconnect delay from the server's last `retry:`, ms. */
   retry: number | undefined
   #events: SSEMessage[] = []
   #parser = createParser({
@@ -13,21 +13,21 @@ export class EventParser {
     onRetry: (retry) => { this.retry = retry }
   })
 
-  /** The id that counts from the end of its event on. */
+  /** The id of the event that is being read. It becomes `lastEventId` at the end of that event. */
   #id: string | null = null
-  /** The beginning of a line that is not complete. */
+  /** Start of a line whose end has not been read. */
   #line = ''
-  /** A LF that follows is the second half of a line break. */
+  /** The last part ended in CR, so that a LF at the start of the next part belongs to the same line break. */
   #endsInCR = false
 
   constructor (lastEventId: string | null) {
     this.lastEventId = lastEventId
   }
 
-  /** A stream begins. What the one before left incomplete is nothing. */
+  /** Starts a new stream. An event that the stream before left incomplete is dropped. */
   begin (): void {
     this.#parser.reset()
-    // what begins a text it takes for a byte order mark's bytes, which the decoder has seen to
+    // so that the first text is not searched for the bytes of a byte order mark, which the decoder has removed
     this.#parser.feed('')
     this.#id = this.lastEventId
     this.#line = ''
@@ -35,10 +35,10 @@ export class EventParser {
   }
 
   /**
-   * Yields the events that are complete with this part of the stream; `lastEventId` moves on with each.
+   * Yields the events that this part of the stream completes; `lastEventId` advances with each.
    *
-   * The parser reports events with data only. The standard lets the ids of others count as well (section 9.2.6,
-   * "dispatch the event"), and the lone `id:` lines of a stream that follows a log are such.
+   * eventsource-parser reports only events with data. By the standard the ids of other events count too (section 9.2.6,
+   * "dispatch the event"), and a stream with topics sends `id:` lines without data.
    */
   * read (text: string): Generator<SSEMessage, void> {
     const lines = this.#withLF(text)
@@ -52,14 +52,14 @@ export class EventParser {
       this.lastEventId = this.#id
       this.#parser.feed(lines.slice(parsed, start))
       parsed = start
-      // one at most
+      // at most one event
       yield * this.#events.splice(0)
     }
     this.#parser.feed(lines.slice(parsed))
     this.#line += lines.slice(start)
   }
 
-  /** A CR ends its line at once (section 9.2.5), where the parser would wait for what follows. */
+  /** Replaces CR and CRLF by LF. A CR ends its line at once (section 9.2.5), but the parser waits for the next character. */
   #withLF (text: string): string {
     const rest = this.#endsInCR && text.startsWith('\n') ? text.slice(1) : text
     if (text !== '') this.#endsInCR = text.endsWith('\r')

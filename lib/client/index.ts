@@ -11,7 +11,7 @@ export type { SSEErrorCode } from './errors.js'
 export type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvent, SSEEvents, SSEGap, SSEMessage, SSERetry, WithGap } from './types.js'
 export { SSEError }
 
-/** An event with its data read. */
+/** An event with parsed data. */
 interface Received {
   id: string | undefined
   event: string
@@ -19,15 +19,15 @@ interface Received {
 }
 
 /**
- * The events of a server, as they come: the client connects when the first is asked for, reads as fast as they are
- * taken, and reconnects with the id of the last where the stream has ended or failed. `break` leaves. A 204 is the end.
+ * Iterates over the events of a server. The client connects at the first `next()`, reads at the pace of the loop, and
+ * reconnects with the last event's id after the stream has ended or failed. `break` aborts the request. A 204 ends the loop.
  *
- * Data is read as JSON, but for the events that `text` names (`true`: all); empty data is undefined.
+ * Data is parsed as JSON, except for the events in `text` (`true`: all events); empty data is undefined.
  *
- * @throws SSEError SSE_ERR_OPTION; awaiting an event rejects with an SSEError once the client does not reconnect:
- * after a response that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise, after
- * `retry.maxRetries`, without `reconnect` after any failure, with SSE_ERR_LAST_EVENT_ID after an id that no header can
- * hold, and with SSE_ERR_DATA after data that is not JSON, without `onInvalid`
+ * @throws SSEError SSE_ERR_OPTION; `next()` rejects with an SSEError once the client does not reconnect:
+ * after a response that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise; after
+ * `retry.maxRetries`; without `reconnect` after any failure; with SSE_ERR_LAST_EVENT_ID after an id that no header can
+ * hold; with SSE_ERR_DATA after data that is not JSON, without `onInvalid`
  */
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<AsText<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>>): SSEEvents<AsText<WithGap<Events>>>
@@ -35,46 +35,46 @@ export function sse<Events extends object = Record<string, unknown>> (url: strin
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: SSEClientOptionsFor<NoInfer<Events>> | undefined): SSEEvents<WithGap<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
 export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterableIterator<Received, undefined> & { readonly lastEventId: string | null } {
-  const leaving = new AbortController()
+  const controller = new AbortController()
   const settings = readOptions(url, options)
-  const messages = new EventParser(settings.lastEventId ?? null)
-  const events = connectLoop(url, settings, messages, leaving)
+  const parser = new EventParser(settings.lastEventId ?? null)
+  const events = connectLoop(url, settings, parser, controller)
   return {
-    get lastEventId () { return messages.lastEventId },
+    get lastEventId () { return parser.lastEventId },
     next: () => events.next(),
     return: () => {
-      // also while the next is awaited
-      leaving.abort()
+      // the generator's `return()` waits for a pending `next()`, which this ends
+      controller.abort()
       return events.return(undefined)
     },
     [Symbol.asyncIterator] () { return this }
   }
 }
 
-async function * connectLoop (url: string | URL, settings: Settings, messages: EventParser, left: AbortController): AsyncGenerator<Received, undefined> {
+async function * connectLoop (url: string | URL, settings: Settings, parser: EventParser, controller: AbortController): AsyncGenerator<Received, undefined> {
   const { signal, fetch, onGap, onInvalid } = settings
-  const leave = () => left.abort()
-  signal?.addEventListener('abort', leave)
+  const abort = () => controller.abort()
+  signal?.addEventListener('abort', abort)
   try {
     let failures = 0
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted()
-      if (left.signal.aborted) return
+      if (controller.signal.aborted) return
       const connection = new Connection(settings.inactivityTimeout)
       const close = () => connection.close()
-      left.signal.addEventListener('abort', close)
+      controller.signal.addEventListener('abort', close)
       try {
-        const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, messages.lastEventId, signal)), settings.reconnect)
+        const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, parser.lastEventId, signal)), settings.reconnect)
         if (response?.status === 204) return
-        if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: messages.lastEventId })
-        messages.begin()
+        if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: parser.lastEventId })
+        parser.begin()
         for (let text = response && await connection.read(); text !== null; text = await connection.read()) {
           failures = 0
-          for (const message of messages.read(text)) {
+          for (const message of parser.read(text)) {
             if (message.data === settings.end) return
             const isForOnGap = message.event === 'gap' && message.data !== '' && onGap !== undefined
             if (!isForOnGap && settings.events?.includes(message.event) === false) continue
-            const event = received(message, isForOnGap ? [] : settings.text, messages.lastEventId)
+            const event = parseData(message, isForOnGap ? [] : settings.text, parser.lastEventId)
             if (event instanceof SSEError) {
               if (onInvalid === undefined) throw event
               await onInvalid(message)
@@ -83,26 +83,26 @@ async function * connectLoop (url: string | URL, settings: Settings, messages: E
           }
         }
       } finally {
-        left.signal.removeEventListener('abort', close)
+        controller.signal.removeEventListener('abort', close)
         connection.close()
       }
-      if (left.signal.aborted) continue
-      const { lastEventId } = messages
+      if (controller.signal.aborted) continue
+      const { lastEventId } = parser
       const failure = connection.failure && Object.assign(connection.failure, { lastEventId })
       if (failure === null && !settings.reconnect) return
-      if (failure !== null && (++failures > settings.maxRetries || !await isRepeated(failure, attempt, settings))) throw failure
-      if (left.signal.aborted) continue
+      if (failure !== null && (++failures > settings.maxRetries || !await isRetried(failure, attempt, settings))) throw failure
+      if (controller.signal.aborted) continue
       checkLastEventId(lastEventId)
-      const delay = backoff(settings, failures, messages.retry, failure)
-      await settings.onRetry?.({ delay: delay.whole, attempt: attempt + 1, error: failure ?? undefined })
-      await wait(delay, left.signal)
+      const delay = backoff(settings, failures, parser.retry, failure)
+      await settings.onRetry?.({ delay: delay.total, attempt: attempt + 1, error: failure ?? undefined })
+      await wait(delay, controller.signal)
     }
   } finally {
-    signal?.removeEventListener('abort', leave)
+    signal?.removeEventListener('abort', abort)
   }
 }
 
-async function isRepeated (failure: SSEError, attempt: number, { reconnect, shouldRetry }: Settings): Promise<boolean> {
+async function isRetried (failure: SSEError, attempt: number, { reconnect, shouldRetry }: Settings): Promise<boolean> {
   return await shouldRetry?.(failure, attempt) ?? (reconnect && isRetryable(failure))
 }
 
@@ -114,8 +114,8 @@ async function requestOf ({ method, body, headers, credentials }: Settings, atte
   return { method, body, headers: given, credentials, signal, cache: 'no-store' }
 }
 
-/** An event with its data read; SSE_ERR_DATA where that is not JSON. */
-function received (message: SSEMessage, text: Settings['text'], lastEventId: string | null): Received | SSEError {
+/** Parses the data of an event. Returns SSE_ERR_DATA for data that is not JSON. */
+function parseData (message: SSEMessage, text: Settings['text'], lastEventId: string | null): Received | SSEError {
   const { id, event, data } = message
   if (text === true || text.includes(event)) return message
   try {

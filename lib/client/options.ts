@@ -2,7 +2,7 @@ import { messageOf, quote, SSEError } from './errors.js'
 import { LAST_EVENT_ID, lastEventIdHeader } from './last-event-id.js'
 import type { EventsOption, SSEClientOptions, SSERetry, TextOption } from './types.js'
 
-/** Options of `sse`, whatever its events. */
+/** Options of `sse` for any events. */
 export type GivenOptions = SSEClientOptions & TextOption & EventsOption<string>
 
 /** The options, checked, with their defaults. */
@@ -10,12 +10,12 @@ export type Settings = GivenOptions & Required<SSERetry> & Required<Pick<GivenOp
 
 const refusal = (message: string, details = {}) => new SSEError('SSE_ERR_OPTION', message, details)
 
-/** @throws SSE_ERR_OPTION also for a request that could never succeed, because the client would repeat it for ever */
+/** Checks options and applies defaults. @throws SSE_ERR_OPTION, also for a request that can never succeed, because the client would repeat it for ever */
 export function readOptions (url: string | URL, { retry = {}, text = [], fetch, ...options }: GivenOptions): Settings {
   const { delay = 1_000, maxDelay = 30_000, maxRetries = Infinity } = retry
   const { method = 'GET', inactivityTimeout = 45_000, lastEventId } = options
   for (const [name, value] of Object.entries({ 'retry.delay': delay, 'retry.maxDelay': maxDelay, 'retry.maxRetries': maxRetries, inactivityTimeout })) {
-    // not so for NaN either
+    // negated, so that NaN is refused too
     if (!(value >= 0)) throw refusal(`The option "${name}" takes a number from 0 on, got ${value}`)
   }
   if (lastEventId && lastEventIdHeader(lastEventId) === undefined) throw refusal(`The option "lastEventId" takes text of ${LAST_EVENT_ID}, got ${quote(lastEventId)}`)
@@ -25,16 +25,16 @@ export function readOptions (url: string | URL, { retry = {}, text = [], fetch, 
   return settings
 }
 
-/** The engine's own check. A `fetch` of the application's may take other URLs, also relative ones where nothing else does. */
-function checkRequest (url: string | URL, { method, body, headers, credentials, reconnect, shouldRetry }: GivenOptions, ownFetch: boolean): void {
+/** Checks a request by the engine's own `Request`. A custom `fetch` may take other URLs, including relative ones. */
+function checkRequest (url: string | URL, { method, body, headers, credentials, reconnect, shouldRetry }: GivenOptions, customFetch: boolean): void {
   if ((reconnect || shouldRetry) && 'getReader' in Object(body)) throw refusal('The option "body" takes no stream where the request may be sent again, because a stream can be read once')
   const page: typeof globalThis & { location?: { protocol: string } } = globalThis
   try {
-    // with a string for the body, because a stream would be locked
-    const request = new Request(ownFetch ? new URL(url, 'http://a') : url, { method, body: body && '.', headers: typeof headers === 'function' ? {} : headers, credentials })
+    // a string stands in for the body, because a stream would be locked
+    const request = new Request(customFetch ? new URL(url, 'http://a') : url, { method, body: body && '.', headers: typeof headers === 'function' ? {} : headers, credentials })
     const { protocol } = new URL(request.url)
     // `localhost:3000/` is a URL of the scheme "localhost:"
-    if (!ownFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== Object(page.location).protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
+    if (!customFetch && !/^(https?|data|blob):$/.test(protocol) && protocol !== Object(page.location).protocol) throw new Error(`fetch takes no URL with the scheme "${protocol}"`)
   } catch (cause) {
     throw refusal(`The request is not valid: ${messageOf(cause)}`, { cause })
   }

@@ -1,7 +1,7 @@
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 
-/** Longest delay of a timer, ms. Timers take anything above it for 1 ms. */
+/** Longest delay of a timer, ms. A longer delay becomes 1 ms. */
 export const LONGEST = 2 ** 31 - 1
 
 /** Shortest delay that a server can ask for by `retry:`, ms, because some send `retry: 0`: 600 requests a second on a fast network. */
@@ -10,29 +10,31 @@ const SHORTEST = 100
 /** True if another attempt may succeed. False after the server has refused this request, and after `fetch` gave no Response. */
 export function isRetryable ({ code, status, body }: SSEError): boolean {
   if (code === 'SSE_ERR_OPTION') return false
-  // where the connection breaks within the head of an answer, Chromium has one with half the headers, or half the status, and no body
+  // if the connection breaks within the headers, Chromium reports a response with some of the headers, or part of the status, and no body
   return status === undefined || status === 429 || status >= 500 || (status <= 200 && body === '')
 }
 
-/** How long to wait before an attempt, ms: what the server asks for, and after failures some more, so that not all who failed come at once. */
+/** The delay before an attempt, ms: the server's minimum, and after failures a random time, so that clients do not reconnect all at once. */
 export interface Delay {
-  asked: number
-  whole: number
+  /** From `retry:` or Retry-After. */
+  minimum: number
+  total: number
 }
 
 /**
- * @param failures how many attempts have failed, one after the other
- * @param retry what the server's last `retry:` said, ms
+ * Calculates the delay before the next attempt: exponential backoff with full jitter.
+ * @param failures number of consecutive attempts that failed
+ * @param retry the server's last `retry:`, ms
  */
 export function backoff ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
-  const asked = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
-  // bounded, because 0 * Infinity and 2 ** 1024 would be no delay at all
+  const minimum = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
+  // bounded, because with `delay: 0` the product 0 * 2 ** 1024 is NaN, and a timer would fire at once
   const doublings = Math.min(30, Math.max(0, failures - 1))
-  const more = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(LONGEST, maxDelay, delay * 2 ** doublings)
-  return { asked, whole: Math.min(LONGEST, Math.round(asked + more)) }
+  const jitter = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(LONGEST, maxDelay, delay * 2 ** doublings)
+  return { minimum, total: Math.min(LONGEST, Math.round(minimum + jitter)) }
 }
 
-/** RFC 9110, section 10.2.3: seconds, or a date. */
+/** Reads Retry-After (RFC 9110, section 10.2.3), in seconds or as a date. Returns ms. */
 function retryAfter (headers: Headers | undefined): number | undefined {
   const value = headers?.get('retry-after')
   if (value == null) return undefined
@@ -40,27 +42,27 @@ function retryAfter (headers: Headers | undefined): number | undefined {
   return ms >= 0 ? ms : undefined
 }
 
-/** What a page has, and a server has not. */
+/** Globals of a page that a server lacks. */
 type Page = Partial<EventTarget> & { document?: { hidden: boolean } }
 
 /**
- * Waits, at least for what is asked. A page in the background has late timers, and nobody looks at it: it comes back as
- * soon as it is seen, or the network is there again.
+ * Waits for the delay, or until `signal` aborts. After `minimum` it also ends once the page becomes visible or the network
+ * is back, because a page in the background has late timers.
  */
-export async function wait ({ asked, whole }: Delay, left: AbortSignal): Promise<void> {
-  if (left.aborted) return
+export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
   const page: typeof globalThis & Page = globalThis
-  const ended = new AbortController()
-  const { signal } = ended
+  const over = new AbortController()
+  const listening = { signal: over.signal }
   await new Promise<void>((resolve) => {
     const begun = Date.now()
-    const timer = setTimeout(resolve, whole)
+    const timer = setTimeout(resolve, total)
     const wake = () => {
-      if (!page.document?.hidden && Date.now() - begun >= asked) resolve()
+      if (!page.document?.hidden && Date.now() - begun >= minimum) resolve()
     }
-    for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, { signal })
-    left.addEventListener('abort', () => resolve(), { signal })
-    signal.addEventListener('abort', () => clearTimeout(timer))
+    for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, listening)
+    signal.addEventListener('abort', () => resolve(), listening)
+    over.signal.addEventListener('abort', () => clearTimeout(timer))
   })
-  ended.abort()
+  over.abort()
 }

@@ -1,49 +1,50 @@
 import type { SSEError } from './errors.js'
 
-/** The data of a `gap`: the log no longer reaches back to what this client has, so some events are missing. */
+/** The data of a `gap` event: some events are missing, because the log no longer reaches back to this client's last event. */
 export interface SSEGap {
-  /** The id of the last event before the gap; null where there was none. */
+  /** The id of the last event before the gap; null for none. */
   lastEventId: string | null
-  /** The id of the oldest event that the log still has; null for an empty log. */
+  /** The id of the oldest event that the log still has; null for none. */
   oldestId: string | null
 }
 
-/** One of `Events`, which are data by name, as `EventsOf` gives them: `event` tells which, and so what `data` is. */
+/** One of `Events`, a map from event names to data, such as `EventsOf` makes. `event` discriminates the type of `data`. */
 export type SSEEvent<Events> = {
   [Name in keyof Events & string]: {
-    /** The event's own; undefined where it has none. */
+    /** The id of this event; undefined for none. */
     id: string | undefined
     event: Name
     data: Events[Name]
   }
 }[keyof Events & string]
 
-/** `Events`, and `gap` if they do not have it. */
+/** `Events` with `gap` added, unless they declare it. */
 export type WithGap<Events> = 'gap' extends keyof Events ? Events : Events & { gap: SSEGap }
 
-/** `Events`, each with text for data. */
+/** `Events` with text as the data of each. */
 export type AsText<Events> = { [Name in keyof Events]: string }
 
-/** An event as it came. */
+/** An event as it was received. */
 export interface SSEMessage {
-  /** The event's own; undefined where it has none. */
+  /** The id of this event; undefined for none. */
   id: string | undefined
-  /** `message` where it has no name. */
+  /** The name of the event, by default `message`. */
   event: string
   data: string
 }
 
-/** The events as they come. It can be iterated once. */
+/** The events of a server. Can be iterated once. */
 export interface SSEEvents<Events> extends AsyncIterableIterator<SSEEvent<Events>, undefined> {
-  /** Id of the last event that was yielded or handled, at first the option `lastEventId`: pass it as that to resume. Null where there is none. */
+  /** Id of the last event that was yielded or handled, initially the option `lastEventId`: pass it as that option to resume. Null for none. */
   readonly lastEventId: string | null
 }
 
 /** The names of the events whose data is text. */
 type TextOf<Events> = { [Name in keyof Events & string]: Events[Name] extends string ? Name : never }[keyof Events & string]
 
-/** Which data is text, and not JSON: nothing in what is sent says so. */
+/** The events whose data is text. The server does not tell text from JSON. */
 export interface TextOption {
+  /** Names of events whose data is text and not JSON; `true` for all events. */
   text?: true | readonly string[]
 }
 
@@ -51,76 +52,77 @@ type Text<Events> = string extends keyof Events
   ? TextOption
   : [TextOf<Events>] extends [never] ? { text?: never } : { text: ReadonlyArray<TextOf<Events>> }
 
-/** Delays and number of the attempts to reconnect. */
+/** Delays and number of reconnect attempts. */
 export interface SSERetry {
-  /** The first delay is a random time of up to so many ms; it doubles with each attempt that fails. Default 1000. */
+  /** Upper bound of the random first delay, ms. It doubles with each attempt that fails. Default 1000. */
   delay?: number
-  /** The longest that it becomes, ms, at most 2^31 - 1. Default 30000. */
+  /** The greatest upper bound, ms, at most 2^31 - 1. Default 30000. */
   maxDelay?: number
-  /** Number of attempts to reconnect that may fail, one after the other. Default: no limit. */
+  /** Number of consecutive attempts that may fail before the client gives up. Default: no limit. */
   maxRetries?: number
 }
 
-/** As `fetch`'s, and how to reconnect. */
+/** Options of the request, as `fetch` takes them, and of the reconnects. */
 export interface SSEClientOptions {
-  /** Default GET. */
+  /** HTTP method. Default GET. */
   method?: string
-  /** Sent again with each attempt, so not a stream where there may be several. Not with GET. */
+  /** Body of the request, not for GET. Sent with each attempt, so a stream is refused if there may be several. */
   body?: RequestInit['body']
-  /** Or a function that gives them for each attempt, of which 1 is the first; if it fails, so does the attempt. */
+  /** Headers, or a function that returns them for each attempt; the first is 1. If it throws, the attempt fails. */
   headers?: RequestInit['headers'] | ((attempt: number) => RequestInit['headers'] | Promise<RequestInit['headers']>)
-  /** Default `'same-origin'`. */
+  /** As in `fetch`. Default `'same-origin'`. */
   credentials?: RequestInit['credentials']
-  /** Ends it: what is awaited rejects with the signal's reason. */
+  /** Ends the loop: a pending `next()` rejects with the signal's reason. */
   signal?: AbortSignal
-  /** The id of the last event that is known already. */
+  /** The id to resume after. */
   lastEventId?: string | null
-  /** Function to use in place of the global `fetch`. It has to give responses whose body is a ReadableStream. */
+  /** Replaces the global `fetch`. The bodies of its responses have to be a ReadableStream. */
   fetch?: (url: string | URL, init: RequestInit) => Promise<Response>
-  /** Data that ends the loop, such as `'[DONE]'`, of whatever event. That event is not yielded. */
+  /** Data that ends the loop, such as `'[DONE]'`, in any event. That event is not yielded. */
   end?: string
-  /** Reconnects after a clean end as well as after a failure. Default: true for GET only, because the server would carry out another request twice. */
+  /** Reconnects after a clean end and after a failure. Default: true for GET only, because the server would carry out another request twice. */
   reconnect?: boolean
+  /** Delays and number of reconnect attempts. */
   retry?: SSERetry
   /**
-   * Decides whether there is another attempt after a failure; `attempt` is the number of the one that failed, 1 for the
-   * first. `undefined` leaves it to the default: a GET is repeated after a connection failure, an inactivity timeout, 429
-   * and 5xx. Not called after a clean end, nor once `retry.maxRetries` is reached.
+   * Decides whether the client tries again after a failure; `attempt` is the number of the attempt that failed, 1 for the
+   * first. `undefined` keeps the default: a GET is repeated after a connection failure, an inactivity timeout, 429 and 5xx.
+   * Not called after a clean end, nor once `retry.maxRetries` is reached.
    */
   shouldRetry?: (error: SSEError, attempt: number) => boolean | undefined | void | Promise<boolean | undefined | void>
   /**
-   * After so many ms without a byte the connection counts as dead: more than the server's `heartbeat`. 0, or more than
-   * 2^31 - 1: never. Default 45000. It counts from the response on; where the client reconnects, from the request on.
+   * Closes the connection after so many ms without a byte; to be longer than the server's `heartbeat`. 0, or more than
+   * 2^31 - 1: never. Default 45000. Starts with the response, or with the request if `reconnect` is on.
    */
   inactivityTimeout?: number
-  /** A stream has begun. Awaited before its first event. */
+  /** Called when a stream has opened, and awaited before its first event. */
   onOpen?: (open: { response: Response, attempt: number, lastEventId: string | null }) => unknown
-  /** It ended or failed, and the next attempt is made in `delay` ms. `error` is undefined after a clean end. */
+  /** Called when the stream has ended or failed, `delay` ms before the next attempt. `error` is undefined after a clean end. */
   onRetry?: (retry: { delay: number, attempt: number, error: SSEError | undefined }) => unknown
-  /** Events are missing: called, and awaited, in the place of the event `gap`, before those that came after it. */
+  /** Called for a `gap` event, which is not yielded then: events are missing. Awaited before the next event. */
   onGap?: (gap: SSEGap) => unknown
   /**
-   * Data is not JSON, of an event that `text` does not name: called, and awaited, in the place of that event. Without it
-   * the loop rejects with SSE_ERR_DATA.
+   * Called for an event with data that is not JSON and that is not in `text`; the event is not yielded. Awaited before the
+   * next event. Without this function the loop rejects with SSE_ERR_DATA.
    */
   onInvalid?: (event: SSEMessage) => unknown
 }
 
-/** Which events are yielded. */
+/** The option for the events that are yielded. */
 export interface EventsOption<Name extends string> {
-  /** The only events that are yielded; others are ignored. Default: all. A `gap` goes to `onGap`, if given, in any case. */
+  /** Names of the events that are yielded; others are ignored. Default: all. `onGap` is called for a `gap` in any case. */
   events?: readonly Name[]
 }
 
 type OptionsFor<Events> = SSEClientOptions & EventsOption<keyof WithGap<Events> & string>
 
-/** The options for `Events`: with `text` where the data of some of them is text. */
+/** The options for `Events`. `text` is required if the data of some of them is text. */
 export type SSEClientOptionsFor<Events> = OptionsFor<Events> & Text<Events>
 
 /** The options for `Events` that make all data text. */
 export type AsTextOptionsFor<Events> = OptionsFor<Events> & { text: true }
 
-/** With `onGap` the loop gets no event `gap`. */
+/** Options with `onGap`, whose loop yields no event `gap`. */
 export type GivenOnGap = Required<Pick<SSEClientOptions, 'onGap'>>
 
 export type SSEClientArguments<Events> =

@@ -1,57 +1,57 @@
-import { SSE_ERR_FIELD, SSE_ERR_OWN_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
+import { SSE_ERR_FIELD, SSE_ERR_CUSTOM_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATION, describeValue } from '../errors.js'
 import { isResponse } from './fetch-response.js'
 
 /**
- * One event, as the standard's text/event-stream format has it
+ * One event of the text/event-stream format
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
- * Written in the order id, event, comments, data, retry, then a blank line.
+ * The fields are written in the order id, event, comments, data, retry; a blank line ends the event.
  */
 export interface SSEPayload<Data = unknown> {
   /**
    * Text that a client can send back in a header: at most 8000 bytes of UTF-8, without control characters (but TAB) and
-   * DEL. HTTP removes spaces and TABs at its ends. `''` resets the client's last event id.
+   * DEL. HTTP removes spaces and TABs at both ends. `''` resets the client's last event id.
    */
   id?: string | number
-  /** Any text without CR, LF and NUL; `''` is not written. What a client calls the event's type. */
+  /** The event's name, which clients call its type: text without CR, LF and NUL. `''` is not written. */
   event?: string
-  /** Each becomes a line `: text`; line breaks split it into several. */
+  /** Comments. Each line of their text becomes a line `: text`. */
   comments?: string | string[]
-  /** A string goes as it is, anything else through the serializer; line breaks split it into several `data:` lines. */
+  /** A string is written as it is, other values by the serializer. Each line of the text becomes a line `data: text`. */
   data?: Data
-  /** How long the client waits before it reconnects: whole milliseconds, 0 or more. */
+  /** The client's delay before it reconnects: whole milliseconds, 0 or more. */
   retry?: number
 }
 
-/** What may stand for an event: a payload, a string for `{ data: string }`, or nothing. */
+/** An event to send: a payload, a string for `{ data: string }`, or nothing. */
 export type SSEInput = SSEPayload | string | null | undefined
 
-/** Makes the `data:` lines of an event, `''` if it has no data; `event` is its name, `message` where that is not given. */
+/** Encodes the data of an event as `data:` lines; `''` for no data. `event` is the event's name, by default `message`. */
 export type DataWriter = (data: unknown, event: string) => string
 
-/** Makes text of data that is not a string. */
+/** Converts data that is not a string to text. */
 export type Serializer = (data: unknown) => string
 
 const LINE_BREAK = /\r\n|\r|\n/
 const NOT_IN_A_LINE = /[\r\n\0]/
 /**
- * Control characters but TAB, and DEL: fetch does not put them into a header, and Node answers 400, which is final for
- * EventSource. U+0080 to U+009F return unchanged from every client that was tried.
+ * Control characters other than TAB, and DEL. fetch does not put them into a header, and Node answers 400 to them, after
+ * which EventSource does not reconnect. Every client that was tried returns U+0080 to U+009F unchanged.
  */
 const NOT_RETURNED = /[^\t -~\x80-\uffff]/
 /**
- * The longest id, bytes of UTF-8. Node answers 431, which is final for EventSource, where all headers of a request have
- * more than 16 KiB: it took ids of up to 15,800 bytes from Chromium without cookies. nginx takes 8 KiB per header.
+ * The longest id, bytes of UTF-8. Node answers 431 to a request with more than 16 KiB of headers, after which EventSource
+ * does not reconnect: it took ids of up to 15,800 bytes from Chromium without cookies. nginx takes 8 KiB per header.
  */
 const LONGEST_ID = 8_000
 const A_SOURCE = 'which is a source: what is read to its end belongs in the option "source", or in reply.sse()'
 const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB) and DEL`
 
 /**
- * The data writer of a stream that declares no events: strings as they are, the rest through `serializer`.
- * @throws SSE_ERR_SERIALIZATION where that throws or gives no string
+ * The data writer of a stream that declares no events: writes strings as they are and other values by `serializer`.
+ * The writer throws SSE_ERR_SERIALIZATION if the serializer throws or returns no string.
  */
 export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
-  // which escapes every line break
+  // JSON.stringify escapes all line breaks
   const onOneLine = serializer === JSON.stringify
   return (data, event) => {
     if (data === undefined) return ''
@@ -61,15 +61,15 @@ export function plainData (serializer: Serializer = JSON.stringify): DataWriter 
   }
 }
 
-/** A text as the data of an event. */
+/** Encodes text as the `data:` lines of an event. */
 export function dataLines (text: string): string {
   return lines('data: ', text)
 }
 
 /**
  * Calls a serializer.
- * @throws SSE_ERR_SERIALIZATION, whose `cause` has what the serializer threw. Its message does not repeat that, because
- * it may quote the data, and the message of an error is sent to the client where no stream is open yet.
+ * @throws SSE_ERR_SERIALIZATION, with the serializer's error in `cause`. The message does not repeat that error, because it
+ * may quote the data, and before a stream is open the message is sent to the client.
  */
 export function serialize (serializer: Serializer, data: unknown, event: string): string {
   let text: string
@@ -79,24 +79,24 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
     refuseUnread(data, event)
     throw Object.assign(new SSE_ERR_SERIALIZATION(describeValue(event), `the serializer threw ${describeValue(cause)}`), { cause })
   }
-  // JSON.stringify answers undefined for a function or a symbol
+  // JSON.stringify returns undefined for a function or a symbol
   if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(describeValue(event), `the serializer gave ${describeValue(text)} for ${describeValue(data)}`)
-  // only here, because the check would cost as much as the rest for data that is short
+  // checked for `{}` only, because for short data the check costs as much as the rest
   if (text === '{}') refuseUnread(data, event)
   return text
 }
 
-/** Refuses data that has to be awaited or read before there is anything to send: JSON has nothing of it. */
+/** Refuses a promise or a source as data, because JSON of it is `{}`. */
 function refuseUnread (data: unknown, event: string): void {
   const what = unreadKind(data)
   if (what !== undefined) throw new SSE_ERR_SERIALIZATION(describeValue(event), `it is ${describeValue(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
 }
 
-/** What a value is that does not hold anything yet. */
+/** The kind of a value that has to be awaited or read first; undefined for any other value. */
 function unreadKind (value: unknown): 'promise' | 'source' | undefined {
   if (typeof value !== 'object' || value === null) return
   if ('then' in value && typeof value.then === 'function') return 'promise'
-  // a Map and a Set are no such sources, because they hold all that they give
+  // not a Map or a Set, which hold their items
   if (Symbol.asyncIterator in value || (Symbol.iterator in value && 'next' in value) || 'getReader' in value || isResponse(value)) return 'source'
 }
 
@@ -105,15 +105,15 @@ const writePlainData = plainData()
 /**
  * Encodes one event. Hot path of everything that is sent.
  *
- * @param payload what to write; `{}`, `null` and `undefined` write nothing
- * @param writeData makes the lines of `data`
- * @returns the event's text, ready for the wire, or `''` where there is nothing to write
- * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, all before anything is written
+ * @param payload the event; `{}`, `null` and `undefined` are no event
+ * @param writeData encodes the `data`
+ * @returns the event's text, ready to send, or `''` for no event
+ * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, and what `writeData` throws, all before anything is written
  */
 export function encode (payload: unknown, writeData: DataWriter = writePlainData): string {
   if (typeof payload === 'string') return encodeData(payload, writeData)
   if (payload === null || payload === undefined) return ''
-  // a buffer's indices would all be listed before the first is refused
+  // buffers are refused here, because the loop below would list all their indices first
   if (typeof payload !== 'object' || Array.isArray(payload) || ArrayBuffer.isView(payload)) throw new SSE_ERR_PAYLOAD(describeValue(payload))
   refuseOtherFields(payload)
   const { id, event, comments, data, retry } = payload as SSEPayload
@@ -124,25 +124,25 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
     if (event !== '') text += eventLine(event)
   }
   if (comments !== undefined) text += encodeComments(comments)
-  // a name alone is an event as well, and may be one that is not declared
+  // also without data, because an event with a name alone has to be declared as well
   if (data !== undefined || event) text += writeData(data, event || 'message')
   if (retry !== undefined) text += encodeRetry(retry)
-  if (text === '') return nothing(payload)
+  if (text === '') return emptyOf(payload)
   return `${text}\n`
 }
 
 /**
- * Encodes an item that is data, and no payload with fields: an event `message`.
+ * Encodes data, without other fields, as an event `message`.
  *
- * @param item anything that `writeData` takes, `null` too; `undefined` writes nothing
- * @returns the event's text, or `''`
- * @throws SSE_ERR_SERIALIZATION, and SSE_ERR_UNKNOWN_EVENT where other events are declared
+ * @param item anything that `writeData` takes, including `null`; `undefined` is no event
+ * @returns the event's text, or `''` for no event
+ * @throws SSE_ERR_SERIALIZATION, and SSE_ERR_UNKNOWN_EVENT if the route declares events, but not `message`
  */
 export function encodeData (item: unknown, writeData: DataWriter): string {
   return item === undefined ? '' : `${writeData(item, 'message')}\n`
 }
 
-/** The id that a payload has of its own; the payload is one that was encoded. */
+/** The custom id of a payload, as it was encoded; undefined for none. */
 export function customIdOf (payload: unknown): string | undefined {
   const id = idOf(payload)
   return id === undefined ? id : String(id)
@@ -153,8 +153,8 @@ function idOf (payload: unknown): unknown {
 }
 
 /**
- * Encodes an event that is published: it has no id of its own, and says something.
- * @throws SSE_ERR_OWN_ID, and what `encode` throws
+ * Encodes an event for the log. It has no custom id and is not empty.
+ * @throws SSE_ERR_CUSTOM_ID, SSE_ERR_PAYLOAD for an empty one, and what `encode` throws
  */
 export function encodePublished (payload: unknown, writeData: DataWriter): string {
   assertNoCustomId(payload)
@@ -164,38 +164,39 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
 }
 
 /**
- * Refuses an id in an event that has its id from the log.
- * @throws SSE_ERR_OWN_ID; SSE_ERR_PAYLOAD where other fields show that the object is no payload at all
+ * Refuses a custom id in an event whose id comes from the log.
+ * @throws SSE_ERR_CUSTOM_ID; SSE_ERR_PAYLOAD if other fields show that the object is not a payload
  */
 export function assertNoCustomId (payload: unknown): void {
   const id = idOf(payload)
   if (id === undefined) return
   refuseOtherFields(Object(payload))
-  throw new SSE_ERR_OWN_ID(describeValue(id))
+  throw new SSE_ERR_CUSTOM_ID(describeValue(id))
 }
 
-/** The text of an event that has an id, without it: the id is its first line. */
-export function stripId (text: string): string {
-  return text.slice(text.indexOf('\n') + 1)
+/** Removes the id from the text of an encoded event: its first line. @param id as `customIdOf` returns it */
+export function stripId (text: string, id: string): string {
+  return text.slice(`id: ${id}\n`.length)
 }
 
 /**
- * The `retry:` line, without a blank line after it.
+ * Encodes the `retry:` line, without a blank line after it.
  * @throws SSE_ERR_FIELD
  */
 export function encodeRetry (retry: number): string {
-  // past the safe integers a number prints with an exponent, which a client ignores
+  // beyond the safe integers a number prints with an exponent, and clients ignore the line
   if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', describeValue(retry))
   return `retry: ${retry}\n`
 }
 
-// most events have the name of the one before
+// The line of the last event name, because most events have the name of the one before. Module state is harmless here: the
+// line depends on the name alone, so that apps that share it only compute it more often.
 let lastName = ''
 let lastLine = ''
 
 function eventLine (name: string): string {
   if (name !== lastName) {
-    // a line break in it would let its author write events of their own
+    // with a line break in a name its author could inject events
     if (NOT_IN_A_LINE.test(name)) throw new SSE_ERR_FIELD('event', 'text without CR, LF and NUL', describeValue(name))
     lastLine = `event: ${name}\n`
     lastName = name
@@ -217,35 +218,35 @@ function encodeComments (comments: unknown): string {
 function idLine (id: unknown): string {
   if (typeof id === 'number') return `id: ${id}\n`
   if (typeof id !== 'string') throw new SSE_ERR_FIELD('id', 'a string or a number', describeValue(id))
-  // a character has at most three bytes per unit of its length
+  // UTF-8 takes at most three bytes for each UTF-16 unit of `length`
   if (NOT_RETURNED.test(id) || (id.length > LONGEST_ID / 3 && Buffer.byteLength(id) > LONGEST_ID)) throw new SSE_ERR_FIELD('id', ID, describeValue(id))
   return `id: ${id}\n`
 }
 
 function lines (prefix: string, value: string): string {
-  // two plain searches are faster than the pattern, and most values have no line break
+  // two searches are faster than the pattern, and most values have no line break
   if (!value.includes('\n') && !value.includes('\r')) return `${prefix}${value}\n`
   let text = ''
   for (const part of value.split(LINE_BREAK)) text += `${prefix}${part}\n`
   return text
 }
 
-/** Nothing to write is fine for `{}`; for a Date, a Map or a promise it would be a silent loss. */
-function nothing (payload: object): '' {
+/** Returns `''` for `{}`. Refuses a Date, a Map or a promise, which would be lost silently. */
+function emptyOf (payload: object): '' {
   const prototype = Object.getPrototypeOf(payload)
   if (prototype !== Object.prototype && prototype !== null) throw noPayload(payload)
   return ''
 }
 
-/** @param field one that no event has */
+/** The error for an object that is not a payload. @param field a field that no event has */
 function noPayload (payload: object, field?: string): Error {
   if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${describeValue(payload)}, ${A_SOURCE}`)
   return new SSE_ERR_PAYLOAD(field === undefined ? describeValue(payload) : `${describeValue(payload)} with ${describeValue(field)}`)
 }
 
 /**
- * Refuses a field that no event has, because it would be lost in silence. Hot path: `for in` with comparisons costs 4
- * to 8 ns per event, `Object.keys()` or a Set twice as much.
+ * Refuses a field that no event has, because it would be lost silently. Hot path: `for in` with comparisons takes 4 to
+ * 8 ns per event, `Object.keys()` or a Set twice as long.
  * @throws SSE_ERR_PAYLOAD
  */
 function refuseOtherFields (payload: object): void {
@@ -256,7 +257,7 @@ function refuseOtherFields (payload: object): void {
   }
 }
 
-/** Inherited values are fields as well, as all those of a MessageEvent; but no methods, and nothing that some code has added to every object. */
+/** Inherited values are fields too, such as those of a MessageEvent. Methods, and additions to Object.prototype, are not. */
 function isField (payload: object, key: string): boolean {
   return Object.hasOwn(payload, key) || !(key in Object.prototype || typeof Reflect.get(payload, key) === 'function')
 }

@@ -2,7 +2,7 @@ import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
 import type { FetchResponse } from './fetch-response.js'
 
-/** An event of another server. Its data is text, whatever `events` the route declares. */
+/** An event of another server. Its data is written as text, also on routes that declare `events`. */
 export class UpstreamEvent {
   readonly id: string | undefined
   readonly event: string | undefined
@@ -16,7 +16,7 @@ export class UpstreamEvent {
     this.retry = retry
   }
 
-  /** The same for a stream that takes its ids from the log; null where nothing is left. */
+  /** The event for a stream whose ids are the log's; null if nothing but an id was in it. */
   withoutId (): UpstreamEvent | null {
     const { event, data, retry } = this
     return data === undefined && retry === undefined ? null : new UpstreamEvent({ event, data, retry })
@@ -25,7 +25,7 @@ export class UpstreamEvent {
 
 /** Why a response cannot be passed on; null where it is an event stream that nobody has read. */
 export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error | null {
-  // a status below 400 is no failure to Fastify, which would answer 500 for a 304
+  // Fastify answers 500 to an error with a status below 400, such as a 304
   if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })
   const type = headers.get('content-type')
   if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${describeValue(type)}`)
@@ -33,29 +33,29 @@ export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error 
 }
 
 /**
- * Makes events of the text of an event stream. Comments are not among them, because a stream sends a heartbeat of its
- * own, and an event that is not complete at the end is none.
+ * Parses the text of an event stream. Comments are dropped, because the stream sends its own heartbeats. So is an event
+ * that is incomplete at the end.
  */
 export class UpstreamParser {
-  readonly #messages = new EventParser(null)
+  readonly #parser = new EventParser(null)
   readonly #decoder = new TextDecoder()
   #id: string | null = null
   #retry: number | undefined
 
   constructor () {
-    this.#messages.begin()
+    this.#parser.begin()
   }
 
-  /** The events that are complete with this part of the stream. */
+  /** Returns the events that this part of the stream completes. */
   read (part: unknown): UpstreamEvent[] {
     const text = part instanceof Uint8Array ? this.#decoder.decode(part, { stream: true }) : String(part)
-    // one at a time, because what has no data is known only from what it leaves behind
+    // one event at a time, because an event without data shows only in the parser's `lastEventId` and `retry`
     return text.split(/(?<=\n\n|\r\r|\r\n\r\n)/).flatMap((event) => this.#readOne(event))
   }
 
   #readOne (text: string): UpstreamEvent[] {
-    const events = Array.from(this.#messages.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
-    const { retry, lastEventId } = this.#messages
+    const events = Array.from(this.#parser.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
+    const { retry, lastEventId } = this.#parser
     if (retry !== this.#retry) events.unshift(new UpstreamEvent({ retry }))
     if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: String(lastEventId) }))
     this.#id = lastEventId

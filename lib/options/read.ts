@@ -1,8 +1,7 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
-import type { BackplaneFactory } from '../backplane.js'
+import type { Backplane, BackplaneFactory, HistorySettings } from '../backplane.js'
 import { encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
 import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
-import type { HistorySettings } from '../pubsub/history.js'
 import { type OptionNames, refuseMistakes } from './names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
 import type { DrainSettings, StreamSettings } from '../stream/settings.js'
@@ -187,4 +186,12 @@ function nameOf (event: unknown): string | undefined {
   if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
   const { event: name, data } = event as SSEPayload
   return name || (data === undefined ? undefined : 'message')
+}
+
+/** @throws SSE_ERR_OPTION where the result of a factory lacks a method of a Backplane */
+export function asBackplane (made: Backplane): Backplane {
+  for (const member of ['open', 'publish', 'read', 'close'] as const) {
+    if (typeof made?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(made)} without a method "${member}"`)
+  }
+  return made
 }

@@ -1,70 +1,43 @@
+import type { Audience, HistorySettings, Page, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
 import { compareEventIds } from '../event/id.js'
 
-/** Whom a published event is for: the streams of a topic, those of a client id, or all. */
-export type Audience = 'topic' | 'client' | 'all'
-
-/** An event in the log. */
-export interface PublishedEvent {
-  readonly id: string
-  readonly to: Audience
-  /** The topic, or the client id; `''` where it is for all. */
-  readonly name: string
-  /** Its encoded text, from the `id:` line to the blank line. */
-  readonly text: string
-  /** When this process had it, on the clock of `performance.now()`, ms. */
-  readonly time: number
+/**
+ * Makes an event of the log. Hot path: one concatenation for all streams.
+ *
+ * `frame` becomes a slice of `text`, so that the log holds the bytes once: with two strings an event of 350 bytes took
+ * 1,149 bytes of heap, with a slice 571.
+ */
+export function publishedEvent (id: string, to: Audience, name: string, frame: string): PublishedEvent {
+  const text = `id: ${id}\n${frame}`
+  return { id, to, name, frame: text.slice(text.length - frame.length), text, time: now() }
 }
 
-/** What is missing between a position in the log and what follows it. */
-export interface Gap {
-  /** The oldest event that is still held; null where there is none. */
-  readonly oldestId: string | null
-  /** The newest event that is not: the position to go on from. */
-  readonly through: string
-}
-
-/** A part of the log. */
-export interface Page {
-  /** What is missing before `events`; null if nothing is. */
-  readonly gap: Gap | null
-  /** Oldest first. */
-  readonly events: readonly PublishedEvent[]
-}
-
-/** How much of the log is held. */
-export interface HistorySettings {
-  /** Events. */
-  size: number
-  /** ms; 0: no limit. */
-  maxAge: number
-}
-
-/** The end of the log, in memory: as many events as `size` says, none older than `maxAge`. */
+/** The retained end of the log, in memory: up to `size` events, none older than `maxAge`. */
 export class History {
   readonly #size: number
   readonly #maxAge: number
-  /** A ring, which grows up to `size` and then is overwritten from its oldest event on. */
+  /** Ring buffer. It grows up to `size`; then each new event overwrites the oldest one. */
   readonly #ring: Array<PublishedEvent | undefined> = []
   #first = 0
   #count = 0
   #newest: string
-  /** The newest event that is not held. */
-  #through: string
+  /** Id of the newest event that is no longer retained. */
+  #lastMissedId: string
 
-  /** @param start the position before the first event */
+  /** @param start position before the first event */
   constructor ({ size, maxAge }: HistorySettings, start: string) {
     this.#size = size
     this.#maxAge = maxAge
-    this.#newest = this.#through = start
+    this.#newest = this.#lastMissedId = start
   }
 
-  /** The position of the newest event, whether it is held or not. */
+  /** Position of the newest event, retained or not. */
   get newest (): string {
     return this.#newest
   }
 
-  /** The oldest event that is held, null if there is none. */
+  /** Id of the oldest retained event; null for none. */
   get oldestId (): string | null {
     this.#expire()
     return this.#at(0)?.id ?? null
@@ -73,36 +46,36 @@ export class History {
   append (event: PublishedEvent): void {
     this.#newest = event.id
     if (this.#size === 0) {
-      this.#through = event.id
+      this.#lastMissedId = event.id
       return
     }
     this.#expire()
     const oldest = this.#at(0)
-    if (oldest !== undefined && this.#count === this.#size) this.#forget(oldest)
+    if (oldest !== undefined && this.#count === this.#size) this.#dropOldest(oldest)
     this.#ring[(this.#first + this.#count) % this.#size] = event
     this.#count++
   }
 
   /**
-   * At most `limit` events that follow `after`. A position is known if it is that of an event that is held,
-   * or the one just before them all; from any other there is a gap, and what is held follows it.
+   * Returns up to `limit` events after `after`. If `after` is neither a retained event nor the position right before the
+   * oldest one, `gap` is set and the page starts at the oldest retained event.
    */
   read (after: string, limit: number): Page {
     this.#expire()
-    let from = this.#follower(after)
-    const known = after === (from === 0 ? this.#through : this.#at(from - 1)?.id)
+    let from = this.#indexAfter(after)
+    const known = after === (from === 0 ? this.#lastMissedId : this.#at(from - 1)?.id)
     if (!known) from = 0
     const events: PublishedEvent[] = []
     for (let event = this.#at(from); event !== undefined && events.length < limit; event = this.#at(++from)) events.push(event)
-    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, through: this.#through }, events }
+    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, lastMissedId: this.#lastMissedId }, events }
   }
 
   #at (index: number): PublishedEvent | undefined {
     return index < this.#count ? this.#ring[(this.#first + index) % this.#size] : undefined
   }
 
-  /** Where the first event after an id stands. */
-  #follower (id: string): number {
+  /** Index of the first event after an id. Binary search. */
+  #indexAfter (id: string): number {
     let [low, high] = [0, this.#count]
     while (low < high) {
       const middle = (low + high) >>> 1
@@ -116,11 +89,11 @@ export class History {
   #expire (): void {
     if (this.#maxAge === 0) return
     const least = now() - this.#maxAge
-    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#forget(oldest)
+    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#dropOldest(oldest)
   }
 
-  #forget (oldest: PublishedEvent): void {
-    this.#through = oldest.id
+  #dropOldest (oldest: PublishedEvent): void {
+    this.#lastMissedId = oldest.id
     this.#ring[this.#first] = undefined
     this.#first = (this.#first + 1) % this.#size
     this.#count--

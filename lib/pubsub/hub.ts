@@ -7,7 +7,7 @@ import type { EventStream } from '../stream/event-stream.js'
 import { loggedUnlessAwaited, rejected } from '../stream/logged-promise.js'
 import type { StreamRegistry } from '../stream/registry.js'
 import { validClientId, validTopic } from '../topic.js'
-import type { Audience, Gap, Page, PublishedEvent } from './history.js'
+import type { Audience, Gap, Page, PublishedEvent } from '../backplane.js'
 import { type Log, LogSubscription } from './subscription.js'
 
 /** Publishes events to the log and dispatches the events of the log to the streams of this process. */
@@ -29,7 +29,7 @@ export class Hub implements Log {
   }
 
   async open (): Promise<void> {
-    await this.#backplane.open((event) => this.#dispatch(event), (gap) => this.#onGap(gap))
+    await this.#backplane.open({ onEvent: (event) => this.#dispatch(event), onGap: (gap) => this.#onGap(gap) })
     this.#lastDispatchedId = this.#backplane.newest
   }
 
@@ -109,7 +109,7 @@ export class Hub implements Log {
 
   /** Notifies all streams with topics or a client id, because the audience of the lost events is unknown. */
   #onGap (gap: Gap): void {
-    this.#lastDispatchedId = gap.through
+    this.#lastDispatchedId = gap.lastMissedId
     for (const stream of this.#registry.streams.values()) {
       if (stream.clientId !== stream.id) stream.subscribed().onGap(gap)
       else stream.subscription?.onGap(gap)

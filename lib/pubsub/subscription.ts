@@ -1,9 +1,9 @@
+import type { Gap, Page, PublishedEvent } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
-import { encode, stripId } from '../event/encode.js'
+import { encode } from '../event/encode.js'
 import { SSE_ERR_BACKPLANE } from '../errors.js'
 import { compareEventIds, isEventId } from '../event/id.js'
-import type { Gap, Page, PublishedEvent } from './history.js'
 import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 
@@ -94,7 +94,7 @@ export class LogSubscription implements Subscription {
 
   onGap (gap: Gap): void {
     // a replay reaches the gap later, unless it has read up to there
-    if (this.#live || this.#readPosition === gap.through) this.#sendGap(gap)
+    if (this.#live || this.#readPosition === gap.lastMissedId) this.#sendGap(gap)
   }
 
   takeIdLine (): string {
@@ -107,7 +107,7 @@ export class LogSubscription implements Subscription {
   }
 
   takeGapEvent (): string {
-    const gap = { oldestId: this.#log.oldestId, through: this.#currentId }
+    const gap = { oldestId: this.#log.oldestId, lastMissedId: this.#currentId }
     const event = this.#gapEvent(gap, this.#clientEventId)
     this.#gapSent(gap, this.#clientEventId)
     return event
@@ -133,7 +133,7 @@ export class LogSubscription implements Subscription {
     if (before === 'log') {
       // too late for the replay, which has skipped the events of these topics
       if (hasStarted && lastEventId !== null && lastEventId !== this.#currentId) {
-        this.#sendGap({ oldestId: this.#log.oldestId, through: this.#currentId }, lastEventId)
+        this.#sendGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
       }
     } else if (this.#live && hasStarted) {
       this.#sendIdLine()
@@ -188,7 +188,7 @@ export class LogSubscription implements Subscription {
     if (this.#stream.needsDrain || this.#stream.closed) return
     if (gap !== null) {
       this.#sendGap(gap)
-      this.#readPosition = gap.through
+      this.#readPosition = gap.lastMissedId
     }
     for (const event of events) {
       if (this.#stream.needsDrain) return
@@ -208,9 +208,9 @@ export class LogSubscription implements Subscription {
   }
 
   /** Writes an event, without its id if the client holds custom ids. Hot path. */
-  #write ({ id, text }: PublishedEvent, publishedAt: number | null = null): boolean {
+  #write ({ id, frame, text }: PublishedEvent, publishedAt: number | null = null): boolean {
     const isCustom = this.#ids === 'custom'
-    if (!this.#stream.write(isCustom ? stripId(text) : text, true, publishedAt)) return false
+    if (!this.#stream.write(isCustom ? frame : text, true, publishedAt)) return false
     if (!isCustom) {
       this.#ids = 'log'
       this.#clientEventId = id
@@ -228,14 +228,14 @@ export class LogSubscription implements Subscription {
     if (this.#stream.writeUncounted(this.#gapEvent(gap, lastEventId))) this.#gapSent(gap, lastEventId)
   }
 
-  #gapEvent ({ oldestId, through }: Gap, lastEventId: string | null): string {
+  #gapEvent ({ oldestId, lastMissedId }: Gap, lastEventId: string | null): string {
     const event = { event: 'gap', data: { lastEventId, oldestId } }
-    return encode(this.#ids === 'log' ? { id: through, ...event } : event)
+    return encode(this.#ids === 'log' ? { id: lastMissedId, ...event } : event)
   }
 
-  #gapSent ({ oldestId, through }: Gap, lastEventId: string | null): void {
+  #gapSent ({ oldestId, lastMissedId }: Gap, lastEventId: string | null): void {
     const stream = this.#stream
-    if (this.#ids === 'log') this.#clientEventId = through
+    if (this.#ids === 'log') this.#clientEventId = lastMissedId
     stream.stats.gaps++
     if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
   }

@@ -1,48 +1,50 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Backplane } from '../backplane.js'
+import type { Audience, Backplane, BackplaneListener, HistorySettings, Page, PublishedEvent } from '../backplane.js'
 import { SSE_ERR_BACKPLANE, SSE_ERR_CLOSING } from '../errors.js'
-import { compareEventIds } from '../event/id.js'
-import { type Audience, type Gap, History, type HistorySettings, type Page, type PublishedEvent } from '../pubsub/history.js'
+import { compareEventIds, previousId } from '../event/id.js'
+import { History } from '../pubsub/history.js'
+import { RedisStream } from './commands.js'
 import { Connection, NoAnswer, type RedisClient } from './connection.js'
-import { toFields, isLoss, isNothing, placeholder } from './entry.js'
-import { previousId } from './position.js'
-import { type Listener, Reader } from './reader.js'
-import { RedisStream } from './stream.js'
+import { type LogEntry, placeholder, toEvent, toFields } from './entry.js'
+import { Reader } from './reader.js'
 
 export interface RedisSettings {
   key: string
-  /** How many events Redis keeps, at least. */
+  /** The least number of events that Redis keeps. */
   maxLength: number
-  /** What Redis may take for an answer, ms. */
+  /** Longest time for an answer of Redis, ms. */
   timeout: number
 }
 
+/** The connections of an open backplane: two, because a blocking read holds up all commands behind it. */
+interface Session {
+  readonly commands: Connection
+  readonly reader: Reader
+}
+
 /**
- * The log is a Redis stream, whose ids are the events' own. Each process reads it, what it published itself included,
- * so that all receive the same in the same order. What was received lately is kept, so that most replays need no Redis;
- * what goes further back is read with XRANGE.
+ * A log in a Redis stream, whose entry ids are the event ids. Each process reads the whole stream, including its own
+ * events, so that all processes receive the same events in the same order. Recent events are retained in memory, so that
+ * most replays need no Redis; older ones are read with XRANGE.
  */
-export class RedisBackplane implements Backplane, Listener {
+export class RedisBackplane implements Backplane {
   newest = '0-0'
-  readonly #model: () => Promise<RedisClient>
+  readonly #template: () => Promise<RedisClient>
   readonly #stream: RedisStream
   readonly #settings: RedisSettings
   readonly #history: HistorySettings
   readonly #log: FastifyBaseLogger
-  /** Null until it is opened. */
-  #commands: Connection | null = null
-  #reader: Reader | null = null
+  /** Null before `open()`. */
+  #session: Session | null = null
   #closed = false
   #recent: History
-  /** The oldest event there was when Redis was looked at last, and how many were received since. */
-  #oldest: string | null = null
-  #since = 0
-  #receive!: (event: PublishedEvent) => void
-  #lost!: (gap: Gap) => void
+  /** The oldest event when Redis was last asked, and the number of events received since. */
+  #oldestId: string | null = null
+  #receivedSince = 0
 
-  /** @param model the client whose options the connections have */
-  constructor (model: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
-    this.#model = model
+  /** @param template resolves to a client whose options the connections take */
+  constructor (template: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
+    this.#template = template
     this.#stream = new RedisStream(settings.key)
     this.#settings = settings
     this.#history = history
@@ -51,118 +53,120 @@ export class RedisBackplane implements Backplane, Listener {
   }
 
   get oldestId (): string | null {
-    // one that so many came after is likely to be gone
-    return this.#since < this.#history.size && this.#oldest !== null ? this.#oldest : this.#recent.oldestId
+    // after that many events Redis has probably trimmed it
+    return this.#receivedSince < this.#history.size && this.#oldestId !== null ? this.#oldestId : this.#recent.oldestId
   }
 
-  async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
-    const { timeout } = this.#settings
-    this.#receive = receive
-    this.#lost = lost
-    const model = await this.#model()
+  async open ({ onEvent, onGap }: BackplaneListener): Promise<void> {
+    const { timeout, key } = this.#settings
+    const template = await this.#template()
     if (this.#closed) throw new SSE_ERR_CLOSING()
-    const commands = this.#commands = new Connection(model)
-    const reader = this.#reader = new Reader(new Connection(model), this.#stream, timeout, this.#log)
+    const commands = new Connection(template)
+    const reader = new Reader(new Connection(template), this.#stream, timeout, this.#log)
+    this.#session = { commands, reader }
     try {
-      const [{ last, oldest }] = await Promise.all([reader.open(), commands.run(timeout, async () => {})])
-      this.#beginAt(last, oldest)
+      const [{ lastId, oldestId }] = await Promise.all([reader.open(), commands.run({ timeout }, async () => {})])
+      this.#startAt(lastId, oldestId)
     } catch (error) {
-      const refused = this.#closed ? new SSE_ERR_CLOSING() : failed(error)
+      const refused = this.#closed ? new SSE_ERR_CLOSING() : failure(error)
       await this.close()
       throw refused
     }
-    reader.run(this)
+    reader.run({
+      onEntry: (entry) => {
+        if (entry.kind === 'foreign') this.#log.warn(`the entry ${entry.id} of the Redis stream "${key}" is no event of this plugin's, and is skipped`)
+        onEvent(this.#append(toEvent(entry)))
+      },
+      onLoss: (lastMissedId, oldestId) => {
+        this.#log.warn(`the Redis stream "${key}" has lost events, or they were trimmed before they were read: the streams are sent a gap`)
+        this.#startAt(lastMissedId, oldestId)
+        onGap({ oldestId: this.oldestId, lastMissedId })
+      }
+    })
   }
 
-  publish (to: Audience, name: string, text: string): Promise<string> {
+  publish (to: Audience, name: string, frame: string): Promise<string> {
     const { maxAge } = this.#history
     return this.#ask(async (commands) => {
-      // in this order: what is done again where Redis was loading is not done twice
-      const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, text))
+      // XADD first: if Redis is still loading, it refuses both, and the repetition appends the event once
+      const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, frame))
       const [id] = await Promise.all([appended, maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined])
       return id
     })
   }
 
   read (after: string, limit: number): Page | Promise<Page> {
-    if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, through: this.newest }, events: [] }
+    if (this.#history.size === 0 && compareEventIds(after, this.newest) < 0) return { gap: { oldestId: null, lastMissedId: this.newest }, events: [] }
     const page = this.#recent.read(after, limit)
     return page.gap === null ? page : this.#ask((commands) => this.#readStream(commands, after, limit))
   }
 
   async close (): Promise<void> {
     this.#closed = true
-    this.#reader?.close()
-    this.#commands?.close()
+    this.#session?.reader.close()
+    this.#session?.commands.close()
   }
 
-  take (event: PublishedEvent): void {
-    if (isNothing(event)) this.#log.warn(`the entry ${event.id} of the Redis stream "${this.#settings.key}" is no event of this plugin's, and is skipped`)
+  #append (event: PublishedEvent): PublishedEvent {
     this.newest = event.id
     this.#recent.append(event)
-    this.#since++
-    this.#receive(event)
+    this.#receivedSince++
+    return event
   }
 
-  lost (through: string, oldest: string | null): void {
-    this.#log.warn(`the Redis stream "${this.#settings.key}" has lost events, or they were trimmed before they were read: the streams are sent a gap`)
-    this.#beginAt(through, oldest)
-    this.#lost({ oldestId: this.oldestId, through })
-  }
-
-  /** From here on nothing is missing. */
-  #beginAt (position: string, oldest: string | null): void {
+  /** Continues from a position; the events before it are not in memory. */
+  #startAt (position: string, oldestId: string | null): void {
     this.newest = position
-    this.#looked(oldest)
+    this.#setOldest(oldestId)
     this.#recent = new History(this.#history, position)
   }
 
-  #looked (oldest: string | null): void {
-    this.#oldest = oldest
-    this.#since = 0
+  #setOldest (id: string | null): void {
+    this.#oldestId = id
+    this.#receivedSince = 0
   }
 
   async #readStream (commands: Connection, after: string, limit: number): Promise<Page> {
-    // what comes while Redis is asked is not in its answer, and is read later
+    // events that are received while Redis answers are not in this page, but in a later one
     const { newest } = this
-    const received = ({ id }: PublishedEvent) => compareEventIds(id, newest) <= 0
+    const isReceived = ({ id }: LogEntry) => compareEventIds(id, newest) <= 0
     const [first, ...more] = await this.#stream.range(commands, after, limit + 1)
     if (first !== undefined && (first.id === after || previousId(first.id) === after)) {
-      const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(received)
-      // the newest itself may be gone
+      const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(isReceived)
+      // Redis may have trimmed even the newest event
       if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [placeholder(newest)] : [] }
-      if (isLoss(next)) return { gap: { oldestId: this.oldestId, through: next.id }, events: beforeLoss(others) }
-      return { gap: null, events: beforeLoss([next, ...others]) }
+      if (next.kind === 'lost') return { gap: { oldestId: this.oldestId, lastMissedId: next.id }, events: eventsBeforeLoss(others) }
+      return { gap: null, events: eventsBeforeLoss([next, ...others]) }
     }
-    const events = this.#history.size === 0 ? [] : (await this.#stream.range(commands, '-', limit)).filter(received)
-    const held = events.findIndex((event) => !isLoss(event))
-    const [oldest] = events
-    if (oldest === undefined) return { gap: { oldestId: null, through: newest }, events }
-    this.#looked(events[held]?.id ?? null)
-    const through = held === 0 ? previousId(oldest.id) : events[held - 1]?.id ?? newest
-    return { gap: { oldestId: this.#oldest, through }, events: held < 0 ? [] : beforeLoss(events.slice(held)) }
+    const entries = this.#history.size === 0 ? [] : (await this.#stream.range(commands, '-', limit)).filter(isReceived)
+    const held = entries.findIndex(({ kind }) => kind !== 'lost')
+    const [oldest] = entries
+    if (oldest === undefined) return { gap: { oldestId: null, lastMissedId: newest }, events: [] }
+    this.#setOldest(entries[held]?.id ?? null)
+    const lastMissedId = held === 0 ? previousId(oldest.id) : entries[held - 1]?.id ?? newest
+    return { gap: { oldestId: this.#oldestId, lastMissedId }, events: held < 0 ? [] : eventsBeforeLoss(entries.slice(held)) }
   }
 
   /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
   async #ask<Result> (work: (commands: Connection) => Promise<Result>): Promise<Result> {
-    const commands = this.#commands
-    if (commands === null) throw new SSE_ERR_CLOSING()
+    if (this.#session === null) throw new SSE_ERR_CLOSING()
+    const { commands } = this.#session
     try {
-      return await commands.run(this.#settings.timeout, () => work(commands))
+      return await commands.run({ timeout: this.#settings.timeout }, () => work(commands))
     } catch (error) {
-      throw this.#closed ? new SSE_ERR_CLOSING() : failed(error)
+      throw this.#closed ? new SSE_ERR_CLOSING() : failure(error)
     }
   }
 }
 
-/** What comes after it is read after a gap. */
-function beforeLoss (events: PublishedEvent[]): PublishedEvent[] {
-  const at = events.findIndex(isLoss)
-  return at < 0 ? events : events.slice(0, at)
+/** The events up to the next loss marker; the next read starts there and reports the gap. */
+function eventsBeforeLoss (entries: LogEntry[]): PublishedEvent[] {
+  const end = entries.findIndex(({ kind }) => kind === 'lost')
+  return (end < 0 ? entries : entries.slice(0, end)).map(toEvent)
 }
 
-function failed (error: unknown): Error {
-  // the cause holds the address, and what Redis said, which is for the log and not for clients
-  const [why, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
-  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${why}`), { cause })
+/** The address of Redis and its error are in `cause`, for the log; the message may be sent to clients. */
+function failure (error: unknown): Error {
+  const [reason, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
+  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })
 }

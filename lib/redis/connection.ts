@@ -1,7 +1,6 @@
 import { real } from '../clock.js'
-import { within } from './deadline.js'
 
-/** What is used of a node-redis client. */
+/** The part of a node-redis client that is used. */
 interface NodeRedis {
   readonly isOpen: boolean
   readonly isReady: boolean
@@ -11,7 +10,7 @@ interface NodeRedis {
   on (name: string, listener: (error: Error) => void): unknown
 }
 
-/** What is used of an ioredis client. */
+/** The part of an ioredis client that is used. */
 interface IORedis {
   readonly status: string
   readonly stream?: { readonly writable: boolean }
@@ -26,121 +25,129 @@ export interface RedisClient {
   duplicate (options?: object): object
 }
 
-/** Redis has not answered in time; `cause` is the last failure of the connection, if there was one. */
+/** Redis has not answered in time; `cause` is the last error of the connection, if there was one. */
 export class NoAnswer extends Error {
   constructor (ms: number, failure: NodeJS.ErrnoException | null) {
-    // that of a name with several addresses has a code and no message
+    // the error for a host name with several addresses has a code and no message
     const code = failure !== null && failure.message === '' ? ` (${failure.code})` : ''
     super(`no answer within ${ms} ms${code}`, failure === null ? {} : { cause: failure })
   }
 }
 
-/** A read that waits for something new takes its time, a connection may be idle, and each caller has a limit. */
+/** No timeouts in the client, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
-/** Nothing waits in a client for its connection: what cannot be sent is refused, what has no answer by its end is not sent again. */
+/** No queues in the client: a command that cannot be sent is refused, a command without an answer is not sent again. */
 const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
 
-/** What a duplicate of node-redis is given. With a `socketTimeout` it gives up every connection that is idle for so long, and rejects what is sent then. */
-function nodeRedisOptions (model: RedisClient): object {
-  const options: { socket?: object } | undefined = Reflect.get(model, 'options')
+/**
+ * The options for a duplicate of a node-redis client. With a `socketTimeout` node-redis closes each connection that is
+ * idle for so long, and rejects the commands that are sent then.
+ */
+function nodeRedisOptions (template: RedisClient): object {
+  const options: { socket?: object } | undefined = Reflect.get(template, 'options')
   return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
 }
 
-/** How long a Redis that is reading its data is left alone, ms. */
+/** Delay before the next attempt while Redis loads its data, ms. */
 const PAUSE = 50
 
-/** A connection to Redis, which the client makes again whenever it is lost, and which is begun anew where nothing comes on it. */
+/**
+ * A Redis connection with timeouts. The client library reconnects after each error; after a command without an answer the
+ * connection discards its client and creates a new one, because the peer may be gone without closing the socket.
+ */
 export class Connection {
   readonly #template: RedisClient
+  /** Functions that release the calls of `run` that wait for the connection. */
   readonly #waiting = new Set<() => void>()
   #client: NodeRedis | IORedis
   #closed = false
-  /** Why the connection does not stand, as far as is known. */
+  /** The last error since the connection was ready. */
   #error: Error | null = null
 
-  /** @param model whose options it has */
-  constructor (model: RedisClient) {
-    this.#template = model
-    this.#client = this.#begin()
+  /** @param template client whose options the connection takes; it is not used itself */
+  constructor (template: RedisClient) {
+    this.#template = template
+    this.#client = this.#createClient()
   }
 
   /**
-   * Does something once commands can be sent, those who wait for that in the order of their calls.
-   * Rejects where all that takes more than `ms`; what has not begun by then never does.
+   * Calls `work` once commands can be sent; waiting calls start in their order. Repeats `work` while Redis loads its data.
+   * Rejects with NoAnswer after `timeout` ms; a call that waits by then is dropped.
    */
-  async run<Result> (ms: number, work: () => Promise<Result>): Promise<Result> {
+  async run<Result> ({ timeout }: { timeout: number }, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
-    // ioredis is still ready for a moment after its socket was closed, and refuses what it is given then
+    // the status of ioredis stays `ready` for a moment after its socket has closed, and commands are refused then
     const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
-    let go!: () => void
-    const turn = new Promise<void>((resolve) => { go = resolve })
-    if (ready || this.#closed) go()
-    else this.#waiting.add(go)
+    const { promise, resolve: release } = deferred()
+    if (ready || this.#closed) release()
+    else this.#waiting.add(release)
     let over = false
-    const loaded = async (): Promise<Result> => {
+    const attempt = async (): Promise<Result> => {
       try {
         return await work()
       } catch (error) {
-        // a Redis that starts answers before it has its data, and does nothing
+        // after its start Redis refuses commands until its data is loaded
         if (!(error instanceof Error && error.message.startsWith('LOADING'))) throw error
         await real.wait(PAUSE)
         if (over) throw error
-        return loaded()
+        return attempt()
       }
     }
     try {
-      const result = await within(ms, turn.then(loaded), () => {
+      const result = await within(timeout, promise.then(attempt), () => {
         if (!this.#closed && client === this.#client) this.#renew()
-        return new NoAnswer(ms, this.#error)
+        return new NoAnswer(timeout, this.#error)
       })
-      // ioredis still takes answers after its end
+      // ioredis still delivers answers after `disconnect()`
       if (this.#closed) throw new Error('the connection is closed')
       return result
     } finally {
       over = true
-      this.#waiting.delete(go)
+      this.#waiting.delete(release)
     }
   }
 
-  /** Rejects where Redis refuses the command, or the connection is lost before its answer. */
+  /** Sends a command. Rejects if Redis refuses it, or if the connection is lost before the answer. */
   send (command: string, ...args: string[]): Promise<unknown> {
     return 'call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args])
   }
 
-  /** What is being done rejects. */
+  /** Closes the connection. Pending calls of `run` reject. */
   close (): void {
     this.#closed = true
     end(this.#client)
-    for (const go of this.#waiting) go()
+    for (const release of this.#waiting) release()
   }
 
-  /** The other end may be gone without a word. */
   #renew (): void {
     end(this.#client)
-    this.#client = this.#begin()
+    this.#client = this.#createClient()
   }
 
-  #begin (): NodeRedis | IORedis {
-    const model = this.#template
-    const client = model.duplicate('call' in model ? IOREDIS : nodeRedisOptions(model)) as NodeRedis | IORedis
+  #createClient (): NodeRedis | IORedis {
+    const template = this.#template
+    const client = template.duplicate('call' in template ? IOREDIS : nodeRedisOptions(template)) as NodeRedis | IORedis
     client.on('error', (error) => { if (client === this.#client) this.#error = error })
     client.on('ready', () => {
       this.#error = null
-      for (const go of this.#waiting) go()
+      for (const release of this.#waiting) release()
     })
     if (!('call' in client)) {
       connecting.add(client)
       client.on('reconnecting', () => { connecting.add(client) })
       client.on('connect', () => { connecting.delete(client) })
     }
-    // what it rejects with comes as an event as well
+    // the client emits the same error as an event
     client.connect().catch(() => {})
     return client
   }
 }
 
-/** Clients of node-redis that wait for a socket. Ended then, they go on all the same, and version 5 cannot be ended once more. */
+/**
+ * Clients of node-redis that wait for a socket. `destroy()` does not stop such a client, and in version 5 a second call
+ * throws, so that it is called once the attempt has ended.
+ */
 const connecting = new WeakSet<NodeRedis>()
 
 function end (client: NodeRedis | IORedis): void {
@@ -148,4 +155,27 @@ function end (client: NodeRedis | IORedis): void {
   const destroy = () => { if (client.isOpen) client.destroy() }
   if (connecting.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
   else destroy()
+}
+
+/** A promise and the function that resolves it. `Promise.withResolvers` needs Node 22. */
+function deferred (): { promise: Promise<void>, resolve: () => void } {
+  let settle: (() => void) | undefined
+  const promise = new Promise<void>((resolve) => { settle = resolve })
+  return { promise, resolve: () => settle?.() }
+}
+
+/** Resolves as `work` does. Rejects with the result of `late` after `ms`. */
+async function within<Result> (ms: number, work: Promise<Result>, late: () => Error): Promise<Result> {
+  let over = false
+  let timer: NodeJS.Timeout | undefined
+  const overdue = new Promise<never>((_resolve, reject) => {
+    // one turn later, because after a busy event loop the answer may have arrived and is read in this turn
+    timer = real.setTimeout(() => real.setImmediate(() => { if (!over) reject(late()) }), ms)
+  })
+  try {
+    return await Promise.race([work, overdue])
+  } finally {
+    over = true
+    real.clearTimeout(timer)
+  }
 }

@@ -1,43 +1,44 @@
-import { publishedEvent } from '../backplane.js'
+import type { Audience, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
-import type { Audience, PublishedEvent } from '../pubsub/history.js'
+import { publishedEvent } from '../pubsub/history.js'
 
-/** The fields of the entry that holds an event, one after the other with their values. */
-export function toFields (to: Audience, name: string, text: string): string[] {
-  return ['to', to, 'name', name, 'text', text]
+/** An entry of the Redis stream: an event, a mark that events before it are lost, or an entry that no backplane wrote. */
+export type LogEntry =
+  { readonly kind: 'event', readonly id: string, readonly event: PublishedEvent } |
+  { readonly kind: 'lost' | 'foreign', readonly id: string }
+
+/** The fields of an entry for an event: names and values in turn. */
+export function toFields (to: Audience, name: string, frame: string): string[] {
+  return ['to', to, 'name', name, 'text', frame]
 }
 
-/** The events in a reply to XRANGE. */
-export function eventsOf (reply: unknown): PublishedEvent[] {
-  return (reply as Array<[id: string, fields: unknown]>).map(([id, fields]) => eventOf(id, toMap(fields)))
+/** The fields of a loss marker. It is the first entry of every stream. */
+export const LOSS_MARKER = ['lost', 'before']
+
+/** The entries in a reply to XRANGE. */
+export function readEntries (reply: unknown): LogEntry[] {
+  return (reply as Array<[id: string, fields: unknown]>).map(([id, fields]) => readEntry(id, toMap(fields)))
 }
 
-/** What stands for an entry that is none of ours, or is not there: an event for nobody, which all pass over. */
+function readEntry (id: string, fields: Map<unknown, unknown>): LogEntry {
+  const [to, name, frame] = [fields.get('to'), fields.get('name'), fields.get('text')]
+  if (fields.has('lost')) return { kind: 'lost', id }
+  if (to !== 'topic' && to !== 'client' && to !== 'all') return { kind: 'foreign', id }
+  if (typeof name !== 'string' || typeof frame !== 'string' || !frame.endsWith('\n\n')) return { kind: 'foreign', id }
+  return { kind: 'event', id, event: publishedEvent(id, to, name, frame) }
+}
+
+/** The event of an entry. For other entries a placeholder, because their ids advance the position as well. */
+export function toEvent (entry: LogEntry): PublishedEvent {
+  return entry.kind === 'event' ? entry.event : placeholder(entry.id)
+}
+
+/** An event that is delivered to nobody, because no client id is empty. */
 export function placeholder (id: string): PublishedEvent {
-  return { id, to: 'client', name: '', text: '', time: now() }
+  return { id, to: 'client', name: '', frame: '', text: '', time: now() }
 }
 
-export function isNothing ({ text }: PublishedEvent): boolean {
-  return text === ''
-}
-
-/** The fields of an entry that says: of what came before, some is lost. It is the first of every stream. */
-export const LOSS = ['lost', 'before']
-
-/** Whether an entry says so. */
-export function isLoss ({ name, text }: PublishedEvent): boolean {
-  return text === '' && name === LOSS[0]
-}
-
-function eventOf (id: string, fields: Map<unknown, unknown>): PublishedEvent {
-  const [to, name, text] = [fields.get('to'), fields.get('name'), fields.get('text')]
-  if (fields.has('lost')) return { ...placeholder(id), name: 'lost' }
-  if (to !== 'topic' && to !== 'client' && to !== 'all') return placeholder(id)
-  if (typeof name !== 'string' || typeof text !== 'string' || !text.endsWith('\n\n')) return placeholder(id)
-  return publishedEvent(id, to, name, text)
-}
-
-/** Whatever form a reply of names and values has: flat (RESP2), or an object (RESP3). */
+/** A reply of names and values as a Map: RESP2 has them in an array, RESP3 in an object. */
 export function toMap (reply: unknown): Map<unknown, unknown> {
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))

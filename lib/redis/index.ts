@@ -5,34 +5,35 @@ import type { RedisClient } from './connection.js'
 
 export type { RedisClient } from './connection.js'
 
-/** Where the log is in Redis, 6.2 or later. */
+/** The server and the log in it. Redis 6.2 or later. */
 export type RedisBackplaneOptions = RedisLogOptions & ({
-  /** `redis://…`, or `rediss://…` for TLS, with user, password and database where needed. Takes the package `redis`. */
+  /** `redis://…`, or `rediss://…` for TLS, with user, password and database if needed. Needs the package `redis`. */
   url: string
   client?: never
 } | {
-  /** A client of node-redis or ioredis. It is duplicated: yours is neither used nor closed. */
+  /** A client of node-redis or ioredis. Its duplicates are used; the client itself is neither used nor closed. */
   client: RedisClient
   url?: never
 })
 
-/** The log itself. */
+/** The log in one Redis stream. */
 export interface RedisLogOptions {
-  /** The stream's key, default `sse`: one for each application. */
+  /** The key of the stream; each application needs its own. Default `sse`. */
   key?: string
-  /** How many events Redis keeps; somewhat more, since it frees memory in pieces. Default `history.size`, at least 100. */
+  /** The number of events that Redis keeps, and somewhat more, because it frees whole nodes only. Default `history.size`, at least 100. */
   maxLength?: number
-  /** What Redis may take for an answer, ms, default 5000: then `publish` rejects, and so does `register`. */
+  /** Longest time for an answer of Redis, ms; after it `publish` and `register` reject. Default 5000. */
   timeout?: number
 }
 
-/** A reader that is late needs some. */
+/** The least `maxLength`, because a process that reads late needs some events. */
 const LEAST = 100
 /** The longest `timeout`, ms: an hour. */
 const LONGEST = 3_600_000
 
 /**
- * Keeps the log of published events in Redis, for all processes of an application.
+ * A backplane for several processes: the log of published events is in Redis.
+ *
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
 export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactory {
@@ -42,14 +43,14 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION('redisBackplane', unknown, 'it takes url, client, key, maxLength, timeout')
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION('redisBackplane', 'either a url or a client', url === undefined ? 'neither' : 'both')
-  // which may hold a password
+  // the value is not in the message, because a URL may hold a password
   if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : describeValue(url))
   if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', describeValue(client))
   if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', describeValue(key))
   if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', describeValue(maxLength))
   if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, describeValue(timeout))
-  const model = async () => client ?? (await importRedis()).createClient({ url })
-  return (history, log) => new RedisBackplane(model, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
+  const template = async () => client ?? (await importRedis()).createClient({ url })
+  return (history, log) => new RedisBackplane(template, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
 }
 
 /** @throws SSE_ERR_NOT_INSTALLED */
@@ -65,7 +66,7 @@ function isRedisUrl (url: unknown): boolean {
   return typeof url === 'string' && /^(rediss?|unix):/.test(url) && URL.canParse(url)
 }
 
-/** The clients of a cluster, and node-redis' one of a Sentinel, take commands in other forms, or do them twice. */
+/** Refuses the clients of a cluster, and of node-redis that of a Sentinel, because they take commands in other forms or may send them twice. */
 function isClient (client: unknown): boolean {
   return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && Reflect.get(client, 'isCluster') !== true && !('masters' in client) && !('getMasterNode' in client)
 }

@@ -1,38 +1,36 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
-import { compareEventIds } from '../event/id.js'
-import type { PublishedEvent } from '../pubsub/history.js'
+import { compareEventIds, nextId, previousId } from '../event/id.js'
+import type { RedisStream, StreamInfo } from './commands.js'
 import type { Connection } from './connection.js'
-import { isLoss } from './entry.js'
-import { nextId, previousId } from './position.js'
-import type { RedisStream, State } from './stream.js'
+import type { LogEntry } from './entry.js'
 
-/** How long Redis keeps a read waiting for something new, ms; then it is seen whether the stream is still there. */
+/** How long one read waits for a new entry, ms. After it the reader checks whether the stream still exists. */
 const BLOCK = 1_000
-/** How many entries are read at once. */
+/** The most entries of one read. */
 const BATCH = 1_000
-/** A pause after a failure, ms. */
+/** Delay before the next attempt after a failure, ms. */
 const PAUSE = 100
 
-/** Whoever is told what is read. */
-export interface Listener {
-  take (event: PublishedEvent): void
-  /** Entries are missing: what is read next comes after `through`, and `oldest` is the oldest there is, null for none. */
-  lost (through: string, oldest: string | null): void
+/** Functions that a reader calls, in the order of the stream. */
+export interface ReaderListener {
+  readonly onEntry: (entry: LogEntry) => void
+  /** Called for missing entries: the next entry follows `lastMissedId`, and `oldestId` is the oldest that exists, null for none. */
+  readonly onLoss: (lastMissedId: string, oldestId: string | null) => void
 }
 
-/** Reads a Redis stream from a position on, until it is closed: through failures of Redis, and where that lost entries. */
+/** Reads a Redis stream from a position on until `close()`. Retries after failures and reports lost entries. */
 export class Reader {
   readonly #connection: Connection
   readonly #stream: RedisStream
   readonly #timeout: number
   readonly #log: FastifyBaseLogger
-  /** Up to where it was read. */
+  /** Id of the last entry that was read. */
   #position = '0-0'
   #failing = false
   #closed = false
 
-  /** @param timeout what Redis may take for an answer, ms */
+  /** @param timeout longest time for an answer of Redis, ms */
   constructor (connection: Connection, stream: RedisStream, timeout: number, log: FastifyBaseLogger) {
     this.#connection = connection
     this.#stream = stream
@@ -40,23 +38,24 @@ export class Reader {
     this.#log = log
   }
 
-  /** Begins at the end of the stream, whose state it resolves to. */
-  async open (): Promise<State> {
+  /** Sets the position to the end of the stream. Resolves to the stream's ends. */
+  async open (): Promise<StreamInfo> {
     const connection = this.#connection
-    const state = await connection.run(this.#timeout, async () => {
+    const info = await connection.run({ timeout: this.#timeout }, async () => {
       const found = await this.#stream.info(connection)
-      if (found.oldest !== null) return found
-      // so that there is an entry at the position, and ids of a log before this one are not taken for its own
+      if (found.oldestId !== null) return found
+      // the marker is the entry at the position, and tells ids of an earlier log from ids of this one
       await this.#stream.appendLossMarker(connection, '*')
-      // a process that started at the same moment may have done so as well
-      const { last } = await this.#stream.info(connection)
-      return { last, oldest: null }
+      // another process that started at the same moment may have appended a marker too
+      const { lastId } = await this.#stream.info(connection)
+      return { lastId, oldestId: null }
     })
-    this.#position = state.last
-    return state
+    this.#position = info.lastId
+    return info
   }
 
-  async run (listener: Listener): Promise<void> {
+  /** Calls the listener until `close()`. Never rejects. */
+  async run (listener: ReaderListener): Promise<void> {
     while (!this.#closed) {
       try {
         await this.#read(listener)
@@ -73,50 +72,53 @@ export class Reader {
     this.#connection.close()
   }
 
-  async #read (listener: Listener): Promise<void> {
-    for (const event of await this.#following(listener)) {
-      if (isLoss(event)) await this.#tellLoss(event, listener)
-      else listener.take(event)
-      // not before: what fails is done again
-      this.#position = event.id
+  async #read (listener: ReaderListener): Promise<void> {
+    for (const entry of await this.#nextEntries(listener)) {
+      if (entry.kind === 'lost') await this.#reportLoss(entry.id, listener)
+      else listener.onEntry(entry)
+      // only now, so that an entry whose report failed is read again
+      this.#position = entry.id
     }
   }
 
-  /** What follows the position, as soon as there is something; where some of it was left out before it was read, the listener is told. */
-  async #following (listener: Listener): Promise<PublishedEvent[]> {
-    // after a failure all may be gone
+  /** Resolves to the entries after the position once there are some. Reports entries that were trimmed before they were read. */
+  async #nextEntries (listener: ReaderListener): Promise<LogEntry[]> {
+    // not blocking after a failure, because the stream may be lost, and that is to be reported at once
     const block = this.#failing ? 1 : BLOCK
     const [first, ...more] = await this.#ask((connection) => this.#stream.readBlocking(connection, this.#position, BATCH + 1, block))
-    return first?.id === this.#position ? more : this.#afterHole(listener)
+    return first?.id === this.#position ? more : this.#readAfterHole(listener)
   }
 
-  /** What follows a position whose entry is gone. */
-  async #afterHole (listener: Listener): Promise<PublishedEvent[]> {
-    const { last, oldest } = await this.#ask((connection) => this.#stream.info(connection))
-    // after the state: whatever came in between, such as what another process says of it, is in here
+  /** Resolves to the entries after a position whose own entry is gone. */
+  async #readAfterHole (listener: ReaderListener): Promise<LogEntry[]> {
+    const { lastId, oldestId } = await this.#ask((connection) => this.#stream.info(connection))
+    // read after `info`, so that it includes entries that were appended meanwhile, such as the marker of another process
     const page = await this.#ask((connection) => this.#stream.range(connection, this.#position, BATCH + 1))
     const [first] = page
-    // where the stream says so itself, that is read
-    if (page.some(isLoss)) return page
-    if (first !== undefined && compareEventIds(oldest ?? first.id, this.#position) > 0) {
-      // the stream begins after the position, or was empty when its state was read: all entries before are gone, for all processes
-      listener.lost(previousId(first.id), first.id)
+    // a marker in the page reports the loss when it is read
+    if (page.some(({ kind }) => kind === 'lost')) return page
+    if (first !== undefined && compareEventIds(oldestId ?? first.id, this.#position) > 0) {
+      // the stream starts after the position, or was empty when `info` was read: all processes see that the entries before are gone
+      listener.onLoss(previousId(first.id), first.id)
       return page
     }
-    // its end was lost, or all of it; where so much came since, there is no waiting for a moment in which nothing does
+    // the end of the stream is lost, or all of it; after a full page the marker takes any id, because the end may move on all the time
     const end = page.at(-1)?.id ?? this.#position
-    const marked = await this.#markLoss(page.length > BATCH ? '*' : nextId(compareEventIds(last, end) > 0 ? last : end))
+    const marked = await this.#markLoss(page.length > BATCH ? '*' : nextId(compareEventIds(lastId, end) > 0 ? lastId : end))
     return marked ? page : []
   }
 
-  async #tellLoss ({ id }: PublishedEvent, listener: Listener): Promise<void> {
-    const { oldest } = await this.#ask((connection) => this.#stream.info(connection))
-    listener.lost(id, oldest === id ? null : oldest)
+  async #reportLoss (id: string, listener: ReaderListener): Promise<void> {
+    const { oldestId } = await this.#ask((connection) => this.#stream.info(connection))
+    listener.onLoss(id, oldestId === id ? null : oldestId)
   }
 
   /**
-   * Says so in the stream, for all who come with an id from before. With the id right after its end, since another process may
-   * say so at the same moment, and after the position, also where Redis knows lower ones only. False if there is something new by then.
+   * Appends a loss marker, so that clients with an id from before get a gap. Its id is right after the end of the stream,
+   * because another process may mark the same loss at the same moment, and after the position, because the ids of a new
+   * stream may be lower.
+   *
+   * @returns false if the stream has a newer entry by now
    */
   async #markLoss (id: string): Promise<boolean> {
     try {
@@ -129,7 +131,7 @@ export class Reader {
   }
 
   #ask<Result> (work: (connection: Connection) => Promise<Result>): Promise<Result> {
-    return this.#connection.run(BLOCK + this.#timeout, () => work(this.#connection))
+    return this.#connection.run({ timeout: BLOCK + this.#timeout }, () => work(this.#connection))
   }
 
   async #failed (error: unknown): Promise<void> {

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { Gap, PublishedEvent } from '../pubsub/history.js'
+import type { Gap, PublishedEvent } from '../backplane.js'
 import type { StreamEnd } from '../diagnostics.js'
 import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'

@@ -153,7 +153,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Writes one encoded event of the application with its custom id, if it has one. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
-    else if (!this.subscribed().allowsCustomIds) this.write(stripId(text), false)
+    else if (!this.subscribed().allowsCustomIds) this.write(stripId(text, id), false)
     else if (this.write(text)) this.subscribed().customIdSent(id)
   }
 

@@ -14,12 +14,12 @@ circular.itself = circular
 
 /** What cannot be published, and why. */
 const noPayloads: [what: string, payload: unknown, code: string][] = [
-  ['id', { id: '1', data: 'x' }, 'SSE_ERR_OWN_ID'],
-  ['id alone', { id: 1 }, 'SSE_ERR_OWN_ID'],
-  ['id 0', { id: 0, data: 'x' }, 'SSE_ERR_OWN_ID'],
-  ['id \'\'', { id: '', data: 'x' }, 'SSE_ERR_OWN_ID'],
-  ['id of the log', { id: '1-1', data: 'x' }, 'SSE_ERR_OWN_ID'],
-  ['id without a text', { id: Object.create(null), data: 'x' }, 'SSE_ERR_OWN_ID'],
+  ['id', { id: '1', data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
+  ['id alone', { id: 1 }, 'SSE_ERR_CUSTOM_ID'],
+  ['id 0', { id: 0, data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
+  ['id \'\'', { id: '', data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
+  ['id of the log', { id: '1-1', data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
+  ['id without a text', { id: Object.create(null), data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
   ['{}', {}, 'SSE_ERR_PAYLOAD'],
   ['null', null, 'SSE_ERR_PAYLOAD'],
   ['undefined', undefined, 'SSE_ERR_PAYLOAD'],
@@ -153,12 +153,12 @@ test('an id of its own, on a stream with topics,', async (t) => {
     app.get('/hand', (_request, reply) => { hand = reply.sse(); hand.subscribe('a') })
     const streams = [await follow(app, '/route'), await follow(app, '/hand')]
     for (const payload of own) {
-      await t.rejects(Promise.resolve(route?.send(payload)), { code: 'SSE_ERR_OWN_ID' })
-      await t.rejects(Promise.resolve(hand?.send(payload)), { code: 'SSE_ERR_OWN_ID' })
+      await t.rejects(Promise.resolve(route?.send(payload)), { code: 'SSE_ERR_CUSTOM_ID' })
+      await t.rejects(Promise.resolve(hand?.send(payload)), { code: 'SSE_ERR_CUSTOM_ID' })
     }
     for (const stream of streams) t.strictSame(await goesOn(app, stream), ['published'])
     hand?.unsubscribe('a')
-    await t.rejects(Promise.resolve(hand?.send({ id: 1 })), { code: 'SSE_ERR_OWN_ID' }, 'its client still holds an id of the log')
+    await t.rejects(Promise.resolve(hand?.send({ id: 1 })), { code: 'SSE_ERR_CUSTOM_ID' }, 'its client still holds an id of the log')
   })
 
   t.test('is a failed tick of an interval, and the next one comes', async (t) => {
@@ -171,7 +171,7 @@ test('an id of its own, on a stream with topics,', async (t) => {
     for (const url of ['/own', '/shared']) {
       const stream = await follow(app, url)
       t.match(await stream.next(), { id: undefined, data: 'without' })
-      t.match(errors.splice(0), own.map(() => ({ code: 'SSE_ERR_OWN_ID' })))
+      t.match(errors.splice(0), own.map(() => ({ code: 'SSE_ERR_CUSTOM_ID' })))
       t.strictSame(await goesOn(app, stream), ['published'])
     }
   })
@@ -185,9 +185,9 @@ test('an id of its own, on a stream with topics,', async (t) => {
     const stream = await follow(app, '/')
     t.match(await stream.next(), { data: 'first' })
     await t.rejects(stream.next())
-    t.match(errors, [{ code: 'SSE_ERR_OWN_ID' }])
+    t.match(errors, [{ code: 'SSE_ERR_CUSTOM_ID' }])
     t.equal(app.sse.stats().closed.error, 1)
-    t.match((await app.inject('/first')).json(), { statusCode: 500, code: 'SSE_ERR_OWN_ID' })
+    t.match((await app.inject('/first')).json(), { statusCode: 500, code: 'SSE_ERR_CUSTOM_ID' })
     await until('nothing is left', () => hubOf(app).topics.size === 0)
   })
 })

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { encode, encodeData, encodeRetry, plainData } from '../../lib/event/encode.js'
+import { encode, encodeData, encodeRetry, plainData, stripId } from '../../lib/event/encode.js'
 
 const refused = (code: string, message: RegExp) => ({ code, message })
 
@@ -35,6 +35,14 @@ test('id', async (t) => {
     }
     t.end()
   })
+})
+
+test('an encoded event without its id is the same event encoded without an id', (t) => {
+  for (const id of ['1-2', 7, '', ' led by a space', 'é']) {
+    const fields = { event: 'e', comments: 'c', data: 'a\nb' }
+    t.equal(stripId(encode({ id, ...fields }), String(id)), encode(fields))
+  }
+  t.end()
 })
 
 test('event', async (t) => {

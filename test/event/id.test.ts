@@ -1,7 +1,7 @@
 import { equal, ok } from 'node:assert/strict'
 import fc from 'fast-check'
 import { test, type Test } from 'tap'
-import { compareEventIds, EventIds, isEventId } from '../../lib/event/id.js'
+import { compareEventIds, EventIds, isEventId, nextId, previousId } from '../../lib/event/id.js'
 
 const GREATEST = 2n ** 64n - 1n
 
@@ -136,4 +136,12 @@ test('the ids that are given', async (t) => {
       }
     }))
   })
+})
+
+test('positions next to each other', async (t) => {
+  for (const [position, next] of [['0-0', '0-1'], ['1-9', '1-10'], ['9007199254740993-1', '9007199254740993-2'], [`9-${GREATEST}`, '10-0'], [`9999-${GREATEST}`, '10000-0']] as const) {
+    t.equal(nextId(position), next)
+    t.equal(previousId(next), position)
+    t.ok(compareEventIds(position, next) < 0)
+  }
 })

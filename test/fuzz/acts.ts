@@ -1,5 +1,5 @@
 import { ok, rejects } from 'node:assert/strict'
-import type { Audience } from '../../lib/pubsub/history.js'
+import type { Audience } from '../../lib/backplane.js'
 import type { Model } from './model.js'
 import type { World } from './world.js'
 
@@ -55,7 +55,7 @@ export function send (number: number, id?: string): Act {
       const data = String(model.next++)
       const payload = id === undefined ? data : { id, data }
       if (id !== undefined && client.followed) {
-        await rejects(stream.send(payload), { code: 'SSE_ERR_OWN_ID' })
+        await rejects(stream.send(payload), { code: 'SSE_ERR_CUSTOM_ID' })
         return
       }
       const { open } = client

@@ -1,5 +1,5 @@
 import { isEventId } from '../../lib/event/id.js'
-import type { Audience } from '../../lib/pubsub/history.js'
+import type { Audience } from '../../lib/backplane.js'
 import type { CloseReason } from '../../lib/index.js'
 
 /** An event in the log. */

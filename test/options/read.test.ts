@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { runInNewContext } from 'node:vm'
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
-import { InProcessBackplane } from '../../lib/backplane.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import sse, { type HistorySettings, type SSEPluginOptions, type SSERouteOptions } from '../../lib/index.js'
 import { isOptions, readPluginOptions, readReplyOptions, readRouteOptions } from '../../lib/options/read.js'
 import { makeApp } from '../helpers/app.js'
@@ -266,7 +266,7 @@ test('what an option takes, it takes', async (t) => {
     maxStreams: [1],
     maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => '' }, { max: 1, key: undefined }, [], [{ max: 1 }, { max: 2, key: () => '' }]],
     history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000 }],
-    backplane: [(history: HistorySettings) => new InProcessBackplane(history)],
+    backplane: [(history: HistorySettings) => new MemoryBackplane(history)],
     drain: [{}, { spread: 0 }, { spread: 60_000 }, { event: 'bye' }, { event: { event: 'bye' }, timeout: 0 }, { timeout: LONGEST }],
     openapi: [true, false],
     events: [{ price: {} }, { price: {}, closed: { type: 'string' } }],

@@ -1,9 +1,10 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
-import { type Backplane, InProcessBackplane } from '../../lib/backplane.js'
+import type { Backplane, BackplaneListener } from '../../lib/backplane.js'
 import { compareEventIds } from '../../lib/event/id.js'
 import sse, { type Audience, type Gap, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../../lib/index.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
@@ -22,37 +23,40 @@ class RemoteBackplane implements Backplane {
   /** Tells that events are lost. */
   lose: (gap: Gap) => void = () => {}
   readonly settings: HistorySettings
-  readonly #log: InProcessBackplane
+  readonly #log: MemoryBackplane
 
   constructor (settings: HistorySettings) {
     this.settings = settings
-    this.#log = new InProcessBackplane(settings)
+    this.#log = new MemoryBackplane(settings)
     this.newest = this.#log.newest
   }
 
   get oldestId (): string | null { return this.#log.oldestId }
 
-  async open (receive: (event: PublishedEvent) => void, lost: (gap: Gap) => void): Promise<void> {
+  async open ({ onEvent, onGap }: BackplaneListener): Promise<void> {
     if (this.failure !== null) throw this.failure
     this.lose = (gap) => {
-      this.newest = gap.through
-      lost(gap)
+      this.newest = gap.lastMissedId
+      onGap(gap)
     }
     let order = Promise.resolve()
     const arrived = (event: PublishedEvent) => {
       this.newest = event.id
-      receive(event)
+      onEvent(event)
     }
-    await this.#log.open((event) => {
-      if (this.receiving < 0) arrived(event)
-      else order = order.then(() => wait(this.receiving)).then(() => arrived(event))
+    await this.#log.open({
+      onEvent: (event) => {
+        if (this.receiving < 0) arrived(event)
+        else order = order.then(() => wait(this.receiving)).then(() => arrived(event))
+      },
+      onGap
     })
   }
 
-  async publish (to: Audience, name: string, text: string): Promise<string> {
+  async publish (to: Audience, name: string, frame: string): Promise<string> {
     await turn()
     if (this.failure !== null) throw this.failure
-    return this.#log.publish(to, name, text)
+    return this.#log.publish(to, name, frame)
   }
 
   async read (after: string, limit: number): Promise<Page> {
@@ -134,9 +138,9 @@ test('events that the log has lost', async (t) => {
     const [id] = await publishAll(app, 'a', 'seen')
     const [topic, user] = [await follow(app, 'a', id), await follow(app, '/user?user=ann')]
     t.strictSame(await takeData(user, 1), ['hello'])
-    const through = `${Number(id?.split('-')[0]) + 5_000}-0`
-    remote.lose({ oldestId: null, through })
-    t.strictSame(await take(topic, 1), [{ id: through, event: 'gap', data: JSON.stringify({ lastEventId: id, oldestId: null }) }])
+    const lastMissedId = `${Number(id?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, lastMissedId })
+    t.strictSame(await take(topic, 1), [{ id: lastMissedId, event: 'gap', data: JSON.stringify({ lastEventId: id, oldestId: null }) }])
     t.strictSame(await take(user, 1), [{ id: undefined, event: 'gap', data: JSON.stringify({ lastEventId: null, oldestId: null }) }])
     t.equal(app.sse.stats().gaps, 2)
   })
@@ -145,7 +149,7 @@ test('events that the log has lost', async (t) => {
     const { app, remote } = await makeRemote(t)
     app.sseRoute('/', { interval: 20, payload: () => 'tick' })
     const stream = await follow(app, '/')
-    remote.lose({ oldestId: null, through: remote.newest })
+    remote.lose({ oldestId: null, lastMissedId: remote.newest })
     t.strictSame(await takeData(stream, 3), ['tick', 'tick', 'tick'])
     t.equal(app.sse.stats().gaps, 0)
   })
@@ -156,11 +160,11 @@ test('events that the log has lost', async (t) => {
     app.sseRoute('/', { topics: ['a'], onConnect: () => new Promise<void>((resolve) => { greet = resolve }) })
     const ids = await publishAll(app, 'a', 'seen', 'held')
     const stream = await follow(app, '/', ids[0])
-    const through = `${Number(ids[1]?.split('-')[0]) + 5_000}-0`
-    remote.lose({ oldestId: null, through })
-    remote.read = async (after) => ({ gap: after === through ? null : { oldestId: null, through }, events: [] })
+    const lastMissedId = `${Number(ids[1]?.split('-')[0]) + 5_000}-0`
+    remote.lose({ oldestId: null, lastMissedId })
+    remote.read = async (after) => ({ gap: after === lastMissedId ? null : { oldestId: null, lastMissedId }, events: [] })
     greet()
-    t.match(await take(stream, 1), [{ id: through, event: 'gap' }])
+    t.match(await take(stream, 1), [{ id: lastMissedId, event: 'gap' }])
     t.equal(app.sse.stats().gaps, 1)
   })
 })

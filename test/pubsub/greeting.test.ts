@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { Transform } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { test } from 'tap'
-import { InProcessBackplane } from '../../lib/backplane.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import type { SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
@@ -164,7 +164,7 @@ test('what a hook has put in between and throws breaks off its own stream, and n
 
 test('a backplane that has nothing where it should have something is told of, and that stream broken off', async (t) => {
   const lines: string[] = []
-  class Forgetful extends InProcessBackplane {
+  class Forgetful extends MemoryBackplane {
     override read () { return { gap: null, events: [] } }
   }
   const app = await makeApp(t, { backplane: (history) => new Forgetful(history) }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })

@@ -3,7 +3,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { History, type Page, type PublishedEvent } from '../../lib/pubsub/history.js'
+import type { Page, PublishedEvent } from '../../lib/backplane.js'
+import { History, publishedEvent } from '../../lib/pubsub/history.js'
 import { until } from '../helpers/until.js'
 
 const START = '5-0'
@@ -14,7 +15,7 @@ interface Aging extends PublishedEvent {
 }
 
 function event (id: string): Aging {
-  return { id, to: 'topic', name: 'news', text: `id: ${id}\ndata: ${id}\n\n`, time: performance.now() }
+  return publishedEvent(id, 'topic', 'news', `data: ${id}\n\n`)
 }
 
 /** The log `5-1` to `5-<count>`, as far as it is held. */
@@ -58,9 +59,9 @@ test('what is held', async (t) => {
       const oldest = Math.max(1, count - 3)
       t.equal(history.newest, `5-${count}`)
       t.equal(history.oldestId, `5-${oldest}`)
-      const through = `5-${oldest - 1}`
-      t.same(readOn(history, through, 10), range(oldest, count), `${count} events, all that are held`)
-      t.same(history.read('1-0', 10).gap, { oldestId: `5-${oldest}`, through }, `${count} events, the others missing`)
+      const lastMissedId = `5-${oldest - 1}`
+      t.same(readOn(history, lastMissedId, 10), range(oldest, count), `${count} events, all that are held`)
+      t.same(history.read('1-0', 10).gap, { oldestId: `5-${oldest}`, lastMissedId }, `${count} events, the others missing`)
     }
   })
 
@@ -86,7 +87,7 @@ test('what is held', async (t) => {
     t.equal(history.newest, '5-3')
     t.equal(history.oldestId, null)
     t.same(history.read('5-3', 10), { gap: null, events: [] })
-    for (const after of [START, '5-1', '5-2', '5-4']) t.same(history.read(after, 10), { gap: { oldestId: null, through: '5-3' }, events: [] }, after)
+    for (const after of [START, '5-1', '5-2', '5-4']) t.same(history.read(after, 10), { gap: { oldestId: null, lastMissedId: '5-3' }, events: [] }, after)
   })
 
   t.test('is the newest event with a size of 1', async (t) => {
@@ -95,7 +96,7 @@ test('what is held', async (t) => {
     t.same(idsOf(history.read('5-2', 10)), ['5-3'])
     t.same(history.read('5-3', 10), { gap: null, events: [] })
     const { gap, events } = history.read('5-1', 10)
-    t.same([gap, events.length], [{ oldestId: '5-3', through: '5-2' }, 1])
+    t.same([gap, events.length], [{ oldestId: '5-3', lastMissedId: '5-2' }, 1])
   })
 })
 
@@ -128,16 +129,16 @@ test('a position', async (t) => {
     for (const [where, ids] of Object.entries(positions)) {
       for (const id of ids) {
         const page = history.read(id, 10)
-        t.same(page.gap, { oldestId: '5-12', through: '5-9' }, `${id}, ${where}`)
+        t.same(page.gap, { oldestId: '5-12', lastMissedId: '5-9' }, `${id}, ${where}`)
         t.same(idsOf(page), ['5-12', '8-3', '8-5'], `${id}, ${where}`)
       }
     }
   })
 
-  t.test('after a gap is known: reading goes on from `through`, or from the last event of the page', async (t) => {
+  t.test('after a gap is known: reading goes on from `lastMissedId`, or from the last event of the page', async (t) => {
     const history = filled(20, 6)
     const { gap, events } = history.read('5-3', 2)
-    t.same(gap, { oldestId: '5-15', through: '5-14' })
+    t.same(gap, { oldestId: '5-15', lastMissedId: '5-14' })
     t.equal(events.length, 2)
     t.same(readOn(history, '5-14', 2), range(15, 20))
     t.same(readOn(history, '5-16', 2), range(17, 20))
@@ -153,7 +154,7 @@ test('a position', async (t) => {
 test('a limit of 0 gives no event, and still tells of a gap', async (t) => {
   const history = filled(8, 4)
   t.same(history.read('5-5', 0), { gap: null, events: [] })
-  t.same(history.read('5-1', 0), { gap: { oldestId: '5-5', through: '5-4' }, events: [] })
+  t.same(history.read('5-1', 0), { gap: { oldestId: '5-5', lastMissedId: '5-4' }, events: [] })
 })
 
 test('the age', async (t) => {
@@ -165,10 +166,10 @@ test('the age', async (t) => {
     t.ok(performance.now() - Number(first?.time) > 150, 'not before its time')
     t.equal(history.newest, '5-3', 'the position stays')
     t.same(history.read('5-3', 10), { gap: null, events: [] }, 'after which nothing is missing')
-    t.same(history.read('5-2', 10), { gap: { oldestId: null, through: '5-3' }, events: [] })
+    t.same(history.read('5-2', 10), { gap: { oldestId: null, lastMissedId: '5-3' }, events: [] })
     history.append(event('7-0'))
     t.same(readOn(history, '5-3', 10), ['7-0'])
-    t.same(history.read('5-2', 10).gap, { oldestId: '7-0', through: '5-3' })
+    t.same(history.read('5-2', 10).gap, { oldestId: '7-0', lastMissedId: '5-3' })
   })
 
   t.test('is looked at by whatever tells of it first', async (t) => {
@@ -182,7 +183,7 @@ test('the age', async (t) => {
         return history
       }
       t.same(setUp().read('5-3', 10), { gap: null, events: [recent] })
-      t.same(setUp().read('5-2', 10), { gap: { oldestId: '5-4', through: '5-3' }, events: [recent] })
+      t.same(setUp().read('5-2', 10), { gap: { oldestId: '5-4', lastMissedId: '5-3' }, events: [recent] })
       t.equal(setUp().oldestId, '5-4')
     }
   })
@@ -216,15 +217,15 @@ test('the age', async (t) => {
   })
 })
 
-/** A log that is an array: positions are whole numbers, `#through` is that of the newest event that is not held. */
+/** A log that is an array: positions are whole numbers, `#lastMissedId` is that of the newest event that is not held. */
 class Model {
   held: Array<{ place: number, event: Aging }> = []
-  through: number
+  lastMissedId: number
   readonly #size: number
 
   constructor (size: number, start: number) {
     this.#size = size
-    this.through = start
+    this.lastMissedId = start
   }
 
   append (place: number, event: Aging): void {
@@ -239,17 +240,17 @@ class Model {
   }
 
   read (after: number, limit: number): Page {
-    const known = after === this.through || this.held.some(({ place }) => place === after)
+    const known = after === this.lastMissedId || this.held.some(({ place }) => place === after)
     const follow = known ? this.held.filter(({ place }) => place > after) : this.held
     return {
-      gap: known ? null : { oldestId: this.held[0]?.event.id ?? null, through: idAt(this.through) },
+      gap: known ? null : { oldestId: this.held[0]?.event.id ?? null, lastMissedId: idAt(this.lastMissedId) },
       events: follow.slice(0, limit).map(({ event }) => event)
     }
   }
 
   #forget (): void {
     const kept = this.held.filter(({ event }, i) => event.time !== -Infinity && i >= this.held.length - this.#size)
-    this.through = this.held[this.held.length - kept.length - 1]?.place ?? this.through
+    this.lastMissedId = this.held[this.held.length - kept.length - 1]?.place ?? this.lastMissedId
     this.held = kept
   }
 }
@@ -288,7 +289,7 @@ test('it does what an array does', async () => {
       }
       deepStrictEqual(history.newest, idAt(last))
     }
-    for (const from of [model.through, ...model.held.map(({ place }) => place)]) {
+    for (const from of [model.lastMissedId, ...model.held.map(({ place }) => place)]) {
       const { events } = model.read(from, Infinity)
       for (const limit of [1, 2, 7]) deepStrictEqual(readOn(history, idAt(from), limit), idsOf({ gap: null, events }))
     }

@@ -1,7 +1,7 @@
 import { getDefaultHighWaterMark } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'tap'
-import { InProcessBackplane } from '../../lib/backplane.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import type { Page, SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
@@ -204,7 +204,7 @@ test('none comes twice, none is lost, all come in order', async (t) => {
 
 test('a replay goes at the client\'s pace, however much more than maxBufferedBytes it is', async (t) => {
   let reads = 0
-  class Counted extends InProcessBackplane {
+  class Counted extends MemoryBackplane {
     override read (after: string, limit: number): Page {
       reads++
       return super.read(after, limit)

@@ -68,7 +68,7 @@ testRedis('a log that is not open gives and takes nothing', async (t, { url }) =
   const backplane = redisBackplane({ url })({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
   const refused = () => t.rejects(async () => backplane.publish('topic', 'news', 'data: x\n\n'), { code: 'SSE_ERR_CLOSING' })
   await refused()
-  await backplane.open(() => {}, () => {})
+  await backplane.open({ onEvent () {}, onGap () {} })
   t.match(await backplane.publish('topic', 'news', 'data: x\n\n'), /^\d+-\d+$/)
   await backplane.close()
   await refused()

@@ -40,7 +40,7 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
     for (const [what, client] of Object.entries(clients)) {
       for (const turns of [0, 1, 5, 10]) {
         const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-        const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
+        const opened = backplane.open({ onEvent () {}, onGap () {} }).catch(({ code }) => code)
         for (let i = 0; i < turns; i++) await turn()
         await backplane.close()
         t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
@@ -48,7 +48,7 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
       const proxy = await openProxy(t, server.port)
       proxy.refuse()
       const backplane = redisBackplane(client(proxy.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-      const opened = backplane.open(() => {}, () => {}).catch(({ code }) => code)
+      const opened = backplane.open({ onEvent () {}, onGap () {} }).catch(({ code }) => code)
       await until('an attempt', () => proxy.refused > 0)
       await backplane.close()
       t.equal(await opened, 'SSE_ERR_CLOSING', `${what}, while it connects`)

@@ -3,7 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { type OpenMetricsContentType, type PrometheusContentType, Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
-  Audience, Backplane, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
+  Audience, Backplane, BackplaneListener, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
 } from '../../lib/index.js'
 import sse from '../../lib/index.js'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -140,8 +140,8 @@ describe('the options of the log', () => {
     class Own implements Backplane {
       newest = '1-0'
       oldestId = null
-      async open (receive: (event: PublishedEvent) => void) { receive({ id: '1-0', to: 'all', name: '', text: 'id: 1-0\ndata: a\n\n', time: 0 }) }
-      async publish (to: Audience, name: string, text: string) { return `${to}${name}${text}` }
+      async open ({ onEvent }: BackplaneListener) { onEvent({ id: '1-0', to: 'all', name: '', frame: 'data: a\n\n', text: 'id: 1-0\ndata: a\n\n', time: 0 }) }
+      async publish (to: Audience, name: string, frame: string) { return `${to}${name}${frame}` }
       async read (after: string, limit: number): Promise<Page> { return { gap: null, events: [] } }
       async close () {}
     }
@@ -154,8 +154,9 @@ describe('the options of the log', () => {
 
   test('speak of events, pages and gaps', () => {
     expect<Audience>().type.toBe<'topic' | 'client' | 'all'>()
-    expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly text: string, readonly time: number }>()
-    expect<Gap>().type.toBe<{ readonly oldestId: string | null, readonly through: string }>()
+    expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly frame: string, readonly text: string, readonly time: number }>()
+    expect<BackplaneListener>().type.toBe<{ readonly onEvent: (event: PublishedEvent) => void, readonly onGap: (gap: Gap) => void }>()
+    expect<Gap>().type.toBe<{ readonly oldestId: string | null, readonly lastMissedId: string }>()
     expect<Page>().type.toBe<{ readonly gap: Gap | null, readonly events: readonly PublishedEvent[] }>()
     expect<ReturnType<Backplane['read']>>().type.toBe<Page | Promise<Page>>()
     expect<ReturnType<Backplane['publish']>>().type.toBe<string | Promise<string>>()
