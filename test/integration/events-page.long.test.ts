@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { until } from '../helpers/until.js'
 import { launchChromium } from '../helpers/chromium.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { looksWell, watch } from './visit.js'
 
 /** A document with what schemas can say that those of the examples do not. */
@@ -49,7 +49,7 @@ const DOCUMENT = {
 
 t.test('the page of the events', async (t) => {
   const browser = await launchChromium(t)
-  const server = await startExampleServer(t)
+  const server = await startDemoServer(t)
 
   const faults: string[][] = []
   /** The page, once it shows what it has to; in a context of its own. */

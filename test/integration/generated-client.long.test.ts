@@ -4,7 +4,7 @@ import { createClient } from '@hey-api/openapi-ts'
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript'
 import t from 'tap'
 import ts from 'typescript'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 
 /** What somebody writes against the client that @hey-api/openapi-ts generates. A line that is expected to be an error is one that must not compile. */
 const CONSUMER = `
@@ -89,7 +89,7 @@ function compile (files: string[]): string[] {
 }
 
 t.test('clients that others generate from the OpenAPI 3.1 document', async (t) => {
-  const server = await startExampleServer(t)
+  const server = await startDemoServer(t)
   const document = await (await fetch(`${server.url}/openapi/3.1.json`)).json()
   const folder = t.testdir({ 'package.json': '{ "type": "module" }', 'consumer.ts': CONSUMER, 'types.ts': TYPES, 'misuse.ts': MISUSE })
   const file = (name: string) => join(folder, name)

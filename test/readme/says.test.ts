@@ -26,7 +26,7 @@ test('each of its blocks is run by a test, but for drawings and what is typed in
 test('there are the scripts and files that its commands name, and the packages are its own', (t) => {
   const commands = [...blocks.filter(({ language }) => language === 'sh').map(({ code }) => code), ...readme.matchAll(/`((?:npm|node) .*?)`/g)].join('\n')
   for (const [, script = ''] of commands.matchAll(/npm (?:run )?(?!ci\b|install\b)([\w:]+)/g)) t.ok(script in manifest.scripts, script)
-  for (const [, file = ''] of commands.matchAll(/node --import \S+ (examples\/\S+\.ts)/g)) t.ok(existsSync(join(root, file)), file)
+  for (const [, file = ''] of commands.matchAll(/node --import \S+ ((?:demo|examples)\/\S+\.ts)/g)) t.ok(existsSync(join(root, file)), file)
   for (const { code } of blocks.filter(({ language }) => language === 'sh')) {
     for (const [, names = ''] of code.matchAll(/npm install ([^&\n]+)/g)) {
       for (const name of names.trim().split(' ')) t.ok(name === manifest.name || name in manifest.peerDependencies, name)

@@ -1,6 +1,6 @@
 import type { Page } from './pages.js'
 
-/** An example as a page shows it. */
+/** A source file as a page shows it. */
 export interface ShownCode {
   name: string
   lines: number
@@ -63,7 +63,7 @@ function codePanel ({ open }: Page, code: ShownCode[]): string {
   const files = code.map(({ name, lines }) => `${lines} lines of ${name}.ts`).join(', ')
   const figures = code.map(({ name, html }) => `
         <figure>
-          <figcaption>From <a href="/source/${name}.ts">examples/${name}.ts</a></figcaption>
+          <figcaption>From <a href="/source/${name}.ts">demo/${name}.ts</a></figcaption>
           <pre tabindex="0" role="region" aria-label="The code of ${name}.ts"><code>${html}</code></pre>
         </figure>`)
   return `      <details class="code panel"${open ? ' open' : ''}>

@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { connect, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { readEvents } from './read-events.js'
 import { until } from '../helpers/until.js'
 
@@ -26,7 +26,7 @@ function ask (url: string, prompt: string, signal?: AbortSignal): Promise<Respon
 }
 
 t.test('the example server', async (t) => {
-  const server = await startExampleServer(t)
+  const server = await startDemoServer(t)
 
   t.test('answers 404 in JSON for a symbol that is not listed', async (t) => {
     const response = await fetch(`${server.url}/stocks/NOPE`)
@@ -195,7 +195,7 @@ t.test('the example chat with an OpenAI-compatible server', async (t) => {
   })
   await once(model, 'listening')
   const { port } = model.address() as AddressInfo
-  const server = await startExampleServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
+  const server = await startDemoServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
 
   t.test('passes its tokens on', async (t) => {
     const events: Array<[string | undefined, string]> = []

@@ -3,10 +3,10 @@ import t from 'tap'
 import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 import { until } from '../helpers/until.js'
 import { launchChromium } from '../helpers/chromium.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
-const FILE = 'examples/cluster.ts'
+const FILE = 'demo/cluster.ts'
 /** Processes take their time to start, ms. */
 const LONG = 30_000
 
@@ -23,7 +23,7 @@ async function say (page: Page, text: string): Promise<void> {
 
 t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
   const redis = await RedisServer.start(t, SERVERS[0])
-  const [browser, server] = await Promise.all([launchChromium(t), startExampleServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)])
+  const [browser, server] = await Promise.all([launchChromium(t), startDemoServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)])
   const visits = [await visit(browser, server.url), await visit(browser, server.url)] as const
   const pages = visits.map(({ page }) => page)
   const [{ page }, { page: other }] = visits
@@ -67,5 +67,5 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
 })
 
 t.test('the cluster says what it misses', async (t) => {
-  await t.rejects(startExampleServer(t, { REDIS_URL: 'redis://127.0.0.1:1' }, FILE), { message: /Redis.*ECONNREFUSED 127\.0\.0\.1:1.*\nIs Redis there\?/ })
+  await t.rejects(startDemoServer(t, { REDIS_URL: 'redis://127.0.0.1:1' }, FILE), { message: /Redis.*ECONNREFUSED 127\.0\.0\.1:1.*\nIs Redis there\?/ })
 })

@@ -1,19 +1,19 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
-import notifications from '../../examples/notifications.js'
-import orders from '../../examples/orders.js'
-import room from '../../examples/room.js'
-import session from '../../examples/session.js'
-import trades from '../../examples/trades.js'
+import notifications from '../../demo/notifications.js'
+import orders from '../../demo/orders.js'
+import room from '../../demo/room.js'
+import session from '../../demo/session.js'
+import trades from '../../demo/trades.js'
 import type { InjectedEvent, InjectedStream } from '../../lib/testing.js'
 import { makeApp } from '../helpers/app.js'
 
-/** The examples that publish events, as one app, closed at the end of the test. */
-export async function examples (t: Test, secret = 'a secret', server: FastifyServerOptions = {}): Promise<FastifyInstance> {
+/** The plugins of the demo that publish events, as one app, closed at the end of the test. */
+export async function publishingDemos (t: Test, secret = 'a secret', server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = await makeApp(t, {}, server)
   await app.register(cookie, { secret })
-  for (const example of [room, session, notifications, orders, trades]) await app.register(example)
+  for (const plugin of [room, session, notifications, orders, trades]) await app.register(plugin)
   return app
 }
 

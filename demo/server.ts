@@ -30,14 +30,14 @@ import trades from './trades.js'
 export interface BuildOptions {
   /** As Fastify's; default none. */
   logger?: FastifyServerOptions['logger']
-  /** The file that the logger writes, for `/logs` to read; default `examples/server.log`. */
+  /** The file that the logger writes, for `/logs` to read; default `demo/server.log`. */
   logFile?: string
 }
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 
 /**
- * All examples as one app that does not listen yet.
+ * Builds the demo as one app that does not listen yet.
  * A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
  * COOKIE_SECRET keeps users signed in from one start to the next; without it a new one is made up each time.
  */

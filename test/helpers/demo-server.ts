@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
-export interface ExampleServer {
+export interface DemoServer {
   url: string
   logFile: string
   /** Sends a signal to the server's process. */
@@ -16,8 +16,8 @@ export interface ExampleServer {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Starts the examples as `npm start` does, or another server of them, in a separate process on a free port, which ends with the test. */
-export async function startExampleServer (t: Test, env: Record<string, string> = {}, file = 'examples/server.ts'): Promise<ExampleServer> {
+/** Starts the demo as `npm start` does, or another server of the demo, in a separate process on a free port. The process ends with the test. */
+export async function startDemoServer (t: Test, env: Record<string, string> = {}, file = 'demo/server.ts'): Promise<DemoServer> {
   const logFile = join(t.testdir(), 'server.log')
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, ['--import=./test/typescript.mjs', file], {
@@ -38,5 +38,5 @@ export async function startExampleServer (t: Test, env: Record<string, string> =
     const url = /http:\S+/.exec(line)?.[0]
     if (url) return { url, logFile, ended, signal: (name) => child.kill(name) }
   }
-  throw new Error(`The example server ended before it listened:\n${errors}`)
+  throw new Error(`The demo server ended before it listened:\n${errors}`)
 }

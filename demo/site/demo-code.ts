@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 
-/** The file of an example. */
-export function readExample (name: string): Promise<string> {
+/** Reads a source file of the demo. */
+export function readDemoFile (name: string): Promise<string> {
   return readFile(new URL(`../${name}.ts`, import.meta.url), 'utf8')
 }
 
-/** What an example's plugin does: the lines of its function, as they stand in the file. */
+/** Extracts the body of the plugin function from a source file. */
 export function pluginBody (source: string): string {
   const body = /^const .* = async \(app.*\) => \{\n([^]*?)\n\}$/m.exec(source)?.[1]
   if (body === undefined) throw new Error('the file holds no plugin')
@@ -20,7 +20,7 @@ const TOKEN = new RegExp([
   /(?<name>\b\w+(?=\())/
 ].map(({ source }) => source).join('|'), 'g')
 
-/** TypeScript as HTML, with an element of the token's kind around whatever is coloured. */
+/** Converts TypeScript to HTML with a `<span>` around each token that has a colour. */
 export function highlight (code: string): string {
   let html = ''
   let end = 0

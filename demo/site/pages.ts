@@ -1,4 +1,4 @@
-/** A page of the examples: its parts are in `examples/pages/<name>.html`, its script is `examples/public/<name>.js`. */
+/** A page of the demo: its parts are in `demo/pages/<name>.html`, its script is `demo/public/<name>.js`. */
 export interface Page {
   name: string
   /** Where it is served. */
@@ -8,8 +8,8 @@ export interface Page {
   heading?: string
   /** HTML that stands beneath the heading. */
   lead: string
-  /** The examples that it is fed by: files of this folder's parent, without `.ts`. */
-  examples: string[]
+  /** The plugins that feed it: files of this folder's parent, without `.ts`. */
+  files: string[]
   /** Whether their code is shown at first. */
   open?: boolean
   /** For text rather than charts. */
@@ -24,7 +24,7 @@ export const pages: Page[] = [
     title: 'fastify-sse-routes',
     heading: 'Live data from routes of ten lines',
     lead: 'Every page here is fed by server-sent events from one Fastify server. A route says what it sends and how often; the plugin does the rest.',
-    examples: ['time'],
+    files: ['time'],
     open: true
   },
   {
@@ -32,28 +32,28 @@ export const pages: Page[] = [
     path: '/dashboard.html',
     title: 'Dashboard',
     lead: 'This very process and the host it runs on, over the last two minutes. Measured at <time id="measured">--:--:--</time>.',
-    examples: ['dashboard']
+    files: ['dashboard']
   },
   {
     name: 'logs',
     path: '/logs.html',
     title: 'Logs',
     lead: 'What this server logs, as it is written to the file, also after that was rotated or truncated.',
-    examples: ['logs']
+    files: ['logs']
   },
   {
     name: 'stocks',
     path: '/stocks.html',
     title: 'Stocks',
     lead: 'Invented companies on a simulated market. One computation a second serves all who watch.',
-    examples: ['ticker', 'trades']
+    files: ['ticker', 'trades']
   },
   {
     name: 'chat',
     path: '/chat.html',
     title: 'Chat',
     lead: 'The answer is one POST whose response is an event stream. Stop it, and the server stops the model.',
-    examples: ['chat'],
+    files: ['chat'],
     narrow: true
   },
   {
@@ -61,7 +61,7 @@ export const pages: Page[] = [
     path: '/room.html',
     title: 'Room',
     lead: 'What is said here reaches everyone in the room. Reload, or lose the connection, and what you missed comes.',
-    examples: ['room'],
+    files: ['room'],
     narrow: true
   },
   {
@@ -69,7 +69,7 @@ export const pages: Page[] = [
     path: '/notifications.html',
     title: 'Notifications',
     lead: 'What is sent to one user reaches every tab where that user is signed in, and nobody else.',
-    examples: ['notifications'],
+    files: ['notifications'],
     narrow: true
   },
   {
@@ -78,11 +78,11 @@ export const pages: Page[] = [
     title: 'Events',
     heading: 'The events of each stream',
     lead: 'Read from the OpenAPI document that the routes make of themselves.',
-    examples: ['documents']
+    files: ['documents']
   }
 ]
 
-/** The page of `examples/cluster.ts`. */
+/** The page of `demo/cluster.ts`. */
 export const clusterPages: Page[] = [
   {
     name: 'cluster',
@@ -90,7 +90,7 @@ export const clusterPages: Page[] = [
     title: 'fastify-sse-routes',
     heading: 'Cluster',
     lead: 'Any process publishes, and any delivers: all have the same events in the same order. This page is connected to <b id="here">none yet</b>. End that with <code id="kill">kill -9</code>, and another goes on with what was missed.',
-    examples: ['processes'],
+    files: ['processes'],
     narrow: true
   }
 ]

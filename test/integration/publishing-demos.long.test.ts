@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { type InjectedEvent, injectSSE } from '../../lib/testing.js'
 import { listen, open } from '../helpers/app.js'
-import { examples, take } from './published-examples.js'
+import { publishingDemos, take } from './publishing-demos.js'
 
 async function say (app: FastifyInstance, text: string, room = 'lobby'): Promise<string> {
   const response = await app.inject({ method: 'POST', url: `/rooms/${room}/messages`, payload: { name: 'Ada', text } })
@@ -16,7 +16,7 @@ const text = ({ data }: InjectedEvent): string => JSON.parse(data).text
 const state = ({ data }: InjectedEvent): string => JSON.parse(data).state
 
 test('a message reaches everyone in its room, and nobody in another', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const port = await listen(app)
   const [one, two, elsewhere] = await Promise.all([open(t, port, '/rooms/lobby'), open(t, port, '/rooms/lobby'), open(t, port, '/rooms/garden')])
   const response = await fetch(`http://127.0.0.1:${port}/rooms/lobby/messages`, {
@@ -37,7 +37,7 @@ test('a message reaches everyone in its room, and nobody in another', async (t) 
 })
 
 test('who comes back to a room gets what they missed there, each message once', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const stream = await injectSSE(app, { url: '/rooms/lobby' })
   await say(app, 'first')
   const [seen] = await take(stream, 1)
@@ -57,7 +57,7 @@ test('who comes back to a room gets what they missed there, each message once', 
 })
 
 test('who asks a room for what came after 0-0 gets all that it still has', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   for (const text of ['first', 'second']) await say(app, text)
   const [gap, ...messages] = await take(await injectSSE(app, { url: '/rooms/lobby?lastEventId=0-0' }), 3)
   t.match(gap, { event: 'gap', data: /"lastEventId":"0-0"/ })
@@ -65,7 +65,7 @@ test('who asks a room for what came after 0-0 gets all that it still has', async
 })
 
 test('a message needs a name and a text of reasonable length, and a room a reasonable name', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const url = '/rooms/lobby/messages'
   for (const [at, payload] of [
     [url, { text: 'Hello' }],
@@ -82,7 +82,7 @@ test('a message needs a name and a text of reasonable length, and a room a reaso
 })
 
 test('an order goes from placed to delivered, and only its own stream hears of it', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const [order, other] = [await place(app), await place(app)]
   t.match(order, { id: /^[0-9a-f]{8}-[0-9a-f]{4}-4/, item: 'a kettle', state: 'placed', time: Number })
   const states = await take(await injectSSE(app, { url: `/orders/${order.id}` }), 4)
@@ -97,7 +97,7 @@ test('an order goes from placed to delivered, and only its own stream hears of i
 })
 
 test('an order that was never placed is answered 404', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const id = '2f1e4c8a-0c1b-4d7e-9a55-0d6c3b1f9e77'
   await t.rejects(injectSSE(app, { url: `/orders/${id}` }), {
     code: 'SSE_ERR_NO_STREAM',
@@ -109,7 +109,7 @@ test('an order that was never placed is answered 404', async (t) => {
 
 test('work on orders ends with the app', async (t) => {
   const logged: string[] = []
-  const app = await examples(t, undefined, { logger: { level: 'error', stream: { write: (line: string) => { logged.push(line) } } } })
+  const app = await publishingDemos(t, undefined, { logger: { level: 'error', stream: { write: (line: string) => { logged.push(line) } } } })
   const port = await listen(app)
   const { id } = await place(app)
   const client = await open(t, port, `/orders/${id}`)
@@ -122,7 +122,7 @@ test('work on orders ends with the app', async (t) => {
 })
 
 test('a trade reaches those who follow its symbol', async (t) => {
-  const app = await examples(t)
+  const app = await publishingDemos(t)
   const port = await listen(app)
   const [one, two, elsewhere] = await Promise.all([open(t, port, '/trades/BOLT'), open(t, port, '/trades/BOLT'), open(t, port, '/trades/DUNE')])
   const trade = (payload: object) => app.inject({ method: 'POST', url: '/trades', payload })

@@ -14,7 +14,7 @@ async function serve (number: number): Promise<void> {
   app.register(sse, {
     retry: 1_000,
     history: { size: 200 },
-    backplane: redisBackplane({ url, key: 'cluster example', timeout: 2_000 })
+    backplane: redisBackplane({ url, key: 'cluster demo', timeout: 2_000 })
   })
   app.register(processes, { number })
   app.register(site, { pages })
