@@ -21,7 +21,7 @@ async function say (page: Page, text: string): Promise<void> {
   await page.keyboard.press('Enter')
 }
 
-t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
+t.test('the cluster page in a browser shows the events of both processes, and continues when one is killed', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
   const redis = await RedisServer.start(t, SERVERS[0])
   const [browser, server] = await Promise.all([launchChromium(t), startDemoServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)])
   const visits = [await visit(browser, server.url), await visit(browser, server.url)] as const
@@ -66,6 +66,6 @@ t.test('the cluster page, in a browser', { skip: SERVERS.length === 0 && 'there 
   t.strictSame(await server.ended, { code: 0, signal: null })
 })
 
-t.test('the cluster says what it misses', async (t) => {
+t.test('demo/cluster.ts prints which Redis it cannot reach', async (t) => {
   await t.rejects(startDemoServer(t, { REDIS_URL: 'redis://127.0.0.1:1' }, FILE), { message: /Redis.*ECONNREFUSED 127\.0\.0\.1:1.*\nIs Redis there\?/ })
 })

@@ -25,23 +25,23 @@ function ask (url: string, prompt: string, signal?: AbortSignal): Promise<Respon
   })
 }
 
-t.test('the example server', async (t) => {
+t.test('the demo server', async (t) => {
   const server = await startDemoServer(t)
 
-  t.test('answers 404 in JSON for a symbol that is not listed', async (t) => {
+  t.test('GET /stocks answers 404 in JSON for an unknown symbol', async (t) => {
     const response = await fetch(`${server.url}/stocks/NOPE`)
     t.equal(response.status, 404)
     t.match(response.headers.get('content-type'), /^application\/json/)
     t.strictSame(await response.json(), { statusCode: 404, code: 'UNKNOWN_SYMBOL', error: 'Not Found', message: 'No company is listed as NOPE' })
   })
 
-  t.test('answers 400 in JSON for a level that does not exist', async (t) => {
+  t.test('GET /logs answers 400 in JSON for an unknown level', async (t) => {
     const response = await fetch(`${server.url}/logs?level=loud`)
     t.equal(response.status, 400)
     t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
   })
 
-  t.test('sends all clients of a symbol the same quotes', async (t) => {
+  t.test('GET /stocks sends all clients of a symbol the same quotes', async (t) => {
     const { signal } = leaving(t)
     const quotes = async () => {
       const seen: string[] = []
@@ -57,7 +57,7 @@ t.test('the example server', async (t) => {
     t.ok(performance.now() - begun > 1_800, 'one a second')
   })
 
-  t.test('streams its log on through rotation and truncation', async (t) => {
+  t.test('GET /logs continues through rotation and truncation of the log file', async (t) => {
     const client = leaving(t)
     const lines: Array<{ msg: string, req?: { url: string } }> = []
     const read = async () => {
@@ -91,7 +91,7 @@ t.test('the example server', async (t) => {
     await reading
   })
 
-  t.test('sends the log lines of a level and above', async (t) => {
+  t.test('GET /logs sends the lines of a level and above', async (t) => {
     const { signal } = leaving(t)
     await fetch(`${server.url}/refused`)
     for await (const { data } of readEvents(await fetch(`${server.url}/logs?level=warn`, { signal }))) {
@@ -102,7 +102,7 @@ t.test('the example server', async (t) => {
     t.pass('and the one that was asked for')
   })
 
-  t.test('answers a chat with a text of the project where there is no model', async (t) => {
+  t.test('POST /chat answers with a text of the project without OPENAI_BASE_URL', async (t) => {
     let answer = ''
     let last = ''
     let tokens = 0
@@ -119,13 +119,13 @@ t.test('the example server', async (t) => {
     t.equal(last, 'done')
   })
 
-  t.test('answers 400 in JSON for a chat without a prompt', async (t) => {
+  t.test('POST /chat answers 400 in JSON without a prompt', async (t) => {
     const response = await ask(server.url, '')
     t.equal(response.status, 400)
     t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
   })
 
-  t.test('writes a text character by character at /ai/chat', async (t) => {
+  t.test('GET /ai/chat sends a text character by character', async (t) => {
     const { signal } = leaving(t)
     let answer = ''
     for await (const { data } of readEvents(await fetch(`${server.url}/ai/chat`, { signal }))) {
@@ -136,7 +136,7 @@ t.test('the example server', async (t) => {
     t.equal(answer, 'No language model is')
   })
 
-  t.test('tells at /metrics how many streams each route has open', async (t) => {
+  t.test('GET /metrics has the number of open streams per route', async (t) => {
     const client = leaving(t)
     const metrics = async () => (await fetch(`${server.url}/metrics`)).text()
     t.match((await fetch(`${server.url}/metrics`)).headers.get('content-type'), /^text\/plain; version=/)
@@ -149,7 +149,7 @@ t.test('the example server', async (t) => {
     t.match(await metrics(), '\nsse_streams_open{route="/trades/:symbol"} 0\n')
   })
 
-  t.test('ends by itself with code 0 on SIGTERM, with streams of every kind and an unused connection open', async (t) => {
+  t.test('the demo server exits with code 0 on SIGTERM, with open streams of every kind and an unused connection', async (t) => {
     const order = await fetch(`${server.url}/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"a kettle"}' })
     const { id } = Object(await order.json())
     const streams = await Promise.all([
@@ -172,7 +172,7 @@ t.test('the example server', async (t) => {
   })
 })
 
-t.test('the example chat with an OpenAI-compatible server', async (t) => {
+t.test('the chat of the demo with an OpenAI-compatible server', async (t) => {
   const asked: Array<{ request: IncomingMessage, body: unknown, response: ServerResponse }> = []
   const model = createServer(async (request, response) => {
     const body = JSON.parse(await text(request))
@@ -197,7 +197,7 @@ t.test('the example chat with an OpenAI-compatible server', async (t) => {
   const { port } = model.address() as AddressInfo
   const server = await startDemoServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
 
-  t.test('passes its tokens on', async (t) => {
+  t.test('POST /chat passes the tokens of the model on', async (t) => {
     const events: Array<[string | undefined, string]> = []
     for await (const { event, data } of readEvents(await ask(server.url, 'answer'))) events.push([event, data])
     t.strictSame(events, [['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['done', '']])
@@ -207,7 +207,7 @@ t.test('the example chat with an OpenAI-compatible server', async (t) => {
     })
   })
 
-  t.test('hangs up on it when the client leaves', async (t) => {
+  t.test('POST /chat aborts the request to the model when the client disconnects', async (t) => {
     const leave = new AbortController()
     const response = await ask(server.url, 'go on', leave.signal)
     const upstream = asked.at(-1)?.response
@@ -219,7 +219,7 @@ t.test('the example chat with an OpenAI-compatible server', async (t) => {
     t.equal(upstream.writableEnded, false, 'closed by the other side')
   })
 
-  t.test('answers 502 in JSON when it fails before its first token', async (t) => {
+  t.test('POST /chat answers 502 in JSON when the model fails before its first token', async (t) => {
     const response = await ask(server.url, 'fail')
     t.equal(response.status, 502)
     t.strictSame(await response.json(), { statusCode: 502, code: 'MODEL_ERROR', error: 'Bad Gateway', message: 'The language model answered 429: busy' })

@@ -18,7 +18,7 @@ const [start, dashboard, logs, stocks, chat, room, mail] = await Promise.all([
 ])
 const all = [start, dashboard, logs, stocks, chat, room, mail]
 
-t.test('all pages, when the server is killed and another takes its place', async (t) => {
+t.test('all pages reconnect when the server is killed and another is started', async (t) => {
   const held = () => room.page.evaluate<string>("JSON.parse(sessionStorage.getItem('/rooms/lobby')).lastEventId")
   await signIn(mail.page, 'dora')
   await notify(mail.page, 'before')
@@ -71,7 +71,7 @@ t.test('all pages, when the server is killed and another takes its place', async
   await until('the answer is whole', async () => /the end\.$/.test((await chat.page.locator('#talk .answered').allTextContents()).at(-1) ?? ''))
   t.strictSame(all.flatMap(({ faults }) => unexpected(faults)), [])
 
-  await t.test('and when the next one does not know who they are', async (t) => {
+  await t.test('pages ask to sign in again when the new server has another cookie secret', async (t) => {
     const { page } = mail
     // The stream is kept from coming back before somebody has tried to send.
     await page.route('**/notifications', (route, request) => request.method() === 'GET' ? route.abort('connectionrefused') : route.continue())

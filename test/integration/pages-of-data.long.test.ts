@@ -171,7 +171,7 @@ t.test('the API docs', { buffered: true }, async (t) => {
   t.strictSame(faults, [])
 })
 
-t.test('what the pages load', { buffered: true }, async (t) => {
+t.test('the pages load files of this project only', { buffered: true }, async (t) => {
   const get = async (path: string) => {
     const response = await fetch(server.url + path)
     return { status: response.status, type: response.headers.get('content-type'), body: await response.text() }

@@ -15,7 +15,7 @@ const place = async (app: FastifyInstance) => (await app.inject({ method: 'POST'
 const text = ({ data }: InjectedEvent): string => JSON.parse(data).text
 const state = ({ data }: InjectedEvent): string => JSON.parse(data).state
 
-test('a message reaches everyone in its room, and nobody in another', async (t) => {
+test('a message reaches all clients of its room and none of another', async (t) => {
   const app = await publishingDemos(t)
   const port = await listen(app)
   const [one, two, elsewhere] = await Promise.all([open(t, port, '/rooms/lobby'), open(t, port, '/rooms/lobby'), open(t, port, '/rooms/garden')])
@@ -36,7 +36,7 @@ test('a message reaches everyone in its room, and nobody in another', async (t) 
   t.notMatch(elsewhere.text, 'lines')
 })
 
-test('who comes back to a room gets what they missed there, each message once', async (t) => {
+test('a client that reconnects to a room gets each missed message once', async (t) => {
   const app = await publishingDemos(t)
   const stream = await injectSSE(app, { url: '/rooms/lobby' })
   await say(app, 'first')
@@ -56,7 +56,7 @@ test('who comes back to a room gets what they missed there, each message once', 
   }
 })
 
-test('who asks a room for what came after 0-0 gets all that it still has', async (t) => {
+test('a client with Last-Event-ID 0-0 gets all messages that the history retains', async (t) => {
   const app = await publishingDemos(t)
   for (const text of ['first', 'second']) await say(app, text)
   const [gap, ...messages] = await take(await injectSSE(app, { url: '/rooms/lobby?lastEventId=0-0' }), 3)
@@ -64,7 +64,7 @@ test('who asks a room for what came after 0-0 gets all that it still has', async
   t.strictSame(messages.map(text), ['first', 'second'])
 })
 
-test('a message needs a name and a text of reasonable length, and a room a reasonable name', async (t) => {
+test('a message needs a name and a text of limited length, and a room a valid name', async (t) => {
   const app = await publishingDemos(t)
   const url = '/rooms/lobby/messages'
   for (const [at, payload] of [
@@ -81,7 +81,7 @@ test('a message needs a name and a text of reasonable length, and a room a reaso
   await t.rejects(injectSSE(app, { url: '/rooms/No%20room' }), { code: 'SSE_ERR_NO_STREAM', statusCode: 400 })
 })
 
-test('an order goes from placed to delivered, and only its own stream hears of it', async (t) => {
+test('the steps of an order, from placed to delivered, reach its own stream only', async (t) => {
   const app = await publishingDemos(t)
   const [order, other] = [await place(app), await place(app)]
   t.match(order, { id: /^[0-9a-f]{8}-[0-9a-f]{4}-4/, item: 'a kettle', state: 'placed', time: Number })
@@ -96,7 +96,7 @@ test('an order goes from placed to delivered, and only its own stream hears of i
   t.not(other.id, order.id)
 })
 
-test('an order that was never placed is answered 404', async (t) => {
+test('a stream of an unknown order is answered 404', async (t) => {
   const app = await publishingDemos(t)
   const id = '2f1e4c8a-0c1b-4d7e-9a55-0d6c3b1f9e77'
   await t.rejects(injectSSE(app, { url: `/orders/${id}` }), {
@@ -107,7 +107,7 @@ test('an order that was never placed is answered 404', async (t) => {
   await t.rejects(injectSSE(app, { url: '/orders/17' }), { code: 'SSE_ERR_NO_STREAM', statusCode: 400 })
 })
 
-test('work on orders ends with the app', async (t) => {
+test('app.close() ends the work on orders', async (t) => {
   const logged: string[] = []
   const app = await publishingDemos(t, undefined, { logger: { level: 'error', stream: { write: (line: string) => { logged.push(line) } } } })
   const port = await listen(app)
@@ -121,7 +121,7 @@ test('work on orders ends with the app', async (t) => {
   t.strictSame(logged, [], 'nothing is published afterwards')
 })
 
-test('a trade reaches those who follow its symbol', async (t) => {
+test('a trade reaches the clients of its symbol', async (t) => {
   const app = await publishingDemos(t)
   const port = await listen(app)
   const [one, two, elsewhere] = await Promise.all([open(t, port, '/trades/BOLT'), open(t, port, '/trades/BOLT'), open(t, port, '/trades/DUNE')])

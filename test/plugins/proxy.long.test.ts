@@ -68,7 +68,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     'HTTP/2': { http2: { requestTimeout: QUIET, sessionTimeout: QUIET } }
   }
   for (const [kind, options] of Object.entries(kinds)) {
-    t.test(`over ${kind}: events at once, ids, ends and failures pass`, { buffered: true }, async (t) => {
+    t.test(`@fastify/http-proxy over ${kind} passes events immediately, with ids, ends and failures`, { buffered: true }, async (t) => {
       const { upstream, port } = await proxied(t, { proxied: options, http2: kind === 'HTTP/2', sse: { heartbeat: 50 } })
       const clients: Client[] = []
       for (const path of ['/route', '/hand']) {
@@ -96,12 +96,12 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     })
   }
 
-  t.test('over undici a stream that is quiet for longer than bodyTimeout is broken off', { buffered: true }, async (t) => {
+  t.test('@fastify/http-proxy over undici aborts a stream that is silent for longer than bodyTimeout', { buffered: true }, async (t) => {
     const { port } = await proxied(t, { proxied: { undici: { bodyTimeout: QUIET } }, sse: { heartbeat: false } })
     t.notOk(await (await open(t, port, '/route')).over())
   })
 
-  t.test('of a client that leaves before the first item the upstream hears with that item', { buffered: true }, async (t) => {
+  t.test('the upstream of @fastify/http-proxy sees a disconnect before the first item only with that item', { buffered: true }, async (t) => {
     const late = new Late()
     const { port, proxy } = await proxied(t, { late })
     const left = once(proxy.server, 'request').then(([request]) => once(request.socket, 'close'))
@@ -115,7 +115,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     t.strictSame(late.seen, ['asked', 'item', 'gone'])
   })
 
-  t.test('a 503 is asked for ten times more before it is passed on', { buffered: true }, async (t) => {
+  t.test('@fastify/http-proxy retries a 503 ten times before it passes it on', { buffered: true }, async (t) => {
     for (const [proxied_, requests] of [[{}, 11], [{ replyOptions: { retryDelay: () => null } }, 1]] as const) {
       const { upstream, port } = await proxied(t, { proxied: proxied_, sse: { maxStreams: 1 } })
       await open(t, port, '/route')
@@ -126,13 +126,13 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     }
   })
 
-  t.test('an upstream that is not there is a JSON error', { buffered: true }, async (t) => {
+  t.test('@fastify/http-proxy answers a JSON error if the upstream is down', { buffered: true }, async (t) => {
     const { upstream, port } = await proxied(t)
     await upstream.close()
     t.match(await answerOf(await open(t, port, '/route')), { status: 500, body: { code: 'FST_REPLY_FROM_INTERNAL_SERVER_ERROR' } })
   })
 
-  t.test('its app.close waits for the streams, unless forceCloseConnections breaks them off', { buffered: true }, async (t) => {
+  t.test('app.close() of @fastify/http-proxy waits for the streams unless forceCloseConnections aborts them', { buffered: true }, async (t) => {
     const waiting = await proxied(t, { force: false })
     const client = await open(t, waiting.port, '/route')
     let closed = false

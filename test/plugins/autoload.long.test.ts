@@ -14,7 +14,7 @@ async function makeApp (t: Test, options: Record<string, unknown> = {}): Promise
 }
 
 test('@fastify/autoload', async (t) => {
-  await t.test('loads the plugin from a folder, with its own options and those of all, and routes from another', async (t) => {
+  await t.test('@fastify/autoload loads the plugin from a folder with its own and common options, and routes from another', async (t) => {
     const port = await listen(await makeApp(t, { heartbeat: 20, database: 'postgres://db' }))
     const byHand = await open(t, port, '/prices/hand')
     await byHand.until('retry: 1234\n')
@@ -24,7 +24,7 @@ test('@fastify/autoload', async (t) => {
     await byHand.until('data: new')
   })
 
-  await t.test('hooks of a folder are those of its streams only', async (t) => {
+  await t.test('@fastify/autoload runs the hooks of a folder for the streams of that folder only', async (t) => {
     const port = await listen(await makeApp(t))
     t.match(await answerOf(await open(t, port, '/private')), { status: 401, body: { message: 'who?' } })
     const mine = await open(t, port, '/private', { headers: { authorization: 'x' } })
@@ -32,7 +32,7 @@ test('@fastify/autoload', async (t) => {
     t.notOk((await open(t, port, '/prices')).response.headers['x-private'])
   })
 
-  await t.test('options of all that this plugin has as well are its own: a wrong or misspelt one ends the start', async (t) => {
+  await t.test('a common option of @fastify/autoload that this plugin has too is checked: a wrong or misspelt one ends the start', async (t) => {
     await t.rejects(makeApp(t, { heartbeat: -1 }), { code: 'SSE_ERR_OPTION' })
     await t.rejects(makeApp(t, { hartbeat: 20 }), { code: 'SSE_ERR_UNKNOWN_OPTION' })
   })

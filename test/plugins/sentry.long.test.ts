@@ -73,7 +73,7 @@ async function spanOf (client: Client): Promise<SentSpan | undefined> {
 test('@sentry/node', async (t) => {
   const apps = await inBothOrders(t, (app) => Sentry.setupFastifyErrorHandler(app), { routes: declare })
 
-  await t.test('ends the span of a request with its stream', async (t) => {
+  await t.test('@sentry/node ends the span of a request with its stream', async (t) => {
     const clients = await openAll(t, apps)
     await reach(apps, clients, 'on')
     for (const client of clients) t.equal(await spanOf(client), undefined)
@@ -96,7 +96,7 @@ test('@sentry/node', async (t) => {
       }
     })
 
-    await t.test('captures a failure before a stream opens itself, and one of an open stream where onError does', async (t) => {
+    await t.test('@sentry/node captures a failure before a stream opens, and one of an open stream if onError reports it', async (t) => {
       const [failing, byHand, logged, refused] = await Promise.all(['/failing', '/by-hand', '/logged', '/refused'].map((path) => open(t, port, `${path}?user=ann`))) as [Client, Client, Client, Client]
       for (const client of [failing, byHand, logged]) t.notOk(await client.over())
       t.match(await answerOf(refused), { status: 500 })

@@ -13,7 +13,7 @@ test('@fastify/otel', async (t) => {
     tellTrace(app)
   }, { routes: declareTraced })
 
-  t.test('ends the span of a request when its stream opens, and the stream goes on', async (t) => {
+  t.test('@fastify/otel ends the span of a request when its stream opens, and the stream continues', async (t) => {
     const clients = await openAll(t, apps)
     for (const client of clients) {
       t.match(await spans.ended(traceOf(client), 'request'), { kind: SpanKind.SERVER, status: { code: SpanStatusCode.UNSET }, attributes: { 'http.response.status_code': 200 } })
@@ -24,7 +24,7 @@ test('@fastify/otel', async (t) => {
   for (const { port } of apps) {
     await t.test('callbacks run in the trace of their request', (t) => checkTraces(t, spans, port))
     await t.test('failures of an open stream are recorded where onError records them', (t) => checkFailures(t, spans, port))
-    await t.test('a handler that fails after reply.sse() has its error in its span where this plugin is registered after', async (t) => {
+    await t.test('the error of a handler that fails after reply.sse() is in its span if this plugin is registered after @fastify/otel', async (t) => {
       const client = await open(t, port, '/by-hand')
       await client.over()
       await spans.ended(traceOf(client), 'onError')

@@ -258,14 +258,14 @@ test('@fastify/websocket', async (t) => {
     }
   })
 
-  t.test('wraps handlers, and their routes are known all the same', async (t) => {
+  t.test('@fastify/websocket wraps handlers, and their routes are recognised', async (t) => {
     for (const { app, port } of apps) {
       t.match(await answerOf(await open(t, port, '/prices')), { body: { code: 'SSE_ERR_UNKNOWN_EVENT' } })
       t.match(app.swagger().paths?.['/prices'], { get: { responses: { 200: { content: { 'text/event-stream': {} } } } } })
     }
   })
 
-  t.test('ends beside the streams', async (t) => {
+  t.test('a WebSocket ends beside the streams', async (t) => {
     const close = async (beside: Beside) => {
       const clients = await openAll(t, [beside])
       const socket = new WebSocket(`ws://127.0.0.1:${beside.port}/socket`)

@@ -18,12 +18,12 @@ export interface Settings {
   routes?: (app: FastifyInstance) => void
 }
 
-/** Registers a neighbour, and the hooks that use it. */
-export type Neighbour = (app: FastifyInstance) => unknown
+/** Registers another plugin and the hooks that use it. */
+export type Register = (app: FastifyInstance) => unknown
 
-/** Apps that listen, with the plugin before its neighbour, and after it; both have both kinds of stream. */
-export async function inBothOrders (t: Test, neighbour: Neighbour, { sse: options = {}, server = {}, routes }: Settings = {}): Promise<[Beside, Beside]> {
-  async function make (...plugins: Neighbour[]): Promise<Beside> {
+/** Apps that listen, one with this plugin before the other plugin and one with it after. Each has both kinds of stream. */
+export async function inBothOrders (t: Test, other: Register, { sse: options = {}, server = {}, routes }: Settings = {}): Promise<[Beside, Beside]> {
+  async function make (...plugins: Register[]): Promise<Beside> {
     const app = Fastify({ ...server, forceCloseConnections: true })
     t.teardown(() => app.close())
     for (const plugin of plugins) await plugin(app)
@@ -32,8 +32,8 @@ export async function inBothOrders (t: Test, neighbour: Neighbour, { sse: option
     routes?.(app)
     return { app, port: await listen(app) }
   }
-  const plugin: Neighbour = (app) => app.register(sse, options)
-  return [await make(plugin, neighbour), await make(neighbour, plugin)]
+  const plugin: Register = (app) => app.register(sse, options)
+  return [await make(plugin, other), await make(other, plugin)]
 }
 
 /** A client of each stream of each app. */

@@ -37,7 +37,7 @@ test('@microsoft/fetch-event-source', async (t) => {
   const tab = await browser.newPage()
   await tab.goto(`http://127.0.0.1:${await listen(app)}/`)
 
-  t.test('sends a POST once, and reads nothing but its events between heartbeats', async (t) => {
+  t.test('fetch-event-source sends a POST once, and reads only its events between heartbeats', async (t) => {
     // parses each message, as its users do: an empty one throws, and the client sends the POST again
     const messages = await tab.evaluate(`new Promise((resolve, reject) => {
       const messages = []
@@ -52,7 +52,7 @@ test('@microsoft/fetch-event-source', async (t) => {
     t.equal(requests, 1)
   })
 
-  t.test('reads the log\'s id in messages without data, and misses nothing', async (t) => {
+  t.test('fetch-event-source reads ids of the log in messages without data, and misses no event', async (t) => {
     await tab.evaluate(`globalThis.messages = []
     // without onclose it reconnects after failures only
     void client.fetchEventSource('/topics', { onmessage (message) { messages.push(message) }, onclose () { throw new Error('ended') } })`)
