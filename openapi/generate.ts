@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { documentOf, VERSIONS } from '../examples/documents.js'
-import { build } from '../examples/server.js'
+import { documentOf, VERSIONS } from '../demo/documents.js'
+import { build } from '../demo/server.js'
 
-/** Writes the documents of the examples, one for each version of OpenAPI, into this folder or the one that is named as first argument. */
+/** Writes the demo's documents, one per version of OpenAPI, to the folder given as first argument, by default to this one. */
 const folder = process.argv[2] ?? import.meta.dirname
 
 const app = build()

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import { type Client, open, until } from '../helpers/app.js'
-import { answerOf } from '../neighbours/orders.js'
+import { answerOf } from '../plugins/orders.js'
 import { makeNestApp, seen } from './nest-app.js'
 
 /** A Nest app that listens, and the Fastify instance in it. */

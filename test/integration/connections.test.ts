@@ -13,7 +13,7 @@ import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('HTTP/1.1', async (t) => {
-  t.test('a connection carries other requests before and after a stream', async (t) => {
+  t.test('a kept HTTP/1.1 connection carries other requests before and after a stream', async (t) => {
     const app = await makeApp(t)
     app.get('/plain', async () => 'plain')
     app.sseRoute('/stream', { source: async function * () { yield 'a'; await wait(10); yield 'b' } })
@@ -32,7 +32,7 @@ test('HTTP/1.1', async (t) => {
     t.ok(socket && socket.listenerCount('drain') <= 1)
   })
 
-  t.test('a stream that is asked for behind another request waits for its turn', async (t) => {
+  t.test('a pipelined stream waits until the response before it is done', async (t) => {
     const app = await makeApp(t)
     app.get('/slow', async () => { await wait(50); return 'slow' })
     app.sseRoute('/stream', { source: () => ['a', 'b'] })
@@ -43,7 +43,7 @@ test('HTTP/1.1', async (t) => {
     t.match(socket.text, /slow[^]*data: a\n\n[^]*data: b\n\n\r\n0\r\n\r\n[^]*slow[^]*data: c\n\n\r\n$/, 'in order, the last without an end')
   })
 
-  t.test('a stream that waits behind another hears that the client has left', async (t) => {
+  t.test('a pipelined stream that waits for its turn closes when the client disconnects', async (t) => {
     const app = await makeApp(t, { maxStreams: 2, maxStreamsPerClient: { max: 2 } })
     const reasons: unknown[] = []
     app.sseRoute('/', { onConnect: () => {}, onDisconnect: (_request, stream) => { reasons.push(stream.closeReason) } })
@@ -66,7 +66,7 @@ test('HTTP/1.1', async (t) => {
     await closed
   })
 
-  t.test('HTTP/1.0 has no chunks, and the end is the end of the connection', async (t) => {
+  t.test('an HTTP/1.0 response has no chunks and ends with its connection', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => ['a', 'b'] })
     const socket = await dial(t, await listen(app))
@@ -76,7 +76,7 @@ test('HTTP/1.1', async (t) => {
     t.match(socket.text, /connection: close/i)
   })
 
-  t.test('reading a POST body is no disconnect, leaving afterwards is', async (t) => {
+  t.test('the end of a POST body is no disconnect, the end of the connection is', async (t) => {
     const app = await makeApp(t)
     const reasons: unknown[] = []
     app.sseRoute({ method: 'POST', url: '/', interval: 10, payload: (request) => ({ data: request.body }), onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
@@ -90,7 +90,7 @@ test('HTTP/1.1', async (t) => {
     t.strictSame(reasons, ['client'])
   })
 
-  t.test('handlerTimeout, requestTimeout and connectionTimeout end no stream that is open', async (t) => {
+  t.test('handlerTimeout, requestTimeout and connectionTimeout do not end an open stream', async (t) => {
     const app = await makeApp(t, { heartbeat: false }, { handlerTimeout: 100, requestTimeout: 100, connectionTimeout: 100 })
     app.get('/hand', async (request, reply) => { reply.sse() })
     app.sseRoute('/route', { onConnect: () => {} })
@@ -132,7 +132,7 @@ async function http2App (t: Test, options: SSEPluginOptions = {}, server = {}) {
 }
 
 test('HTTP/2', async (t) => {
-  t.test('streams, without the headers that HTTP/2 forbids, and ends', async (t) => {
+  t.test('an HTTP/2 stream has no headers that HTTP/2 forbids, and ends', async (t) => {
     const app = await http2App(t, { retry: 5 })
     app.sseRoute({ url: '/', source: () => ['a', 'x'.repeat(100_000)] })
     const client = await session(t, app)
@@ -144,7 +144,7 @@ test('HTTP/2', async (t) => {
     t.equal(stream.rstCode, 0)
   })
 
-  t.test('breaks a failed source off with an error, after what was sent', async (t) => {
+  t.test('a failed source resets its HTTP/2 stream after the events that were sent', async (t) => {
     const app = await http2App(t)
     app.sseRoute({ url: '/', source: function * () { yield 'x'.repeat(50_000); throw new Error('x') }, onError: () => {} })
     const client = await session(t, app)
@@ -154,7 +154,7 @@ test('HTTP/2', async (t) => {
     t.equal(stream.text, `data: ${'x'.repeat(50_000)}\n\n`)
   })
 
-  t.test('and so it does behind a transform', async (t) => {
+  t.test('a failed source resets its HTTP/2 stream behind a transform too', async (t) => {
     const app = await http2App(t)
     const big = 'x'.repeat(300_000)
     app.addHook('onSend', async (_request, _reply, payload) => (payload as NodeJS.ReadableStream).pipe(new PassThrough()))
@@ -166,7 +166,7 @@ test('HTTP/2', async (t) => {
     t.equal(stream.text, `:\ndata: ${big}\n\ndata: ${big}\n\n`)
   })
 
-  t.test('one stream of a session leaves, the others go on', async (t) => {
+  t.test('a reset of one HTTP/2 stream leaves the other streams of its session open', async (t) => {
     const app = await http2App(t, { heartbeat: 20, maxBufferedBytes: 50_000 })
     const reasons: unknown[] = []
     app.sseRoute({ url: '/tick', interval: 10, payload: () => 'tick', onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
@@ -190,7 +190,7 @@ test('HTTP/2', async (t) => {
     t.equal(app.sse.streams.size, 1)
   })
 
-  t.test('a client that reads no further is disconnected past maxBufferedBytes', async (t) => {
+  t.test('an HTTP/2 client that stops reading is disconnected past maxBufferedBytes', async (t) => {
     const app = await http2App(t, { maxBufferedBytes: 200_000 })
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.sse() })
@@ -206,7 +206,7 @@ test('HTTP/2', async (t) => {
     t.ok(sent * 1_000 > 200_000)
   })
 
-  t.test('http2SessionTimeout counts again after the last stream of a session', async (t) => {
+  t.test('http2SessionTimeout applies again after the last stream of a session', async (t) => {
     const app = await http2App(t, { heartbeat: false }, { http2SessionTimeout: 100 })
     app.sseRoute({ url: '/', onConnect: () => {} })
     const client = await session(t, app)
@@ -220,7 +220,7 @@ test('HTTP/2', async (t) => {
     await until('the session is closed', () => client.closed)
   })
 
-  t.test('connectionTimeout ends no session with an open stream, and app.close ends all', async (t) => {
+  t.test('connectionTimeout does not end an HTTP/2 session with an open stream, and app.close() ends all', async (t) => {
     const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 100, http2SessionTimeout: 100 })
     app.sseRoute({ url: '/', onConnect: () => {} })
     app.get('/hand', async (request, reply) => { reply.sse() })
@@ -235,7 +235,7 @@ test('HTTP/2', async (t) => {
     for (const stream of streams) t.match(stream.text, /retry: \d+\n$/)
   })
 
-  t.test('app.close does not wait for a session that is over meanwhile, whoever ended it', async (t) => {
+  t.test('app.close() does not wait for an HTTP/2 session that either side has ended', async (t) => {
     for (const who of ['client', 'server'] as const) {
       const app = await http2App(t)
       const sessions: Http2Session[] = []
@@ -254,7 +254,7 @@ test('HTTP/2', async (t) => {
     }
   })
 
-  t.test('app.close waits 5 s for a client that does not read, and no longer', async (t) => {
+  t.test('app.close() waits at most 5 s for an HTTP/2 client that does not read', async (t) => {
     const app = await http2App(t)
     app.sseRoute('/', { topics: ['a'] })
     const unread = (await session(t, app)).request({ ':path': '/' })
@@ -267,13 +267,13 @@ test('HTTP/2', async (t) => {
 })
 
 test('inject', async (t) => {
-  t.test('a whole stream can be had at once', async (t) => {
+  t.test('inject() returns a whole stream that ends', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => ['a', 'b'] })
     t.match(await app.inject('/'), { statusCode: 200, body: 'data: a\n\ndata: b\n\n' })
   })
 
-  t.test('a failed source is a broken response', async (t) => {
+  t.test('inject() rejects when a source fails', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: function * () { yield 'a'; throw new Error('x') }, onError: () => {} })
     await t.rejects(app.inject('/'), { code: 'LIGHT_ECONNRESET' })

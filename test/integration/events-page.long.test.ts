@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { until } from '../helpers/until.js'
 import { launchChromium } from '../helpers/chromium.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { looksWell, watch } from './visit.js'
 
 /** A document with what schemas can say that those of the examples do not. */
@@ -49,7 +49,7 @@ const DOCUMENT = {
 
 t.test('the page of the events', async (t) => {
   const browser = await launchChromium(t)
-  const server = await startExampleServer(t)
+  const server = await startDemoServer(t)
 
   const faults: string[][] = []
   /** The page, once it shows what it has to; in a context of its own. */
@@ -63,7 +63,7 @@ t.test('the page of the events', async (t) => {
   }
   const text = async (page: Page, selector: string) => (await page.locator(selector).allInnerTexts()).map((text) => text.replace(/\s+/g, ' ').trim())
 
-  t.test('shows each stream of the 3.2 document, with its events', async (t) => {
+  t.test('the events page shows each stream of the 3.2 document with its events', async (t) => {
     const page = await open('article')
     const { paths } = Object(await (await fetch(`${server.url}/openapi/3.2.json`)).json())
     const streams = Object.entries(paths).flatMap(([path, operations]) => Object.entries(Object(operations))
@@ -76,12 +76,12 @@ t.test('the page of the events', async (t) => {
     t.strictSame(await text(page, '#get-stocks-symbol .curl'), [`curl -N '${server.url}/stocks/ACRE'`])
   })
 
-  t.test('fits and reads well on any screen', async (t) => {
+  t.test('the events page fits on any screen and passes axe', async (t) => {
     const page = await open('article')
     await looksWell(t, page)
   })
 
-  t.test('follows references, and shows unions, enums, limits, descriptions and examples', async (t) => {
+  t.test('the events page follows references and shows unions, enums, limits, descriptions and examples', async (t) => {
     const page = await open('article', (page) => page.route('**/openapi/3.2.json', (route) => route.fulfill({ json: DOCUMENT })))
     t.strictSame(await text(page, 'article h3'), ['GET /people/{person}', 'GET /anything'])
     t.strictSame(await text(page, '#get-people-person .event'), [
@@ -96,7 +96,7 @@ t.test('the page of the events', async (t) => {
     t.strictSame(await text(page, '#get-anything .event'), ['any name or none text string'])
   })
 
-  t.test('opens a stream, shows its events as they come, and stops it', async (t) => {
+  t.test('the events page opens a stream, shows its events as they arrive, and stops it', async (t) => {
     const page = await open('article')
     const [time, stocks] = ['#get-time', '#get-stocks-symbol'].map((id) => page.locator(id))
     const tried = page.locator('#get-stocks-symbol .tried li')
@@ -115,14 +115,14 @@ t.test('the page of the events', async (t) => {
     await until('the server has no stream', async () => /^sse_streams_open\{route="\/time"\} 0$/m.test(await (await fetch(`${server.url}/metrics`)).text()))
   })
 
-  t.test('shows a stream to its end, and no more of it than one reads', async (t) => {
+  t.test('the events page shows a stream to its end, up to a number of events', async (t) => {
     const page = await open('article')
     await page.locator('#get-ai-chat').getByRole('button', { name: 'Open' }).click()
     await page.getByText('stopped after 12 events').waitFor()
     t.equal(await page.locator('#get-ai-chat .tried li').count(), 12)
   })
 
-  t.test('tells why a stream is refused', async (t) => {
+  t.test('the events page shows why a stream is refused', async (t) => {
     const page = await open('article')
     await page.locator('#get-notifications').getByRole('button', { name: 'Open' }).click()
     await page.getByText('401: Sign in first, by POST /session').waitFor()
@@ -131,7 +131,7 @@ t.test('the page of the events', async (t) => {
     await page.getByText('404: No company is listed as NOPE').waitFor()
   })
 
-  t.test('tells that the document cannot be read', async () => {
+  t.test('the events page says when the document cannot be read', async () => {
     await open('#problem:not(:empty)', (page) => page.route('**/openapi/3.2.json', (route) => route.abort()))
   })
 

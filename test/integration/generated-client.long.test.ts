@@ -4,7 +4,7 @@ import { createClient } from '@hey-api/openapi-ts'
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript'
 import t from 'tap'
 import ts from 'typescript'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 
 /** What somebody writes against the client that @hey-api/openapi-ts generates. A line that is expected to be an error is one that must not compile. */
 const CONSUMER = `
@@ -88,8 +88,8 @@ function compile (files: string[]): string[] {
   })
 }
 
-t.test('clients that others generate from the OpenAPI 3.1 document', async (t) => {
-  const server = await startExampleServer(t)
+t.test('clients generated from the OpenAPI 3.1 document by other packages', async (t) => {
+  const server = await startDemoServer(t)
   const document = await (await fetch(`${server.url}/openapi/3.1.json`)).json()
   const folder = t.testdir({ 'package.json': '{ "type": "module" }', 'consumer.ts': CONSUMER, 'types.ts': TYPES, 'misuse.ts': MISUSE })
   const file = (name: string) => join(folder, name)
@@ -103,7 +103,7 @@ t.test('clients that others generate from the OpenAPI 3.1 document', async (t) =
   const errors = compile(['consumer.ts', 'types.ts', 'misuse.ts'].map(file))
   const errorsIn = (name: string) => errors.filter((error) => error.startsWith(name))
 
-  t.test('@hey-api/openapi-ts: what is written against its client compiles, and gets the data it was promised', async (t) => {
+  t.test('@hey-api/openapi-ts: code for the generated client compiles and receives data of its types', async (t) => {
     t.strictSame(errorsIn('consumer.ts'), [])
     const { quotes, answer, say } = await import(file('consumer.js'))
 
@@ -119,7 +119,7 @@ t.test('clients that others generate from the OpenAPI 3.1 document', async (t) =
     t.match(await say(server.url, 'lobby', 'Hello'), /^\d+-\d+$/, 'what is no stream works as well')
   })
 
-  t.test('openapi-typescript: what is written against its types compiles, and what does not fit does not', async (t) => {
+  t.test('openapi-typescript: correct code for the generated types compiles, wrong code does not', async (t) => {
     t.strictSame(errorsIn('types.ts'), [])
     t.strictSame(errorsIn('misuse.ts').map((error) => error.replace(/: .*/s, '')), ['misuse.ts:3 TS2345', 'misuse.ts:4 TS2322', 'misuse.ts:5 TS2345'])
   })

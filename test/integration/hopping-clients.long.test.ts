@@ -115,12 +115,12 @@ async function storm (t: Test, options: SSEPluginOptions, paths: string[]) {
   return { missed, stats }
 }
 
-test('50 clients that drop and come back get exactly the events of their topics, in order', async (t) => {
+test('50 clients that disconnect and reconnect get exactly the events of their topics, in order', async (t) => {
   const { missed, stats } = await storm(t, { history: { size: EVENTS } }, PATHS)
   t.match({ missed, gaps: stats.gaps, dropped: stats.dropped }, { missed: 0, gaps: 0, dropped: 0 }, `seed ${seed}`)
 })
 
-test('with too short a history each hole is announced by a gap', async (t) => {
+test('with a history that is too short each loss is announced by a gap', async (t) => {
   const { missed, stats } = await storm(t, { history: { size: 100 } }, [...PATHS, '/dropping'])
   t.ok(missed > 100 && stats.gaps > 10 && stats.dropped > 0, `${missed} events missed, ${stats.gaps} gaps, ${stats.dropped} events dropped, seed ${seed}`)
 })

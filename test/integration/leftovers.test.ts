@@ -106,7 +106,7 @@ async function mix (port: number, clients: number, visits: number): Promise<void
   }))
 }
 
-test('after any mix of connects and disconnects nothing is left', async (t) => {
+test('any mix of connects and disconnects leaves no stream, timer or socket', async (t) => {
   hook.enable()
   t.teardown(() => hook.disable())
   const key = ({ headers }: FastifyRequest) => String(headers['x-user'])
@@ -151,7 +151,7 @@ test('after any mix of connects and disconnects nothing is left', async (t) => {
   t.strictSame(leftovers(hub), NOTHING, 'nothing is left')
 })
 
-test('a connection that is kept has the listeners that it had', async (t) => {
+test('a kept connection has the same listeners after a stream as before', async (t) => {
   const { app, hub, sockets, port } = await start(t, { maxStreamsPerClient: { max: 1, key: ({ headers }) => String(headers['x-user']) } })
   await open(t, port, '/topics', { headers: { 'x-user': 'holder' } })
   const [held] = sockets
@@ -177,7 +177,7 @@ test('a connection that is kept has the listeners that it had', async (t) => {
   t.equal(emitters().length, 3, 'one connection')
 })
 
-test('so has one on which requests wait for each other', async (t) => {
+test('a connection with pipelined requests has the same listeners after the streams as before', async (t) => {
   const { hub, sockets, port } = await start(t)
   const socket = await dial(t, port)
   const [kept] = sockets
@@ -191,7 +191,7 @@ test('so has one on which requests wait for each other', async (t) => {
   }
 })
 
-test('HTTP/2: streams, their sessions and servers leave nothing', async (t) => {
+test('HTTP/2 streams, sessions and servers leave no stream or timer', async (t) => {
   hook.enable()
   t.teardown(() => hook.disable())
   // Node does not clear a session's timeout when its connection is lost

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, open } from '../helpers/app.js'
-import { examples, take } from './published-examples.js'
+import { publishingDemos, take } from './publishing-demos.js'
 
 /** The headers of somebody who is signed in. */
 async function signIn (app: FastifyInstance, name: string): Promise<{ cookie: string }> {
@@ -16,8 +16,8 @@ async function signIn (app: FastifyInstance, name: string): Promise<{ cookie: st
 const notify = (app: FastifyInstance, headers: { cookie?: string }, to: string, text: string) =>
   app.inject({ method: 'POST', url: '/notifications', headers, payload: { to, text } })
 
-test('a notification reaches all streams of one user, and nobody else’s', async (t) => {
-  const app = await examples(t)
+test('a notification reaches all streams of one user and no other', async (t) => {
+  const app = await publishingDemos(t)
   const port = await listen(app)
   const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
   const [tab, other, his] = await Promise.all([ada, ada, bob].map((headers) => open(t, port, '/notifications', { headers })))
@@ -39,8 +39,8 @@ test('a notification reaches all streams of one user, and nobody else’s', asyn
   t.pass('one tab less leaves the other alone')
 })
 
-test('what was sent to a user who was away comes with the next stream, to nobody else', async (t) => {
-  const app = await examples(t)
+test('a notification for an absent user is sent to the user’s next stream only', async (t) => {
+  const app = await publishingDemos(t)
   const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
   const { id } = (await notify(app, bob, 'ada', 'first')).json()
   await notify(app, bob, 'bob', 'for himself')
@@ -55,8 +55,8 @@ test('what was sent to a user who was away comes with the next stream, to nobody
   t.strictSame(await come({ ...bob, 'last-event-id': id }, '/notifications', 2), ['user', 'for himself'])
 })
 
-test('who is not signed in neither receives nor sends', async (t) => {
-  const app = await examples(t)
+test('a user who is not signed in can neither receive nor send notifications', async (t) => {
+  const app = await publishingDemos(t)
   const { cookie } = await signIn(app, 'ada')
   const error = { statusCode: 401, code: 'NOT_SIGNED_IN', error: 'Unauthorized', message: 'Sign in first, by POST /session' }
   for (const headers of [{}, { cookie: 'session=ada' }, { cookie: 'session=' }, { cookie: cookie.replace('ada', 'bob') }]) {
@@ -67,12 +67,12 @@ test('who is not signed in neither receives nor sends', async (t) => {
   t.equal(app.sse.streams.size, 0)
   t.strictSame((await app.inject({ url: '/session', headers: { cookie } })).json(), { name: 'ada' })
 
-  const elsewhere = await examples(t, 'another secret')
+  const elsewhere = await publishingDemos(t, 'another secret')
   await t.rejects(injectSSE(elsewhere, { url: '/notifications', headers: { cookie } }), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
 })
 
-test('who signs in as somebody else ends the streams of who the cookie stood for', async (t) => {
-  const app = await examples(t)
+test('signing in as another user ends the streams of the former user', async (t) => {
+  const app = await publishingDemos(t)
   const port = await listen(app)
   const [ada, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
   const [tab, his] = await Promise.all([ada, bob].map((headers) => open(t, port, '/notifications', { headers })))
@@ -89,8 +89,8 @@ test('who signs in as somebody else ends the streams of who the cookie stood for
   t.equal(app.sse.streams.size, 1)
 })
 
-test('names and texts are of reasonable length', async (t) => {
-  const app = await examples(t)
+test('names and texts of notifications have a maximum length', async (t) => {
+  const app = await publishingDemos(t)
   const ada = await signIn(app, 'ada')
   for (const name of ['', 'two words', 'a'.repeat(41)]) {
     t.equal((await app.inject({ method: 'POST', url: '/session', payload: { name } })).statusCode, 400, `name ${name}`)

@@ -5,7 +5,7 @@ import { createServer, connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { Document } from '../../examples/documents.js'
+import type { Document } from '../../demo/documents.js'
 import { freePort } from '../helpers/free-port.js'
 import { until } from '../helpers/until.js'
 import { readEvents } from './read-events.js'
@@ -63,12 +63,12 @@ t.test('npm start', async (t) => {
   const started = new Start(t, { PORT: `${port}`, HOST: 'localhost' })
   const url = await started.url()
 
-  t.test('listens where PORT and HOST say, and prints the URL', async (t) => {
+  t.test('npm start listens on PORT and HOST and prints the URL', async (t) => {
     t.match(url, new RegExp(`^http://(127\\.0\\.0\\.1|\\[::1\\]):${port}$`))
     t.equal((await fetch(url)).status, 200)
   })
 
-  t.test('prints what every route is', async (t) => {
+  t.test('npm start prints the summary of every route', async (t) => {
     const rows = started.output.split('\n').map((line) => line.trim().split(/ {2,}/).join(' '))
     const { paths } = await (await fetch(`${url}/openapi/3.1.json`)).json() as Document
     for (const [path, operations] of Object.entries(paths)) {
@@ -78,7 +78,7 @@ t.test('npm start', async (t) => {
     }
   })
 
-  t.test('prints where the documentation is', async (t) => {
+  t.test('npm start prints the URLs of the documentation', async (t) => {
     const links = started.output.match(/^ +http:\S+/gm)?.map((link) => link.trim()) ?? []
     t.strictSame(links.map((link) => link.replace(url, '')), ['/docs', '/events.html', '/openapi/3.0.json', '/openapi/3.1.json', '/openapi/3.2.json'])
     for (const link of links.slice(0, 2)) t.equal((await fetch(link)).status, 200, link)
@@ -86,7 +86,7 @@ t.test('npm start', async (t) => {
     t.strictSame(await Promise.all(versions), ['3.0.3', '3.1.0', '3.2.0'])
   })
 
-  t.test('ends all streams at Ctrl+C and exits within a second, with every kind of connection open', async (t) => {
+  t.test('npm start ends all streams at Ctrl+C and exits within a second, with every kind of connection open', async (t) => {
     const streams = await Promise.all(['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', '/rooms/lobby'].map((path) => fetch(url + path)))
     const begun = new Set<Response>()
     const ends = streams.map(async (response) => {
@@ -121,7 +121,7 @@ t.test('npm start', async (t) => {
   })
 })
 
-t.test('npm start says in one line what is wrong, with exit code 1, where', async (t) => {
+t.test('npm start prints a wrong address in one line and exits with code 1', async (t) => {
   const refusal = async (t: Test, env: Record<string, string>) => {
     const started = new Start(t, env)
     t.equal(await started.ended, 1)
@@ -130,16 +130,16 @@ t.test('npm start says in one line what is wrong, with exit code 1, where', asyn
   }
   t.jobs = 2
 
-  t.test('the port is taken', async (t) => {
+  t.test('npm start with a port in use names the port', async (t) => {
     const port = await takenPort(t)
     t.equal(await refusal(t, { PORT: `${port}`, HOST: '127.0.0.1' }), `Port ${port} is taken on 127.0.0.1. Set another, or 0 for any that is free: PORT=0 npm start\n`)
   })
   for (const PORT of ['http', '65536']) {
-    t.test(`PORT is ${PORT}`, async (t) => {
+    t.test(`npm start with PORT=${PORT} names the value`, async (t) => {
       t.equal(await refusal(t, { PORT }), `PORT is "${PORT}". It takes a whole number from 0, which is any free port, to 65535.\n`)
     })
   }
-  t.test('HOST is an address of another machine', async (t) => {
+  t.test('npm start with the address of another machine as HOST names the address', async (t) => {
     t.equal(await refusal(t, { PORT: '0', HOST: '192.0.2.1' }), 'HOST is "192.0.2.1", which is no address of this machine. Set another: HOST=127.0.0.1 npm start\n')
   })
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { startLanguageModel } from './language-model.js'
 import { everySecond, inRoom, linesOf, linesOn, moves, newest, notified, notify, said, say, signIn, text, times } from './shown.js'
 import { until } from '../helpers/until.js'
@@ -10,7 +10,7 @@ const browser = await launchChromium(t)
 const model = await startLanguageModel(t)
 const answers = { OPENAI_BASE_URL: model.url }
 const secret = { COOKIE_SECRET: 'a secret that the next server has as well' }
-const server = await startExampleServer(t, { ...secret, ...answers })
+const server = await startDemoServer(t, { ...secret, ...answers })
 const at = { PORT: new URL(server.url).port, LOG_FILE: server.logFile, ...answers }
 const open = (path: string) => visit(browser, server.url + path)
 const [start, dashboard, logs, stocks, chat, room, mail] = await Promise.all([
@@ -18,7 +18,7 @@ const [start, dashboard, logs, stocks, chat, room, mail] = await Promise.all([
 ])
 const all = [start, dashboard, logs, stocks, chat, room, mail]
 
-t.test('all pages, when the server is killed and another takes its place', async (t) => {
+t.test('all pages reconnect when the server is killed and another is started', async (t) => {
   const held = () => room.page.evaluate<string>("JSON.parse(sessionStorage.getItem('/rooms/lobby')).lastEventId")
   await signIn(mail.page, 'dora')
   await notify(mail.page, 'before')
@@ -39,7 +39,7 @@ t.test('all pages, when the server is killed and another takes its place', async
   const killed = Date.now()
   await Promise.all(all.map(({ page }) => badge(page, 'waiting', 'connecting')))
   await chat.page.getByText('The connection was lost').waitFor()
-  const next = await startExampleServer(t, { ...secret, ...at })
+  const next = await startDemoServer(t, { ...secret, ...at })
 
   await Promise.all([
     // what was published, and what was measured, was in the server's memory: what the pages may have missed is gone with it
@@ -71,13 +71,13 @@ t.test('all pages, when the server is killed and another takes its place', async
   await until('the answer is whole', async () => /the end\.$/.test((await chat.page.locator('#talk .answered').allTextContents()).at(-1) ?? ''))
   t.strictSame(all.flatMap(({ faults }) => unexpected(faults)), [])
 
-  await t.test('and when the next one does not know who they are', async (t) => {
+  await t.test('pages ask to sign in again when the new server has another cookie secret', async (t) => {
     const { page } = mail
     // The stream is kept from coming back before somebody has tried to send.
     await page.route('**/notifications', (route, request) => request.method() === 'GET' ? route.abort('connectionrefused') : route.continue())
     next.signal('SIGTERM')
     t.strictSame(await next.ended, { code: 0, signal: null })
-    await startExampleServer(t, at)
+    await startDemoServer(t, at)
     await page.getByLabel('Text').fill('Hello')
     await page.getByLabel('Text').press('Enter')
     await page.getByText('Not sent: you need to sign in first').waitFor()

@@ -3,14 +3,14 @@ import type { Page } from 'playwright-core'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
 import { layLine } from '../helpers/cut.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { readEvents } from './read-events.js'
 import { drawn, everySecond, linesOf, linesOn, moves, newest, text, times } from './shown.js'
 import { until } from '../helpers/until.js'
 import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const browser = await launchChromium(t)
-const server = await startExampleServer(t)
+const server = await startDemoServer(t)
 // the pages are looked at side by side
 t.jobs = 4
 
@@ -171,12 +171,12 @@ t.test('the API docs', { buffered: true }, async (t) => {
   t.strictSame(faults, [])
 })
 
-t.test('what the pages load', { buffered: true }, async (t) => {
+t.test('the pages load files of this project only', { buffered: true }, async (t) => {
   const get = async (path: string) => {
     const response = await fetch(server.url + path)
     return { status: response.status, type: response.headers.get('content-type'), body: await response.text() }
   }
-  const source = await readFile(new URL('../../examples/dashboard.ts', import.meta.url), 'utf8')
+  const source = await readFile(new URL('../../demo/dashboard.ts', import.meta.url), 'utf8')
   t.strictSame(await get('/source/dashboard.ts'), { status: 200, type: 'text/plain; charset=utf-8', body: source }, 'the file of an example')
   t.match(await get('/fastify-sse-routes/client/index.js'), { status: 200, type: /^text\/javascript/, body: /^(?!.*import type).*export/s }, 'the client, without its types')
   for (const path of [

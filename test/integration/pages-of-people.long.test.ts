@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
 import { layLine } from '../helpers/cut.js'
-import { startExampleServer } from '../helpers/example-server.js'
+import { startDemoServer } from '../helpers/demo-server.js'
 import { startLanguageModel } from './language-model.js'
 import { inRoom, notified, notify, said, say, signIn } from './shown.js'
 import { until } from '../helpers/until.js'
@@ -10,7 +10,7 @@ import { badge, looksWell, unexpected, visit, watch } from './visit.js'
 
 const browser = await launchChromium(t)
 const model = await startLanguageModel(t)
-const server = await startExampleServer(t, { OPENAI_BASE_URL: model.url })
+const server = await startDemoServer(t, { OPENAI_BASE_URL: model.url })
 // the pages are looked at side by side
 t.jobs = 4
 

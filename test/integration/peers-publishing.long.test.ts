@@ -5,7 +5,7 @@ import { listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf } from '../helpers/subscriber.js'
 
 test('sse-channel', async (t) => {
-  t.test('ids are compared as numbers: after one that ends in 9 comes one that ends in 10', async (t) => {
+  t.test('sse-channel: ids are compared as numbers, so that …10 follows …9', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'] })
     const { now } = Date
@@ -23,7 +23,7 @@ test('sse-channel', async (t) => {
 })
 
 test('go-sse', async (t) => {
-  t.test('a client that has the newest event is sent nothing again', async (t) => {
+  t.test('go-sse: a client that has the newest event is sent no event again', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'] })
     await app.sse.publish('a', 'old')
@@ -34,7 +34,7 @@ test('go-sse', async (t) => {
     stream.close()
   })
 
-  t.test('a client whose event is forgotten is told so before what is left', async (t) => {
+  t.test('go-sse: a client whose event is no longer retained gets a gap before the retained events', async (t) => {
     const app = await makeApp(t, { history: { size: 2 } })
     app.sseRoute('/', { topics: ['a'] })
     const ids: string[] = []
@@ -47,7 +47,7 @@ test('go-sse', async (t) => {
 })
 
 test('Mercure', async (t) => {
-  t.test('an id that was never given is told of in the stream, where EventSource can see it', async (t) => {
+  t.test('Mercure: an unknown Last-Event-ID causes a gap event, which EventSource can see', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'] })
     const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': '1000-7' } })
@@ -57,7 +57,7 @@ test('Mercure', async (t) => {
 })
 
 test('GoFrame', async (t) => {
-  t.test('of two streams with one client id, the end of the first leaves the second its messages', async (t) => {
+  t.test('GoFrame: the end of one of two streams with the same client id leaves the other its messages', async (t) => {
     const app = await makeApp(t, { clientId: (request) => String(request.headers['x-user']) })
     app.sseRoute('/', { topics: [] })
     const headers = { 'x-user': 'ann' }
@@ -73,7 +73,7 @@ test('GoFrame', async (t) => {
     t.equal(hubOf(app).clients.size, 0)
   })
 
-  t.test('what looks like a format is published as it is', async (t) => {
+  t.test('GoFrame: data with format characters is published unchanged', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['%s'] })
     const stream = await injectSSE(app, { url: '/' })
@@ -82,7 +82,7 @@ test('GoFrame', async (t) => {
     stream.close()
   })
 
-  t.test('what a subscriber publishes again goes out once', async (t) => {
+  t.test('GoFrame: an event that a subscriber publishes again is sent once', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => app.sse.publish('a', 'left') })
     const [leaving, staying] = [await injectSSE(app, { url: '/' }), await injectSSE(app, { url: '/' })]
@@ -95,7 +95,7 @@ test('GoFrame', async (t) => {
 })
 
 test('better-sse', async (t) => {
-  t.test('a published event is encoded once, and a stream that cannot take it is no one else\'s trouble', async (t) => {
+  t.test('better-sse: a published event is encoded once, and a failing stream does not affect the others', async (t) => {
     let encoded = 0
     const app = await makeApp(t, { maxBufferedBytes: 10_000, serializer: (data) => `${++encoded} ${data}` })
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => { throw new Error('left') }, onError: () => {} })

@@ -10,7 +10,7 @@ import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 const BIG = 'x'.repeat(10_000)
 
 test('@fastify/sse', async (t) => {
-  t.test('a line break in id, event or data writes no event of its own', async (t) => {
+  t.test('@fastify/sse: a line break in id, event or data does not start another event', async (t) => {
     const app = await makeApp(t)
     const errors: unknown[] = []
     app.sseRoute('/', {
@@ -28,7 +28,7 @@ test('@fastify/sse', async (t) => {
     t.equal(errors.length, 2)
   })
 
-  t.test('a send that waits for a slow client settles when that leaves, and the generator\'s finally runs', async (t) => {
+  t.test('@fastify/sse: a send that waits for a slow client settles when the client disconnects, and the generator\'s finally runs', async (t) => {
     const app = await makeApp(t)
     let settled = false
     let cleaned = false
@@ -56,7 +56,7 @@ test('@fastify/sse', async (t) => {
     await until('both', () => settled && cleaned)
   })
 
-  t.test('app.close() ends with streams open', async (t) => {
+  t.test('@fastify/sse: app.close() resolves with open streams', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
@@ -64,13 +64,13 @@ test('@fastify/sse', async (t) => {
     t.ok(await client.over())
   })
 
-  t.test('HEAD on a route that stays open is answered at once', async (t) => {
+  t.test('@fastify/sse: HEAD on a route whose streams stay open is answered immediately', async (t) => {
     const app = await makeApp(t, { heartbeat: 10 })
     app.sseRoute('/', { onConnect: () => {} })
     t.ok(await (await open(t, await listen(app), '/', { method: 'HEAD' })).over())
   })
 
-  t.test('a heartbeat before the first event does not end the stream', async (t) => {
+  t.test('@fastify/sse: a heartbeat before the first event does not end the stream', async (t) => {
     const app = await makeApp(t, { heartbeat: 10 })
     app.get('/', async (_request, reply) => {
       const stream = reply.sse()
@@ -82,7 +82,7 @@ test('@fastify/sse', async (t) => {
     await client.until('data: late')
   })
 
-  t.test('a send after the end, from anywhere, is answered with false', async (t) => {
+  t.test('@fastify/sse: send() after the end resolves to false', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', async (_request, reply) => { stream = reply.sse() })
@@ -92,7 +92,7 @@ test('@fastify/sse', async (t) => {
     t.equal(await stream?.send('x'), false)
   })
 
-  t.test('who asks for the signal after the end has it aborted', async (t) => {
+  t.test('@fastify/sse: the signal of a closed stream is aborted', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (_request, reply) => {
       const stream = reply.sse()
@@ -102,7 +102,7 @@ test('@fastify/sse', async (t) => {
     t.equal((await app.inject('/')).statusCode, 200)
   })
 
-  t.test('an error after the first event is seen: by onError, and by the client as a broken response', async (t) => {
+  t.test('@fastify/sse: an error after the first event reaches onError, and the client as a broken response', async (t) => {
     const app = await makeApp(t)
     let seen: unknown
     app.sseRoute('/', { source: async function * () { yield 'a'; throw new Error('late') }, onError: (error) => { seen = error } })
@@ -112,13 +112,13 @@ test('@fastify/sse', async (t) => {
     t.match(seen, { message: 'late' })
   })
 
-  t.test('id: 0, an empty id and retry: 0 are written, as are events without data and comments alone', async (t) => {
+  t.test('@fastify/sse: id 0, an empty id, retry 0, events without data and comments alone are written', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => [{ id: 0, data: 'x' }, { id: '', data: 'x' }, { retry: 0 }, { event: 'bare' }, { comments: 'alone' }] })
     t.equal((await app.inject('/')).body, 'id: 0\ndata: x\n\nid: \ndata: x\n\nretry: 0\n\nevent: bare\n\n: alone\n\n')
   })
 
-  t.test('a generator that waits is told at once that the client has left', async (t) => {
+  t.test('@fastify/sse: the signal of a generator that waits is aborted when the client disconnects', async (t) => {
     const app = await makeApp(t)
     let told = false
     app.sseRoute('/', {
@@ -136,7 +136,7 @@ test('@fastify/sse', async (t) => {
 })
 
 test('fastify-sse-v2', async (t) => {
-  t.test('a generator that throws is no unhandled rejection, one whose client has left runs no further', async (t) => {
+  t.test('fastify-sse-v2: a generator that throws causes no unhandled rejection, and stops when its client disconnects', async (t) => {
     const app = await makeApp(t)
     const unhandled: unknown[] = []
     const note = (error: unknown) => { unhandled.push(error) }
@@ -158,7 +158,7 @@ test('fastify-sse-v2', async (t) => {
     t.strictSame(unhandled, [])
   })
 
-  t.test('a slow client\'s queue is bounded, and the status is the handler\'s', async (t) => {
+  t.test('fastify-sse-v2: the buffer of a slow client is bounded, and the handler sets the status', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 100_000 })
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.code(202).sse() })
@@ -177,7 +177,7 @@ test('fastify-sse-v2', async (t) => {
 })
 
 test('better-sse', async (t) => {
-  t.test('a stream made after the client has left is closed, and kept nowhere', async (t) => {
+  t.test('better-sse: a stream that is created after the disconnect is closed and not retained', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', async (_request, reply) => {
@@ -193,14 +193,14 @@ test('better-sse', async (t) => {
     t.equal(app.sse.streams.size, 0)
   })
 
-  t.test('reading a POST body is no disconnect', async (t) => {
+  t.test('better-sse: the end of a POST body is no disconnect', async (t) => {
     const app = await makeApp(t)
     app.sseRoute<{ Body: { a: number } }>({ method: 'POST', url: '/', source: async function * (request, stream) { await wait(30); yield { data: { ...request.body, closed: stream.closed } } } })
     const stream = await injectSSE(app, { method: 'POST', url: '/', payload: { a: 1 } })
     t.match(await stream.next(), { data: '{"a":1,"closed":false}' })
   })
 
-  t.test('several cookies stay several', async (t) => {
+  t.test('better-sse: several set-cookie headers stay several', async (t) => {
     const app = await makeApp(t)
     await app.register(cookie)
     app.sseRoute('/', { preHandler: async (_request, reply) => { reply.setCookie('a', '1').setCookie('b', '2') }, source: () => [] })
@@ -208,7 +208,7 @@ test('better-sse', async (t) => {
     t.equal(client.response.headers['set-cookie']?.length, 2)
   })
 
-  t.test('a shared payload is encoded once, and one stream\'s failing callback leaves the others alone', async (t) => {
+  t.test('better-sse: a shared payload is encoded once, and a failing callback of one stream does not affect the others', async (t) => {
     const app = await makeApp(t)
     let encoded = 0
     let clients = 0
@@ -229,19 +229,19 @@ test('better-sse', async (t) => {
 })
 
 test('WebFram and GoFrame', async (t) => {
-  t.test('data is JSON, and what looks like a format is left as it is', async (t) => {
+  t.test('WebFram and GoFrame: data is JSON, and format characters are unchanged', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => [{ data: { map: { a: 1 } } }, '100 %s %d %%'] })
     t.equal((await app.inject('/')).body, 'data: {"map":{"a":1}}\n\ndata: 100 %s %d %%\n\n')
   })
 
-  t.test('the headers do not wait for the first tick', async (t) => {
+  t.test('WebFram and GoFrame: the headers are sent before the first tick', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { interval: 60_000, immediate: false, payload: () => 'x' })
     t.equal((await open(t, await listen(app), '/')).response.statusCode, 200)
   })
 
-  t.test('onDisconnect comes also when it was a write that failed', async (t) => {
+  t.test('WebFram and GoFrame: onDisconnect is called after a failed write too', async (t) => {
     const app = await makeApp(t)
     let left = 0
     app.sseRoute('/', { interval: 1, payload: () => BIG, onDisconnect: () => { left++ } })
@@ -252,7 +252,7 @@ test('WebFram and GoFrame', async (t) => {
     await until('the callback', () => left === 1)
   })
 
-  t.test('a payload that throws ends nothing', async (t) => {
+  t.test('WebFram and GoFrame: a payload that throws does not end its stream', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute('/', { interval: 5, payload: () => { if (++calls < 3) throw new Error('x'); return 'fine' }, onError: () => {} })

@@ -84,7 +84,7 @@ function dataOf (text: string): string {
 test('three processes on one Redis', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
   const { redis, servers } = await start(t)
 
-  await t.test('what one process sends to a client or to all reaches those at the others, also when they come back', async (t) => {
+  await t.test('sendTo() and broadcast() of one process reach the streams of the others, also after a reconnect', async (t) => {
     const [a, b, c] = servers as [ServerProcess, ServerProcess, ServerProcess]
     const [ada, bob] = [new Subscriber(a.port, '/clients/ada'), new Subscriber(c.port, '/clients/bob')]
     t.teardown(() => { for (const client of [ada, bob]) client.leave() })
@@ -111,7 +111,7 @@ test('three processes on one Redis', { skip: SERVERS.length === 0 && 'there is n
     await Promise.all(came)
   })
 
-  await t.test('60 clients that hop between them get exactly the events of their topics, though Redis and a process are killed', async (t) => {
+  await t.test('60 clients that hop between three processes get exactly the events of their topics, although Redis and a process are killed', async (t) => {
     const random = randomFrom(seed - 2)
     const anyOf = () => servers[random(PROCESSES)] as ServerProcess
     let visits = 0

@@ -8,7 +8,7 @@ import { listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf } from '../helpers/subscriber.js'
 
 test('app.close', async (t) => {
-  t.test('ends 200 streams of every kind within a second, each with a time to come back', async (t) => {
+  t.test('app.close() ends 200 streams of every kind within a second, each with a retry time', async (t) => {
     // some of these sources never finish
     const app = await makeApp(t, { drain: { spread: 1_000, timeout: 100 } })
     const paths = ['/interval', '/shared', '/source', '/connect', '/hand', '/reply-source', '/limited', '/busy']
@@ -38,7 +38,7 @@ test('app.close', async (t) => {
     t.match(app.sse.stats(), { active: 0, closed: { drain: 200 } })
   })
 
-  t.test('ends a stream that opens meanwhile, and answers one that waits for its first item with 503', async (t) => {
+  t.test('app.close() ends a stream that opens meanwhile, and answers 503 to one that waits for its first item', async (t) => {
     const app = await makeApp(t, { drain: { timeout: 100 } })
     const goOn: (() => void)[] = []
     const hold = () => new Promise<void>((resolve) => { goOn.push(resolve) })
@@ -58,7 +58,7 @@ test('app.close', async (t) => {
     await closed
   })
 
-  t.test('waits for a stream that waits for its hooks, also on a connection that is kept', async (t) => {
+  t.test('app.close() waits for a stream that waits for its hooks, also on a kept connection', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async () => { await wait(100) })
     app.sseRoute('/', { onConnect: () => {} })
@@ -72,7 +72,7 @@ test('app.close', async (t) => {
     t.ok(await (await client).over())
   })
 
-  t.test('leaves nothing behind: the process exits by itself', async (t) => {
+  t.test('the process exits without process.exit() after app.close()', async (t) => {
     const server = spawn(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('exits.ts', import.meta.url))], {
       stdio: ['ignore', 'pipe', 'inherit'],
       // collects no coverage, because that takes time and the tests reach every line themselves
@@ -87,7 +87,7 @@ test('app.close', async (t) => {
   })
 })
 
-test('after any mix of connects and disconnects nothing is left', async (t) => {
+test('any mix of connects and disconnects leaves app.sse without streams and timers', async (t) => {
   const app = await makeApp(t, { heartbeat: 50, idleTimeout: 5_000, maxLifetime: 5_000 })
   app.sseRoute('/interval', { interval: 10, payload: () => 'x' })
   app.sseRoute('/shared/:key', { interval: 10, shared: (request) => request.url, payload: () => 'x' })

@@ -123,7 +123,7 @@ function gapsOf ({ received }: Subscriber): number {
   return received.filter(({ event }) => event === 'gap').length
 }
 
-test('clients that stop reading are sent away, come back and stop again', async (t) => {
+test('clients that stop reading are disconnected, reconnect and stop again, in bounded memory', async (t) => {
   const server = await startServer(t, { overflow: 'disconnect' })
   const healthy = await stayHealthy(t, server)
   const clients = await stallMany(t, server)
@@ -140,7 +140,7 @@ test('clients that stop reading are sent away, come back and stop again', async 
   await checkEvents(t, server, healthy, clients)
 })
 
-test('clients that stop reading have events left out, and are told', async (t) => {
+test('clients that stop reading have events dropped, and get a gap', async (t) => {
   const server = await startServer(t, { overflow: 'drop' })
   const healthy = await stayHealthy(t, server)
   const clients = await stallMany(t, server)
@@ -152,7 +152,7 @@ test('clients that stop reading have events left out, and are told', async (t) =
   t.ok(clients.every((client) => gapsOf(client) > 0), 'each gap is told')
 })
 
-test('clients that stop reading in the middle of a replay hold nothing but their place', async (t) => {
+test('clients that stop reading during a replay cost no memory but their position', async (t) => {
   const server = await startServer(t, { overflow: 'disconnect' })
   const healthy = await stayHealthy(t, server)
   await server.publish(2 * HISTORY)

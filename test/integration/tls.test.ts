@@ -29,14 +29,14 @@ test('over TLS', async (t) => {
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
 
-  t.test('headers, events and the end arrive', async (t) => {
+  t.test('headers, events and the end arrive over TLS', async (t) => {
     const client = await openSecurely(t, port, '/short')
     t.match(client.response.headers, { 'content-type': 'text/event-stream' })
     t.ok(await client.over())
     t.equal(client.text, 'data: a\n\ndata: b\n\n')
   })
 
-  t.test('what is published in one tick arrives at all, in order', async (t) => {
+  t.test('events published in one tick arrive at all clients over TLS, in order', async (t) => {
     const clients = [await openSecurely(t, port, '/topic'), await openSecurely(t, port, '/topic')]
     for (const data of ['a', 'b', 'c']) app.sse.publish('a', data).catch(t.error)
     for (const client of clients) {
@@ -45,7 +45,7 @@ test('over TLS', async (t) => {
     }
   })
 
-  t.test('a source goes at the pace of a client that rests', async (t) => {
+  t.test('a source over TLS waits while its client does not read', async (t) => {
     const client = await openSecurely(t, port, '/long')
     await client.until('event 100 ')
     client.pause()

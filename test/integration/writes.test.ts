@@ -50,7 +50,7 @@ function all (clients: Client[], text: string): Promise<unknown> {
   return Promise.all(clients.map((client) => client.until(text)))
 }
 
-test('an event that is published is encoded once, and written once for each stream', async (t) => {
+test('a published event is encoded once, and written once per stream', async (t) => {
   const { app, calls, clients, count } = await setUp(t, '/topic')
   await app.sse.publish('a', { data: { n: 1 } })
   await all(clients, '{"n":1}')
@@ -58,7 +58,7 @@ test('an event that is published is encoded once, and written once for each stre
   t.equal(count.writes, STREAMS)
 })
 
-test('what is published in one tick goes out in one write for each stream, in order', async (t) => {
+test('events published in one tick leave in one write per stream, in order', async (t) => {
   const { app, clients, count } = await setUp(t, '/topic')
   const ids = await Promise.all(Array.from({ length: 10 }, (_, n) => app.sse.publish('a', { data: { n } })))
   await all(clients, '{"n":9}')
@@ -67,7 +67,7 @@ test('what is published in one tick goes out in one write for each stream, in or
   for (const client of clients) t.ok(client.text.endsWith(expected))
 })
 
-test('streams that are sent different things beside get each their own, in order', async (t) => {
+test('streams that also get different events receive each their own, in order', async (t) => {
   const { app, clients, count } = await setUp(t, '/topic')
   for (const stream of app.sse.streams.values()) stream.send({ comments: `before ${stream.id}` }).catch(t.error)
   app.sse.publish('a', 'published').catch(t.error)
@@ -79,7 +79,7 @@ test('streams that are sent different things beside get each their own, in order
   for (const [before, after] of seen as string[][]) t.equal(before, after)
 })
 
-test('a shared payload is one call and one encoding, and written once for each stream', async (t) => {
+test('a shared payload is one call and one encoding, and written once per stream', async (t) => {
   const { app, calls, clients, count } = await setUp(t, '/shared')
   await all(clients, '{"call":1}')
   t.equal(calls.payload, calls.serializer)
@@ -87,7 +87,7 @@ test('a shared payload is one call and one encoding, and written once for each s
   t.equal(app.sse.stats().sent, count.writes)
 })
 
-test('headers, first events and the end, where they come at once, are one write', async (t) => {
+test('headers, first events and an immediate end are one write', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/source', { source: async function * () { yield * ['a', 'b', 'c'] } })
   app.get('/hand', (_request, reply) => {

@@ -15,7 +15,7 @@ function logged (t: Test): unknown[][] {
   return lines
 }
 
-test('the client follows a price and an answer', async (t) => {
+test('README, Client: the client reads a price and an answer', async (t) => {
   const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
   const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
   const port = await listen(app)
@@ -34,7 +34,7 @@ test('the client follows a price and an answer', async (t) => {
   t.equal(answer, 'one two ')
 })
 
-test('a token that has expired is refreshed', async (t) => {
+test('README, Client: an expired token is refreshed', async (t) => {
   const [, , code = ''] = codeOf('Client', 'ts')
   type SignedIn = (url: string, refresh: () => Promise<string>, options: object) => AsyncIterator<{ data: unknown }>
   const signedIn = await run<SignedIn>(t, code, 'signedIn')
@@ -55,7 +55,7 @@ test('a token that has expired is refreshed', async (t) => {
   t.strictSame([seen, tokens], [['Bearer old', 'Bearer new'], []])
 })
 
-test('server and client share one declaration', async (t) => {
+test('README: server and client share one declaration of events', async (t) => {
   const files: Record<string, Record<string, string>> = {}
   for (const code of codeOf('One declaration for both sides', 'ts')) {
     const [folder = '', file = ''] = pathOf(code)?.split('/') ?? []
@@ -69,7 +69,7 @@ test('server and client share one declaration', async (t) => {
   await t.rejects(watchStocks(`http://127.0.0.1:${await listen(app)}`, (text: string) => { throw new Error(text) }), { message: 'ACME 100' })
 })
 
-test('the metrics are served to Prometheus', async (t) => {
+test('README, Metrics: the metrics are served to Prometheus', async (t) => {
   const [code] = codeOf('Metrics', 'ts')
   t.teardown(() => register.clear())
   const app = await runApp(t, tenLines({ after: code }))
@@ -81,7 +81,7 @@ test('the metrics are served to Prometheus', async (t) => {
   stream.close()
 })
 
-test('a test reads a stream without a port, and closes the app', async (t) => {
+test('README, Testing: a test reads a stream without a port and closes the app', async (t) => {
   const [code] = codeOf('Testing', 'ts')
   const lines = logged(t)
   const app = await runApp(t, tenLines({ after: code }))
@@ -90,14 +90,14 @@ test('a test reads a stream without a port, and closes the app', async (t) => {
   await t.rejects(app.sse.broadcast('late'), { code: 'SSE_ERR_CLOSING' })
 })
 
-test('a test with fake timers reads the next price', async (t) => {
+test('README, Testing: a test with fake timers reads the next price', async (t) => {
   const [, code = ''] = codeOf('Testing', 'ts')
   const lines = logged(t)
   await runApp(t, tenLines({ after: code }))
   t.strictSame(lines, [['price']])
 })
 
-test('a diagnostics channel tells of a stream that has closed', async (t) => {
+test('README: a diagnostics channel has a message for a closed stream', async (t) => {
   const [code] = codeOf('Diagnostics channels', 'ts')
   const lines = logged(t)
   const app = await runApp(t, tenLines({ after: code }))
@@ -107,7 +107,7 @@ test('a diagnostics channel tells of a stream that has closed', async (t) => {
   t.match(lines, [['/stocks/ACME', 'client', Number]])
 })
 
-test('a new client is sent the state, and one that resumes is not', async (t) => {
+test('README: a new client is sent the state, a client that resumes is not', async (t) => {
   const [code] = codeOf('Gaps', 'ts')
   const app = await runApp(t, tenLines({ before: 'const stateOf = async (id) => ({ id, state: \'new\' })', after: code }))
   const fresh = await injectSSE(app, { url: '/parcels/7' })
@@ -126,13 +126,13 @@ async function withSwagger (t: Test, version: string) {
   return { app, document: (await app.inject('/docs/json')).json() }
 }
 
-test('the 3.2 description of the route in ten lines is the one shown', async (t) => {
+test('README, OpenAPI: the 3.2 description of the route in ten lines is the one shown', async (t) => {
   const [shown] = codeOf('OpenAPI', 'json')
   const { document } = await withSwagger(t, '3.2.0')
   t.strictSame(document.paths['/stocks/{symbol}'].get.responses['200'].content, JSON.parse(shown))
 })
 
-test('Swagger UI is served, with a document of the version and title that were given', async (t) => {
+test('README, Swagger: Swagger UI is served with a document of the given version and title', async (t) => {
   const { app, document } = await withSwagger(t, '3.1.0')
   t.match(document, { openapi: '3.1.0', info: { title: 'Stocks' }, paths: { '/stocks/{symbol}': {} } })
   const { statusCode, body } = await app.inject('/docs')

@@ -60,7 +60,7 @@ testNginx('behind nginx request.ip is the client\'s with trustProxy: \'127.0.0.1
   }
 })
 
-test('over HTTP/2, and over HTTP/1.1 on the same port, the time is sent', async (t) => {
+test('README, HTTP/2: the time is sent over HTTP/2, and over HTTP/1.1 on the same port', async (t) => {
   const [code] = codeOf('HTTP/2', 'ts')
   const files = { 'key.pem': key, 'cert.pem': cert }
   const app = await runApp(t, code.replaceAll(/'(\w+\.pem)'/g, (_, file) => JSON.stringify(join(t.testdirName, file))), files)
@@ -83,7 +83,7 @@ test('over HTTP/2, and over HTTP/1.1 on the same port, the time is sent', async 
   client.leave()
 })
 
-testRedis('what one process publishes is sent by another, and by it to who was away', async (t, server) => {
+testRedis('README, Several processes: an event of one process is sent by another, also to a client that reconnects', async (t, server) => {
   const [code] = codeOf('Several processes', 'ts')
   const apps: FastifyInstance[] = []
   for (let i = 0; i < 2; i++) {

@@ -43,13 +43,18 @@ for (const [index, line] of readme.split('\n').entries()) {
   if (fence === null) {
     const [, marks, title] = /^(#+) (.*)$/.exec(line) ?? []
     if (open !== null) open.code += `${line}\n`
-    else if (marks !== undefined && title !== undefined) headings.push({ level: marks.length, title, anchor: title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-') })
+    else if (marks !== undefined && title !== undefined) headings.push({ level: marks.length, title, anchor: anchorOf(title) })
   } else if (open === null) {
     open = { language: fence[1] ?? '', code: '', section: headings.at(-1)?.title ?? '', line: index + 2 }
   } else {
     blocks.push(open)
     open = null
   }
+}
+
+/** The name of a heading in links, as GitHub makes it. */
+export function anchorOf (title: string): string {
+  return title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
 }
 
 /** What the blocks of a section in a language hold; `''` is no language. */

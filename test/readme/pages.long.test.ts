@@ -21,7 +21,7 @@ async function openPage (t: Test, app: FastifyInstance) {
   return { page, port, seen }
 }
 
-test('a page follows the route in ten lines', async (t) => {
+test('README: a page reads the route in ten lines', async (t) => {
   const [code] = codeOf('A route in ten lines', 'js')
   const { page } = await openPage(t, await runApp(t, tenLines({})))
   const prices: unknown[] = []
@@ -31,7 +31,7 @@ test('a page follows the route in ten lines', async (t) => {
   t.match(prices.slice(0, 2), [{ symbol: 'ACME', price: Number }, { symbol: 'ACME', price: Number }])
 })
 
-test('a page loads its state when its stream opens, and again after a gap', async (t) => {
+test('README, Gaps: a page loads its state when its stream opens, and again after a gap', async (t) => {
   const [code] = codeOf('Gaps', 'js')
   const app = await makeApp(t, { history: { size: 1 }, retry: 300 }, server)
   let loads = 0
@@ -51,7 +51,7 @@ test('a page loads its state when its stream opens, and again after a gap', asyn
   t.match(app.sse.stats(), { opened: 2, resumed: 1, gaps: 1 })
 })
 
-test('a page that makes a new EventSource comes back after a refusal, and misses nothing', async (t) => {
+test('README: a page with a new EventSource reconnects after a refusal and misses no event', async (t) => {
   const [code] = codeOf('What a browser does with an answer', 'js')
   const app = await makeApp(t, { maxStreams: 1, retry: 300 }, server)
   app.sseRoute('/orders/42', { topics: ['order:42'] })
@@ -78,7 +78,7 @@ test('a page that makes a new EventSource comes back after a refusal, and misses
   t.match(app.sse.stats(), { opened: 4, resumed: 1, replayed: 1, gaps: 0 })
 })
 
-test('a page of the origin that CORS allows gets the stream, with credentials; another does not', async (t) => {
+test('README, CORS: a page of the allowed origin gets the stream with credentials, another page does not', async (t) => {
   const [code] = codeOf('CORS', 'ts')
   const pages = await openPage(t, await makeApp(t, {}, server))
   const origin = `http://localhost:${pages.port}`

@@ -13,7 +13,7 @@ const withoutIds = (text: string) => text.replaceAll(ID, 'ID')
 const idsIn = (text: string) => text.match(ID) ?? []
 const sorted = (ids: string[]) => [...ids].sort(compareEventIds)
 
-test('the route in ten lines has ten lines, and sends what is shown', async (t) => {
+test('README: the route in ten lines has ten lines and sends the events shown', async (t) => {
   const [code] = codeOf('A route in ten lines', 'ts')
   const [shown] = codeOf('A route in ten lines', '')
   t.equal(/^app\.sseRoute\(.*?^\}\)$/ms.exec(code)?.[0].split('\n').length, 10)
@@ -24,7 +24,7 @@ test('the route in ten lines has ten lines, and sends what is shown', async (t) 
   t.equal(client.text.replaceAll(price, 'N'), `${shown}\n`.replaceAll(price, 'N').repeat(2))
 })
 
-test('the other ways to send do what is said', async (t) => {
+test('README: the other ways to send do what the text says', async (t) => {
   const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
   const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
   t.match((await app.inject('/progress')).body, /^(data: \{"done":\d+\}\n\n){11}$/)
@@ -42,7 +42,7 @@ test('the other ways to send do what is said', async (t) => {
   order.close()
 })
 
-test('what a source uses is released once its response is over', async (t) => {
+test('README: the resources of a source are released when its response is over', async (t) => {
   const [code] = codeOf('reply.sse', 'ts')
   const released = 'const released = []\nconst pool = { connect: async () => ({ rows: async function * () { yield { id: 1 }; yield { id: 2 } }, release () { released.push(true) } }) }'
   const app = await runApp(t, tenLines({ after: `${released}\n${code}\napp.get('/released', () => ({ released }))` }))
@@ -50,7 +50,7 @@ test('what a source uses is released once its response is over', async (t) => {
   await until('it is released', async () => (await app.inject('/released')).json().released.length === 1)
 })
 
-test('a generator that waits for events is stopped when its client leaves', async (t) => {
+test('README: a generator that waits for events is stopped when its client disconnects', async (t) => {
   const [code] = codeOf('Stopping a source', 'ts')
   const app = await runApp(t, tenLines({ after: `${code}\napp.get('/listeners', () => orders.listenerCount('created'))\napp.post('/new-orders', () => { orders.emit('created', { id: 7 }); return {} })` }))
   const listeners = async () => Number((await app.inject('/listeners')).body)
@@ -62,7 +62,7 @@ test('a generator that waits for events is stopped when its client leaves', asyn
   await until('it listens no more', async () => await listeners() === 0)
 })
 
-test('a gateway passes on the events of another server', async (t) => {
+test('README: a gateway passes on the events of another server', async (t) => {
   const other = await makeApp(t, {}, { forceCloseConnections: true })
   other.sseRoute<{ Body: { prompt: string } }>({
     method: 'POST',
@@ -80,13 +80,13 @@ test('a gateway passes on the events of another server', async (t) => {
   t.match((await (await gateway('wrong')).inject(request)).json(), { statusCode: 401, code: 'SSE_ERR_UPSTREAM' })
 })
 
-test('a route without a type provider sends what its types let it', async (t) => {
+test('README: a route without a type provider sends events of its types', async (t) => {
   const [, code = ''] = codeOf('TypeScript', 'ts')
   const app = await runApp(t, code)
   t.equal((await app.inject('/orders/42')).body, 'event: order\ndata: {"id":"42"}\n\n')
 })
 
-test('what is sent to a user reaches all tabs, also one that was away, until the user signs out', async (t) => {
+test('README: events for a user reach all tabs, also after a reconnect, until the user signs out', async (t) => {
   const userOf = 'const userOf = ({ headers }) => { if (!headers.user) throw Object.assign(new Error(\'sign in\'), { statusCode: 401 }); return headers.user }'
   const [code] = codeOf('Who gets what', 'ts')
   const app = await runApp(t, tenLines({ after: `${userOf}\n${code}` }))
@@ -109,7 +109,7 @@ test('what is sent to a user reaches all tabs, also one that was away, until the
   bob.close()
 })
 
-test('a stream with topics opens, is sent an event and is kept up to date as is shown', async (t) => {
+test('README: the bytes of a stream with topics are those shown, from the opening to the id line of a heartbeat', async (t) => {
   const [shown] = codeOf('Ids', '')
   const app = await makeApp(t, { heartbeat: 50 })
   const published: string[] = []
@@ -127,7 +127,7 @@ test('a stream with topics opens, is sent an event and is kept up to date as is 
   t.strictSame(idsOf(shown), sorted(idsOf(shown)))
 })
 
-test('a gap of the log is as is shown', async (t) => {
+test('README, Gaps: the bytes of a gap are those shown', async (t) => {
   const [shown] = codeOf('Gaps', '')
   const app = await makeApp(t, { history: { size: 1 } })
   app.sseRoute('/', { topics: ['a'] })
@@ -142,7 +142,7 @@ test('a gap of the log is as is shown', async (t) => {
   t.strictSame([shownSeen, shownLeft, shownHeld], sorted(idsIn(shown)))
 })
 
-test('a client that was too slow for overflow: drop is sent what is shown', async (t) => {
+test('README, Slow clients: the bytes for a slow client with overflow: drop are those shown', async (t) => {
   const [shown] = codeOf('Slow clients', '')
   const app = await makeApp(t, { overflow: 'drop', maxBufferedBytes: 50_000 })
   app.get('/', async (request, reply) => {

@@ -9,13 +9,13 @@ import { makeApp } from '../helpers/app.js'
 import { membersOf } from './compile.js'
 import { blocks, headings, manifest, readme, root, rowOf, sectionOf } from './document.js'
 
-test('its contents name every section', (t) => {
+test('the contents of the README name every section', (t) => {
   const contents = sectionOf('Contents')
   for (const { level, title, anchor } of headings) if (level === 2 && title !== 'Contents') t.ok(contents.includes(`[${title}](#${anchor})`), title)
   t.end()
 })
 
-test('each of its blocks is run by a test, but for drawings and what is typed into a shell', (t) => {
+test('each block of the README except drawings and shell commands is run by a test', (t) => {
   const folder = join(root, 'test/readme')
   const tests = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('')
   const others = blocks.filter(({ language }) => language !== 'sh' && language !== 'mermaid')
@@ -23,10 +23,10 @@ test('each of its blocks is run by a test, but for drawings and what is typed in
   t.end()
 })
 
-test('there are the scripts and files that its commands name, and the packages are its own', (t) => {
+test('the scripts, files and packages in the commands of the README exist', (t) => {
   const commands = [...blocks.filter(({ language }) => language === 'sh').map(({ code }) => code), ...readme.matchAll(/`((?:npm|node) .*?)`/g)].join('\n')
   for (const [, script = ''] of commands.matchAll(/npm (?:run )?(?!ci\b|install\b)([\w:]+)/g)) t.ok(script in manifest.scripts, script)
-  for (const [, file = ''] of commands.matchAll(/node --import \S+ (examples\/\S+\.ts)/g)) t.ok(existsSync(join(root, file)), file)
+  for (const [, file = ''] of commands.matchAll(/node --import \S+ ((?:demo|examples)\/\S+\.ts)/g)) t.ok(existsSync(join(root, file)), file)
   for (const { code } of blocks.filter(({ language }) => language === 'sh')) {
     for (const [, names = ''] of code.matchAll(/npm install ([^&\n]+)/g)) {
       for (const name of names.trim().split(' ')) t.ok(name === manifest.name || name in manifest.peerDependencies, name)
@@ -35,19 +35,18 @@ test('there are the scripts and files that its commands name, and the packages a
   t.end()
 })
 
-test('it names every option, member, error code and room', async (t) => {
+test('the README names every option, member and error code', async (t) => {
   for (const name of ['types.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
   for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
-  for (const file of readdirSync(join(root, 'lib'), { recursive: true })) if (String(file).endsWith('.ts')) t.ok(readme.includes(`\`${file}\``), String(file))
 })
 
-test('it has a row for every metric', async (t) => {
+test('the README has a row for every metric', async (t) => {
   const register = new Registry()
   sseMetrics(await makeApp(t), { register })
   for (const { name, type } of await register.getMetricsAsJSON()) t.equal(rowOf(name)[2], type, name)
 })
 
-test('the defaults it names are those of the options', async (t) => {
+test('the defaults in the README are those of the options', async (t) => {
   const { stream, drain, history, openapi } = readPluginOptions({})
   const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
   t.equal(rowOf('drain')[3], `\`{ spread: ${drain.spread}, timeout: ${drain.timeout} }\``)
@@ -56,7 +55,7 @@ test('the defaults it names are those of the options', async (t) => {
   for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(rowOf(name)[3], `\`${value}\``, name)
 })
 
-test('its links lead somewhere, and it justifies the dependencies there are', async (t) => {
+test('the links of the README lead to files and headings, and each dependency has its reason', async (t) => {
   for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
     t.ok(target.startsWith('#') ? headings.some(({ anchor }) => anchor === target.slice(1)) : existsSync(join(root, target)), target)
   }
@@ -64,8 +63,8 @@ test('its links lead somewhere, and it justifies the dependencies there are', as
   t.strictSame(justified.sort(), Object.keys({ ...manifest.dependencies, ...manifest.peerDependenciesMeta }).sort())
 })
 
-test('each neighbour it names is one that a test has beside it, of the version that is installed', (t) => {
-  const files = ['test/neighbours', 'test/frameworks'].flatMap((folder) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.test.ts')).map((name) => join(root, folder, name)))
+test('each plugin in the README is one that a test runs beside this one, in the installed version', (t) => {
+  const files = ['test/plugins', 'test/frameworks'].flatMap((folder) => readdirSync(join(root, folder)).filter((name) => name.endsWith('.test.ts')).map((name) => join(root, folder, name)))
   const tried = files.flatMap((file) => Array.from(readFileSync(file, 'utf8').matchAll(/^test\('(.*?)'/gm), ([, name = '']) => name))
   const installed = Object.assign({}, ...['test/frameworks', 'test', ''].map((folder) => JSON.parse(readFileSync(join(root, folder, 'package-lock.json'), 'utf8')).packages))
   const named: string[] = []
@@ -79,7 +78,7 @@ test('each neighbour it names is one that a test has beside it, of the version t
   t.end()
 })
 
-test('each client and runtime it names has a test, with the version that is installed or that the test starts', (t) => {
+test('each client and runtime in the README has a test, with the version that is installed or that the test starts', (t) => {
   const installed = Object.assign({}, ...['test', ''].map((folder) => JSON.parse(readFileSync(join(root, folder, 'package-lock.json'), 'utf8')).packages))
   const pinned = readFileSync(join(root, 'test/runtimes/runtimes.ts'), 'utf8')
   for (const { name, version, file } of clientRows()) {

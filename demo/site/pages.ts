@@ -1,0 +1,96 @@
+/** A page of the demo: its parts are in `demo/pages/<name>.html`, its script is `demo/public/<name>.js`. */
+export interface Page {
+  name: string
+  /** Where it is served. */
+  path: string
+  /** In the navigation, and as its heading where it has none of its own. */
+  title: string
+  heading?: string
+  /** HTML that stands beneath the heading. */
+  lead: string
+  /** The plugins that feed it: files of this folder's parent, without `.ts`. */
+  files: string[]
+  /** Whether their code is shown at first. */
+  open?: boolean
+  /** For text rather than charts. */
+  narrow?: boolean
+}
+
+/** The pages of `npm start`, in the order of the navigation. */
+export const pages: Page[] = [
+  {
+    name: 'index',
+    path: '/',
+    title: 'fastify-sse-routes',
+    heading: 'Live data from routes of ten lines',
+    lead: 'Every page here is fed by server-sent events from one Fastify server. A route says what it sends and how often; the plugin does the rest.',
+    files: ['time'],
+    open: true
+  },
+  {
+    name: 'dashboard',
+    path: '/dashboard.html',
+    title: 'Dashboard',
+    lead: 'This very process and the host it runs on, over the last two minutes. Measured at <time id="measured">--:--:--</time>.',
+    files: ['dashboard']
+  },
+  {
+    name: 'logs',
+    path: '/logs.html',
+    title: 'Logs',
+    lead: 'What this server logs, as it is written to the file, also after that was rotated or truncated.',
+    files: ['logs']
+  },
+  {
+    name: 'stocks',
+    path: '/stocks.html',
+    title: 'Stocks',
+    lead: 'Invented companies on a simulated market. One computation a second serves all who watch.',
+    files: ['ticker', 'trades']
+  },
+  {
+    name: 'chat',
+    path: '/chat.html',
+    title: 'Chat',
+    lead: 'The answer is one POST whose response is an event stream. Stop it, and the server stops the model.',
+    files: ['chat'],
+    narrow: true
+  },
+  {
+    name: 'room',
+    path: '/room.html',
+    title: 'Room',
+    lead: 'What is said here reaches everyone in the room. Reload, or lose the connection, and what you missed comes.',
+    files: ['room'],
+    narrow: true
+  },
+  {
+    name: 'notifications',
+    path: '/notifications.html',
+    title: 'Notifications',
+    lead: 'What is sent to one user reaches every tab where that user is signed in, and nobody else.',
+    files: ['notifications'],
+    narrow: true
+  },
+  {
+    name: 'events',
+    path: '/events.html',
+    title: 'Events',
+    heading: 'The events of each stream',
+    lead: 'Read from the OpenAPI document that the routes make of themselves.',
+    files: ['documents']
+  }
+]
+
+/** The page of `demo/cluster.ts`. */
+export const clusterPages: Page[] = [
+  {
+    name: 'cluster',
+    path: '/',
+    title: 'fastify-sse-routes',
+    heading: 'Cluster',
+    lead: 'Any process publishes, and any delivers: all have the same events in the same order. This page is connected to <b id="here">none yet</b>. End that with <code id="kill">kill -9</code>, and another goes on with what was missed.',
+    files: ['processes'],
+    narrow: true
+  }
+]

@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { testRedis } from '../helpers/redis-server.js'
+import { until } from '../helpers/until.js'
+import { pairs, startExample, take } from './program.js'
+
+const folder = fileURLToPath(new URL('../../examples', import.meta.url))
+const files = readdirSync(folder).filter((name) => name.endsWith('.ts'))
+
+// most of the time passes while the processes start
+t.jobs = 4
+
+t.test('each example has 10 to 40 lines, begins with a comment, is listed in examples/README.md and is started by a test', (t) => {
+  const list = readFileSync(join(folder, 'README.md'), 'utf8')
+  const tests = readFileSync(fileURLToPath(import.meta.url), 'utf8')
+  for (const file of files) {
+    const lines = readFileSync(join(folder, file), 'utf8').trimEnd().split('\n')
+    t.ok(lines.length >= 10 && lines.length <= 40, `${file}: ${lines.length} lines`)
+    t.match(lines[0], /^\/\/ [A-Z].*/, file)
+    t.match(list, `[${file}](${file})`)
+    t.match(tests, `startExample(t, '${file.replace('.ts', '')}'`)
+  }
+  for (const [, file = ''] of list.matchAll(/\]\(([\w-]+\.ts)\)/g)) t.ok(files.includes(file), file)
+  t.end()
+})
+
+function post (url: string, body: string, type = 'text/plain'): Promise<Response> {
+  return fetch(url, { method: 'POST', headers: { 'content-type': type }, body })
+}
+
+t.test('hello sends the time once per second', async (t) => {
+  const url = await startExample(t, 'hello').url()
+  const times = (await take(await fetch(`${url}/time`), 2)).map(({ data }) => Date.parse(data))
+  t.ok(Number(times[1]) - Number(times[0]) > 900, `${times}`)
+})
+
+t.test('source sends its tokens and ends, and stops when the client disconnects', async (t) => {
+  const program = startExample(t, 'source')
+  const url = await program.url()
+  const tokens = ['Events', ' leave', ' one', ' by', ' one.'].map((token) => ['token', token])
+  t.strictSame(pairs(await take(await fetch(`${url}/chat`, { method: 'POST' }), Infinity)), [...tokens, ['done', '']])
+  await until('the generator has ended', () => program.output().includes('5 tokens sent'))
+  t.strictSame(pairs(await take(await fetch(`${url}/chat`, { method: 'POST' }), 1)), tokens.slice(0, 1))
+  await until('the generator was stopped', () => /\n[12] tokens sent/.test(program.output()))
+})
+
+t.test('topics sends published events, and replays missed ones after a reconnect', async (t) => {
+  const url = `${await startExample(t, 'topics').url()}/rooms/lobby`
+  const say = async (text: string) => (await post(url, JSON.stringify({ text }), 'application/json')).json()
+  const stream = await fetch(url)
+  const { id } = Object(await say('Hello'))
+  t.match(await take(stream, 1), [{ id, event: 'message', data: '{"text":"Hello"}' }])
+  await say('Is anybody here?')
+  t.strictSame(pairs(await take(await fetch(url, { headers: { 'last-event-id': id } }), 1)), [['message', '{"text":"Is anybody here?"}']])
+})
+
+t.test('by-hand counts down and closes its stream', async (t) => {
+  const url = await startExample(t, 'by-hand').url()
+  t.strictSame(pairs(await take(await fetch(`${url}/countdown?from=2`), Infinity)), [['left', '2'], ['left', '1'], ['start', '']])
+})
+
+t.test('reply-source answers with a stream or with 404', async (t) => {
+  const url = await startExample(t, 'reply-source').url()
+  const events = await take(await fetch(`${url}/reports/1`), Infinity)
+  t.strictSame(pairs(events), [['row', '{"name":"Kettles"}'], ['row', '{"name":"Teapots"}'], ['end', '{"rows":2}']])
+  t.equal((await fetch(`${url}/reports/9`)).status, 404)
+})
+
+t.test('typed-events sends its events and documents them', async (t) => {
+  const url = await startExample(t, 'typed-events').url()
+  const events = await take(await fetch(`${url}/orders/7`), Infinity)
+  t.strictSame(pairs(events), [['packed', '{"order":7,"parcels":2}'], ['shipped', '{"order":7,"carrier":"DHL"}']])
+  const document = await (await fetch(`${url}/openapi.json`)).text()
+  t.match(document, '"text/event-stream"')
+  t.match(document, '"carrier"')
+})
+
+t.test('shared-interval gives all clients of a city the same payload', async (t) => {
+  const url = `${await startExample(t, 'shared-interval').url()}/weather/oslo`
+  const [one, other] = await Promise.all([fetch(url), fetch(url)])
+  const [ours, theirs] = await Promise.all([take(one, 2), take(other, 3)])
+  const data = ({ data }: { data: string }) => data
+  t.ok(theirs.map(data).includes(String(ours[1]?.data)), 'the second payload of one is one of the other')
+  t.match(ours[1]?.data, '"city":"oslo"')
+})
+
+t.test('slow-clients drops events for a client that does not read, and sends it a gap', async (t) => {
+  const url = await startExample(t, 'slow-clients').url()
+  const response = await new Promise<IncomingMessage>((resolve, reject) => get(`${url}/frames`, resolve).on('error', reject))
+  t.teardown(() => response.destroy())
+  await until('events were dropped', async () => Object(await (await fetch(`${url}/stats`)).json()).dropped > 0, 30_000)
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) {
+    text = text.slice(-20) + chunk
+    if (text.includes('event: gap')) break
+  }
+  t.match(text, 'event: gap')
+})
+
+t.test('client reconnects once and misses no event', async (t) => {
+  const program = startExample(t, 'client')
+  t.equal(await program.ended, 0)
+  const lines = program.output().trim().split('\n').slice(1)
+  t.match(lines, ['attempt 1, after nothing', 'tick 1', 'tick 2', 'tick 3', /^reconnects in \d+ ms$/, 'attempt 2, after an event', 'tick 4', 'tick 5', 'tick 6'])
+  t.equal(lines.length, 9)
+})
+
+testRedis('redis: one process sends what another publishes', async (t, { url: REDIS_URL }) => {
+  const programs = [startExample(t, 'redis', { REDIS_URL }), startExample(t, 'redis', { REDIS_URL })]
+  const [one, other] = await Promise.all(programs.map(({ url }) => url()))
+  const stream = await fetch(`${one}/news`)
+  t.equal((await post(`${other}/news`, 'Hello')).status, 200)
+  t.match(pairs(await take(stream, 1)), [['message', /^\{"text":"Hello","from":\d+\}$/]])
+})
+
+t.test('metrics counts open streams and sent events', async (t) => {
+  const url = await startExample(t, 'metrics').url()
+  await take(await fetch(`${url}/time`), 1)
+  const sent = 'sse_events_sent_total{service="time",route="/time"} 1'
+  await t.resolves(until('the event is counted', async () => (await (await fetch(`${url}/metrics`)).text()).includes(sent)))
+})
+
+t.test('testing passes its own tests', async (t) => {
+  const program = startExample(t, 'testing')
+  t.equal(await program.ended, 0, program.output())
+  t.match(program.output(), /(#|ℹ) pass 2/)
+})
+
+t.test('limits-and-sign-in refuses strangers and a third stream, and sends to one user', async (t) => {
+  const url = await startExample(t, 'limits-and-sign-in').url()
+  const open = (name: string) => fetch(`${url}/inbox`, { headers: { authorization: `Bearer ${name}-token` } })
+  t.equal((await open('eve')).status, 401)
+  const [one, , bob] = [await open('ada'), await open('ada'), await open('bob')]
+  const third = await open('ada')
+  t.equal(third.status, 429)
+  t.ok(third.headers.has('retry-after'))
+  await post(`${url}/users/ada`, 'Tea is ready')
+  await post(`${url}/users/bob`, 'Coffee too')
+  t.strictSame(pairs(await take(one, 1)), [['notice', 'Tea is ready']])
+  t.strictSame(pairs(await take(bob, 1)), [['notice', 'Coffee too']])
+})

@@ -1,0 +1,71 @@
+import type { Page } from 'playwright-core'
+import t from 'tap'
+import { RedisServer, SERVERS } from '../helpers/redis-server.js'
+import { until } from '../helpers/until.js'
+import { launchChromium } from '../helpers/chromium.js'
+import { startDemoServer } from '../helpers/demo-server.js'
+import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
+
+const FILE = 'demo/cluster.ts'
+/** Processes take their time to start, ms. */
+const LONG = 30_000
+
+/** The events that a page shows, oldest first: who published each, what and when. */
+const shown = (page: Page) => page.evaluate<string[]>(`Array.from(document.querySelectorAll('#events tbody tr'), ({ cells }) => cells)
+  .filter(({ length }) => length === 4).map((cells) => Array.from(cells, (cell) => cell.textContent).slice(0, 3).join()).reverse()`)
+const publishers = async (page: Page) => new Set((await shown(page)).map((event) => event.split(',')[0]))
+const deliverers = async (page: Page) => new Set(await page.locator('#events .process:last-child').allTextContents())
+
+async function say (page: Page, text: string): Promise<void> {
+  await page.getByLabel('Text').fill(text)
+  await page.keyboard.press('Enter')
+}
+
+t.test('the cluster page in a browser shows the events of both processes, and continues when one is killed', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
+  const redis = await RedisServer.start(t, SERVERS[0])
+  const [browser, server] = await Promise.all([launchChromium(t), startDemoServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)])
+  const visits = [await visit(browser, server.url), await visit(browser, server.url)] as const
+  const pages = visits.map(({ page }) => page)
+  const [{ page }, { page: other }] = visits
+  const bothShow = (text: string) => Promise.all(pages.map((page) => page.locator('#events td', { hasText: text }).waitFor()))
+  const same = () => until('both pages show the same', async () => (await shown(page)).join() === (await shown(other)).join())
+
+  for (const page of pages) await until('events of both processes', async () => (await publishers(page)).size === 2, LONG)
+  await say(page, 'from <b>here</b>')
+  await bothShow('from <b>here</b>')
+  await same()
+  t.pass('what any process publishes all show, in the same order')
+
+  await looksWell(t, page)
+
+  const states = await badgeStates(page)
+  const here = await page.locator('#here').textContent()
+  const pid = Number(/\d+$/.exec(await page.locator('#kill').textContent() ?? '')?.[0])
+  process.kill(pid, 'SIGKILL')
+  // a connection may still lead to it
+  const body = JSON.stringify({ text: 'while it is gone' })
+  const headers = { 'content-type': 'application/json' }
+  await until('another process publishes', async () => (await fetch(`${server.url}/processes`, { method: 'POST', headers, body, signal: AbortSignal.timeout(2_000) }).catch(() => null))?.ok)
+  await page.getByText('is gone, process').waitFor()
+  await bothShow('while it is gone')
+  t.not(await page.locator('#here').textContent(), here)
+  t.equal((await deliverers(page)).size, 2)
+  await badge(page, 'resumed', 'live')
+  t.match((await states()).join(), /^live,.*waiting.*,resumed/, 'the badge tells that it was away')
+  await until('another process has taken its place', async () => (await publishers(page)).has('3'), LONG)
+  await same()
+  t.equal(new Set(await shown(page)).size, (await shown(page)).length, 'after the end of its process a page shows what it missed, and nothing twice')
+
+  await page.reload()
+  await until('a process delivers', async () => (await deliverers(page)).size === 1)
+  await same()
+  t.equal(await page.locator('#events .notice').count(), 0)
+  t.strictSame(visits.flatMap(({ faults }) => unexpected(faults)), [])
+
+  server.signal('SIGTERM')
+  t.strictSame(await server.ended, { code: 0, signal: null })
+})
+
+t.test('demo/cluster.ts prints which Redis it cannot reach', async (t) => {
+  await t.rejects(startDemoServer(t, { REDIS_URL: 'redis://127.0.0.1:1' }, FILE), { message: /Redis.*ECONNREFUSED 127\.0\.0\.1:1.*\nIs Redis there\?/ })
+})

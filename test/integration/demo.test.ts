@@ -1,0 +1,227 @@
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { rename, stat, truncate } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { startDemoServer } from '../helpers/demo-server.js'
+import { readEvents } from './read-events.js'
+import { until } from '../helpers/until.js'
+
+/** Ends the reading of streams with the test that reads them. */
+function leaving (t: Test): AbortController {
+  const controller = new AbortController()
+  t.teardown(() => controller.abort())
+  return controller
+}
+
+function ask (url: string, prompt: string, signal?: AbortSignal): Promise<Response> {
+  return fetch(`${url}/chat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ prompt }),
+    signal
+  })
+}
+
+t.test('the demo server', async (t) => {
+  const server = await startDemoServer(t)
+
+  t.test('GET /stocks answers 404 in JSON for an unknown symbol', async (t) => {
+    const response = await fetch(`${server.url}/stocks/NOPE`)
+    t.equal(response.status, 404)
+    t.match(response.headers.get('content-type'), /^application\/json/)
+    t.strictSame(await response.json(), { statusCode: 404, code: 'UNKNOWN_SYMBOL', error: 'Not Found', message: 'No company is listed as NOPE' })
+  })
+
+  t.test('GET /logs answers 400 in JSON for an unknown level', async (t) => {
+    const response = await fetch(`${server.url}/logs?level=loud`)
+    t.equal(response.status, 400)
+    t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
+  })
+
+  t.test('GET /stocks sends all clients of a symbol the same quotes', async (t) => {
+    const { signal } = leaving(t)
+    const quotes = async () => {
+      const seen: string[] = []
+      for await (const { event, data } of readEvents(await fetch(`${server.url}/stocks/DUNE`, { signal }))) {
+        if (event === 'quote' && seen.push(data) === 3) break
+      }
+      return seen
+    }
+    const begun = performance.now()
+    const [one, other] = await Promise.all([quotes(), quotes()])
+    t.strictSame(one, other)
+    // by the clock here: a tick that is a little late may bear the second of the next
+    t.ok(performance.now() - begun > 1_800, 'one a second')
+  })
+
+  t.test('GET /logs continues through rotation and truncation of the log file', async (t) => {
+    const client = leaving(t)
+    const lines: Array<{ msg: string, req?: { url: string } }> = []
+    const read = async () => {
+      for await (const { data } of readEvents(await fetch(`${server.url}/logs`, { signal: client.signal }))) lines.push(JSON.parse(data))
+    }
+    const reading = t.rejects(read(), { name: 'AbortError' }, 'the stream goes on until the client leaves')
+    const logged = (path: string) => until(`${path} is in the stream`, () => lines.some(({ req }) => req?.url === path))
+
+    await fetch(`${server.url}/before`)
+    await logged('/before')
+
+    await fetch(`${server.url}/just-before-rotation`)
+    await rename(server.logFile, `${server.logFile}.1`)
+    server.signal('SIGUSR2')
+    await until('there is a new log file', () => existsSync(server.logFile))
+    await fetch(`${server.url}/after-rotation`)
+    await logged('/just-before-rotation')
+    await logged('/after-rotation')
+
+    for (let number = 0; number < 20; number++) await fetch(`${server.url}/filling/${number}`)
+    await logged('/filling/19')
+    const { size } = await stat(server.logFile)
+    await truncate(server.logFile, 0)
+    await fetch(`${server.url}/after-truncation`)
+    await logged('/after-truncation')
+    t.ok((await stat(server.logFile)).size < size)
+
+    const paths = lines.filter(({ msg }) => msg === 'incoming request').map(({ req }) => req?.url ?? '').filter((path) => /before|after|filling/.test(path))
+    t.strictSame(paths, ['/before', '/just-before-rotation', '/after-rotation', ...Array.from({ length: 20 }, (_, number) => `/filling/${number}`), '/after-truncation'], 'each line once, in order')
+    client.abort()
+    await reading
+  })
+
+  t.test('GET /logs sends the lines of a level and above', async (t) => {
+    const { signal } = leaving(t)
+    await fetch(`${server.url}/refused`)
+    for await (const { data } of readEvents(await fetch(`${server.url}/logs?level=warn`, { signal }))) {
+      const line = JSON.parse(data)
+      if (line.level < 40) t.fail(`a line of level ${line.level}`)
+      if (line.req?.url === '/refused') break
+    }
+    t.pass('and the one that was asked for')
+  })
+
+  t.test('POST /chat answers with a text of the project without OPENAI_BASE_URL', async (t) => {
+    let answer = ''
+    let last = ''
+    let tokens = 0
+    for await (const { event = '', data } of readEvents(await ask(server.url, 'Hello'))) {
+      if (event === 'token') {
+        answer += data
+        tokens++
+      }
+      last = event
+    }
+    t.match(answer, /^No language model is connected/)
+    t.match(answer, /OPENAI_MODEL\.$/)
+    t.ok(tokens > 100, 'word by word')
+    t.equal(last, 'done')
+  })
+
+  t.test('POST /chat answers 400 in JSON without a prompt', async (t) => {
+    const response = await ask(server.url, '')
+    t.equal(response.status, 400)
+    t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
+  })
+
+  t.test('GET /ai/chat sends a text character by character', async (t) => {
+    const { signal } = leaving(t)
+    let answer = ''
+    for await (const { data } of readEvents(await fetch(`${server.url}/ai/chat`, { signal }))) {
+      t.equal(data.length, 1)
+      answer += data
+      if (answer.length === 20) break
+    }
+    t.equal(answer, 'No language model is')
+  })
+
+  t.test('GET /metrics has the number of open streams per route', async (t) => {
+    const client = leaving(t)
+    const metrics = async () => (await fetch(`${server.url}/metrics`)).text()
+    t.match((await fetch(`${server.url}/metrics`)).headers.get('content-type'), /^text\/plain; version=/)
+    await Promise.all(['/trades/BOLT', '/trades/DUNE', '/rooms/lobby'].map((path) => fetch(server.url + path, { signal: client.signal })))
+    const text = await metrics()
+    t.match(text, '\nsse_streams_open{route="/trades/:symbol"} 2\n')
+    t.match(text, '\nsse_streams_open{route="/rooms/:room"} 1\n')
+    client.abort()
+    await until('the streams are closed', async () => (await metrics()).includes('\nsse_streams_closed_total{route="/trades/:symbol",reason="client"} 2\n'))
+    t.match(await metrics(), '\nsse_streams_open{route="/trades/:symbol"} 0\n')
+  })
+
+  t.test('the demo server exits with code 0 on SIGTERM, with open streams of every kind and an unused connection', async (t) => {
+    const order = await fetch(`${server.url}/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"a kettle"}' })
+    const { id } = Object(await order.json())
+    const streams = await Promise.all([
+      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0'].map((path) => fetch(server.url + path)),
+      ask(server.url, 'Hello')
+    ])
+    const begun = new Set<Response>()
+    const ends = streams.map(async (response) => {
+      for await (const { data } of readEvents(response)) if (data) begun.add(response)
+    })
+    await until('every stream has sent an event', () => begun.size === streams.length)
+    const unused = connect(Number(new URL(server.url).port), '127.0.0.1')
+    t.teardown(() => unused.destroy())
+    await once(unused, 'connect')
+    const start = performance.now()
+    server.signal('SIGTERM')
+    t.strictSame(await server.ended, { code: 0, signal: null })
+    t.ok(performance.now() - start < 2_000, 'within two seconds')
+    await t.resolves(Promise.all(ends), 'and every stream ended cleanly')
+  })
+})
+
+t.test('the chat of the demo with an OpenAI-compatible server', async (t) => {
+  const asked: Array<{ request: IncomingMessage, body: unknown, response: ServerResponse }> = []
+  const model = createServer(async (request, response) => {
+    const body = JSON.parse(await text(request))
+    asked.push({ request, body, response })
+    if (body.messages[0].content === 'fail') {
+      response.writeHead(429).end('busy')
+      return
+    }
+    const send = (chunk: object) => response.write(`data: ${JSON.stringify(chunk)}\n\n`)
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    send({ choices: [{ delta: { role: 'assistant', content: '' } }] })
+    for (const content of ['Two\n', 'lines', ' – ja']) send({ choices: [{ delta: { content } }] })
+    if (body.messages[0].content === 'go on') return
+    send({ choices: [{ delta: {}, finish_reason: 'stop' }] })
+    response.end('data: [DONE]\n\n')
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => {
+    model.closeAllConnections()
+    model.close()
+  })
+  await once(model, 'listening')
+  const { port } = model.address() as AddressInfo
+  const server = await startDemoServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
+
+  t.test('POST /chat passes the tokens of the model on', async (t) => {
+    const events: Array<[string | undefined, string]> = []
+    for await (const { event, data } of readEvents(await ask(server.url, 'answer'))) events.push([event, data])
+    t.strictSame(events, [['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['done', '']])
+    t.match(asked.at(-1), {
+      request: { method: 'POST', url: '/v1/chat/completions', headers: { authorization: 'Bearer a-key' } },
+      body: { model: 'a-model', stream: true, messages: [{ role: 'user', content: 'answer' }] }
+    })
+  })
+
+  t.test('POST /chat aborts the request to the model when the client disconnects', async (t) => {
+    const leave = new AbortController()
+    const response = await ask(server.url, 'go on', leave.signal)
+    const upstream = asked.at(-1)?.response
+    if (!upstream) return t.fail('the model was not asked')
+    t.equal(response.status, 200)
+    t.equal(upstream.closed, false)
+    leave.abort()
+    if (!upstream.closed) await once(upstream, 'close')
+    t.equal(upstream.writableEnded, false, 'closed by the other side')
+  })
+
+  t.test('POST /chat answers 502 in JSON when the model fails before its first token', async (t) => {
+    const response = await ask(server.url, 'fail')
+    t.equal(response.status, 502)
+    t.strictSame(await response.json(), { statusCode: 502, code: 'MODEL_ERROR', error: 'Bad Gateway', message: 'The language model answered 429: busy' })
+  })
+})
