@@ -1,10 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { test } from 'tap'
 
-// One process for all files of test/issues, because starting one takes longer than most of their tests. Each runs alone as well.
+// Runs all files of test/issues in one process, because starting a process takes longer than most of their tests. Each file runs alone as well.
 const files = readdirSync(new URL('issues/', import.meta.url)).filter((name) => /(?<!\.long)\.test\.ts$/.test(name))
 
-test('each reported fault has its file', (t) => {
+test('test/issues contains a file for each reported fault', (t) => {
   t.ok(files.length > 40)
   t.end()
 })

@@ -16,7 +16,7 @@ function collect<Name extends keyof SSEDiagnostics> (t: Test, name: Name, note =
   return messages
 }
 
-test('channels of node:diagnostics_channel tell of streams', async (t) => {
+test('channels of node:diagnostics_channel report streams that open and close', async (t) => {
   const storage = new AsyncLocalStorage<string>()
   const contexts: unknown[] = []
   const note = () => { contexts.push(storage.getStore()) }
@@ -30,7 +30,7 @@ test('channels of node:diagnostics_channel tell of streams', async (t) => {
   const client = await open(t, port, '/b')
   await client.until('data: z')
   client.leave()
-  await until('both have closed', () => closed.length === 2)
+  await until('both streams to be closed', () => closed.length === 2)
   t.strictSame(opened.map(({ stream }) => stream.request.url), ['/a', '/b'])
   t.match(closed, [
     { stream: opened[0]?.stream, closeReason: 'server', events: 2, bytes: 18, ms: Number },
@@ -39,7 +39,7 @@ test('channels of node:diagnostics_channel tell of streams', async (t) => {
   t.strictSame(contexts, ['/a', '/a', '/b', '/b'])
 })
 
-test('a channel of node:diagnostics_channel tells of published events, once the log has them', async (t) => {
+test('a channel of node:diagnostics_channel reports published events after the log has stored them', async (t) => {
   const published = collect(t, 'fastify-sse-routes:publish')
   const remote = await makeApp(t, {
     backplane: () => ({
@@ -68,7 +68,7 @@ test('a channel of node:diagnostics_channel tells of published events, once the 
   t.strictSame(published, [{ id: '1-1', to: 'topic', name: 'b', payload: 'x' }])
 })
 
-test('a channel of node:diagnostics_channel tells of gaps', async (t) => {
+test('a channel of node:diagnostics_channel reports gaps', async (t) => {
   const gaps = collect(t, 'fastify-sse-routes:gap')
   const app = await makeApp(t, { history: { size: 1 } })
   app.sseRoute('/', { topics: ['a'] })
@@ -84,7 +84,7 @@ test('a channel of node:diagnostics_channel tells of gaps', async (t) => {
   const slow: Client = await open(t, port, '/drop')
   slow.pause()
   let last = ''
-  await until('events are dropped', async () => {
+  await until('dropped events', async () => {
     last = await app.sse.publish('a', 'x'.repeat(1_000_000))
     return app.sse.stats().dropped > 0
   })
@@ -94,6 +94,6 @@ test('a channel of node:diagnostics_channel tells of gaps', async (t) => {
   t.ok(gaps[1]?.lastEventId)
 })
 
-test('nothing is published without subscribers', async (t) => {
+test('the diagnostics channels have no subscribers by default', async (t) => {
   for (const name of ['open', 'close', 'publish', 'gap']) t.notOk(channel(`fastify-sse-routes:${name}`).hasSubscribers)
 })

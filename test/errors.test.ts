@@ -10,59 +10,59 @@ import { makeApp, until } from './helpers/app.js'
 import { readme } from './readme/document.js'
 import { withoutRedis } from './redis/without.js'
 
-/** Does what has the error come: rejects with it, or with the answer that holds it. */
+/** Causes an error: rejects with it, or with the response that contains it. */
 type Cause = (t: Test) => Promise<unknown>
 type RouteOptions = Omit<SSERouteOptions, 'url'>
 
-const registered = (options: object): Cause => (t) => makeApp(t, options as SSEPluginOptions)
-const declared = (options: object): Cause => async (t) => (await makeApp(t)).sseRoute('/', options as RouteOptions).ready()
-const published = (topic: string, payload: unknown): Cause => async (t) => (await makeApp(t)).sse.publish(topic, payload as string)
+const byRegister = (options: object): Cause => (t) => makeApp(t, options as SSEPluginOptions)
+const bySseRoute = (options: object): Cause => async (t) => (await makeApp(t)).sseRoute('/', options as RouteOptions).ready()
+const byPublish = (topic: string, payload: unknown): Cause => async (t) => (await makeApp(t)).sse.publish(topic, payload as string)
 
-/** Rejects with what an app answers to a request for its `/`. */
-async function answer (app: FastifyInstance, headers: Record<string, string> = {}): Promise<never> {
+/** Rejects with the response of an app to a request for `/`. */
+async function requestError (app: FastifyInstance, headers: Record<string, string> = {}): Promise<never> {
   throw (await app.inject({ url: '/', headers })).json()
 }
 
-const answered = (options: RouteOptions, headers?: Record<string, string>): Cause => async (t) => {
+const byRequest = (options: RouteOptions, headers?: Record<string, string>): Cause => async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', options)
-  return answer(app, headers)
+  return requestError(app, headers)
 }
 
-/** By the second request; the first one's stream stays open. */
-const refused = (options: SSEPluginOptions): Cause => async (t) => {
+/** Causes an error by the second request, while the stream of the first one is open. */
+const bySecondRequest = (options: SSEPluginOptions): Cause => async (t) => {
   const app = await makeApp(t, options)
   app.sseRoute('/', { topics: [] })
   await app.inject({ url: '/', payloadAsStream: true })
-  return answer(app)
+  return requestError(app)
 }
 
-/** By a handler of one's own. */
-const handled = (handler: (reply: FastifyReply) => unknown): Cause => async (t) => {
+/** Causes an error in a handler. */
+const byHandler = (handler: (reply: FastifyReply) => unknown): Cause => async (t) => {
   const app = await makeApp(t)
   app.get('/', async (_request, reply) => handler(reply))
-  return answer(app)
+  return requestError(app)
 }
 
 const first = (source: unknown) => ({ openOn: 'first-event', source: () => source }) as RouteOptions
 
-/** Each code, what has it come, its status, and what its message says: what was wrong, and what is expected. */
+/** Error codes with their status, their message (what was wrong and what is expected) and their causes. */
 const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]> = {
-  SSE_ERR_PAYLOAD: [500, /is a string or an object .*, got (1|an array|a function|an object \(Object\) with "a")$/, published('a', { a: 1 }), published('a', 1), published('a', []), answered(first([() => {}]))],
-  SSE_ERR_FIELD: [500, /"(id|event|retry)" of an event takes .*, got ("a\\nb"|-1)$/, answered(first([{ id: 'a\nb' }])), published('a', { event: 'a\nb' }), published('a', { retry: -1 })],
-  SSE_ERR_SERIALIZATION: [500, /data of event "big" cannot be serialized: .* threw an object \(TypeError\)$/, published('a', { event: 'big', data: 1n })],
+  SSE_ERR_PAYLOAD: [500, /is a string or an object .*, got (1|an array|a function|an object \(Object\) with "a")$/, byPublish('a', { a: 1 }), byPublish('a', 1), byPublish('a', []), byRequest(first([() => {}]))],
+  SSE_ERR_FIELD: [500, /"(id|event|retry)" of an event takes .*, got ("a\\nb"|-1)$/, byRequest(first([{ id: 'a\nb' }])), byPublish('a', { event: 'a\nb' }), byPublish('a', { retry: -1 })],
+  SSE_ERR_SERIALIZATION: [500, /data of event "big" cannot be serialized: .* threw an object \(TypeError\)$/, byPublish('a', { event: 'big', data: 1n })],
   SSE_ERR_PAYLOAD_TIMEOUT: [500, /call of "payload" has not settled within payloadTimeout \(10 ms\)/, async (t) => {
     const app = await makeApp(t)
     let failure: Error | undefined
     app.sseRoute('/', { interval: 1_000, payloadTimeout: 10, payload: () => new Promise(() => {}), onError: (error) => { failure = error } })
     await app.inject({ url: '/', payloadAsStream: true })
-    await until('the call is given up', () => failure !== undefined)
+    await until('the timeout error', () => failure !== undefined)
     throw failure
   }],
-  SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, answered({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
-  SSE_ERR_CUSTOM_ID: [500, /from the log; got the id "7"$/, published('a', { id: '7', data: 'a' }), answered({ ...first([{ id: '7' }]), topics: ['a'] })],
-  SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, published('', 'a'), answered({ topics: () => [1 as unknown as string] })],
-  SSE_ERR_CLIENT_ID: [500, /A client id is a string that is not empty, got ""$/, async (t) => (await makeApp(t)).sse.sendTo('', 'a'), answered({ topics: [], clientId: () => '' })],
+  SSE_ERR_UNKNOWN_EVENT: [500, /event "b" is not declared .* holds a$/, byRequest({ ...first([{ event: 'b' }]), events: { a: { type: 'string' } } })],
+  SSE_ERR_CUSTOM_ID: [500, /from the log; got the id "7"$/, byPublish('a', { id: '7', data: 'a' }), byRequest({ ...first([{ id: '7' }]), topics: ['a'] })],
+  SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, byPublish('', 'a'), byRequest({ topics: () => [1 as unknown as string] })],
+  SSE_ERR_CLIENT_ID: [500, /A client id is a string that is not empty, got ""$/, async (t) => (await makeApp(t)).sse.sendTo('', 'a'), byRequest({ topics: [], clientId: () => '' })],
   SSE_ERR_BACKPLANE: [500, /The backplane failed: it has nothing after .*, though .* came later$/, async (t) => {
     const empty = { newest: '2-0', oldestId: null, open: async () => {}, publish: async () => '', read: () => ({ gap: null, events: [] }), close: async () => {} }
     const said: object[] = []
@@ -70,21 +70,21 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
     const app = await makeApp(t, { backplane: () => empty }, logged)
     app.sseRoute('/', { topics: ['a'] })
     await app.inject({ url: '/', headers: { 'last-event-id': '1-0' } }).catch(() => {})
-    await until('it is told of', () => said.length)
+    await until('the log line', () => said.length)
     throw Object.assign(new Error(), said[0], { statusCode: 500 })
   }],
   SSE_ERR_NOT_INSTALLED: [500, /^redisBackplane\(\{ url \}\) needs the package "redis" .*: run "npm install redis", or give/, withoutRedis],
-  SSE_ERR_OPTION: [500, /option "(heartbeat|interval|retry|backplane|maxStreamsPerClient.key)" takes .*, got (-1|0|1\.5|one that gave undefined.*|one that returned "")$/, refused({ maxStreamsPerClient: { max: 1, key: () => '' } }), registered({ heartbeat: -1 }), registered({ backplane: () => {} }), declared({ interval: 0, payload: () => 'a' }), handled((reply) => reply.sse({ retry: 1.5 }))],
+  SSE_ERR_OPTION: [500, /option "(heartbeat|interval|retry|backplane|maxStreamsPerClient.key)" takes .*, got (-1|0|1\.5|one that gave undefined.*|one that returned "")$/, bySecondRequest({ maxStreamsPerClient: { max: 1, key: () => '' } }), byRegister({ heartbeat: -1 }), byRegister({ backplane: () => {} }), bySseRoute({ interval: 0, payload: () => 'a' }), byHandler((reply) => reply.sse({ retry: 1.5 }))],
   SSE_ERR_UNKNOWN_OPTION: [500, /takes no option "(heartbeats|history|foo)": (did you mean "heartbeat"\?|it is an option of the plugin, given at register|it takes heartbeat, .*)$/,
-    registered({ heartbeats: 1 }), declared({ history: false }), handled((reply) => reply.sse(['a'], { foo: 1 } as object))],
-  SSE_ERR_ROUTE: [500, /route GET \/: "payload" needs an "interval"$/, declared({ payload: () => 'a' })],
-  SSE_ERR_SCHEMA: [500, /schema of event "a" of GET \/ cannot be compiled$/, declared({ topics: [], events: { a: { $ref: 'nowhere#' } } })],
-  SSE_ERR_SOURCE: [500, /source is an async iterable, .* got (1|an object \(Object\))$/, answered(first(1)), answered(first({})), handled((reply) => reply.sse(1 as never))],
-  SSE_ERR_UPSTREAM: [502, /^The server whose event stream is passed on answered with status 304$/, answered(first(new Response(null, { status: 304 })))],
+    byRegister({ heartbeats: 1 }), bySseRoute({ history: false }), byHandler((reply) => reply.sse(['a'], { foo: 1 } as object))],
+  SSE_ERR_ROUTE: [500, /route GET \/: "payload" needs an "interval"$/, bySseRoute({ payload: () => 'a' })],
+  SSE_ERR_SCHEMA: [500, /schema of event "a" of GET \/ cannot be compiled$/, bySseRoute({ topics: [], events: { a: { $ref: 'nowhere#' } } })],
+  SSE_ERR_SOURCE: [500, /source is an async iterable, .* got (1|an object \(Object\))$/, byRequest(first(1)), byRequest(first({})), byHandler((reply) => reply.sse(1 as never))],
+  SSE_ERR_UPSTREAM: [502, /^The server whose event stream is passed on answered with status 304$/, byRequest(first(new Response(null, { status: 304 })))],
   SSE_ERR_NOT_REGISTERED: [500, /^sseMetrics\(\) needs the plugin: await /, async (t) => sseMetrics(Fastify(), { register: new Registry() })],
   SSE_ERR_REGISTERED: [500, /Register it once, in the instance that contains all routes and publishers$/, async (t) => { await (await makeApp(t)).register(async (child) => { await child.register(plugin) }) }],
   SSE_ERR_REPLY_SENT: [500, /can be called once, and only before the reply is sent$/, (t) => new Promise((_resolve, reject) => {
-    handled((reply) => {
+    byHandler((reply) => {
       reply.sse().close()
       try {
         reply.sse()
@@ -93,8 +93,8 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
       }
     })(t).catch(() => {})
   })],
-  SSE_ERR_NOT_OPEN: [500, /opens with the first item of its source; until then only its signal can be used$/, answered({ openOn: 'first-event', source: async (_request, stream) => { await stream.send('a'); return [] } })],
-  SSE_ERR_NOT_ACCEPTABLE: [406, /answers with text\/event-stream, which the Accept header rules out$/, answered({ topics: [] }, { accept: 'application/json' })],
+  SSE_ERR_NOT_OPEN: [500, /opens with the first item of its source; until then only its signal can be used$/, byRequest({ openOn: 'first-event', source: async (_request, stream) => { await stream.send('a'); return [] } })],
+  SSE_ERR_NOT_ACCEPTABLE: [406, /answers with text\/event-stream, which the Accept header rules out$/, byRequest({ topics: [] }, { accept: 'application/json' })],
   SSE_ERR_CLOSING: [503, /^The server is closing$/,
     async (t) => {
       const app = await makeApp(t)
@@ -106,39 +106,39 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
       let asked = false
       app.sseRoute('/', { openOn: 'first-event', source: () => { asked = true; return new Promise<never>(() => {}) } })
       const response = app.inject('/')
-      await until('the source is asked', () => asked)
+      await until('the source to start', () => asked)
       app.close()
       throw (await response).json()
     }],
-  SSE_ERR_TOO_MANY_STREAMS: [503, /^Too many event streams are open$/, refused({ maxStreams: 1 })],
-  SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT: [429, /^Too many event streams are open for this client$/, refused({ maxStreamsPerClient: { max: 1 } })]
+  SSE_ERR_TOO_MANY_STREAMS: [503, /^Too many event streams are open$/, bySecondRequest({ maxStreams: 1 })],
+  SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT: [429, /^Too many event streams are open for this client$/, bySecondRequest({ maxStreamsPerClient: { max: 1 } })]
 }
 
-/** By a server's answer. */
-const by = (answer: Answer, options: object = {}): Cause => async (t) => {
+/** Causes an error by the response of a server. */
+const byServer = (answer: Answer, options: object = {}): Cause => async (t) => {
   const { url } = await serve(t, answer)
   return sse(url, { reconnect: false, ...options }).next()
 }
 
 const CLIENT_CAUSES: Record<string, [says: RegExp, ...causes: Cause[]]> = {
-  SSE_ERR_CONNECTION: [/^The connection failed: ./, by(dies), by(opens('data: 1\n\n'), { headers: () => { throw new Error('no token') } })],
-  SSE_ERR_INACTIVITY_TIMEOUT: [/^Nothing came for 20 ms$/, by(opens(), { inactivityTimeout: 20 })],
+  SSE_ERR_CONNECTION: [/^The connection failed: ./, byServer(dies), byServer(opens('data: 1\n\n'), { headers: () => { throw new Error('no token') } })],
+  SSE_ERR_INACTIVITY_TIMEOUT: [/^Nothing came for 20 ms$/, byServer(opens(), { inactivityTimeout: 20 })],
   SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$|^The response has no body that can be read as a stream; the option "fetch" takes a function whose responses have one$/,
-    by(says(404)), by(says(200, 'a', { 'content-type': 'text/html' })), by(ends('data: 1\n\n'), { method: 'HEAD' })],
-  SSE_ERR_DATA: [/data of the event "token" is not JSON; the options "text", "end" and "onInvalid" are for text$/, by(ends('event: token\ndata: a\n\n'))],
-  SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes at most 16384 bytes, and no control characters$/, by(ends('id: a\x01\n\n'), { reconnect: true })],
+    byServer(says(404)), byServer(says(200, 'a', { 'content-type': 'text/html' })), byServer(ends('data: 1\n\n'), { method: 'HEAD' })],
+  SSE_ERR_DATA: [/data of the event "token" is not JSON; the options "text", "end" and "onInvalid" are for text$/, byServer(ends('event: token\ndata: a\n\n'))],
+  SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes at most 16384 bytes, and no control characters$/, byServer(ends('id: a\x01\n\n'), { reconnect: true })],
   SSE_ERR_OPTION: [/^The (option "(inactivityTimeout|lastEventId|fetch)" takes (a number from 0 on, got -1|text of at most 16384 bytes, and no control characters, got "a\\n"|a function, got string|a function that resolves to a Response, got undefined)$|request is not valid: .*body)/,
-    by(dies, { inactivityTimeout: -1 }), by(dies, { lastEventId: 'a\n' }), by(dies, { fetch: 'fetch' }), by(dies, { fetch: async () => {} }), by(dies, { body: 'x' })]
+    byServer(dies, { inactivityTimeout: -1 }), byServer(dies, { lastEventId: 'a\n' }), byServer(dies, { fetch: 'fetch' }), byServer(dies, { fetch: async () => {} }), byServer(dies, { body: 'x' })]
 }
 
-test('each error of the plugin comes from its documented causes, and says what was wrong', async (t) => {
+test('each error of the plugin occurs for its documented causes, and its message says what was wrong', async (t) => {
   t.strictSame(Object.keys(CAUSES).sort(), Object.keys(errors).filter((name) => name.startsWith('SSE_ERR_')).sort(), 'each code has its causes')
   for (const [code, [statusCode, message, ...causes]] of Object.entries(CAUSES)) {
     for (const cause of causes) await t.rejects(cause(t), { code, statusCode, message }, code)
   }
 })
 
-test('each error of the client comes from its documented causes, and says what was wrong', async (t) => {
+test('each error of the client occurs for its documented causes, and its message says what was wrong', async (t) => {
   for (const [code, [message, ...causes]] of Object.entries(CLIENT_CAUSES)) {
     for (const cause of causes) {
       const error = await cause(t).then(() => null, (error: unknown) => error)
@@ -148,7 +148,7 @@ test('each error of the client comes from its documented causes, and says what w
   }
 })
 
-test('the README says of each when it comes and what to do', (t) => {
+test('the README documents when each error occurs and what to do', (t) => {
   const [plugin = '', client = ''] = (readme.split('\n## Errors\n')[1]?.split('\n## ')[0] ?? '').split('`SSEError`')
   const rowsOf = (text: string) => Array.from(text.matchAll(/^\| `(SSE_ERR_\w+)` \|(.*)\|$/gm), ([, code = '', cells = '']) => ({ code, cells: cells.split(' | ').map((cell) => cell.trim()) }))
   t.strictSame(rowsOf(plugin).map(({ code }) => code).sort(), Object.keys(CAUSES).sort())

@@ -27,18 +27,18 @@ const TYPES = {
   sse_stream_duration_seconds: 'histogram'
 }
 const REASONS = ['client', 'server', 'drain', 'overflow', 'idle', 'lifetime', 'error'] as const
-/** More than what `inject` takes unread: after it the client is behind. */
+/** Exceeds what `inject` buffers unread, so that one event makes the client slow. */
 const BIG = 'x'.repeat(100_000)
 
-/** The samples of one route: by name, `name reason` or `name le`. */
+/** Samples of one route, by name, `name reason` or `name le`. */
 type Samples = Record<string, number>
 
 const LABEL = /([a-z_]+)="((?:[^"\\\n]|\\[\\"n])*)"/g
 const LINE = new RegExp('^(?:# HELP (?<helped>[a-z_]+) (?<help>[^\\\\]+)|# TYPE (?<typed>[a-z_]+) (?<type>counter|gauge|histogram)|' +
   `(?<name>[a-z_]+)\\{(?<labels>${LABEL.source}(?:,${LABEL.source})*)\\} (?<value>[-+.e\\d]+))$`)
 
-/** Reads Prometheus' text format as strictly as `promtool check metrics`: what that complains of fails. */
-function read (text: string): { types: Record<string, string>, routes: Record<string, Samples> } {
+/** Parses the text format of Prometheus as strictly as `promtool check metrics`: anything that it reports is an error. */
+function parseMetrics (text: string): { types: Record<string, string>, routes: Record<string, Samples> } {
   const [types, routes]: [Record<string, string>, Record<string, Samples>] = [{}, {}]
   let family = ''
   assert.match(text, /\n$/)
@@ -73,21 +73,21 @@ function read (text: string): { types: Record<string, string>, routes: Record<st
   return { types, routes }
 }
 
-/** An app with the plugin and its metrics, and what they tell. */
-async function measured (t: Test, options: SSEPluginOptions = {}) {
+/** Creates an app with the plugin and its metrics, and a function that reads them. */
+async function createMeasuredApp (t: Test, options: SSEPluginOptions = {}) {
   const app = await makeApp(t, options)
   const register = new Registry()
   sseMetrics(app, { register })
-  return { app, scrape: async () => read(await register.metrics()) }
+  return { app, scrape: async () => parseMetrics(await register.metrics()) }
 }
 
-/** The sum over all routes and reasons of one metric, or of one reason of it. */
+/** Returns the sum of one metric over all routes and reasons, or for one reason. */
 function sum (routes: Record<string, Samples>, name: string): number {
   return Object.values(routes).flatMap((samples) => Object.entries(samples)).reduce((total, [key, value]) => key === name || key.split(' ')[0] === name ? total + value : total, 0)
 }
 
-/** Says that what metrics tell of all routes is what `app.sse.stats()` tells. */
-function agree (t: Test, app: FastifyInstance, routes: Record<string, Samples>): void {
+/** Asserts that the metrics of all routes have the values of `app.sse.stats()`. */
+function assertSameAsStats (t: Test, app: FastifyInstance, routes: Record<string, Samples>): void {
   const { closed, ...stats } = app.sse.stats()
   t.strictSame({
     active: sum(routes, 'sse_streams_open'),
@@ -104,14 +104,14 @@ function agree (t: Test, app: FastifyInstance, routes: Record<string, Samples>):
   for (const reason of REASONS) t.equal(sum(routes, `sse_streams_closed_total ${reason}`), closed[reason], reason)
 }
 
-/** What the lag of each route is told to, if it is measured. */
-function lags (app: FastifyInstance): unknown[] {
+/** Returns the lag recorder of each route, null if the lag is not measured. */
+function lagRecorders (app: FastifyInstance): unknown[] {
   return app.sse instanceof Facade ? Array.from(app.sse[STATS].entries(), ([, { lag }]) => lag) : []
 }
 
-test('each metric has its name and type, in text that Prometheus reads', async (t) => {
-  const { app, scrape } = await measured(t)
-  t.strictSame(await scrape(), { types: TYPES, routes: {} }, 'before there is anything to tell')
+test('each metric has its name and type, in text that Prometheus can read', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t)
+  t.strictSame(await scrape(), { types: TYPES, routes: {} }, 'before any stream was opened')
   app.sseRoute('/:page(^\\d{1,3}$)', { topics: ['news'] })
   const stream = await injectSSE(app, { url: '/7' })
   await app.sse.publish('news', 'x')
@@ -121,18 +121,18 @@ test('each metric has its name and type, in text that Prometheus reads', async (
   const [[route = '', samples = {}] = []] = Object.entries(routes)
   t.equal(route, '/:page(^\\\\d{1,3}$)')
   t.match(samples, { sse_streams_open: 1, sse_streams_opened_total: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
-  for (const reason of REASONS) t.equal(samples[`sse_streams_closed_total ${reason}`], 0, 'known from the beginning, so that its rate is')
+  for (const reason of REASONS) t.equal(samples[`sse_streams_closed_total ${reason}`], 0, 'starts at 0, so that its rate is known from the beginning')
   for (const reason of ['maxStreams', 'maxStreamsPerClient']) t.equal(samples[`sse_streams_rejected_total ${reason}`], 0)
-  const told = (samples: Samples) => Object.keys(TYPES).filter((name) => Object.keys(samples).some((key) => key.startsWith(name)))
-  t.strictSame(told(samples), Object.keys(TYPES).slice(0, -1))
-  agree(t, app, routes)
+  const metricsOf = (samples: Samples) => Object.keys(TYPES).filter((name) => Object.keys(samples).some((key) => key.startsWith(name)))
+  t.strictSame(metricsOf(samples), Object.keys(TYPES).slice(0, -1))
+  assertSameAsStats(t, app, routes)
   stream.close()
-  await until('it has closed', () => app.sse.streams.size === 0)
-  t.strictSame(told((await scrape()).routes[route] ?? {}), Object.keys(TYPES))
+  await until('the stream to be closed', () => app.sse.streams.size === 0)
+  t.strictSame(metricsOf((await scrape()).routes[route] ?? {}), Object.keys(TYPES))
 })
 
-test('the label `route` is the URL pattern, never the URL', async (t) => {
-  const { app, scrape } = await measured(t)
+test('the label `route` of metrics is the URL pattern, never the URL', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t)
   app.register(async (scope) => {
     scope.sseRoute({ method: ['GET', 'POST'], url: '/stocks/:symbol', source: () => ['x'] })
     scope.get('/files/*', (_request, reply) => reply.sse(['x']))
@@ -144,11 +144,11 @@ test('the label `route` is the URL pattern, never the URL', async (t) => {
   const { routes } = await scrape()
   const opened = Object.entries(routes).map(([route, samples]) => [route, samples.sse_streams_opened_total])
   t.strictSame(Object.fromEntries(opened), { '/v1/stocks/:symbol': 3, '/v1/files/*': 1, '': 2 })
-  agree(t, app, routes)
+  assertSameAsStats(t, app, routes)
 })
 
-test('streams are counted while they are open, and by why they closed', async (t) => {
-  const { app, scrape } = await measured(t, { drain: { spread: 0 } })
+test('metrics count open streams, and closed streams by their reason', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t, { drain: { spread: 0 } })
   const onConnect = () => {}
   app.sseRoute('/client', { onConnect })
   app.sseRoute('/server', { source: () => ['x'] })
@@ -160,25 +160,25 @@ test('streams are counted while they are open, and by why they closed', async (t
   const port = await listen(app)
   await app.inject({ url: '/overflow', payloadAsStream: true })
   const [client] = await Promise.all(REASONS.filter((reason) => reason !== 'overflow').map((reason) => open(t, port, `/${reason}`)))
-  await until('two are open', () => app.sse.streams.size === 2)
+  await until('two streams to remain', () => app.sse.streams.size === 2)
   const before = (await scrape()).routes
   for (const reason of REASONS) {
     const isOpen = Number(reason === 'client' || reason === 'drain')
     t.match(before[`/${reason}`], { sse_streams_open: isOpen, sse_streams_opened_total: 1, [`sse_streams_closed_total ${reason}`]: 1 - isOpen })
   }
   client?.leave()
-  await until('it is gone', () => app.sse.streams.size === 1)
+  await until('the stream to be closed', () => app.sse.streams.size === 1)
   await app.close()
   const after = (await scrape()).routes
   for (const route of REASONS) {
     const closed = Object.fromEntries(REASONS.map((reason) => [`sse_streams_closed_total ${reason}`, Number(reason === route)]))
     t.match(after[`/${route}`], { sse_streams_open: 0, sse_streams_opened_total: 1, ...closed, [`sse_stream_duration_seconds_count ${route}`]: 1 }, route)
   }
-  agree(t, app, after)
+  assertSameAsStats(t, app, after)
 })
 
-test('requests that are refused are counted by the limit that refused them', async (t) => {
-  const { app, scrape } = await measured(t, { maxStreams: 2, maxStreamsPerClient: { max: 1, key: ({ headers }) => String(headers['x-user']) } })
+test('metrics count refused requests by the limit that refused them', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t, { maxStreams: 2, maxStreamsPerClient: { max: 1, key: ({ headers }) => String(headers['x-user']) } })
   app.sseRoute('/a/:id', { onConnect: () => {} })
   app.get('/b', (_request, reply) => { reply.sse() })
   const statuses = []
@@ -190,11 +190,11 @@ test('requests that are refused are counted by the limit that refused them', asy
   const { routes } = await scrape()
   const refused = (route: string) => ['maxStreams', 'maxStreamsPerClient'].map((reason) => routes[route]?.[`sse_streams_rejected_total ${reason}`])
   t.strictSame([refused('/a/:id'), refused('/b')], [[1, 0], [0, 2]])
-  agree(t, app, routes)
+  assertSameAsStats(t, app, routes)
 })
 
-test('events are counted: sent, replayed, dropped, and the gaps', async (t) => {
-  const { app, scrape } = await measured(t, { history: { size: 2 } })
+test('metrics count sent, replayed and dropped events, and gaps', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t, { history: { size: 2 } })
   app.sseRoute('/log', { topics: ['log'] })
   app.sseRoute('/slow', { topics: ['burst'], overflow: 'drop', maxBufferedBytes: 1_000 })
   const ids: string[] = []
@@ -217,11 +217,11 @@ test('events are counted: sent, replayed, dropped, and the gaps', async (t) => {
   t.match(routes['/log'], { sse_events_sent_total: 4, sse_events_replayed_total: 4, sse_events_dropped_total: 0, sse_gaps_total: 1 })
   t.match(routes['/slow'], { sse_events_sent_total: sent, sse_events_replayed_total: 0, sse_events_dropped_total: 50 - sent, sse_gaps_total: 1 })
   t.ok(sent > 0 && sent < 50)
-  agree(t, app, routes)
+  assertSameAsStats(t, app, routes)
 })
 
-test('the bytes are those that a client gets', async (t) => {
-  const { app, scrape } = await measured(t, { retry: 1_000, heartbeat: 5 })
+test('the metric of bytes has the number that a client receives', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t, { retry: 1_000, heartbeat: 5 })
   app.sseRoute('/source', { source: () => ['€', { comments: 'a', data: { b: 1 } }, BIG] })
   app.sseRoute('/topics', { topics: ['news'] })
   app.setNotFoundHandler((_request, reply) => reply.sse(['x']))
@@ -234,16 +234,16 @@ test('the bytes are those that a client gets', async (t) => {
   await until('a heartbeat', () => /^data: €\n\n:\n/m.test(body))
   for (const stream of app.sse.streams.values()) stream.close()
   await once(reading, 'end')
-  t.ok(/^retry: 1000\nid: \d+-\d+\n\n/.test(body), 'opening lines and all')
+  t.ok(/^retry: 1000\nid: \d+-\d+\n\n/.test(body), 'including the opening lines')
   bodies['/topics'] = body
   const { routes } = await scrape()
   for (const [route, body] of Object.entries(bodies)) t.equal(routes[route]?.sse_bytes_sent_total, Buffer.byteLength(body), route)
-  agree(t, app, routes)
+  assertSameAsStats(t, app, routes)
 })
 
 test('the lag', async (t) => {
-  t.test('is observed for each write of published events, and for none of a route\'s own', async (t) => {
-    const { app, scrape } = await measured(t)
+  t.test('the delivery lag is observed for each write of published events, and not for other events of a route', async (t) => {
+    const { app, scrape } = await createMeasuredApp(t)
     let connected = 0
     app.sseRoute('/topics', {
       topics: ['news'],
@@ -258,8 +258,8 @@ test('the lag', async (t) => {
     const all = async (data: string) => { for (const stream of streams) t.match(await stream.next(), { data }) }
     const count = async () => (await scrape()).routes['/topics']?.sse_delivery_lag_seconds_count
     await all('hello')
-    // events published before are replayed, which is no lag
-    await until('both onConnect are over', () => connected === 2)
+    // published before, so the events are replayed and have no lag
+    await until('both onConnect to finish', () => connected === 2)
     t.equal(await count(), undefined)
     for (const [i, writes] of [2, 4, 6].entries()) {
       await app.sse.publish('news', String(i))
@@ -269,7 +269,7 @@ test('the lag', async (t) => {
     await Promise.all([app.sse.publish('news', 'a'), app.sse.broadcast('b')])
     await all('a')
     await all('b')
-    t.equal(await count(), 8, 'what is published within a tick goes out in one write')
+    t.equal(await count(), 8, 'events published within a tick leave in one write')
     for (const stream of app.sse.streams.values()) t.equal(await stream.send('own'), true)
     await all('own')
     const { routes } = await scrape()
@@ -277,8 +277,8 @@ test('the lag', async (t) => {
     t.notOk(Object.keys(routes['/own'] ?? {}).some((key) => key.startsWith('sse_delivery_lag')))
   })
 
-  t.test('is as long as a stalled client kept the oldest event waiting', async (t) => {
-    const { app, scrape } = await measured(t, { maxBufferedBytes: 1e9 })
+  t.test('the delivery lag is the time for which the oldest event waited for a slow client', async (t) => {
+    const { app, scrape } = await createMeasuredApp(t, { maxBufferedBytes: 1e9 })
     app.sseRoute('/:client', { topics: ['news'] })
     const lag = async (key: string) => (await scrape()).routes['/:client']?.[`sse_delivery_lag_seconds_${key}`] ?? NaN
     const client = await open(t, await listen(app), '/stalled')
@@ -295,27 +295,27 @@ test('the lag', async (t) => {
     client.resume()
     await client.until('data: newest')
     t.equal(await lag('count'), count + 1)
-    t.equal(await lag('bucket 0.25'), quick, 'the one that waited is in a higher bucket')
+    t.equal(await lag('bucket 0.25'), quick, 'the event that waited is in a higher bucket')
     const seconds = await lag('sum') - sum
     t.ok(seconds >= 0.29 && seconds <= (performance.now() - start) / 1_000, `${seconds} s`)
   })
 
-  t.test('is that of an event which goes out at once for its size, and each registry is told', async (t) => {
-    const { app, scrape } = await measured(t)
+  t.test('the delivery lag of a large event that is written at once is observed, in each registry', async (t) => {
+    const { app, scrape } = await createMeasuredApp(t)
     const second = new Registry()
     sseMetrics(app, { register: second })
     app.sseRoute('/large', { topics: ['a'] })
     const stream = await injectSSE(app, { url: '/large' })
     await app.sse.publish('a', 'x'.repeat(20_000))
     await stream.next()
-    for (const { routes } of [await scrape(), read(await second.metrics())]) {
+    for (const { routes } of [await scrape(), parseMetrics(await second.metrics())]) {
       t.match(routes['/large'], { 'sse_delivery_lag_seconds_bucket 0.25': 1, sse_delivery_lag_seconds_count: 1 })
     }
     stream.close()
   })
 
-  t.test('is not longer for an event that goes out with a heartbeat', async (t) => {
-    const { app, scrape } = await measured(t, { heartbeat: 200 })
+  t.test('the delivery lag of an event that leaves together with a heartbeat is not longer', async (t) => {
+    const { app, scrape } = await createMeasuredApp(t, { heartbeat: 200 })
     app.sseRoute('/beats', { topics: ['a'] })
     app.sseRoute('/feed', { interval: 200, payload: () => { app.sse.publish('a', 'x').catch(t.error) } })
     const streams = [await injectSSE(app, { url: '/beats' }), await injectSSE(app, { url: '/feed' })]
@@ -326,7 +326,7 @@ test('the lag', async (t) => {
   })
 })
 
-test('called later, it tells what was counted before', async (t) => {
+test('sseMetrics() that is called late includes everything counted before', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/topics', { topics: ['news'] })
   app.sseRoute('/source', { source: () => ['x'] })
@@ -334,26 +334,26 @@ test('called later, it tells what was counted before', async (t) => {
   const stream = await injectSSE(app, { url: '/topics' })
   await app.sse.publish('news', 'before')
   await stream.next()
-  t.strictSame(lags(app), [null, null], 'nothing is measured that nobody asks for')
+  t.strictSame(lagRecorders(app), [null, null], 'the lag is not measured without sseMetrics()')
   const register = new Registry()
   sseMetrics(app, { register })
-  agree(t, app, read(await register.metrics()).routes)
+  assertSameAsStats(t, app, parseMetrics(await register.metrics()).routes)
   await app.sse.publish('news', 'after')
   await stream.next()
-  const { routes } = read(await register.metrics())
+  const { routes } = parseMetrics(await register.metrics())
   t.match(routes['/topics'], { sse_events_sent_total: 2, sse_delivery_lag_seconds_count: 1 })
   t.match(routes['/source'], { sse_streams_opened_total: 1, sse_streams_open: 0 })
 })
 
-test('each app has its registry', async (t) => {
-  const [one, other] = [await measured(t), await measured(t)]
+test('each app can have its own registry', async (t) => {
+  const [one, other] = [await createMeasuredApp(t), await createMeasuredApp(t)]
   for (const { app } of [one, other]) app.sseRoute('/', { source: () => ['x'] })
   for (const { app } of [one, one, other]) await app.inject('/')
   t.match((await one.scrape()).routes, { '/': { sse_streams_opened_total: 2 } })
   t.match((await other.scrape()).routes, { '/': { sse_streams_opened_total: 1 } })
 })
 
-test('a registry that has metrics of these names is refused, and what it has goes on', async (t) => {
+test('a registry that has these metrics already is refused, and its metrics continue', async (t) => {
   const app = await makeApp(t)
   const second = await makeApp(t)
   for (const each of [app, second]) each.sseRoute('/', { topics: ['news'] })
@@ -367,12 +367,12 @@ test('a registry that has metrics of these names is refused, and what it has goe
     await each.sse.publish('news', 'x')
     await stream.next()
   }
-  t.strictSame(lags(second), [null])
-  t.match(read(await register.metrics()).routes['/'], { sse_streams_open: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
+  t.strictSame(lagRecorders(second), [null])
+  t.match(parseMetrics(await register.metrics()).routes['/'], { sse_streams_open: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
 })
 
-test('how long streams were open is observed by their reason', async (t) => {
-  const { app, scrape } = await measured(t)
+test('the duration of streams is observed by close reason', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t)
   app.sseRoute('/short', { source: () => ['x'] })
   app.sseRoute('/long', { source: async function * () { await wait(300) } })
   for (const path of ['/short', '/long', '/short']) await app.inject(path)
@@ -383,8 +383,8 @@ test('how long streams were open is observed by their reason', async (t) => {
   t.ok(seconds >= 0.29 && seconds < 10, `${seconds} s`)
 })
 
-test('ticks that are skipped and clients that resume are counted', async (t) => {
-  const { app, scrape } = await measured(t)
+test('metrics count skipped ticks and resumed streams', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t)
   app.sseRoute('/slow', { interval: 5, payload: async () => { await wait(30); return 'x' } })
   app.sseRoute('/log', { topics: ['a'] })
   const slow = await injectSSE(app, { url: '/slow' })
@@ -392,23 +392,23 @@ test('ticks that are skipped and clients that resume are counted', async (t) => 
   slow.close()
   const id = await app.sse.publish('a', 'x')
   for (const headers of [{}, { 'last-event-id': id }]) (await injectSSE(app, { url: '/log', headers })).close()
-  await until('all are over', () => app.sse.streams.size === 0)
+  await until('all streams to be closed', () => app.sse.streams.size === 0)
   const { routes } = await scrape()
   t.ok(Number(routes['/slow']?.sse_ticks_skipped_total) >= 3)
   t.match(routes['/log'], { sse_ticks_skipped_total: 0, sse_streams_resumed_total: 1 })
-  agree(t, app, routes)
+  assertSameAsStats(t, app, routes)
 })
 
-test('without the plugin it says so', async (t) => {
+test('sseMetrics() without the plugin throws SSE_ERR_NOT_REGISTERED', async (t) => {
   const register = new Registry()
   const message = /^sseMetrics\(\) needs the plugin/
   t.throws(() => sseMetrics(Fastify(), { register }), { code: 'SSE_ERR_NOT_REGISTERED', message })
   const early = Fastify()
   early.register(sse)
-  t.throws(() => sseMetrics(early, { register }), { code: 'SSE_ERR_NOT_REGISTERED', message }, 'not loaded yet')
-  t.equal(await register.metrics(), '\n', 'nothing was registered')
+  t.throws(() => sseMetrics(early, { register }), { code: 'SSE_ERR_NOT_REGISTERED', message }, 'the plugin is not loaded yet')
+  t.equal(await register.metrics(), '\n', 'no metric was registered')
   await early
   sseMetrics(early, { register })
-  t.strictSame(read(await register.metrics()).types, TYPES)
+  t.strictSame(parseMetrics(await register.metrics()).types, TYPES)
   await early.close()
 })

@@ -5,7 +5,7 @@ import { launchChromium } from './helpers/chromium.js'
 test('in a browser', async (t) => {
   const browser = await launchChromium(t)
   const page = await browser.newPage()
-  // a connection that Chromium opens ahead of need would hold app.close() up
+  // a connection that Chromium opens in advance would delay app.close()
   const app = await makeApp(t, {}, { forceCloseConnections: true })
   const cookies: unknown[] = []
   app.get('/', (_request, reply) => reply.header('set-cookie', ['lax=1; SameSite=Lax', 'strict=1; SameSite=Strict']).type('text/html').send('<link rel="icon" href="data:,">'))
@@ -31,16 +31,16 @@ test('in a browser', async (t) => {
     document.head.append(script)
   })`)
 
-  await t.test('text of a stream is no script for a page of its origin, thanks to nosniff; as a page it is text', async (t) => {
+  await t.test('the text of a stream does not run as a script on a page of its origin, because of nosniff, and is shown as text', async (t) => {
     await page.goto(own)
     t.strictSame([await runs('/text'), await runs('/text/sniffed')], [false, true])
     await page.goto(other)
-    t.equal(await runs('/text'), false, 'of another origin')
+    t.equal(await runs('/text'), false, 'from another origin')
     await page.goto(`${own}/text`)
     t.equal(await page.evaluate('globalThis.ran'), undefined)
   })
 
-  await t.test('a page of another site opens streams that it cannot read, without SameSite cookies, unless a hook looks at Sec-Fetch-Site', async (t) => {
+  await t.test('a page of another site can open streams without SameSite cookies but not read them, unless a hook checks Sec-Fetch-Site', async (t) => {
     await page.goto(own)
     t.equal(await ask('/open'), 'basic')
     await page.goto(other)
@@ -49,7 +49,7 @@ test('in a browser', async (t) => {
     t.equal(app.sse.stats().opened, opened + 2)
     t.strictSame(cookies, ['lax=1; strict=1', undefined, undefined])
     t.equal(await ask('/own'), 'opaque')
-    t.equal(app.sse.stats().opened, opened + 2, 'nothing was opened')
+    t.equal(app.sse.stats().opened, opened + 2, 'no stream was opened')
     await page.goto(own)
     t.equal(await ask('/own'), 'basic')
   })

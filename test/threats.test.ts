@@ -13,7 +13,7 @@ import { root } from './readme/document.js'
 import { hubOf } from './helpers/subscriber.js'
 import { serve } from './client/server.js'
 
-test('each test that SECURITY.md names is there', (t) => {
+test('each test quoted in SECURITY.md exists', (t) => {
   const named = [...readFileSync(join(root, 'SECURITY.md'), 'utf8').matchAll(/\[“(.*?)”\]\((test\/.*?)\)/g)]
   t.ok(named.length > 40)
   for (const [, title = '', file = ''] of named) {
@@ -23,8 +23,8 @@ test('each test that SECURITY.md names is there', (t) => {
   t.end()
 })
 
-/** What a client may come with as the id it saw last: of the log's form and not, in the header, in the query, in both, twice. */
-function forged (ids: string[]): string[] {
+/** Returns requests with forged last event ids: with and without the form of the log, as header, as query, as both, and twice. */
+function forgedRequests (ids: string[]): string[] {
   const query = (id: string) => `/?topics=secret&topic=secret&clientId=ann&lastEventId=${encodeURIComponent(id)}`
   const odd = ['0-0', '0-1', '99999999999999-0', '18446744073709551615-18446744073709551615', '1'.repeat(15_000), '\xff\xfe', "'\"<>\\", '%0adata: a', '1-0, 2-0', '__proto__', '-1--1', '01-0']
   return [
@@ -35,30 +35,30 @@ function forged (ids: string[]): string[] {
   ]
 }
 
-test('whatever id a client comes with, it is sent nothing but its own topics and what is for all', async (t) => {
+test('a client with any Last-Event-ID gets only events of its own topics and broadcasts', async (t) => {
   const lines: string[] = []
   const app = await makeApp(t, {}, { logger: { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } } })
   app.sseRoute('/', { topics: ['own'] })
   const port = await listen(app)
   const ids = [await app.sse.publish('secret', 'SECRET'), await app.sse.publish('own', 'own'), await app.sse.sendTo('ann', 'SECRET'), await app.sse.publish('secret', 'SECRET')]
-  for (const request of forged(ids)) {
+  for (const request of forgedRequests(ids)) {
     const socket = await dial(t, port)
     socket.write(`${request}\r\n`, 'latin1')
-    await until('the stream is open', () => app.sse.streams.size === 1)
+    await until('the stream to be open', () => app.sse.streams.size === 1)
     await app.sse.publish('secret', 'SECRET')
     await app.sse.broadcast('over')
-    // also where it is replayed before
-    await until('what is for all', () => /data: over\n\n\r\n$/.test(socket.text))
+    // arrives also if it was replayed before
+    await until('the broadcast', () => /data: over\n\n\r\n$/.test(socket.text))
     t.notMatch(socket.text, /SECRET|^data: (?!own$|over$|\{)/m, request.slice(0, 200))
     socket.destroy()
-    await until('it is gone', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
   }
   t.strictSame([hubOf(app).topics.size, hubOf(app).clients.size], [0, 0])
-  for (const line of lines) t.doesNotThrow(() => JSON.parse(line), 'one line of the log')
+  for (const line of lines) t.doesNotThrow(() => JSON.parse(line), 'each log line is valid JSON')
   t.ok(lines.every((line) => line.indexOf('\n') === line.length - 1))
 })
 
-test('who is given a topic gets what the log holds of it from before, if it asks for that', async (t) => {
+test('a client that is given a topic gets the retained events of that topic from before, if it asks for them', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: ['room'] })
   await app.sse.publish('room', 'before')
@@ -67,7 +67,7 @@ test('who is given a topic gets what the log holds of it from before, if it asks
   stream.close()
 })
 
-test('a flood on one topic evicts what others could replay, a gap tells them, and an app with its own log is not touched', async (t) => {
+test('a flood on one topic evicts missed events of other topics with a gap, and does not affect an app with its own log', async (t) => {
   const [shared, apart] = await Promise.all([makeApp(t, { history: { size: 100 } }), makeApp(t, { history: { size: 100 } })])
   const replayed: unknown[] = []
   for (const app of [shared, apart]) {
@@ -77,23 +77,23 @@ test('a flood on one topic evicts what others could replay, a gap tells them, an
     await app.sse.publish('quiet', 'missed')
     await app.sse.sendTo('ann', 'for ann')
     for (let n = 0; n < 100; n++) await shared.sse.publish('chat', 'flood')
-    t.match([await open.next(), await open.next()], [{ data: 'missed' }, { data: 'for ann' }], 'an open stream gets all')
-    const back = await injectSSE(app, { url: '/', headers: { 'last-event-id': place } })
+    t.match([await open.next(), await open.next()], [{ data: 'missed' }, { data: 'for ann' }], 'an open stream gets all events')
+    const reconnected = await injectSSE(app, { url: '/', headers: { 'last-event-id': place } })
     await app.sse.broadcast('over')
     const events: unknown[] = []
     for (let data; data !== 'over';) {
-      const event = await back.next()
+      const event = await reconnected.next()
       data = event?.data
       events.push(event?.event === 'gap' ? 'gap' : data)
     }
     replayed.push(events)
     open.close()
-    back.close()
+    reconnected.close()
   }
   t.strictSame(replayed, [['gap', 'over'], ['missed', 'for ann', 'over']])
 })
 
-test('a stream goes on after its user has lost the right to it, until it is closed or its lifetime is over; then the user does not come back', async (t) => {
+test('an open stream continues after its user has lost the permission, until it is closed or maxLifetime ends; then the user is refused', async (t) => {
   const app = await makeApp(t, { heartbeat: false })
   const users = new Set(['ann', 'bob'])
   const isUser = async ({ headers }: FastifyRequest) => {
@@ -109,9 +109,9 @@ test('a stream goes on after its user has lost the right to it, until it is clos
   const id = await app.sse.publish('private', 'still there')
   for (const client of [ann, bob]) await client.until('still there')
 
-  t.ok(await bob.over(), 'by its lifetime')
+  t.ok(await bob.over(), 'closed by maxLifetime')
   for (const stream of app.sse.streams.values()) if (stream.clientId === 'ann') stream.close()
-  t.ok(await ann.over(), 'by the app')
+  t.ok(await ann.over(), 'closed by the app')
   await app.sse.publish('private', 'later')
   for (const user of ['ann', 'bob']) {
     const back = await open(t, port, '/', { headers: { user, 'last-event-id': id } })
@@ -126,11 +126,11 @@ test('ids of streams are 120 random bits', (t) => {
   const ids = new Set(Array.from({ length: 10_000 }, newStreamId))
   t.equal(ids.size, 10_000)
   for (const id of ids) if (!/^[\w-]{20}$/.test(id)) t.fail(id)
-  for (let i = 0; i < 20; i++) t.equal(new Set(Array.from(ids, (id) => id[i])).size, 64, 'each character takes each of 64 values')
+  for (let i = 0; i < 20; i++) t.equal(new Set(Array.from(ids, (id) => id[i])).size, 64, 'each character takes all 64 values')
   t.end()
 })
 
-test('names that objects have by themselves are names like others: of topics, clients, events, keys', async (t) => {
+test('topics, client ids, events and keys can have names such as __proto__', async (t) => {
   const names = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']
   const before = Reflect.ownKeys(Object.prototype)
   const nameOf = ({ headers }: FastifyRequest) => String(headers.name)
@@ -151,7 +151,7 @@ test('names that objects have by themselves are names like others: of topics, cl
   t.strictSame(Reflect.ownKeys(Object.prototype), before)
 })
 
-test('requests that wait for each other on one connection count against the limits, once each', async (t) => {
+test('pipelined requests count against the limits, each once', async (t) => {
   const app = await makeApp(t, { maxStreams: 20 })
   const warnings: Error[] = []
   const warn = (warning: Error) => warnings.push(warning)
@@ -161,20 +161,20 @@ test('requests that wait for each other on one connection count against the limi
   app.sseRoute('/short', { source: () => ['a'] })
   const port = await listen(app)
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
-  // the second time as many places are free as before, also where one of those who waited had its turn
+  // all places are free the second time, also if the turn of a pipelined request had come
   for (const rejected of [5, 10]) {
     const socket = await dial(t, port)
     socket.write(get('/short') + get('/').repeat(24))
-    await until('the others are refused', () => app.sse.stats().rejected === rejected)
-    await until('the first is over', () => socket.text.includes('0\r\n\r\n'))
+    await until('the other requests to be refused', () => app.sse.stats().rejected === rejected)
+    await until('the first response to end', () => socket.text.includes('0\r\n\r\n'))
     t.equal(app.sse.streams.size, 19)
     socket.destroy()
-    await until('nothing is left', () => app.sse.streams.size === 0)
+    await until('all streams to be closed', () => app.sse.streams.size === 0)
   }
   t.strictSame(warnings, [])
 })
 
-test('a length that was copied from another answer does not let events pass for the next response', async (t) => {
+test('a content-length copied from another response does not turn events into a forged response', async (t) => {
   const app = await makeApp(t, { headers: { 'content-length': '5' } })
   app.addHook('onRequest', async (_request, reply) => { reply.header('content-length', '5') })
   app.sseRoute('/', { source: () => ['a', 'HTTP/1.1 200 OK'] })
@@ -184,32 +184,32 @@ test('a length that was copied from another answer does not let events pass for 
   t.equal(client.text, 'data: a\n\ndata: HTTP/1.1 200 OK\n\n')
 })
 
-/** CPU time of this process, ms. */
-async function costOf (work: () => unknown): Promise<number> {
+/** Returns the CPU time that a call takes, ms. */
+async function cpuTimeOf (work: () => unknown): Promise<number> {
   const before = process.cpuUsage()
   await work()
   const { user, system } = process.cpuUsage(before)
   return (user + system) / 1_000
 }
 
-test('an Accept header of any form is read in no time', async (t) => {
+test('an Accept header of 15,000 characters is parsed in less than a second, whatever its form', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: [] })
   for (const part of [',', ';', ' ', '"', '\\', '*/*,', 'a/b;q=', 'a/b;', 'a/', 'a/b;c="', '*/*;q=0.1111111', 'text/event-stream;a=', 'a/b;c="\\",']) {
     const accept = part.repeat(15_000 / part.length)
-    t.ok(await costOf(() => app.inject({ url: '/', method: 'HEAD', headers: { accept } })) < 1_000, part)
+    t.ok(await cpuTimeOf(() => app.inject({ url: '/', method: 'HEAD', headers: { accept } })) < 1_000, part)
   }
 })
 
-/** 32 MB, as fast as they are taken. */
-const much = async (response: ServerResponse) => {
+/** Writes 32 MB as fast as the client reads. */
+const writeMuch = async (response: ServerResponse) => {
   const part = Buffer.alloc(16_384, 'x')
   for (let i = 0; i < 2_000 && !response.destroyed; i++) if (!response.write(part)) await Promise.race([once(response, 'drain'), once(response, 'close')])
   response.end('\n\n')
 }
 
-test('the client keeps no more than a megabyte of an answer that is no event stream', async (t) => {
-  const { url } = await serve(t, (response) => much(response.writeHead(404)))
+test('the client keeps at most a megabyte of a response that is not an event stream', async (t) => {
+  const { url } = await serve(t, (response) => writeMuch(response.writeHead(404)))
   const error: unknown = await sse(url).next().catch((error: unknown) => error)
   t.ok(error instanceof SSEError && error.code === 'SSE_ERR_NO_STREAM' && error.body?.length === 1_048_576)
 })
@@ -217,15 +217,15 @@ test('the client keeps no more than a megabyte of an answer that is no event str
 test('the client reads a long line as fast as many short ones', async (t) => {
   const { url } = await serve(t, (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: ')
-    return much(response)
+    return writeMuch(response)
   })
   const events = sse(url, { text: true })
-  t.ok(await costOf(async () => t.equal((await events.next()).value?.data.length, 2_000 * 16_384)) < 5_000)
+  t.ok(await cpuTimeOf(async () => t.equal((await events.next()).value?.data.length, 2_000 * 16_384)) < 5_000)
   await events.return?.()
 })
 
-/** A server that keeps what it was asked with. */
-async function receiver (t: Test): Promise<{ port: number, asked: IncomingMessage[] }> {
+/** Starts a server that records its requests. */
+async function startReceiver (t: Test): Promise<{ port: number, asked: IncomingMessage[] }> {
   const asked: IncomingMessage[] = []
   const server = createServer((request, response) => {
     asked.push(request)
@@ -237,7 +237,7 @@ async function receiver (t: Test): Promise<{ port: number, asked: IncomingMessag
 }
 
 test('the client follows a redirect to another origin without Authorization and Cookie, but with all other headers', async (t) => {
-  const { port, asked } = await receiver(t)
+  const { port, asked } = await startReceiver(t)
   const { url } = await serve(t, (response) => { response.writeHead(307, { location: `http://localhost:${port}/` }).end() })
   const events = sse(url, { lastEventId: '5-0', headers: { authorization: 'Bearer a', cookie: 'a=b', 'x-api-key': 'c' }, reconnect: false })
   await events.next()

@@ -9,13 +9,13 @@ import { listen, until } from '../helpers/app.js'
 import { hubOf, type HubState } from '../helpers/subscriber.js'
 
 /** A route of each kind. `/post` takes a body. */
-export const KINDS = ['/interval', '/shared', '/source', '/topics', '/first', '/hand', '/post'] as const
+export const KINDS = ['/interval', '/shared', '/source', '/topics', '/first', '/reply', '/post'] as const
 
-/** More than the kernel takes for a client that does not read, bytes. */
+/** Exceeds what the kernel buffers for a client that does not read, bytes. */
 const BIG = 12_000_000
 const MAX_STREAMS = 150
 
-/** Those who wait for a test to let them go on. */
+/** Holds requests until a test releases them. */
 class Gate {
   readonly #go: (() => void)[] = []
 
@@ -32,21 +32,21 @@ class Gate {
   }
 }
 
-/** An app with every kind of route, and one client that must not notice what is done to the others. */
+/** An app with every kind of route and one client, the witness. What the tests do to other clients must not affect the witness. */
 export class ChaosApp {
   readonly app: FastifyInstance
   readonly hub: HubState
-  /** Where requests wait whose header `x-hold` says at what point. */
+  /** Holds requests whose header `x-hold` names a point to wait at. */
   readonly gate = new Gate()
   readonly sockets = new Set<Socket>()
   port = 0
   /** Called when a stream has opened, in its `onConnect`. */
-  met: (stream: SSEStream) => void = () => {}
-  /** How often each stream was told to have ended, by its id. */
+  onOpen: (stream: SSEStream) => void = () => {}
+  /** Number of onDisconnect calls per stream id. */
   readonly #ends = new Map<string, number>()
-  /** Sources that are neither at their end nor stopped. */
+  /** Number of sources that have neither ended nor been stopped. */
   #sources = 0
-  /** What nobody handled, Node warned of, or the app logged as an error. */
+  /** Unhandled rejections, warnings of Node, and errors in the log of the app. */
   readonly #troubles: unknown[]
   readonly #big: string
   #published = 0
@@ -62,19 +62,19 @@ export class ChaosApp {
   }
 
   /**
-   * @param server Fastify's options
-   * @param witness connects a client to a path, and gives its response; of the app's protocol
-   * @param big how many bytes are more than a client takes that does not read
+   * @param server options of Fastify
+   * @param witness connects a client to a path and returns its response, in the protocol of the app
+   * @param big number of bytes that exceeds what is buffered for a client that does not read
    */
   static async start (t: Test, server: object, witness: (port: number, path: string) => Promise<NodeJS.ReadableStream>, big = BIG): Promise<ChaosApp> {
     const troubles: unknown[] = []
-    // the 503 of those that wait for a first item while the app closes is one that Fastify logs
+    // Fastify logs the 503 of requests that wait for a first item while the app closes
     const write = (line: string) => { if (!line.includes('"SSE_ERR_CLOSING"')) troubles.push(line) }
     const app: FastifyInstance = Fastify({ logger: { level: 'error', stream: { write } }, ...server })
     t.teardown(() => app.close())
     await app.register(sse, {
       heartbeat: 30,
-      // more than Node takes before it says that enough is waiting, since broadcasts come on top
+      // exceeds the high water mark of Node, because broadcasts are added
       maxBufferedBytes: 200_000,
       maxStreams: MAX_STREAMS,
       history: { size: 5_000 },
@@ -95,16 +95,16 @@ export class ChaosApp {
     const response = await witness(chaos.port, '/witness')
     response.setEncoding('utf8')
     const parser = createParser({ onEvent: ({ data }) => { chaos.#witnessed.push(Number.parseInt(data)) } })
-    response.on('data', (text: string) => parser.feed(text)).on('error', (error) => { troubles.push(error) }).on('end', () => { troubles.push('the witness was sent away') })
-    await until('the witness is there', () => chaos.hub.streams.size === 1)
-    await until('its source too', () => chaos.hub.topics.has('feed'))
+    response.on('data', (text: string) => parser.feed(text)).on('error', (error) => { troubles.push(error) }).on('end', () => { troubles.push('the response of the witness ended') })
+    await until('the stream of the witness', () => chaos.hub.streams.size === 1)
+    await until('the subscription of the witness', () => chaos.hub.topics.has('feed'))
     chaos.#baseline = chaos.#state()
     chaos.#timer = setInterval(() => chaos.publish(), 5)
     t.teardown(() => clearInterval(chaos.#timer))
     return chaos
   }
 
-  /** Publishes an event to the topic `feed`, or now and then to all. */
+  /** Publishes an event to the topic `feed`; every tenth one is a broadcast. */
   publish (fill = ''): void {
     const data = `${this.#published++} ${fill}`
     const published = this.#published % 10 === 0 && fill === '' ? this.app.sse.broadcast(data) : this.app.sse.publish('feed', data)
@@ -119,15 +119,15 @@ export class ChaosApp {
     }
   }
 
-  /** Fills the log with more than the kernel takes for a client; the id before that. */
+  /** Fills the log with more than the kernel buffers for a client. Returns the id before these events. */
   async fillLog (): Promise<string> {
     const id = await this.app.sse.publish('log', 'first')
     for (let i = 0; i < 600; i++) await this.app.sse.publish('log', `${i} ${this.#big.slice(0, 20_000)}`)
     return id
   }
 
-  /** The streams beside the witness's. */
-  get others (): number {
+  /** Number of streams besides that of the witness. */
+  get otherStreams (): number {
     return this.hub.streams.size - 1
   }
 
@@ -135,23 +135,23 @@ export class ChaosApp {
     return this.app.sse.stats().opened - 1
   }
 
-  /** Those of the open streams whose clients are behind. */
-  get congested (): number {
+  /** Number of open streams whose clients are slow. */
+  get slowStreams (): number {
     return [...this.hub.streams.values()].filter(({ needsDrain }) => needsDrain).length
   }
 
-  /** That nothing is left of all others, and that the witness has everything. */
+  /** Asserts that nothing remains of all other clients, and that the witness has every event. */
   async check (t: Test, fault: string): Promise<void> {
-    this.met = () => {}
+    this.onOpen = () => {}
     const expected = JSON.stringify(this.#baseline)
     await until(fault, () => JSON.stringify(this.#state()) === expected, 8_000).catch(() => {})
-    t.strictSame(this.#state(), this.#baseline, `nothing is left: ${fault}`)
+    t.strictSame(this.#state(), this.#baseline, `nothing remains: ${fault}`)
     await this.#witnessHasAll()
     const wrong = this.#witnessed.findIndex((n, i) => n !== i)
-    t.equal(wrong, -1, `the witness has all in order: ${fault}`)
+    t.equal(wrong, -1, `the witness has all events in order: ${fault}`)
   }
 
-  /** That nothing is left, that there is room for as many streams as before, and that the app closes at once. */
+  /** Asserts that nothing remains, that as many streams as before can open, and that the app closes at once. */
   async end (t: Test): Promise<void> {
     await this.check(t, 'at the end')
     const places = Array.from({ length: MAX_STREAMS - 1 }, () => injectSSE(this.app, { url: '/interval' }))
@@ -160,7 +160,7 @@ export class ChaosApp {
     await this.close(t)
   }
 
-  /** That the app closes at once, whatever is done to its clients meanwhile, tells its end to the witness, and has nothing left then. */
+  /** Asserts that the app closes at once, whatever happens to its clients meanwhile, that the response of the witness ends, and that nothing remains. */
   async close (t: Test, meanwhile: () => unknown = () => {}): Promise<void> {
     clearInterval(this.#timer)
     await this.#witnessHasAll()
@@ -169,11 +169,11 @@ export class ChaosApp {
     await meanwhile()
     await over
     const took = performance.now() - start
-    // where it waits for a client that does not read, that takes 5 s
+    // waiting for a client that does not read would take 5 s
     t.ok(took < 4_000, `the app closes in ${Math.round(took)} ms`)
-    await until('the witness has its end', () => this.#troubles.length > 0 && this.sockets.size === 0)
-    await until('the sources that were held have ended', () => this.#sources === 0)
-    t.strictSame(this.#state(), { streams: 0, topics: [], clients: [], schedules: 0, sockets: 0, sources: 0, waiting: 0, active: 0, notTold: 0, toldTwice: 0, troubles: ['the witness was sent away'] })
+    await until('the end of the witness', () => this.#troubles.length > 0 && this.sockets.size === 0)
+    await until('the held sources to end', () => this.#sources === 0)
+    t.strictSame(this.#state(), { streams: 0, topics: [], clients: [], timerLists: 0, sockets: 0, sources: 0, waiting: 0, active: 0, missingCalls: 0, repeatedCalls: 0, troubles: ['the response of the witness ended'] })
     const { closed, opened } = this.app.sse.stats()
     t.ok(closed.drain > 0)
     t.equal(Object.values(closed).reduce((sum, n) => sum + n), opened, `${opened} streams opened, and closed: ${JSON.stringify(closed)}`)
@@ -181,7 +181,7 @@ export class ChaosApp {
 
   async #witnessHasAll (): Promise<void> {
     const upTo = this.#published
-    await until(`the witness has ${upTo} events`, () => this.#witnessed.length >= upTo)
+    await until(`the witness to have ${upTo} events`, () => this.#witnessed.length >= upTo)
   }
 
   #state () {
@@ -192,13 +192,13 @@ export class ChaosApp {
       streams: streams.size,
       topics: Array.from(topics, ([topic, cursors]) => [topic, cursors.size]),
       clients: Array.from(clients, ([id, streams]) => [id, streams.size]),
-      schedules: timers.size,
+      timerLists: timers.size,
       sockets: this.sockets.size,
       sources: this.#sources,
       waiting: this.gate.waiting,
       active: active === opened - over ? active : NaN,
-      notTold: over - this.#ends.size,
-      toldTwice: [...this.#ends.values()].filter((times) => times !== 1).length,
+      missingCalls: over - this.#ends.size,
+      repeatedCalls: [...this.#ends.values()].filter((times) => times !== 1).length,
       troubles: [...this.#troubles]
     }
   }
@@ -208,15 +208,15 @@ export class ChaosApp {
     const hold = async (request: FastifyRequest, where: string) => {
       if (request.headers['x-hold'] === where) await this.gate.pass()
     }
-    const ended = ({ id }: SSEStream) => { this.#ends.set(id, (this.#ends.get(id) ?? 0) + 1) }
+    const countEnd = ({ id }: SSEStream) => { this.#ends.set(id, (this.#ends.get(id) ?? 0) + 1) }
     app.addHook('preHandler', (request) => hold(request, 'preHandler'))
     app.addHook('onSend', (request) => hold(request, 'onSend'))
     const common = {
       onConnect: async (request: FastifyRequest, stream: SSEStream) => {
-        this.met(stream)
+        this.onOpen(stream)
         await hold(request, 'onConnect')
       },
-      onDisconnect: (_request: FastifyRequest, stream: SSEStream) => ended(stream)
+      onDisconnect: (_request: FastifyRequest, stream: SSEStream) => countEnd(stream)
     }
     const items = async function * (chaos: ChaosApp, { signal }: SSEStream, item: () => string, pause: () => Promise<unknown>) {
       chaos.#sources++
@@ -245,20 +245,20 @@ export class ChaosApp {
     })
     app.sseRoute('/topics', { ...common, topics: async (request) => { await hold(request, 'topics'); return ['feed', 'others'] } })
     app.sseRoute({ ...common, method: 'POST', url: '/post', source: async function * ({ body }, stream) { yield { event: 'body', data: body }; yield * slowly(stream) } })
-    app.get('/hand', async (_request, reply) => {
+    app.get('/reply', async (_request, reply) => {
       const stream = reply.sse()
-      stream.signal.addEventListener('abort', () => { if (app.sse.streams.has(stream.id)) ended(stream) })
+      stream.signal.addEventListener('abort', () => { if (app.sse.streams.has(stream.id)) countEnd(stream) })
       stream.subscribe('feed')
-      this.met(stream)
+      this.onOpen(stream)
     })
 
     app.sseRoute('/flood', { ...common, source: (_request, stream) => items(this, stream, () => this.#big.slice(0, 10_000), turn) })
     app.sseRoute('/replay', { ...common, topics: ['log'] })
     const sendBig = (stream: SSEStream) => {
-      this.met(stream)
+      this.onOpen(stream)
       stream.send(this.#big).catch((error) => { this.#troubles.push(error) })
     }
-    // what is sent to all must not make them overflow
+    // broadcasts must not exceed the limit of these streams
     const unbounded = { ...common, maxBufferedBytes: 1e9 }
     app.sseRoute('/big', { ...unbounded, onConnect: (_request, stream) => sendBig(stream) })
     app.sseRoute('/lifetime', { ...unbounded, maxLifetime: 300, onConnect: (_request, stream) => sendBig(stream) })

@@ -6,18 +6,18 @@ import { ChaosApp, KINDS } from './app.js'
 import { startNginx } from '../helpers/nginx.js'
 import { readWitness, requestFor } from './requests.js'
 
-/** How nginx is set up, by what is said of it. */
+/** Configurations of nginx, by description. */
 const SETUPS = {
   'proxy_buffering on, HTTP/1.0': 'proxy_buffering on; proxy_http_version 1.0;',
   'proxy_buffering on, HTTP/1.1': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection "";',
   'proxy_buffering off, HTTP/1.0': 'proxy_buffering off; proxy_http_version 1.0;',
   'proxy_buffering off, HTTP/1.1': 'proxy_buffering off; proxy_http_version 1.1; proxy_set_header Connection "";',
-  'proxy_buffering on, its switch ignored': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ignore_headers X-Accel-Buffering;'
+  'proxy_buffering on, X-Accel-Buffering ignored': 'proxy_buffering on; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_ignore_headers X-Accel-Buffering;'
 }
 
 const GETS = KINDS.filter((kind) => kind !== '/post')
 
-/** Clients of every kind of route, by way of nginx. */
+/** Connects clients to every kind of route through nginx. */
 async function clients (t: Test, port: number): Promise<(Socket & { text: string })[]> {
   return Promise.all(KINDS.map(async (kind) => {
     const socket = await dial(t, port)
@@ -30,7 +30,7 @@ testNginx('behind nginx', async (t) => {
   const chaos = await ChaosApp.start(t, { keepAliveTimeout: 500 }, readWitness)
 
   for (const [setup, location] of Object.entries(SETUPS)) {
-    t.test(setup, async (t) => {
+    t.test(`clients and workers of nginx that disconnect leave nothing: ${setup}`, async (t) => {
       const nginx = await startNginx(t, chaos.port, location)
       const buffers = setup.includes('ignored')
 
@@ -41,15 +41,15 @@ testNginx('behind nginx', async (t) => {
           await chaos.app.sse.publish('others', `prompt ${n}`)
           await client.until(`data: prompt ${n}\n\n`)
           const took = performance.now() - start
-          t.ok(took < 1_000, `an event is there in ${Math.round(took)} ms`)
+          t.ok(took < 1_000, `an event arrives in ${Math.round(took)} ms`)
         }
         client.leave()
       }
 
       for (const resets of [true, false]) {
         const sockets = await clients(t, nginx.port)
-        await until('all have opened', () => chaos.others === KINDS.length)
-        if (!buffers) await until('all have events', () => sockets.every(({ text }) => /data: /.test(text)))
+        await until('all streams to be open', () => chaos.otherStreams === KINDS.length)
+        if (!buffers) await until('events on all streams', () => sockets.every(({ text }) => /data: /.test(text)))
         for (const socket of sockets) {
           if (resets) socket.resetAndDestroy()
           else socket.destroy()
@@ -62,32 +62,32 @@ testNginx('behind nginx', async (t) => {
         socket.write(requestFor(kind, { 'x-hold': 'preHandler' }))
         return socket
       }))
-      await until('all wait', () => chaos.gate.waiting === GETS.length)
+      await until('all requests to wait', () => chaos.gate.waiting === GETS.length)
       for (const socket of held) socket.resetAndDestroy()
-      await until('nginx has left too', () => chaos.sockets.size === 1)
+      await until('nginx to disconnect, too', () => chaos.sockets.size === 1)
       chaos.gate.open()
       await chaos.check(t, 'clients left before they were answered')
 
       const stay = await clients(t, nginx.port)
-      await until('all have opened', () => chaos.others === KINDS.length)
+      await until('all streams to be open', () => chaos.otherStreams === KINDS.length)
       await nginx.reload()
       const late = await clients(t, nginx.port)
-      await until('the new worker has streams too', () => chaos.others === 2 * KINDS.length)
+      await until('the streams of the new worker', () => chaos.otherStreams === 2 * KINDS.length)
       if (!buffers) {
         for (const socket of stay) socket.text = ''
-        await until('those of the old one go on', () => stay.every(({ text }) => /data: /.test(text)))
+        await until('events on the streams of the old worker', () => stay.every(({ text }) => /data: /.test(text)))
       }
       await nginx.killWorker()
-      await until('the clients know', () => [...stay, ...late].every(({ destroyed, readableEnded }) => destroyed || readableEnded))
+      await until('the clients to notice', () => [...stay, ...late].every(({ destroyed, readableEnded }) => destroyed || readableEnded))
       await chaos.check(t, 'both workers were killed')
 
       const last = await clients(t, nginx.port)
-      await until('all have opened', () => chaos.others === KINDS.length)
+      await until('all streams to be open', () => chaos.otherStreams === KINDS.length)
       await nginx.stop()
-      await until('the clients know', () => last.every(({ destroyed, readableEnded }) => destroyed || readableEnded))
+      await until('the clients to notice', () => last.every(({ destroyed, readableEnded }) => destroyed || readableEnded))
       await chaos.check(t, 'nginx was ended')
     })
   }
 
-  t.test('the app goes on, and closes at once', (t) => chaos.end(t))
+  t.test('an app continues after all faults of nginx and its clients, and closes at once', (t) => chaos.end(t))
 })

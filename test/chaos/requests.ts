@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import { KINDS } from './app.js'
 
-/** What `/post` is sent. */
+/** Body of the requests to `/post`. */
 export const BODY = '{"prompt":"why"}'
 
-/** Where a request can be held, and on which routes. */
-export const HOLDS = [['preHandler', KINDS], ['onSend', KINDS], ['onConnect', KINDS.filter((kind) => kind !== '/hand')], ['topics', ['/topics']], ['source', ['/first']]] as const
+/** Points at which a request can be held, and the routes that have them. */
+export const HOLDS = [['preHandler', KINDS], ['onSend', KINDS], ['onConnect', KINDS.filter((kind) => kind !== '/reply')], ['topics', ['/topics']], ['source', ['/first']]] as const
 
-/** The bytes of a request. */
+/** Returns the bytes of a request. */
 export function requestFor (path: string, headers: Record<string, string> = {}): string {
   const post = path === '/post'
   const all = { host: 'x', ...(post ? { 'content-type': 'application/json', 'content-length': String(BODY.length) } : {}), ...headers }
@@ -16,7 +16,7 @@ export function requestFor (path: string, headers: Record<string, string> = {}):
   return `${post ? 'POST' : 'GET'} ${path} HTTP/1.1\r\n${lines}\r\n${post ? BODY : ''}`
 }
 
-/** Connects the witness of an app that speaks HTTP/1.1. */
+/** Connects the witness of an app over HTTP/1.1. */
 export async function readWitness (port: number, path: string): Promise<IncomingMessage> {
   const [response] = await once(get({ host: '127.0.0.1', port, path, agent: false }), 'response') as [IncomingMessage]
   return response

@@ -6,12 +6,12 @@ import { dial, until } from '../helpers/app.js'
 import { ChaosApp, KINDS } from './app.js'
 import { HOLDS, readWitness, requestFor } from './requests.js'
 
-const WAYS = { reset: (socket: Socket) => { socket.resetAndDestroy() }, leave: (socket: Socket) => { socket.destroy() } }
-/** Each kind of route is asked by so many clients. */
+const WAYS = { 'reset their connection': (socket: Socket) => { socket.resetAndDestroy() }, 'close their connection': (socket: Socket) => { socket.destroy() } }
+/** Number of clients per kind of route. */
 const EACH = 2
 
-/** Clients that have each written a request, and read nothing if they are told not to. */
-async function visit (t: Test, port: number, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
+/** Connects clients that each write a request. With `reads` false they do not read. */
+async function connectClients (t: Test, port: number, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
   const sockets = await Promise.all(requests.map(() => dial(t, port)))
   for (const [i, socket] of sockets.entries()) {
     if (!reads) socket.pause()
@@ -25,76 +25,76 @@ const server = { keepAliveTimeout: 1_000, http: { headersTimeout: 1_000, connect
 test('over HTTP/1.1', async (t) => {
   const chaos = await ChaosApp.start(t, server, readWitness)
 
-  const clients = (t: Test, requests: string[], reads?: boolean) => visit(t, chaos.port, requests, reads)
+  const clients = (t: Test, requests: string[], reads?: boolean) => connectClients(t, chaos.port, requests, reads)
   const ofEachKind = (headers?: Record<string, string>) => KINDS.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, headers)))
 
   for (const [way, go] of Object.entries(WAYS)) {
-    t.test(`clients ${way} within their request, on every route`, async (t) => {
+    t.test(`HTTP/1.1 clients that ${way} within their request leave nothing, on every route`, async (t) => {
       const whole = ofEachKind()
-      // within the request line, a header's name, its value, before the last line break, within a body
+      // within the request line, the name and the value of a header, before the last line break, within a body
       for (const part of [0, 3, 9, 20, 24, -1]) {
         const sockets = await clients(t, whole.map((request) => request.slice(0, part)))
-        await until('all are connected', () => chaos.sockets.size === 1 + whole.length)
+        await until('all sockets to be connected', () => chaos.sockets.size === 1 + whole.length)
         await turn()
         for (const socket of sockets) go(socket)
-        await until('all are gone', () => chaos.sockets.size === 1)
+        await until('all connections to be closed', () => chaos.sockets.size === 1)
       }
-      t.equal(chaos.others, 0)
+      t.equal(chaos.otherStreams, 0)
       await chaos.check(t, `${way} within the request`)
     })
 
-    t.test(`clients ${way} while a hook or callback of their route waits`, async (t) => {
+    t.test(`HTTP/1.1 clients that ${way} while a hook or callback is pending leave nothing`, async (t) => {
       for (const [where, kinds] of HOLDS) {
         const requests = kinds.flatMap((kind) => Array<string>(EACH).fill(requestFor(kind, { 'x-hold': where })))
         const sockets = await clients(t, requests)
-        await until(`all wait in ${where}`, () => chaos.gate.waiting === requests.length)
-        // some leave while it waits, some in the same tick as it goes on
+        await until(`all requests to wait in ${where}`, () => chaos.gate.waiting === requests.length)
+        // half of them while the hook is pending, half in the tick in which it continues
         const [early, late] = [sockets.slice(0, sockets.length / 2), sockets.slice(sockets.length / 2)]
         for (const socket of early) go(socket)
-        await until('they are gone', () => chaos.sockets.size === 1 + late.length)
+        await until('the first half to be gone', () => chaos.sockets.size === 1 + late.length)
         chaos.gate.open()
         for (const socket of late) go(socket)
         await chaos.check(t, `${way} in ${where}`)
       }
     })
 
-    t.test(`clients ${way} in the tick in which their streams open, and when they have had events`, async (t) => {
+    t.test(`HTTP/1.1 clients that ${way} in the tick in which their streams open, or after events, leave nothing`, async (t) => {
       const before = chaos.opened
       const requests = ofEachKind()
       let sockets: Socket[] = []
-      chaos.met = () => { for (const socket of sockets) go(socket) }
+      chaos.onOpen = () => { for (const socket of sockets) go(socket) }
       sockets = await clients(t, requests)
-      await until('all are gone', () => chaos.sockets.size === 1)
+      await until('all connections to be closed', () => chaos.sockets.size === 1)
       await chaos.check(t, `${way} at the opening`)
       t.ok(chaos.opened > before)
       const readers = await clients(t, requests)
-      await until('all have events', () => readers.every(({ text }) => /\ndata: /.test(text)))
-      t.equal(chaos.others, requests.length)
+      await until('events on all streams', () => readers.every(({ text }) => /\ndata: /.test(text)))
+      t.equal(chaos.otherStreams, requests.length)
       for (const reader of readers) go(reader)
       await chaos.check(t, `${way} after events`)
     })
 
-    t.test(`clients ${way} while they do not read`, async (t) => {
+    t.test(`HTTP/1.1 clients that ${way} without having read leave nothing`, async (t) => {
       const id = await chaos.fillLog()
       const requests = ['/flood', '/big', '/replay', '/ends'].flatMap((path) => Array<string>(EACH).fill(requestFor(path, { 'last-event-id': id })))
       const before = chaos.opened
       const sockets = await clients(t, requests, false)
-      await until('all have opened', () => chaos.opened === before + requests.length)
-      await until('those that are not ended yet are behind', () => chaos.others === 3 * EACH && chaos.congested === 3 * EACH)
-      t.equal(chaos.sockets.size, 1 + requests.length, 'those that are ended as well wait for their clients')
+      await until('all streams to be open', () => chaos.opened === before + requests.length)
+      await until('the streams that have not ended to be slow', () => chaos.otherStreams === 3 * EACH && chaos.slowStreams === 3 * EACH)
+      t.equal(chaos.sockets.size, 1 + requests.length, 'streams that have ended also wait for their clients')
       for (const socket of sockets) go(socket)
       await chaos.check(t, `${way} unread`)
     })
   }
 
-  t.test('clients that end their side and read on', async (t) => {
+  t.test('HTTP/1.1 clients that half-close their connection leave nothing', async (t) => {
     const requests = ofEachKind()
     const sockets = await clients(t, requests)
-    await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+    await until('events on all streams', () => sockets.every(({ text }) => /\ndata: /.test(text)))
     for (const socket of sockets) socket.end()
     await chaos.check(t, 'half-closed while they read')
     const unread = await clients(t, ['/flood', '/big', '/replay', '/ends'].map((path) => requestFor(path)), false)
-    await until('all have opened', () => chaos.congested >= 2)
+    await until('streams to be slow', () => chaos.slowStreams >= 2)
     for (const socket of unread) socket.end()
     await wait(50)
     for (const socket of unread) socket.resume()
@@ -104,57 +104,57 @@ test('over HTTP/1.1', async (t) => {
     await chaos.check(t, 'half-closed with the request')
   })
 
-  t.test('a second request on the connection', async (t) => {
+  t.test('pipelined requests are answered in order, and leave nothing when their client disconnects', async (t) => {
     for (const kind of KINDS) {
       const streams = new Set<{ close (): void }>()
-      chaos.met = (stream) => { streams.add(stream) }
+      chaos.onOpen = (stream) => { streams.add(stream) }
       const socket = await dial(t, chaos.port)
       socket.write(requestFor(kind) + requestFor('/json'))
       await until('the stream', () => streams.size === 1 && /\ndata: /.test(socket.text))
-      // later, in pieces, behind the one that is open
+      // written in pieces while the first stream is open
       for (const piece of [requestFor('/post').slice(0, 60), requestFor('/post').slice(60)]) {
         socket.write(piece)
         await turn()
       }
-      await until('the second stream waits', () => streams.size === 2)
+      await until('the second stream', () => streams.size === 2)
       t.notMatch(socket.text, 'plain')
       for (const stream of streams) stream.close()
-      await until('all are answered', () => socket.text.split('HTTP/1.1 200').length === 4 && socket.text.endsWith('0\r\n\r\n'))
+      await until('all responses', () => socket.text.split('HTTP/1.1 200').length === 4 && socket.text.endsWith('0\r\n\r\n'))
       t.match(socket.text, /0\r\n\r\nHTTP[^]*\{"plain":true\}HTTP[^]*data: \{"prompt":"why"\}/, kind)
-      // on the same connection, after all that
+      // on the same connection, after all of that
       socket.write(requestFor('/json'))
-      await until('one more answer', () => socket.text.split('{"plain":true}').length === 3)
+      await until('one more response', () => socket.text.split('{"plain":true}').length === 3)
       socket.write(requestFor('/items'))
       await until('one more stream', () => /data: one\n\ndata: two\n\n\r\n0\r\n\r\n$/.test(socket.text))
       socket.write(requestFor(kind) + requestFor(kind) + requestFor('/json') + requestFor('/items'))
-      await until('all that wait for each other', () => streams.size === 6)
-      if (kind === '/hand') socket.destroy()
+      await until('all pipelined requests', () => streams.size === 6)
+      if (kind === '/reply') socket.destroy()
       else socket.resetAndDestroy()
       await chaos.check(t, `queued behind ${kind}`)
     }
   })
 
-  t.test('requests that a hook or callback holds behind an open stream, of a client that leaves', async (t) => {
+  t.test('pipelined requests held by a hook or callback behind an open stream leave nothing when their client disconnects', async (t) => {
     for (const [where, kinds] of HOLDS) {
       const sockets = await clients(t, kinds.map((kind) => requestFor('/interval') + requestFor(kind, { 'x-hold': where })))
-      await until(`all wait in ${where}`, () => chaos.gate.waiting === kinds.length && sockets.every(({ text }) => /\ndata: /.test(text)))
+      await until(`all requests to wait in ${where}`, () => chaos.gate.waiting === kinds.length && sockets.every(({ text }) => /\ndata: /.test(text)))
       for (const socket of sockets) socket.resetAndDestroy()
-      await until('they are gone', () => chaos.sockets.size === 1)
+      await until('the connections to be closed', () => chaos.sockets.size === 1)
       chaos.gate.open()
       await chaos.check(t, `held in ${where} behind another`)
     }
   })
 
-  t.test('bytes that are no request, while a stream is open', async (t) => {
+  t.test('bytes that are not a request, sent while a stream is open, leave nothing', async (t) => {
     for (const garbage of ['garbage\r\n\r\n', '\0\0\0\0', '{"body":"that nobody waits for"}', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', `GET /${'x'.repeat(100_000)}`]) {
       const sockets = await clients(t, ofEachKind())
-      await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+      await until('events on all streams', () => sockets.every(({ text }) => /\ndata: /.test(text)))
       for (const socket of sockets) socket.write(garbage)
       await chaos.check(t, JSON.stringify(garbage.slice(0, 20)))
     }
   })
 
-  t.test('requests that come byte by byte', async (t) => {
+  t.test('requests that arrive byte by byte are answered', async (t) => {
     const requests = KINDS.map((kind) => requestFor(kind))
     const sockets = await Promise.all(requests.map(() => dial(t, chaos.port)))
     for (const socket of sockets) socket.setNoDelay()
@@ -162,22 +162,22 @@ test('over HTTP/1.1', async (t) => {
       for (const [n, socket] of sockets.entries()) if (requests[n]?.[i]) socket.write(requests[n][i] ?? '')
       await turn()
     }
-    await until('all have events', () => sockets.every(({ text }) => /\ndata: /.test(text)))
+    await until('events on all streams', () => sockets.every(({ text }) => /\ndata: /.test(text)))
     t.match(sockets.map(({ text }) => text), Array(KINDS.length).fill(/^HTTP\/1.1 200/))
     for (const socket of sockets) socket.destroy()
     await chaos.check(t, 'byte by byte')
   })
 
-  t.test('headers that never end', async (t) => {
+  t.test('requests whose headers never end are answered with 408 and leave nothing', async (t) => {
     const sockets = await clients(t, ofEachKind().map((request) => request.slice(0, 30)))
     let n = 0
     const timer = setInterval(() => { for (const socket of sockets) socket.write(`x-${n++}: y\r\n`) }, 20)
-    await until('Node refuses them', () => chaos.sockets.size === 1).finally(() => clearInterval(timer))
+    await until('Node to refuse the requests', () => chaos.sockets.size === 1).finally(() => clearInterval(timer))
     t.match(sockets[0]?.text, /^HTTP\/1.1 408/)
     await chaos.check(t, 'headers without an end')
   })
 
-  t.test('clients that read a byte at a time', async (t) => {
+  t.test('limits apply to clients that read one byte at a time, and other clients are not affected', async (t) => {
     const before = chaos.app.sse.stats()
     const taken = new Map<Socket, number>()
     const readers = ['/drops', '/topics', '/replay', '/flood', '/big'].map((path) => {
@@ -197,25 +197,25 @@ test('over HTTP/1.1', async (t) => {
       socket.on('error', () => {}).write(requestFor(path, path === '/replay' ? { 'last-event-id': '1-1' } : {}))
       return socket
     })
-    await until('all are open', () => chaos.others === readers.length)
+    await until('all streams to be open', () => chaos.otherStreams === readers.length)
     let most = 0
     const look = setInterval(() => { for (const { writableLength } of chaos.sockets) most = Math.max(most, writableLength) }, 1)
     await chaos.flood(200, 64_000).finally(() => clearInterval(look))
-    await until('the one who may miss nothing is sent away', () => chaos.app.sse.stats().closed.overflow === before.closed.overflow + 1)
-    t.equal(chaos.others, readers.length - 1, 'the others stay')
+    await until('the stream with overflow: disconnect to be closed', () => chaos.app.sse.stats().closed.overflow === before.closed.overflow + 1)
+    t.equal(chaos.otherStreams, readers.length - 1, 'the other streams stay open')
     t.ok(chaos.app.sse.stats().dropped > before.dropped)
-    // the event of /big is as large as the event is
-    t.ok(most < 12_000_000 + 200_000, `at most ${most} bytes waited for one`)
-    t.ok([...taken.values()].every((bytes) => bytes > 10), `${[...taken.values()]} bytes were taken`)
+    // the single event of /big exceeds the limit by its size
+    t.ok(most < 12_000_000 + 200_000, `at most ${most} bytes waited for one client`)
+    t.ok([...taken.values()].every((bytes) => bytes > 10), `${[...taken.values()]} bytes were read`)
     for (const reader of readers) reader.destroy()
     await chaos.check(t, 'a byte at a time')
   })
 
-  t.test('clients that vanish without a word', async (t) => {
+  t.test('clients that vanish without closing their connection are disconnected by the limits', async (t) => {
     const proxy = createServer()
     const lines: Socket[] = []
     proxy.on('connection', (near) => {
-      // with the request at hand, because a busy machine may take longer than headersTimeout to pass it on
+      // connects after the request has arrived, because a busy machine may take longer than headersTimeout to forward it
       near.once('data', (request) => {
         const far = connect({ host: '127.0.0.1', port: chaos.port })
         for (const socket of [near, far]) lines.push(socket.on('error', () => {}))
@@ -232,47 +232,47 @@ test('over HTTP/1.1', async (t) => {
     const sockets: Socket[] = []
     let closed = 0
     const before = chaos.app.sse.stats()
-    chaos.met = ({ signal }) => signal.addEventListener('abort', () => { closed++ })
+    chaos.onOpen = ({ signal }) => signal.addEventListener('abort', () => { closed++ })
     for (const path of paths) {
       const socket = await dial(t, (proxy.address() as AddressInfo).port)
       sockets.push(socket)
       socket.write(requestFor(path))
     }
-    await until('all have opened', () => chaos.app.sse.stats().opened >= before.opened + paths.length)
+    await until('all streams to be open', () => chaos.app.sse.stats().opened >= before.opened + paths.length)
     for (const line of lines) {
       line.unpipe()
       line.pause()
     }
     await chaos.flood(200, 64_000)
-    await until('what limits there are act', () => {
+    await until('the limits to close streams', () => {
       const { overflow, lifetime } = chaos.app.sse.stats().closed
-      // both that are subscribed, and the one that is by hand
+      // two streams with topics and one of reply.sse()
       return overflow - before.closed.overflow === 3 && lifetime - before.closed.lifetime === 1
     })
     t.equal(closed, 5)
-    await until('their connections are cut', () => chaos.sockets.size === 1 + paths.length - 5, 7_000)
+    await until('the connections of closed streams to be closed', () => chaos.sockets.size === 1 + paths.length - 5, 7_000)
     for (const socket of sockets) socket.destroy()
     for (const line of lines) line.destroy()
     await chaos.check(t, 'half-open')
   })
 
-  t.test('the app goes on, and closes at once', (t) => chaos.end(t))
+  t.test('an app continues after all HTTP/1.1 faults, and closes at once', (t) => chaos.end(t))
 })
 
 for (const [way, go] of Object.entries(WAYS)) {
-  test(`clients ${way} while the app closes`, async (t) => {
-    for (const when of ['at once', 'when their ends are on the way'] as const) {
+  test(`HTTP/1.1 clients that ${way} while the app closes do not delay it`, async (t) => {
+    for (const when of ['at once', 'while streams are closing'] as const) {
       const chaos = await ChaosApp.start(t, server, readWitness)
       const id = await chaos.fillLog()
       const held = ['preHandler', 'onSend', 'onConnect', 'source', 'topics'].map((where) => requestFor(where === 'source' ? '/first' : '/topics', { 'x-hold': where }))
-      const waiting = await visit(t, chaos.port, held)
-      await until('all wait', () => chaos.gate.waiting === held.length)
-      const readers = await visit(t, chaos.port, KINDS.map((kind) => requestFor(kind)))
-      await until('all have events', () => readers.every(({ text }) => /\ndata: /.test(text)))
-      const unread = await visit(t, chaos.port, ['/flood', '/big', '/replay', '/ends'].map((path) => requestFor(path, { 'last-event-id': id })), false)
-      await until('those that do not read are behind', () => chaos.congested === 3)
+      const waiting = await connectClients(t, chaos.port, held)
+      await until('all requests to wait', () => chaos.gate.waiting === held.length)
+      const readers = await connectClients(t, chaos.port, KINDS.map((kind) => requestFor(kind)))
+      await until('events on all streams', () => readers.every(({ text }) => /\ndata: /.test(text)))
+      const unread = await connectClients(t, chaos.port, ['/flood', '/big', '/replay', '/ends'].map((path) => requestFor(path, { 'last-event-id': id })), false)
+      await until('the streams that are not read to be slow', () => chaos.slowStreams === 3)
       await chaos.close(t, async () => {
-        if (when !== 'at once') await until('their ends are on the way', () => chaos.hub.streams.size === 0)
+        if (when !== 'at once') await until('the streams to be closing', () => chaos.hub.streams.size === 0)
         for (const socket of [...unread, ...readers, ...waiting]) go(socket)
         chaos.gate.open()
       })

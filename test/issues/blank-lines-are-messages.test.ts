@@ -1,15 +1,15 @@
+// Symptom: a client such as @microsoft/fetch-event-source dispatches empty messages.
+// Cause: it dispatches a message at each blank line, and heartbeats and retry fields were followed by one.
 import { test } from 'tap'
 import { listen, makeApp, open } from '../helpers/app.js'
 
-// Clients such as @microsoft/fetch-event-source dispatch a message at each blank line, also where no event precedes it.
-
-/** The blocks between blank lines in which a client finds neither data nor an id. */
+/** Returns the blocks between blank lines that contain neither data nor an id. */
 function emptyBlocks (text: string): string[] {
   return text.split('\n\n').slice(0, -1).filter((block) => !/^(data|id)/m.test(block))
 }
 
 test('a blank line follows events and ids only', async (t) => {
-  t.test('and no heartbeat, in any kind of stream', async (t) => {
+  t.test('a heartbeat is not followed by a blank line, in any kind of stream', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     app.sseRoute('/interval', { interval: 70, payload: () => 'x' })
     app.sseRoute('/connect', { onConnect: async (_request, stream) => { await stream.send('x') } })
@@ -19,9 +19,9 @@ test('a blank line follows events and ids only', async (t) => {
         await new Promise((resolve) => { signal.addEventListener('abort', resolve) })
       }
     })
-    app.get('/hand', (_request, reply) => { reply.sse().send('x') })
+    app.get('/reply', (_request, reply) => { reply.sse().send('x') })
     const port = await listen(app)
-    for (const path of ['/interval', '/connect', '/source', '/hand']) {
+    for (const path of ['/interval', '/connect', '/source', '/reply']) {
       const client = await open(t, port, path)
       await client.until('data: x\n\n')
       await client.until('\n:\n:\n')
@@ -29,7 +29,7 @@ test('a blank line follows events and ids only', async (t) => {
     }
   })
 
-  t.test('and no retry, neither at the opening nor at the end', async (t) => {
+  t.test('a retry field is not followed by a blank line, at the opening and at the end', async (t) => {
     const app = await makeApp(t, { retry: 1_000, heartbeat: 20 })
     app.sseRoute('/', { interval: 100_000, immediate: false, payload: () => 'x' })
     const client = await open(t, await listen(app), '/')
@@ -39,7 +39,7 @@ test('a blank line follows events and ids only', async (t) => {
     t.match(client.text, /^retry: 1000\n(:\n)+retry: \d+\n$/)
   })
 
-  t.test('and an id in the heartbeats of topics only where the client does not have it', async (t) => {
+  t.test('a heartbeat of a stream with topics is followed by an id only if the client does not have that id yet', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     app.sseRoute('/', { topics: ['a'] })
     const client = await open(t, await listen(app), '/')

@@ -1,3 +1,5 @@
+// Symptom: a keep-alive client fails with HPE_INVALID_CONSTANT, and acknowledged events are lost.
+// Cause: other code, such as an exception filter of NestJS, calls reply.raw.end(), and the plugin wrote more chunks after the last one.
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect as connect2 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
@@ -7,8 +9,8 @@ import { test } from 'tap'
 import sse, { type SSEStream } from '../../lib/index.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
-test('after reply.raw.end() by other code nothing follows the last chunk', async (t) => {
-  t.test('neither what is sent by hand, nor published, nor a heartbeat, and send() gives false', async (t) => {
+test('after reply.raw.end() by other code, nothing follows the last chunk', async (t) => {
+  t.test('after reply.raw.end(), no sent event, published event or heartbeat is written, and send() resolves to false', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     const sent: boolean[] = []
     let stream: SSEStream | undefined
@@ -23,8 +25,8 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     app.get('/plain', () => 'plain')
     const socket = await dial(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('the end', () => socket.text.includes('\r\n0\r\n\r\n'))
-    // well beyond a heartbeat
+    await until('the end of the response', () => socket.text.includes('\r\n0\r\n\r\n'))
+    // much longer than a heartbeat interval
     await new Promise((resolve) => { setTimeout(resolve, 60) })
     t.ok(socket.text.endsWith('\r\n0\r\n\r\n'), JSON.stringify(socket.text.slice(-60)))
     t.match(socket.text, /data: first/)
@@ -33,10 +35,10 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     t.equal(app.sse.streams.size, 0)
     socket.text = ''
     socket.write('GET /plain HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('the next answer on the same connection', () => socket.text.endsWith('plain'))
+    await until('the next response on the same connection', () => socket.text.endsWith('plain'))
   })
 
-  t.test('so that a client that keeps its connection gets the next answer', async (t) => {
+  t.test('after reply.raw.end(), a keep-alive client can read the next response', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { interval: 5, payload: () => 'x', onConnect: (_request, stream) => { setTimeout(() => stream.request.raw.emit('stop'), 30) } })
     app.addHook('onRequest', async (request, reply) => { request.raw.once('stop', () => reply.raw.end()) })
@@ -56,7 +58,7 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     }
   })
 
-  t.test('over HTTP/2 and inject alike, and after destroy()', async (t) => {
+  t.test('after reply.raw.end() or destroy(), nothing is written over HTTP/2 and inject', async (t) => {
     const app = Fastify({ http2: true })
     t.teardown(() => app.close())
     await app.register(sse)
@@ -94,7 +96,7 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     t.equal(results.at(-1), false)
   })
 
-  t.test('and what was sent before, in the same tick, is not lost', async (t) => {
+  t.test('an event sent in the tick of reply.raw.end() is not lost', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (_request, reply) => {
       const stream = reply.sse()
@@ -106,7 +108,7 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
     t.equal(client.text, 'data: acknowledged\n\n')
   })
 
-  t.test('and the log says how many bytes of events were lost', async (t) => {
+  t.test('events that reply.raw.end() drops are logged with their number of bytes', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
     app.get('/', (_request, reply) => {
@@ -114,7 +116,7 @@ test('after reply.raw.end() by other code nothing follows the last chunk', async
       const { end } = Object.getPrototypeOf(reply.raw)
       setImmediate(() => {
         stream.send('lost').catch(t.error)
-        // past the response's own `end`, which would send it first
+        // calls the method of the prototype, because the own `end` of the response flushes first
         end.call(reply.raw)
       })
     })

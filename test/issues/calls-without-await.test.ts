@@ -1,3 +1,5 @@
+// Symptom: send() or publish() without await ends the process, for example with a BigInt as data or while Redis is away.
+// Cause: a call that fails returns a rejected promise, and Node exits on an unhandled rejection.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test, type Test } from 'tap'
@@ -5,7 +7,7 @@ import type { Backplane } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 
-/** An app with a log that is read, and with what Node finds unhandled. */
+/** Creates an app and records its log lines and the unhandled rejections of the process. */
 async function makeWatchedApp (t: Test, options = {}) {
   const lines: string[] = []
   const unhandled: unknown[] = []
@@ -16,8 +18,8 @@ async function makeWatchedApp (t: Test, options = {}) {
   return { app, lines, unhandled }
 }
 
-test('a failure of a call that is not awaited goes to the log, and ends nothing', async (t) => {
-  t.test('of send(), with data, fields and events that cannot be written', async (t) => {
+test('a failed call that is not awaited is logged and closes nothing', async (t) => {
+  t.test('a send() that fails and is not awaited is logged', async (t) => {
     const { app, lines, unhandled } = await makeWatchedApp(t)
     app.get('/', (_request, reply) => {
       const stream = reply.sse()
@@ -27,23 +29,23 @@ test('a failure of a call that is not awaited goes to the log, and ends nothing'
       setTimeout(() => stream.close(), 20)
     })
     t.equal((await app.inject('/')).body, 'data: fine\n\n')
-    await until('both are logged', () => lines.length === 2)
+    await until('both log lines', () => lines.length === 2)
     t.match(lines, [/SSE_ERR_SERIALIZATION.*an event was not sent/, /SSE_ERR_FIELD.*an event was not sent/])
     t.strictSame(unhandled, [])
   })
 
-  t.test('of publish(), broadcast() and sendTo()', async (t) => {
+  t.test('a publish(), broadcast() or sendTo() that fails and is not awaited is logged', async (t) => {
     const { app, lines, unhandled } = await makeWatchedApp(t)
     app.sse.publish('topic', { data: 1n })
     app.sse.publish('', 'x')
     app.sse.broadcast({})
     app.sse.sendTo('', 'x')
-    await until('all are logged', () => lines.length === 4)
+    await until('all log lines', () => lines.length === 4)
     for (const line of lines) t.match(line, /an event was not published/)
     t.strictSame(unhandled, [])
   })
 
-  t.test('of a backplane that is away, some time later', async (t) => {
+  t.test('a backplane that fails after publish() has returned is logged', async (t) => {
     const away: Backplane = {
       newest: '0-0',
       oldestId: null,
@@ -54,15 +56,15 @@ test('a failure of a call that is not awaited goes to the log, and ends nothing'
     }
     const { app, lines, unhandled } = await makeWatchedApp(t, { backplane: () => away })
     app.sse.publish('topic', 'x')
-    await until('it is logged', () => lines.length === 1)
+    await until('the log line', () => lines.length === 1)
     t.match(lines[0], /away/)
     await t.rejects(app.sse.publish('topic', 'x'), { message: 'away' })
-    t.equal(lines.length, 1, 'one that is awaited is for the caller')
+    t.equal(lines.length, 1, 'an awaited publish() is not logged')
     t.strictSame(unhandled, [])
   })
 })
 
-test('a failure of a call that is awaited rejects, and is not logged', async (t) => {
+test('a failed call that is awaited rejects and is not logged', async (t) => {
   const { app, lines, unhandled } = await makeWatchedApp(t)
   const codes: unknown[] = []
   const codeOf = (error: { code: string }) => { codes.push(error.code) }
@@ -79,13 +81,13 @@ test('a failure of a call that is awaited rejects, and is not logged', async (t)
     stream.close()
   })
   await injectSSE(app, { url: '/' })
-  await until('all have failed', () => codes.length === 6)
+  await until('all calls to fail', () => codes.length === 6)
   await new Promise((resolve) => { setTimeout(resolve, 10) })
   t.strictSame(codes, ['SSE_ERR_SERIALIZATION', 'SSE_ERR_SERIALIZATION', 'SSE_ERR_SERIALIZATION', 'rejected', 'SSE_ERR_TOPIC', 'SSE_ERR_SERIALIZATION'])
   t.strictSame([lines, unhandled], [[], []])
 })
 
-test('a process whose handlers do not await goes on', async (t) => {
+test('a process whose handlers do not await failed calls keeps running', async (t) => {
   const script = `
 import Fastify from 'fastify'
 import sse from ${JSON.stringify(new URL('../../lib/index.ts', import.meta.url).href)}

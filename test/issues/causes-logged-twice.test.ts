@@ -1,10 +1,12 @@
+// Symptom: the log repeats the message of a cause within one line.
+// Cause: the message of an error contained that of its `cause`, and pino appends the messages of causes.
 import Fastify from 'fastify'
 import pino from 'pino'
 import { test, type Test } from 'tap'
 import sse, { type SSEPluginOptions } from '../../lib/index.js'
 import { redisBackplane } from '../../lib/redis/index.js'
 
-/** What an app fails with at start. */
+/** Returns the error with which an app fails to start. */
 async function failureOf (t: Test, options: SSEPluginOptions, route?: object): Promise<Error> {
   const app = Fastify()
   t.teardown(() => app.close())
@@ -18,12 +20,12 @@ async function failureOf (t: Test, options: SSEPluginOptions, route?: object): P
   throw new Error('it started')
 }
 
-/** The messages of an error and of its causes. */
+/** Returns the messages of an error and of its causes. */
 function messagesOf (error: unknown): string[] {
   return error instanceof Error ? [error.message, ...messagesOf(error.cause)] : []
 }
 
-test('a cause is in a line of the log once', async (t) => {
+test('the message of a cause occurs once in the log line of its error', async (t) => {
   const circular = {}
   Object.assign(circular, { circular })
   const reply = Fastify()

@@ -1,3 +1,5 @@
+// Symptom: a loop over sse() ends at the first text that is not JSON, such as "[DONE]", or after a 401, and nothing says where to resume.
+// Cause: the client had no options for the last event, for data that is not JSON and for the decision to retry.
 import { test } from 'tap'
 import { sse, type SSEClientOptionsFor, SSEError } from '../../lib/client/index.js'
 import { breaks, ends, opens, says, serve } from '../client/server.js'
@@ -6,8 +8,8 @@ import { serveTopics } from '../helpers/subscriber.js'
 
 type Options = SSEClientOptionsFor<Record<string, unknown>>
 
-/** The events of a url up to the end of the loop, or to its error. */
-async function follow (url: string, options: Options = {}) {
+/** Reads the events of a url until the loop ends or rejects. */
+async function readAll (url: string, options: Options = {}) {
   const events: unknown[] = []
   const iterable = sse(url, { retry: { delay: 1 }, ...options })
   let error: unknown
@@ -19,25 +21,25 @@ async function follow (url: string, options: Options = {}) {
   return { events, error, lastEventId: iterable.lastEventId }
 }
 
-test('the client ends the loop at the data that `end` names, which is not yielded, and does not reconnect', async (t) => {
+test('the client ends the loop at the data given as `end`, does not yield it and does not reconnect', async (t) => {
   const { url, requests } = await serve(t, opens('id: 1\ndata: {"n":1}\n\nid: 2\ndata: [DONE]\n\ndata: {"n":2}\n\n'))
-  t.strictSame(await follow(url, { end: '[DONE]' }), { events: [['message', { n: 1 }]], error: undefined, lastEventId: '2' })
-  t.strictSame(await follow(url, { end: '[DONE]', text: true, events: ['done'] }), { events: [], error: undefined, lastEventId: '2' }, 'of an event that is not wanted, too')
+  t.strictSame(await readAll(url, { end: '[DONE]' }), { events: [['message', { n: 1 }]], error: undefined, lastEventId: '2' })
+  t.strictSame(await readAll(url, { end: '[DONE]', text: true, events: ['done'] }), { events: [], error: undefined, lastEventId: '2' }, '`end` also matches an event that `events` does not name')
   t.equal(requests.length, 2)
-  await until('the connections are gone', () => requests.every(({ socket }) => socket.destroyed))
+  await until('the connections to be closed', () => requests.every(({ socket }) => socket.destroyed))
 })
 
-test('the client yields empty data as undefined, and as text where the event has text', async (t) => {
+test('the client yields empty data as undefined, or as an empty string for events of the option `text`', async (t) => {
   const { url } = await serve(t, ends('event: done\ndata:\n\nevent: token\ndata:\n\ndata: 1\n\n'))
-  t.strictSame(await follow(url, { reconnect: false, text: ['token'] }), { events: [['done', undefined], ['token', ''], ['message', 1]], error: undefined, lastEventId: null })
+  t.strictSame(await readAll(url, { reconnect: false, text: ['token'] }), { events: [['done', undefined], ['token', ''], ['message', 1]], error: undefined, lastEventId: null })
 })
 
-test('the client gives data that is not JSON to `onInvalid`, in its place and awaited, and goes on', async (t) => {
+test('the client passes data that is not JSON to `onInvalid` in order, awaits it and continues', async (t) => {
   const { url } = await serve(t, ends('data: 1\n\nid: 7\nevent: note\ndata: back in 5 minutes\n\ndata: {\n\ndata: 2\n\nevent: gap\ndata: {\n\n'))
   const seen: unknown[] = []
   const options: Options = {
     reconnect: false,
-    onGap: () => { t.fail('its data is not JSON') },
+    onGap: () => { t.fail('the data of the gap is not JSON') },
     onInvalid: async (event) => {
       await new Promise(setImmediate)
       seen.push(event)
@@ -53,17 +55,17 @@ test('the client gives data that is not JSON to `onInvalid`, in its place and aw
   ])
 })
 
-test('without `onInvalid` data that is not JSON rejects with SSE_ERR_DATA, which says where to resume', async (t) => {
+test('without `onInvalid`, data that is not JSON rejects with SSE_ERR_DATA and the id from which to resume', async (t) => {
   const { url, requests } = await serve(t, opens('id: 1\ndata: 1\n\nid: 2\ndata: oops\n\nid: 3\ndata: 3\n\n'), ends('id: 3\ndata: 3\n\n'))
-  const { events, error, lastEventId } = await follow(url)
+  const { events, error, lastEventId } = await readAll(url)
   t.ok(error instanceof SSEError)
   t.match(error, { code: 'SSE_ERR_DATA', lastEventId: '2', message: /"message" is not JSON; the options "text", "end" and "onInvalid" are for text$/ })
   t.strictSame([events, lastEventId], [[['message', 1]], '2'])
-  t.strictSame((await follow(url, { reconnect: false, lastEventId: (error as SSEError).lastEventId })).events, [['message', 3]])
+  t.strictSame((await readAll(url, { reconnect: false, lastEventId: (error as SSEError).lastEventId })).events, [['message', 3]])
   t.strictSame(requests.map(({ headers }) => headers['last-event-id']), [undefined, '2'])
 })
 
-test('a text that is broadcast to a stream of JSON is a matter of `onInvalid`', async (t) => {
+test('a text that is broadcast to a stream of JSON data is passed to `onInvalid`', async (t) => {
   const app = await makeApp(t)
   serveTopics(app)
   const url = `http://127.0.0.1:${await listen(app)}/on/prices`
@@ -71,9 +73,9 @@ test('a text that is broadcast to a stream of JSON is a matter of `onInvalid`', 
   const tolerant = sse(url, { onInvalid: ({ data }) => { invalid.push(data) } })
   const strict = sse(url)
   const first = tolerant.next()
-  // from the start, because a rejection that nothing awaits yet counts as unhandled
+  // asserted from the start, because a rejection without a handler counts as unhandled
   const refused = t.rejects(strict.next(), { code: 'SSE_ERR_DATA' })
-  await until('both are open', () => app.sse.streams.size === 2)
+  await until('both streams to be open', () => app.sse.streams.size === 2)
   await app.sse.broadcast('maintenance at noon')
   await app.sse.publish('prices', { data: { price: 1 } })
   t.match(await first, { value: { data: { price: 1 } } })
@@ -82,22 +84,22 @@ test('a text that is broadcast to a stream of JSON is a matter of `onInvalid`', 
   await tolerant.return?.()
 })
 
-test('the client yields only the events that `events` names; others are not read as JSON, and their ids count', async (t) => {
+test('the client yields only the events named in `events`, does not parse others as JSON, and counts their ids', async (t) => {
   const text = 'id: 1\nevent: price\ndata: 1\n\nid: 2\nevent: note\ndata: oops\n\nid: 3\nevent: gap\ndata: {"lastEventId":"1","oldestId":null}\n\nid: 4\ndata: 2\n\n'
   const { url, requests } = await serve(t, ends(text), says(204))
-  t.strictSame(await follow(url, { events: ['price'] }), { events: [['price', 1]], error: undefined, lastEventId: '4' })
+  t.strictSame(await readAll(url, { events: ['price'] }), { events: [['price', 1]], error: undefined, lastEventId: '4' })
   t.equal(requests[1]?.headers['last-event-id'], '4')
 
   const gap = await serve(t, ends(text))
   const gaps: unknown[] = []
-  const { events } = await follow(gap.url, { reconnect: false, events: ['message'], onGap: (gap) => { gaps.push(gap) } })
-  t.strictSame([events, gaps], [[['message', 2]], [{ lastEventId: '1', oldestId: null }]], 'a gap is for onGap, whatever is named')
+  const { events } = await readAll(gap.url, { reconnect: false, events: ['message'], onGap: (gap) => { gaps.push(gap) } })
+  t.strictSame([events, gaps], [[['message', 2]], [{ lastEventId: '1', oldestId: null }]], 'a gap is passed to onGap, also if `events` does not name it')
   const none = await serve(t, ends('event: gap\ndata:\n\n'))
-  t.strictSame((await follow(none.url, { reconnect: false, onGap: () => { t.fail('without data it is no gap of the log') } })).events, [['gap', undefined]])
-  t.strictSame((await follow(gap.url, { reconnect: false, events: ['gap'] })).events, [['gap', { lastEventId: '1', oldestId: null }]])
+  t.strictSame((await readAll(none.url, { reconnect: false, onGap: () => { t.fail('a gap without data was not sent by the log') } })).events, [['gap', undefined]])
+  t.strictSame((await readAll(gap.url, { reconnect: false, events: ['gap'] })).events, [['gap', { lastEventId: '1', oldestId: null }]])
 })
 
-test('`lastEventId` is that of the last event that was yielded, not of the last that was received', async (t) => {
+test('`lastEventId` is the id of the last yielded event, not of the last received one', async (t) => {
   const { url } = await serve(t, opens('id: 1\ndata: 1\n\nid: 2\n\n:\n\ndata: 2\n\nid: 3\ndata: 3\n\nid: 4\ndata: 4\n\n'))
   const events = sse(url, { lastEventId: '0' })
   const ids = [events.lastEventId]
@@ -106,21 +108,21 @@ test('`lastEventId` is that of the last event that was yielded, not of the last 
     if (data === 3) break
   }
   t.strictSame(ids, ['0', '1', '2', '3'])
-  t.equal(events.lastEventId, '3', 'the rest was received together with it')
+  t.equal(events.lastEventId, '3', 'event 4 was received together with event 3')
   t.equal(sse(url).lastEventId, null)
 })
 
-test('a failure says where to resume', async (t) => {
+test('a failure has the `lastEventId` from which to resume', async (t) => {
   const { url, requests } = await serve(t, breaks('id: 1\ndata: 1\n\nid: 2\ndata: 2\n'), says(403), ends('data: 1\n\n'))
   const errors: unknown[] = []
-  const { error } = await follow(url, { onRetry: ({ error }) => { errors.push(error) } })
+  const { error } = await readAll(url, { onRetry: ({ error }) => { errors.push(error) } })
   t.match(errors, [{ code: 'SSE_ERR_CONNECTION', lastEventId: '1' }])
   t.match(error, { code: 'SSE_ERR_NO_STREAM', status: 403, lastEventId: '1' })
-  await follow(url, { lastEventId: (error as SSEError).lastEventId, reconnect: false })
+  await readAll(url, { lastEventId: (error as SSEError).lastEventId, reconnect: false })
   t.equal(requests[2]?.headers['last-event-id'], '1')
 })
 
-test('a token can be refreshed after a 401', async (t) => {
+test('`shouldRetry` can refresh a token after a 401 and retry', async (t) => {
   let token = 'old'
   const app = await makeApp(t)
   app.sseRoute('/', {
@@ -129,7 +131,7 @@ test('a token can be refreshed after a 401', async (t) => {
   })
   const url = `http://127.0.0.1:${await listen(app)}/`
   const asked: unknown[] = []
-  const { events, error } = await follow(url, {
+  const { events, error } = await readAll(url, {
     end: '"fine"',
     headers: () => ({ authorization: token }),
     shouldRetry: async ({ code, status, body }, attempt) => {
@@ -143,27 +145,27 @@ test('a token can be refreshed after a 401', async (t) => {
   t.strictSame(asked, [['SSE_ERR_NO_STREAM', 401, '{"message":"expired"}', 1]])
 })
 
-test('`shouldRetry` decides on a failure of any request, also of one that is not repeated otherwise', async (t) => {
+test('`shouldRetry` decides on failures of any request, including a POST and a 403', async (t) => {
   const { url, requests } = await serve(t, says(403), says(503), ends('data: 1\n\n'))
-  t.match(await follow(url, { method: 'POST', body: 'x', shouldRetry: () => true }), { events: [['message', 1]], error: undefined })
-  t.equal(requests.length, 3, 'and a clean end is the end')
+  t.match(await readAll(url, { method: 'POST', body: 'x', shouldRetry: () => true }), { events: [['message', 1]], error: undefined })
+  t.equal(requests.length, 3, 'a response that ends normally is not retried')
 })
 
-test('what `shouldRetry` leaves undecided goes as it goes without it', async (t) => {
+test('when `shouldRetry` returns undefined, the default decision applies', async (t) => {
   const { url, requests } = await serve(t, says(503), says(404), says(204))
   const asked: unknown[] = []
-  t.match(await follow(url, { shouldRetry: ({ status }) => { asked.push(status) } }), { error: { status: 404 } })
+  t.match(await readAll(url, { shouldRetry: ({ status }) => { asked.push(status) } }), { error: { status: 404 } })
   t.strictSame([asked, requests.length], [[503, 404], 2])
 })
 
-test('what `shouldRetry` throws ends the loop', async (t) => {
+test('an error thrown by `shouldRetry` ends the loop', async (t) => {
   const { url, requests } = await serve(t, says(503))
-  t.match(await follow(url, { shouldRetry: () => { throw new Error('mine') } }), { error: { message: 'mine' } })
-  t.match(await follow(url, { shouldRetry: async () => { throw new Error('mine') } }), { error: { message: 'mine' } })
+  t.match(await readAll(url, { shouldRetry: () => { throw new Error('mine') } }), { error: { message: 'mine' } })
+  t.match(await readAll(url, { shouldRetry: async () => { throw new Error('mine') } }), { error: { message: 'mine' } })
   t.equal(requests.length, 2)
 })
 
-test('a client that is left while `shouldRetry` decides asks for nothing more', async (t) => {
+test('a loop that is left while `shouldRetry` is pending makes no further request', async (t) => {
   const { url, requests } = await serve(t, says(503))
   let decide = (_retried: boolean) => {}
   let asked = false
@@ -172,23 +174,23 @@ test('a client that is left while `shouldRetry` decides asks for nothing more', 
       asked = true
       return new Promise<boolean>((resolve) => { decide = resolve })
     },
-    onRetry: () => { t.fail('it is left') }
+    onRetry: () => { t.fail('onRetry was called after the loop was left') }
   })
   const next = events.next()
-  await until('it is asked', () => asked)
+  await until('the call of shouldRetry', () => asked)
   const left = events.return?.()
   decide(true)
   t.match([await next, await left], [{ done: true }, { done: true }])
   t.equal(requests.length, 1)
 })
 
-test('`fetch` can be replaced', async (t) => {
+test('the option `fetch` replaces the global fetch', async (t) => {
   const { url } = await serve(t, ends('data: 1\n\n'))
   const asked: unknown[] = []
   const own = function (this: unknown, input: string | URL, init: RequestInit) {
     asked.push([this, input, init.method, new Headers(init.headers).get('accept')])
     return fetch(new URL(input, url), init)
   }
-  t.match(await follow('/relative', { reconnect: false, fetch: own }), { events: [['message', 1]], error: undefined })
-  t.strictSame(asked, [[undefined, '/relative', 'GET', 'text/event-stream']], 'it may take any address, and is called as a function')
+  t.match(await readAll('/relative', { reconnect: false, fetch: own }), { events: [['message', 1]], error: undefined })
+  t.strictSame(asked, [[undefined, '/relative', 'GET', 'text/event-stream']], 'fetch is called as a function, with the url as it was given')
 })

@@ -1,9 +1,11 @@
+// Symptom: the client sends hundreds of requests per second.
+// Cause: a server that sends "retry: 0" was taken literally, and Node fires a timer with a delay above 2 ** 31 - 1 ms after 1 ms.
 import { test } from 'tap'
 import { sse, type SSEClientOptions } from '../../lib/client/index.js'
 import { dies, ends, opens, says, serve } from '../client/server.js'
 import { listen, makeApp } from '../helpers/app.js'
 
-/** Delays that a client reports, up to the end of its loop. */
+/** Returns the reconnect delays of a client until its loop ends. */
 async function delaysOf (url: string, options: SSEClientOptions = {}): Promise<number[]> {
   const delays: number[] = []
   const events = sse(url, { ...options, onRetry: ({ delay }) => { delays.push(delay) } })
@@ -11,7 +13,7 @@ async function delaysOf (url: string, options: SSEClientOptions = {}): Promise<n
   return delays
 }
 
-test('an inactivityTimeout of Infinity, or of more than a timer can wait, never fires', async (t) => {
+test('an inactivityTimeout of Infinity, or above the maximum of a timer, never fires', async (t) => {
   for (const inactivityTimeout of [Infinity, 2 ** 31, 1e300]) {
     const { url, requests } = await serve(t, (response, request) => {
       setTimeout(() => {
@@ -24,7 +26,7 @@ test('an inactivityTimeout of Infinity, or of more than a timer can wait, never 
   }
 })
 
-test('a delay of Infinity is as long as a timer can wait', async (t) => {
+test('a reconnect delay of Infinity is limited to the maximum of a timer', async (t) => {
   const { url } = await serve(t, dies)
   for (const retry of [{ delay: Infinity, maxDelay: Infinity }, { delay: 1e300, maxDelay: 2 ** 40 }]) {
     const leave = new AbortController()
@@ -42,7 +44,7 @@ test('a delay of Infinity is as long as a timer can wait', async (t) => {
   }
 })
 
-test('after thousands of failures the delay is a number still', async (t) => {
+test('the reconnect delay is still a number after thousands of failures', async (t) => {
   let calls = 0
   const fails = async (): Promise<Response> => {
     calls++
@@ -53,7 +55,7 @@ test('after thousands of failures the delay is a number still', async (t) => {
   t.strictSame([calls, [...delays]], [1_101, [0]])
 })
 
-test('a server that says retry: 0 is asked again after 100 ms', async (t) => {
+test('a client waits at least 100 ms before it reconnects, also after retry: 0', async (t) => {
   for (const retry of [0, 1]) {
     const app = await makeApp(t, { retry })
     const times: number[] = []
@@ -63,7 +65,7 @@ test('a server that says retry: 0 is asked again after 100 ms', async (t) => {
   }
 })
 
-test('a server that asks for more time than that has it', async (t) => {
+test('a client uses a retry of more than 100 ms unchanged', async (t) => {
   const { url } = await serve(t, ends('retry: 101\n\n'), says(204))
   t.strictSame(await delaysOf(url), [101])
 })

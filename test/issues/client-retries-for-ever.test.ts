@@ -1,23 +1,25 @@
+// Symptom: the client reconnects for ever and yields nothing.
+// Cause: errors that no retry can fix, such as an invalid url or a fetch without a readable body, counted as connection failures.
 import { createServer } from 'node:http'
 import { test } from 'tap'
 import { sse, type SSEClientOptions, SSEError } from '../../lib/client/index.js'
 import { type Answer, dies, ends, says, serve } from '../client/server.js'
 import { makeApp } from '../helpers/app.js'
 
-/** The error that ends a client; it may fail five times before. */
+/** Returns the error that ends a client. Fails after five retries. */
 async function failure (url: string | URL, options: SSEClientOptions = {}): Promise<unknown> {
   let retries = 0
   const events = sse(url, { retry: { delay: 1 }, onRetry: () => { if (++retries === 5) throw new Error('it goes on for ever') }, ...options })
   return events.next().then(({ done }) => done ? 'done' : 'an event', (error: unknown) => error)
 }
 
-/** A fetch that gives a response another body, as some engines and packages do. */
+/** Wraps fetch and replaces the body of its responses, as some engines and packages do. */
 const withBody = (body: unknown) => async (url: string | URL, init: RequestInit): Promise<Response> => {
   const { status, headers } = await fetch(url, init)
   return Object.assign(Object.create({ status, headers }), { body })
 }
 
-test('a fetch whose responses have no readable body is an error that says so, at the first response', async (t) => {
+test('a fetch whose responses have no readable body fails at the first response, with an error that says so', async (t) => {
   const stream = ends('data: 1\n\n')
   const page: Answer = says(200, '<html>', { 'content-type': 'text/html' })
   for (const body of [undefined, null, { pipe () {} }, 'data: 1\n\n']) {
@@ -32,13 +34,13 @@ test('a fetch whose responses have no readable body is an error that says so, at
   }
 })
 
-test('with such a fetch, too, 204 is the end and 503 passes', async (t) => {
+test('with a fetch whose responses have no readable body, 204 ends the loop and 503 is retried', async (t) => {
   const { url, requests } = await serve(t, says(503), says(204))
   t.equal(await failure(url, { fetch: withBody(undefined) }), 'done')
   t.equal(requests.length, 2)
 })
 
-test('a fetch that gives no Response is an error that says so', async (t) => {
+test('a fetch that does not resolve to a Response fails with an error that says so', async (t) => {
   for (const given of [undefined, null, 'data: 1', { status: 200 }]) {
     let calls = 0
     const own = async () => {
@@ -52,7 +54,7 @@ test('a fetch that gives no Response is an error that says so', async (t) => {
   }
 })
 
-test('a request that can never succeed is refused at the call', (t) => {
+test('sse() throws for a request that can never succeed', (t) => {
   const url = 'http://127.0.0.1:3000/'
   const refused: Array<[message: RegExp, url: string | URL, options?: object]> = [
     [/^The request is not valid: .*relative/i, '/relative'],
@@ -75,14 +77,14 @@ test('a request that can never succeed is refused at the call', (t) => {
     [/^The option "fetch" takes a function, got object$/, url, { fetch: null }]
   ]
   for (const [message, url, options] of refused) {
-    const error = thrownBy(() => sse(url, options))
+    const error = errorOf(() => sse(url, options))
     t.ok(error instanceof SSEError, `${url} ${Object.keys(options ?? {})}`)
     t.match(error, { code: 'SSE_ERR_OPTION', message, lastEventId: null })
   }
   t.end()
 })
 
-function thrownBy (call: () => unknown): unknown {
+function errorOf (call: () => unknown): unknown {
   try {
     return call()
   } catch (error) {
@@ -90,15 +92,15 @@ function thrownBy (call: () => unknown): unknown {
   }
 }
 
-test('a runtime without fetch is an error at the call', (t) => {
+test('sse() throws in a runtime without fetch', (t) => {
   const { fetch } = globalThis
   t.teardown(() => { globalThis.fetch = fetch })
   Reflect.deleteProperty(globalThis, 'fetch')
-  t.match(thrownBy(() => sse('http://127.0.0.1/')), { code: 'SSE_ERR_OPTION', message: 'The option "fetch" takes a function, got undefined' })
+  t.match(errorOf(() => sse('http://127.0.0.1/')), { code: 'SSE_ERR_OPTION', message: 'The option "fetch" takes a function, got undefined' })
   t.end()
 })
 
-test('with a fetch of one\'s own the address and the body are its matter, and the rest is checked', async (t) => {
+test('with a custom fetch, the url and the body are not checked, but method and headers are', async (t) => {
   const { url, requests } = await serve(t, says(204))
   const own = (input: string | URL, init: RequestInit) => fetch(new URL(String(input).replace('app:', 'http:'), url), Object.assign(init, { duplex: 'half' }))
   t.equal(await failure('/relative?a=b', { fetch: own }), 'done')
@@ -109,7 +111,7 @@ test('with a fetch of one\'s own the address and the body are its matter, and th
   t.throws(() => sse('/', { fetch: own, body: 'x' }), { code: 'SSE_ERR_OPTION', message: /GET\/HEAD.*body/ })
 })
 
-test('`shouldRetry` ends what would be tried again', async (t) => {
+test('`shouldRetry` can end the loop for errors that are retried by default', async (t) => {
   const server = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => { server.close(resolve) })
   const asked: unknown[] = []
@@ -123,14 +125,14 @@ test('`shouldRetry` ends what would be tried again', async (t) => {
   t.match(await failure(url, { shouldRetry: async () => false }), { code: 'SSE_ERR_NO_STREAM', status: 503 })
 })
 
-test('`maxRetries` holds whatever `shouldRetry` decides, which is not asked after the last', async (t) => {
+test('`maxRetries` overrides `shouldRetry`, which is not called after the last retry', async (t) => {
   const { url, requests } = await serve(t, says(401))
   let asked = 0
   t.match(await failure(url, { retry: { delay: 1, maxRetries: 2 }, shouldRetry: () => ++asked > 0 }), { status: 401 })
   t.strictSame([requests.length, asked], [3, 2])
 })
 
-test('an app can be followed without a port, by a fetch that asks it', async (t) => {
+test('the client can read from an app that does not listen, through a fetch that calls app.inject()', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { source: () => [{ data: 1 }, { data: 2 }] })
   const own = async (url: string | URL) => {

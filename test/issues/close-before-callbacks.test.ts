@@ -1,10 +1,12 @@
+// Symptom: an event that onDisconnect publishes at app.close() is rejected, or a database is closed before the callback is done.
+// Cause: app.close() did not wait for the callbacks and sources of its streams before the onClose hooks of other plugins.
 import { Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import { listen, makeApp, open } from '../helpers/app.js'
 
-test('app.close() waits for what the application does when its streams close', async (t) => {
-  t.test('before the onClose hooks of other plugins: onDisconnect, sources and functions, which can publish', async (t) => {
+test('app.close() waits for callbacks and sources of its streams', async (t) => {
+  t.test('app.close() waits for onDisconnect, sources and functions, which can publish, before onClose hooks of other plugins run', async (t) => {
     const app = await makeApp(t, { drain: {} })
     const done: string[] = []
     app.sseRoute('/callback', {
@@ -40,7 +42,7 @@ test('app.close() waits for what the application does when its streams close', a
     t.strictSame([...done.slice(0, 4).sort(), ...done.slice(4)], ['function', 'onDisconnect', 'readable', 'source', 'onClose'])
   })
 
-  t.test('no longer than drain.timeout, and then says so', async (t) => {
+  t.test('app.close() waits for callbacks no longer than drain.timeout and logs that some have not finished', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, { drain: { timeout: 50 } }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
     app.sseRoute('/', { onConnect: () => {}, onDisconnect: () => new Promise(() => {}) })
@@ -52,7 +54,7 @@ test('app.close() waits for what the application does when its streams close', a
     t.match(lines, [/1 callbacks or sources of event streams have not finished within drain\.timeout/])
   })
 
-  t.test('not at all where nothing is left to do', async (t) => {
+  t.test('app.close() does not wait when no callback is pending', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => {} })
     const client = await open(t, await listen(app), '/')
@@ -62,13 +64,13 @@ test('app.close() waits for what the application does when its streams close', a
     t.ok(await client.over())
   })
 
-  t.test('after a last event for every stream, if drain.event says one', async (t) => {
+  t.test('app.close() sends drain.event to every stream', async (t) => {
     const app = await makeApp(t, { drain: { spread: 100, event: { event: 'bye', data: { back: true } } } })
     app.sseRoute('/topics', { topics: ['a'] })
     app.sseRoute('/interval', { interval: 1_000, payload: () => 'x' })
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/reply', (_request, reply) => { reply.sse() })
     const port = await listen(app)
-    const clients = await Promise.all(['/topics', '/interval', '/hand'].map((path) => open(t, port, path)))
+    const clients = await Promise.all(['/topics', '/interval', '/reply'].map((path) => open(t, port, path)))
     await app.close()
     for (const client of clients) {
       t.ok(await client.over())

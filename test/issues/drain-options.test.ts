@@ -1,9 +1,11 @@
+// Symptom: `drain: {}` is refused, or a wrong `drain.event` is noticed only when the server closes.
+// Cause: the options of `drain` had no defaults of their own, and the event was not checked at registration.
 import { test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { readPluginOptions } from '../../lib/options/read.js'
 import { makeApp } from '../helpers/app.js'
 
-test('drain takes each of its options alone, and none', async (t) => {
+test('each option of drain can be given alone, and all can be omitted', async (t) => {
   const event = { event: 'bye', data: { soon: true } }
   const defaults = { spread: 3_000, event: undefined, timeout: 5_000 }
   t.strictSame(readPluginOptions({}).drain, defaults)
@@ -17,8 +19,8 @@ test('drain takes each of its options alone, and none', async (t) => {
   await t.resolves(makeApp(t, { drain: {} }))
 })
 
-/** Events that cannot be sent, with the message of the cause. */
-const noEvents: Array<[event: unknown, why: string]> = [
+/** Events that cannot be sent, each with the message of the cause. */
+const invalidEvents: Array<[event: unknown, why: string]> = [
   [1, 'An event is a string or an object with no fields but id, event, comments, data and retry, got 1'],
   [null, 'An event is a string or an object with no fields but id, event, comments, data and retry, got nothing to write, null'],
   [{}, 'An event is a string or an object with no fields but id, event, comments, data and retry, got nothing to write, an object (Object)'],
@@ -27,7 +29,7 @@ const noEvents: Array<[event: unknown, why: string]> = [
   [{ id: '1', data: 'x' }, 'Published events, and all events on a stream with topics, have their id from the log; got the id "1"']
 ]
 
-for (const [event, why] of noEvents) {
+for (const [event, why] of invalidEvents) {
   test(`drain.event is refused at registration: ${why}`, async (t) => {
     const refused = makeApp(t, { drain: { event } } as SSEPluginOptions)
     await t.rejects(refused, { code: 'SSE_ERR_OPTION', message: 'The option "drain.event" takes an event, got one that cannot be sent', cause: { code: /^SSE_ERR_/, message: why } })

@@ -1,3 +1,5 @@
+// Symptom: an interval or a timeout of a stream never fires under fake timers.
+// Cause: fake timers replace setTimeout and Date, and the plugin compared with the real performance.now().
 import type { AddressInfo } from 'node:net'
 import { mock } from 'node:test'
 import type { FastifyInstance } from 'fastify'
@@ -7,8 +9,8 @@ import { type Client, listen, makeApp, open, until } from '../helpers/app.js'
 
 type Apis = NonNullable<Parameters<typeof mock.timers.enable>[0]>['apis']
 
-/** An app with a route on `/`, and a function that opens a stream of it; time is faked until the test ends. */
-async function setUp (t: Test, route: Partial<SSERouteOptions>, options: SSEPluginOptions = {}, apis: Apis = ['setTimeout', 'setInterval', 'Date']) {
+/** Creates an app with a route on `/` and a function that opens a stream of it. Time is faked until the test ends. */
+async function createApp (t: Test, route: Partial<SSERouteOptions>, options: SSEPluginOptions = {}, apis: Apis = ['setTimeout', 'setInterval', 'Date']) {
   const app = await makeApp(t, options)
   app.sseRoute('/', route)
   const port = await listen(app)
@@ -21,7 +23,7 @@ function portOf (app: FastifyInstance): number {
   return (app.server.address() as AddressInfo).port
 }
 
-/** Fakes `ms` in steps, and waits after each until the client has so many events. */
+/** Advances the fake time by `ms` per step, and waits after each step until the client has so many events. */
 async function tick (client: Client, part: string, steps: number[], ms: number): Promise<void> {
   for (const times of steps) {
     mock.timers.tick(ms)
@@ -30,9 +32,9 @@ async function tick (client: Client, part: string, steps: number[], ms: number):
 }
 
 test('fake timers of node:test drive an interval', async (t) => {
-  t.test('each tick comes with its time, and none sooner', async (t) => {
+  t.test('with fake timers, an interval ticks when its time has come and not before', async (t) => {
     let calls = 0
-    const { connect } = await setUp(t, { interval: 60_000, payload: () => `call ${++calls}` })
+    const { connect } = await createApp(t, { interval: 60_000, payload: () => `call ${++calls}` })
     const client = await connect()
     await client.until('data: call 1\n')
     mock.timers.tick(59_999)
@@ -43,41 +45,41 @@ test('fake timers of node:test drive an interval', async (t) => {
     t.equal(calls, 5)
   })
 
-  t.test('several ticks come with one long step', async (t) => {
+  t.test('with fake timers, one long step causes all ticks within it', async (t) => {
     let calls = 0
-    const { connect } = await setUp(t, { interval: 1_000, payload: () => `call ${++calls}` })
+    const { connect } = await createApp(t, { interval: 1_000, payload: () => `call ${++calls}` })
     const client = await connect()
     await client.until('data: call 1\n')
     mock.timers.tick(5_000)
     t.equal(calls, 6)
   })
 
-  t.test('real time that passes between does not count', async (t) => {
+  t.test('with fake timers, real time does not count for an interval', async (t) => {
     let calls = 0
-    const { app, connect } = await setUp(t, { interval: 10, payload: () => `call ${++calls}` })
+    const { app, connect } = await createApp(t, { interval: 10, payload: () => `call ${++calls}` })
     const client = await connect()
     await client.until('data: call 1\n')
     for (let call = 2; call < 6; call++) {
       const end = performance.now() + 25
-      while (performance.now() < end) { /* two intervals and a half of real time */ }
+      while (performance.now() < end) { /* blocks for two and a half intervals of real time */ }
       mock.timers.tick(10)
       t.equal(calls, call)
     }
     t.equal(app.sse.stats().skipped, 0)
   })
 
-  t.test('also where only setTimeout is faked', async (t) => {
+  t.test('an interval is driven by fake timers also if only setTimeout is faked', async (t) => {
     let calls = 0
-    const { connect } = await setUp(t, { interval: 60_000, payload: () => `call ${++calls}` }, {}, ['setTimeout'])
+    const { connect } = await createApp(t, { interval: 60_000, payload: () => `call ${++calls}` }, {}, ['setTimeout'])
     const client = await connect()
     await client.until('data: call 1\n')
     await tick(client, 'data: call', [2, 3, 4], 60_000)
     t.equal(calls, 4)
   })
 
-  t.test('also a shared one', async (t) => {
+  t.test('with fake timers, a shared interval ticks for all its streams', async (t) => {
     let calls = 0
-    const { connect } = await setUp(t, { interval: 60_000, shared: true, payload: () => `call ${++calls}` })
+    const { connect } = await createApp(t, { interval: 60_000, shared: true, payload: () => `call ${++calls}` })
     const clients = [await connect(), await connect()]
     for (const client of clients) await client.until('data: call 1\n')
     for (let call = 2; call < 5; call++) {
@@ -91,16 +93,16 @@ test('fake timers of node:test drive an interval', async (t) => {
 test('fake timers of node:test drive the times of a stream', async (t) => {
   const onConnect: SSERouteOptions['onConnect'] = (_request, stream) => stream.send('hello')
 
-  t.test('heartbeats', async (t) => {
-    const { connect } = await setUp(t, { onConnect }, { heartbeat: 15_000 })
+  t.test('with fake timers, heartbeats are sent after their interval', async (t) => {
+    const { connect } = await createApp(t, { onConnect }, { heartbeat: 15_000 })
     const client = await connect()
     await client.until('data: hello\n')
     t.notMatch(client.text, /^:/m)
     await tick(client, '\n:', [1, 2, 3], 15_000)
   })
 
-  t.test('idleTimeout, after the last event', async (t) => {
-    const { app, connect } = await setUp(t, { onConnect }, { idleTimeout: 60_000 })
+  t.test('with fake timers, idleTimeout closes a stream after its last event', async (t) => {
+    const { app, connect } = await createApp(t, { onConnect }, { idleTimeout: 60_000 })
     const client = await connect()
     await client.until('data: hello\n')
     mock.timers.tick(50_000)
@@ -113,8 +115,8 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     t.equal(app.sse.stats().closed.idle, 1)
   })
 
-  t.test('maxLifetime', async (t) => {
-    const { app, connect } = await setUp(t, { onConnect }, { maxLifetime: 3_600_000 })
+  t.test('with fake timers, maxLifetime closes a stream', async (t) => {
+    const { app, connect } = await createApp(t, { onConnect }, { maxLifetime: 3_600_000 })
     const client = await connect()
     await client.until('data: hello\n')
     mock.timers.tick(3_200_000)
@@ -124,10 +126,10 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     t.equal(app.sse.stats().closed.lifetime, 1)
   })
 
-  t.test('payloadTimeout', async (t) => {
+  t.test('with fake timers, payloadTimeout ends a call', async (t) => {
     const errors: Error[] = []
     let calls = 0
-    const { connect } = await setUp(t, {
+    const { connect } = await createApp(t, {
       interval: 60_000,
       payload: () => ++calls > 1 ? new Promise<never>(() => {}) : 'first',
       onError: (error) => { errors.push(error) }
@@ -138,12 +140,12 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     mock.timers.tick(29_999)
     t.equal(errors.length, 0)
     mock.timers.tick(1)
-    await until('it is given up', () => errors.length === 1)
+    await until('the timeout error', () => errors.length === 1)
     t.match(errors, [{ code: 'SSE_ERR_PAYLOAD_TIMEOUT' }])
   })
 
-  t.test('flushInterval', async (t) => {
-    const { app, connect } = await setUp(t, { onConnect }, { flushInterval: 100 })
+  t.test('with fake timers, flushInterval delays events', async (t) => {
+    const { app, connect } = await createApp(t, { onConnect }, { flushInterval: 100 })
     const client = await connect()
     mock.timers.tick(100)
     await client.until('data: hello\n')
@@ -156,7 +158,7 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
 })
 
 test('fake timers of node:test drive history.maxAge', async (t) => {
-  const { app } = await setUp(t, { topics: ['a'] }, { history: { maxAge: 60_000 } })
+  const { app } = await createApp(t, { topics: ['a'] }, { history: { maxAge: 60_000 } })
   const ids = [await app.sse.publish('a', 'first'), await app.sse.publish('a', 'second')]
   for (const [ms, text] of [[59_000, 'data: second'], [2_000, 'event: gap']] as const) {
     mock.timers.tick(ms)
@@ -166,7 +168,7 @@ test('fake timers of node:test drive history.maxAge', async (t) => {
   }
 })
 
-test('a stream goes on through the beginning and the end of fake timers', async (t) => {
+test('an open stream continues when fake timers are enabled and reset', async (t) => {
   let calls = 0
   const app = await makeApp(t)
   app.sseRoute('/', { interval: 20, payload: () => `call ${++calls}` })
@@ -177,26 +179,26 @@ test('a stream goes on through the beginning and the end of fake timers', async 
     mock.timers.enable({ apis: ['setTimeout', 'Date'], now })
     // the real timer that was set before fires once more
     const before = calls
-    await until('it has fired', () => calls > before)
+    await until('the real timer to fire', () => calls > before)
     for (let call = calls + 1; call < before + 4; call++) {
       mock.timers.tick(20)
       t.equal(calls, call)
     }
     mock.timers.reset()
-    // a stream of before, and one that begins now
+    // one stream from before the reset, and one opened after it
     const [old, other] = [calls, await open(t, portOf(app), '/')]
     await other.until('data: call', 3)
-    await until('the old one goes on', () => calls > old + 6)
+    await until('the first stream to continue', () => calls > old + 6)
     other.leave()
-    await until('it has left', () => app.sse.stats().active === 1)
-    // the timer that is set is the old one's again
+    await until('the second stream to be closed', () => app.sse.stats().active === 1)
+    // the timer that is set now is that of the first stream
     const left = calls
-    await until('the old one ticks alone', () => calls > left + 1)
+    await until('the first stream to tick alone', () => calls > left + 1)
   }
 })
 
-test('app.close() ends under fake timers', async (t) => {
-  const { app, connect } = await setUp(t, { source: async function * () { yield 'first'; await new Promise(() => {}) } }, {}, undefined)
+test('app.close() resolves under fake timers', async (t) => {
+  const { app, connect } = await createApp(t, { source: async function * () { yield 'first'; await new Promise(() => {}) } }, {}, undefined)
   const client = await connect()
   await client.until('data: first\n')
   await app.close()

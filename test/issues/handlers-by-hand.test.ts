@@ -1,3 +1,5 @@
+// Symptom: a stream stays open with heartbeats after its handler has thrown; a finally block runs before the source has ended.
+// Cause: reply.sse() sends the reply, and Fastify ignores what a handler throws after that; reply.sse(source) resolved at once.
 import { setTimeout as wait } from 'node:timers/promises'
 import Fastify, { type FastifyReply } from 'fastify'
 import { test, type Test } from 'tap'
@@ -5,7 +7,7 @@ import sse, { type SSEReplyOptions, type SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 
-/** An app and the lines of its log. */
+/** Creates an app and records the lines of its log. */
 async function makeLoggedApp (t: Test, options = {}) {
   const lines: string[] = []
   const app = await makeApp(t, options, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
@@ -19,20 +21,20 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     late: async (_request: unknown, reply: FastifyReply) => { await wait(1); await reply.sse().send('x'); await wait(10); throw new Error('late failure') }
   }
   for (const [name, handler] of Object.entries(failing)) {
-    t.test(`and logs the error once: ${name}`, async (t) => {
+    t.test(`a handler that throws after reply.sse() aborts its stream and the error is logged once: ${name}`, async (t) => {
       const { app, lines } = await makeLoggedApp(t)
       app.get('/', handler)
       const client = await open(t, await listen(app), '/')
       t.notOk(await client.over())
       t.equal(client.text, 'data: x\n\n')
-      await until('it is logged', () => lines.length > 0)
+      await until('the log line', () => lines.length > 0)
       t.equal(lines.length, 1, lines.join(''))
       t.match(lines[0], new RegExp(`"level":50.*${name} failure`))
       t.equal(app.sse.stats().closed.error, 1)
     })
   }
 
-  t.test('or gives it to onError', async (t) => {
+  t.test('an error of a handler after reply.sse() is passed to onError if there is one', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     const errors: string[] = []
     const onError = (error: Error, _request: unknown, stream: SSEStream) => { errors.push(`${error.message} ${stream.closed}`) }
@@ -46,7 +48,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     t.strictSame(lines, [])
   })
 
-  t.test('also on a route that was declared before the plugin was loaded', async (t) => {
+  t.test('a handler that throws after reply.sse() aborts its stream, also on a route declared before the plugin was loaded', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     app.register(sse)
@@ -57,14 +59,14 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     t.equal(app.sse.stats().closed.error, 2)
   })
 
-  t.test('over HTTP/1.1 while an onSend hook still runs, too', async (t) => {
+  t.test('a handler that throws while an onSend hook runs aborts its stream', async (t) => {
     const { app } = await makeLoggedApp(t)
     app.addHook('onSend', async () => { await wait(20) })
     app.get('/', (_request, reply) => { reply.sse(); throw new Error('failure') })
     t.notOk(await (await open(t, await listen(app), '/')).over())
   })
 
-  t.test('but not where its client has left, and it fails with an AbortError', async (t) => {
+  t.test('a handler that rejects with an AbortError after its client disconnected is not logged', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     let failed = false
     app.get('/', async (_request, reply) => {
@@ -75,20 +77,20 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     const client = await open(t, await listen(app), '/')
     await client.until('x')
     client.leave()
-    await until('it has failed', () => failed)
+    await until('the handler to reject', () => failed)
     await wait(10)
     t.strictSame(lines, [])
   })
 
-  t.test('and logs an error that comes after the stream has closed', async (t) => {
+  t.test('an error of a handler after its stream has closed is logged', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     app.get('/', async (_request, reply) => { await reply.sse(['x']); throw new Error('late failure') })
     t.equal((await app.inject('/')).body, 'data: x\n\n')
-    await until('it is logged', () => lines.length === 1)
+    await until('the log line', () => lines.length === 1)
     t.match(lines[0], /"level":50.*late failure/)
   })
 
-  t.test('a value that it returns is ignored, and the log says so', async (t) => {
+  t.test('a value returned by a handler after reply.sse() is ignored and logged', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     app.get('/async', async (_request, reply) => { reply.sse().close(); return { ignored: true } })
     app.get('/sync', (_request, reply) => { reply.sse().close(); return 'ignored' })
@@ -102,7 +104,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
 })
 
 test('reply.sse(source) is a promise that resolves once the response is over', async (t) => {
-  t.test('so that a finally runs after the source has ended, not before', async (t) => {
+  t.test('a finally block around reply.sse(source) runs after the source has ended', async (t) => {
     const app = await makeApp(t)
     const done: string[] = []
     app.get('/', async (_request, reply) => {
@@ -118,11 +120,11 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
       } finally { done.push('released') }
     })
     t.equal((await app.inject('/')).body, 'data: a\n\ndata: b\n\n')
-    await until('it is released', () => done.length === 3)
+    await until('the finally block to run', () => done.length === 3)
     t.strictSame(done, ['source', 'over true', 'released'])
   })
 
-  t.test('whatever ended it: the client, an error, close(), app.close(), a client that had left', async (t) => {
+  t.test('reply.sse(source) resolves after a disconnect, an error, close() and app.close(), and for a client that had disconnected before', async (t) => {
     const { app } = await makeLoggedApp(t, { drain: { spread: 1 } })
     const over: string[] = []
     const endless = async function * (reply: FastifyReply) {
@@ -133,7 +135,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
     }
     for (const path of ['/client', '/error', '/close', '/drain', '/left']) {
       app.get(path, async (_request, reply) => {
-        if (path === '/left') await until('the client has left', () => reply.raw.destroyed)
+        if (path === '/left') await until('the client to be gone', () => reply.raw.destroyed)
         await reply.sse(endless(reply))
         over.push(path)
       })
@@ -151,13 +153,13 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
     socket.write('GET /left HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(10)
     socket.destroy()
-    await until('four are over', () => over.length === 4)
+    await until('four handlers to finish', () => over.length === 4)
     await app.close()
-    await until('all are over', () => over.length === 5)
+    await until('all handlers to finish', () => over.length === 5)
     t.strictSame(over.sort(), ['/client', '/close', '/drain', '/error', '/left'])
   })
 
-  t.test('with return, await or neither, in sync and async handlers', async (t) => {
+  t.test('reply.sse(source) works with return, await or neither, in sync and async handlers', async (t) => {
     const { app, lines } = await makeLoggedApp(t)
     app.get('/sync-return', (_request, reply) => reply.sse(['x']))
     app.get('/sync', (_request, reply) => { reply.sse(['x']) })
@@ -179,7 +181,7 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
 })
 
 test('reply.sse(function)', async (t) => {
-  t.test('streams the source that it returns, or promises, to its end', async (t) => {
+  t.test('reply.sse(function) streams the source that the function returns or promises', async (t) => {
     const app = await makeApp(t)
     app.get('/generator', (_request, reply) => reply.sse(async function * () { yield 'a'; yield 'b' }))
     app.get('/array', (_request, reply) => reply.sse(() => ['a', 'b']))
@@ -187,7 +189,7 @@ test('reply.sse(function)', async (t) => {
     for (const path of ['/generator', '/array', '/promise']) t.equal((await app.inject(path)).body, 'data: a\n\ndata: b\n\n', path)
   })
 
-  t.test('without a source closes the stream when it resolves, and aborts it when it rejects', async (t) => {
+  t.test('reply.sse(function) closes the stream when a function without a source resolves, and aborts it when the function rejects', async (t) => {
     const { app } = await makeLoggedApp(t)
     app.get('/resolves', (_request, reply) => reply.sse(async (stream) => { await stream.send('a'); await wait(5); await stream.send('b') }))
     app.get('/rejects', (_request, reply) => reply.sse(async (stream) => { await stream.send('a'); throw new Error('failure') }))
@@ -204,7 +206,7 @@ test('reply.sse(function)', async (t) => {
     t.match(app.sse.stats().closed, { server: 1, error: 2 })
   })
 
-  t.test('has a signal that fires when the client leaves, and its source is stopped', async (t) => {
+  t.test('reply.sse(function) aborts the signal of the stream and stops the source when the client disconnects', async (t) => {
     const app = await makeApp(t)
     const done: string[] = []
     app.get('/', async (_request, reply) => {
@@ -220,11 +222,11 @@ test('reply.sse(function)', async (t) => {
     const client = await open(t, await listen(app), '/')
     await client.until('x')
     client.leave()
-    await until('it is over', () => done.length === 3)
+    await until('the handler to finish', () => done.length === 3)
     t.strictSame(done, ['signal', 'finally', 'over'])
   })
 
-  t.test('may subscribe the stream, which then is sent what its client missed first', async (t) => {
+  t.test('reply.sse(function) can subscribe the stream, and missed events are replayed first', async (t) => {
     const app = await makeApp(t)
     const first = await app.sse.publish('topic', 'one')
     await app.sse.publish('topic', 'two')
@@ -233,11 +235,11 @@ test('reply.sse(function)', async (t) => {
     t.match(body, /data: two\n\n(.|\n)*data: own\n\n$/)
   })
 
-  t.test('is not called for a client that has left', async (t) => {
+  t.test('reply.sse(function) does not call the function for a client that has disconnected', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.get('/', async (_request, reply) => {
-      await until('the client has left', () => reply.raw.destroyed)
+      await until('the client to be gone', () => reply.raw.destroyed)
       await reply.sse(() => { calls++; return [] }, reply.request.query as SSEReplyOptions<'payload'>)
       calls += 100
     })
@@ -249,13 +251,13 @@ test('reply.sse(function)', async (t) => {
       await wait(10)
       socket.destroy()
     }
-    await until('both are over', () => calls >= 200)
+    await until('both handlers to finish', () => calls >= 200)
     t.equal(calls, 200)
   })
 })
 
 test('options of reply.sse()', async (t) => {
-  t.test('openOn: first-event answers what fails before with an HTTP error', async (t) => {
+  t.test('reply.sse() with openOn: first-event answers an error before the first event with an HTTP error', async (t) => {
     const app = await makeApp(t)
     const failure = Object.assign(new Error('upstream'), { statusCode: 502 })
     app.get('/function', (_request, reply) => reply.sse(async () => { throw failure }, { openOn: 'first-event' }))
@@ -268,7 +270,7 @@ test('options of reply.sse()', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test("items: 'data' sends each item as the data of an event, and end follows the last", async (t) => {
+  t.test('items: "data" sends each item as the data of an event, and end is sent after the last item', async (t) => {
     const app = await makeApp(t)
     const items = [{ id: 'c-1', choices: [] }, 'text', null, undefined, 7]
     const expected = 'data: {"id":"c-1","choices":[]}\n\ndata: text\n\ndata: null\n\ndata: 7\n\ndata: [DONE]\n\n'
@@ -282,7 +284,7 @@ test('options of reply.sse()', async (t) => {
     for (const path of ['/', '/first', '/route']) t.equal((await app.inject(path)).body, expected, path)
   })
 
-  t.test('end is not sent after a source that failed, nor to a client that has left', async (t) => {
+  t.test('end is not sent after a source that failed or to a stream that was closed', async (t) => {
     const { app } = await makeLoggedApp(t)
     const ended: string[] = []
     app.get('/fails', (_request, reply) => reply.sse((function * () { yield 'x'; throw new Error('failure') })(), { end: '[DONE]' }))
@@ -296,13 +298,13 @@ test('options of reply.sse()', async (t) => {
     t.strictSame(ended, ['closed'])
   })
 
-  t.test('onDisconnect is called once, whatever ended it, of a stream by hand too', async (t) => {
+  t.test('onDisconnect of reply.sse() is called once, with a source and without', async (t) => {
     const app = await makeApp(t)
     const reasons: unknown[] = []
     const onDisconnect = (_request: unknown, stream: SSEStream) => { reasons.push(stream.closeReason) }
-    app.get('/hand', (_request, reply) => { reply.sse({ onDisconnect }).close() })
+    app.get('/reply', (_request, reply) => { reply.sse({ onDisconnect }).close() })
     app.get('/source', (_request, reply) => reply.sse(['x'], { onDisconnect }))
-    await app.inject('/hand')
+    await app.inject('/reply')
     await app.inject('/source')
     t.strictSame(reasons, ['server', 'server'])
   })

@@ -1,12 +1,14 @@
+// Symptom: a test cannot see comments, retry fields and ids without an event.
+// Cause: injectSSE returned only parsed events.
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 
-test('comments, retry and id lines of a stream are in its `raw`, besides its events', async (t) => {
+test('comments, retry and id lines of a stream are in `raw` of an injected stream', async (t) => {
   const app = await makeApp(t, { retry: 3_000 })
   app.sseRoute('/', { source: () => [{ id: 7, comments: 'a note', data: 'ü€𝄞' }, { data: 'b' }] })
   const stream = await injectSSE(app, '/')
-  t.equal(stream.raw, '', 'nothing is read yet')
+  t.equal(stream.raw, '', 'nothing was read yet')
   t.strictSame(await stream.next(), { id: '7', event: 'message', data: 'ü€𝄞' })
   for await (const { data } of stream) t.equal(data, 'b')
   t.match(stream.raw, /^retry: 3000\n/)
@@ -15,7 +17,7 @@ test('comments, retry and id lines of a stream are in its `raw`, besides its eve
   t.equal(stream.raw, (await app.inject('/')).body)
 })
 
-test('`read` waits for more text, be it a comment only; events in it are still to come', async (t) => {
+test('`read` of an injected stream waits for more text, also a comment, and does not consume events', async (t) => {
   const app = await makeApp(t, { heartbeat: 20 })
   app.sseRoute('/', { onConnect: (_request, stream) => stream.send('a') })
   const stream = await injectSSE(app, '/')
@@ -27,12 +29,12 @@ test('`read` waits for more text, be it a comment only; events in it are still t
   t.equal(stream.raw, `${before}${text}`)
 })
 
-test('`read` resolves to undefined at the end, and rejects after the timeout', async (t) => {
+test('`read` of an injected stream resolves to undefined at the end and rejects after the timeout', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/ends', { source: () => ['a'] })
   app.sseRoute('/waits', { onConnect: () => {} })
   const ends = await injectSSE(app, '/ends')
-  // in one part or in several
+  // the text arrives in one part or in several
   while (ends.raw !== ':\ndata: a\n\n') t.type(await ends.read(), 'string')
   t.strictSame([await ends.read(), await ends.read()], [undefined, undefined])
   const waits = await injectSSE(app, { url: '/waits', timeout: 20 })
@@ -40,7 +42,7 @@ test('`read` resolves to undefined at the end, and rejects after the timeout', a
   await t.rejects(waits.read(), { code: 'SSE_ERR_TIMEOUT', message: 'Text did not come within 20 ms' })
 })
 
-test('calls at the same time share what comes', async (t) => {
+test('concurrent calls of `next` and `read` each resolve', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: ['a'] })
   const stream = await injectSSE(app, '/')
@@ -51,7 +53,7 @@ test('calls at the same time share what comes', async (t) => {
   t.type(await text, 'string')
 })
 
-test('after `close` every read resolves to undefined', async (t) => {
+test('`next` and `read` resolve to undefined after `close`', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { onConnect: (_request, stream) => stream.send('a') })
   const stream = await injectSSE(app, '/')
@@ -61,5 +63,5 @@ test('after `close` every read resolves to undefined', async (t) => {
   stream.close()
   t.strictSame([await waiting, await stream.next(), await stream.read()], [undefined, undefined, undefined])
   for await (const event of stream) t.fail(event.data)
-  await until('the app knows', () => app.sse.stats().closed.client === 1)
+  await until('the app to notice', () => app.sse.stats().closed.client === 1)
 })

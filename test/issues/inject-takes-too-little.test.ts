@@ -1,9 +1,11 @@
+// Symptom: a test with injectSSE cannot set cookies, a query or a remote address.
+// Cause: injectSSE accepted fewer options than app.inject.
 import cookie from '@fastify/cookie'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { makeApp } from '../helpers/app.js'
 
-test('injectSSE takes a path', async (t) => {
+test('injectSSE accepts a path', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { source: () => ['a'] })
   const stream = await injectSSE(app, '/')
@@ -11,7 +13,7 @@ test('injectSSE takes a path', async (t) => {
   await t.rejects(injectSSE(app, '/none'), { code: 'SSE_ERR_NO_STREAM', statusCode: 404 })
 })
 
-test('injectSSE takes what app.inject takes', async (t) => {
+test('injectSSE accepts all options of app.inject', async (t) => {
   const app = await makeApp(t)
   await app.register(cookie)
   app.sseRoute({
@@ -36,7 +38,7 @@ test('injectSSE takes what app.inject takes', async (t) => {
   t.match(JSON.parse((await parts.next())?.data ?? ''), { query: { a: '1' } })
 })
 
-test('a timeout names the path that was asked for', async (t) => {
+test('the timeout error of injectSSE names the requested path', async (t) => {
   const app = await makeApp(t)
   app.get('/silent', () => {})
   for (const given of [{ url: '/silent' }, { path: '/silent' }, { url: { pathname: '/silent' } }, { path: { pathname: '/silent' } }]) {
@@ -44,7 +46,7 @@ test('a timeout names the path that was asked for', async (t) => {
   }
 })
 
-test('a signal leaves the stream', async (t) => {
+test('injectSSE disconnects when its signal is aborted', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { onConnect: (_request, stream) => stream.send('a') })
   const leave = new AbortController()

@@ -1,9 +1,11 @@
+// Symptom: a test that waits for an event with injectSSE never times out.
+// Cause: comments such as heartbeats restarted the timeout.
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 
-test('the timeout counts for each event, whatever comments, ids and parts of events come before it', async (t) => {
+test('the timeout of injectSSE is not restarted by comments, ids and parts of events', async (t) => {
   const app = await makeApp(t, { heartbeat: 10 })
   app.sseRoute('/beats', { onConnect: () => {} })
   app.sseRoute('/log', { topics: ['a'] })
@@ -23,7 +25,7 @@ test('the timeout counts for each event, whatever comments, ids and parts of eve
   }
 })
 
-test('the timeout begins anew with each event', async (t) => {
+test('the timeout of injectSSE restarts with each event', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', {
     source: async function * () {
@@ -38,7 +40,7 @@ test('the timeout begins anew with each event', async (t) => {
   t.strictSame(data, ['0', '1', '2', '3'])
 })
 
-test('an event that comes after its timeout is that of the next call', async (t) => {
+test('an event that arrives after a timeout of injectSSE is returned by the next call', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: ['a'] })
   const stream = await injectSSE(app, { url: '/', timeout: 30 })
@@ -47,7 +49,7 @@ test('an event that comes after its timeout is that of the next call', async (t)
   t.match(await stream.next(), { data: 'late' })
 })
 
-test('a stream that breaks off after a timeout is nobody\'s unhandled rejection', async (t) => {
+test('a stream that is aborted after a timeout of injectSSE causes no unhandled rejection', async (t) => {
   const unhandled: unknown[] = []
   const note = (reason: unknown) => { unhandled.push(reason) }
   process.on('unhandledRejection', note)
@@ -56,18 +58,18 @@ test('a stream that breaks off after a timeout is nobody\'s unhandled rejection'
   app.sseRoute('/', { source: async function * () { await wait(60); throw new Error('broken') } })
   const stream = await injectSSE(app, { url: '/', timeout: 20 })
   await t.rejects(stream.next(), { code: 'SSE_ERR_TIMEOUT' })
-  await until('it is broken off', () => app.sse.stats().active === 0)
+  await until('the stream to be aborted', () => app.sse.stats().active === 0)
   await wait(20)
   t.strictSame(unhandled, [])
 })
 
-test('a timeout of Infinity, of more than a timer can wait, or of 0 is none', async (t) => {
+test('injectSSE has no timeout with Infinity, 0 or more than the maximum of a timer', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { onRequest: () => wait(30), source: async function * () { await wait(30); yield 'a' } })
   for (const timeout of [Infinity, 2 ** 31, 0]) t.match(await (await injectSSE(app, { url: '/', timeout })).next(), { data: 'a' }, `${timeout}`)
 })
 
-test('a response that is no event stream and never ends is given up in time', async (t) => {
+test('injectSSE times out for a response that is not an event stream and never ends', async (t) => {
   const app = await makeApp(t)
   app.get('/', (_request, reply) => {
     reply.hijack()

@@ -1,3 +1,5 @@
+// Symptom: maxStreamsPerClient limits nobody, or all users together.
+// Cause: its `key` returned a promise or nothing, and that was used as the key.
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
@@ -6,7 +8,7 @@ import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 
 /** Values that a `key` callback must not return, by description. */
-const noKeys: Record<string, () => unknown> = {
+const invalidKeys: Record<string, () => unknown> = {
   'a promise of a key': async () => 'ann',
   'a promise that rejects': async () => { throw new Error('no session') },
   'a thenable that throws': () => ({ then () { throw new Error('no session') } }),
@@ -18,24 +20,24 @@ const noKeys: Record<string, () => unknown> = {
   'a symbol': () => Symbol('ann')
 }
 
-const paths = ['/route', '/hand', '/source']
+const paths = ['/route', '/reply', '/source']
 
-async function appWith (t: Test, options: object): Promise<FastifyInstance> {
+async function createApp (t: Test, options: object): Promise<FastifyInstance> {
   const app = await makeApp(t, options as SSEPluginOptions)
   app.sseRoute('/route', { onConnect: () => {} })
-  app.get('/hand', (_request, reply) => { reply.sse() })
+  app.get('/reply', (_request, reply) => { reply.sse() })
   app.get('/source', (_request, reply) => reply.sse(['x']))
   return app
 }
 
-for (const [returned, key] of Object.entries(noKeys)) {
-  test(`maxStreamsPerClient.key that returns ${returned} fails the request with SSE_ERR_OPTION`, async (t) => {
+for (const [returned, key] of Object.entries(invalidKeys)) {
+  test(`a key of maxStreamsPerClient that returns ${returned} fails the request with SSE_ERR_OPTION`, async (t) => {
     const unhandled: unknown[] = []
     const note = (reason: unknown) => { unhandled.push(reason) }
     process.on('unhandledRejection', note)
     t.teardown(() => { process.off('unhandledRejection', note) })
     for (const maxStreamsPerClient of [{ max: 1, key }, [{ max: 5 }, { max: 1, key }]]) {
-      const app = await appWith(t, { maxStreamsPerClient })
+      const app = await createApp(t, { maxStreamsPerClient })
       for (const url of paths) {
         t.match(await refusalOf(app, url), {
           statusCode: 500,
@@ -45,25 +47,25 @@ for (const [returned, key] of Object.entries(noKeys)) {
       }
       t.match(app.sse.stats(), { opened: 0, rejected: 0 })
     }
-    // Node reports unhandled rejections after the microtasks of a turn
+    // Node reports unhandled rejections after the microtasks of an event loop turn
     await new Promise(setImmediate)
     t.strictSame(unhandled, [])
   })
 }
 
-test('the promise that maxStreamsPerClient.key returned is logged when it rejects', async (t) => {
+test('a rejected promise returned by the key of maxStreamsPerClient is logged', async (t) => {
   const lines: Array<{ msg: string, err?: { message: string } }> = []
   const logger = { level: 'error', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } }
-  const key = noKeys['a promise that rejects']
+  const key = invalidKeys['a promise that rejects']
   const app = await makeApp(t, { maxStreamsPerClient: { max: 1, key } } as SSEPluginOptions, { logger })
   app.sseRoute('/', { onConnect: () => {} })
   await refusalOf(app, '/')
   t.match(lines.filter(({ msg }) => msg.includes('maxStreamsPerClient.key returned')), [{ err: { message: 'no session' } }])
 })
 
-test('a request without a valid key holds no place of the other limits', async (t) => {
+test('a request without a valid key takes no place of the other limits', async (t) => {
   let valid = false
-  const app = await appWith(t, { maxStreams: 1, maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => valid ? 'ann' : '' }] })
+  const app = await createApp(t, { maxStreams: 1, maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => valid ? 'ann' : '' }] })
   for (const url of [...paths, ...paths]) t.equal((await refusalOf(app, url)).statusCode, 500, url)
   valid = true
   t.equal((await injectSSE(app, { url: '/route' })).statusCode, 200)

@@ -1,9 +1,11 @@
+// Symptom: an error message points at the wrong option or value.
+// Cause: the check that failed did not know the mistake behind it, such as a source given as `payload`.
 import { test } from 'tap'
 import { encode } from '../../lib/event/encode.js'
 import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 
-test('`events` says that it takes schemas, where it is given names of types', async (t) => {
+test('the error for names of types in `events` says that it takes schemas', async (t) => {
   const app = await makeApp(t)
   const takes = 'an object of event names and their schemas, at least one; a schema is an object, as { type: \'string\' }, or a function that follows Standard Schema'
   const wrong: Array<[object, string]> = [
@@ -19,7 +21,7 @@ test('`events` says that it takes schemas, where it is given names of types', as
   }
 })
 
-test('a `payload` that returns what is read says that it belongs in `source`', async (t) => {
+test('the error for a `payload` that returns a source says that it belongs in `source`', async (t) => {
   const app = await makeApp(t)
   const errors: Error[] = []
   const payloads = {
@@ -41,7 +43,7 @@ test('a `payload` that returns what is read says that it belongs in `source`', a
   }
 })
 
-test('data that is a promise is refused, and its rejection is no unhandled one', async (t) => {
+test('data that is a promise is refused, and its rejection is handled', async (t) => {
   const refused = { code: 'SSE_ERR_SERIALIZATION', message: 'The data of event "message" cannot be serialized: it is an object (Promise), which has to be awaited before' }
   t.throws(() => encode({ data: Promise.resolve(1) }), refused)
   t.throws(() => encode({ data: Promise.reject(new Error('nobody awaits this')) }), refused)

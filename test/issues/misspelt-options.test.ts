@@ -1,3 +1,5 @@
+// Symptom: an option has no effect.
+// Cause: a misspelt option was ignored without an error.
 import { EventEmitter } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,22 +12,22 @@ import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 import { root } from '../readme/document.js'
 
-const ofStreams = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']
-const ofPluginOnly = ['history', 'drain', 'backplane', 'openapi']
-const ofPluginAndRoute = ['clientId', 'maxStreams', 'maxStreamsPerClient', 'onConnect']
-const ofAll = ['onError', 'onDisconnect']
-const ofReply = [...ofAll, 'openOn', 'items', 'end']
-const ofRouteOnly = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'events']
+const streamOptions = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']
+const pluginOnlyOptions = ['history', 'drain', 'backplane', 'openapi']
+const pluginAndRouteOptions = ['clientId', 'maxStreams', 'maxStreamsPerClient', 'onConnect']
+const commonOptions = ['onError', 'onDisconnect']
+const replyOptions = [...commonOptions, 'openOn', 'items', 'end']
+const routeOnlyOptions = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'events']
 
-const taken = {
-  register: [...ofStreams, ...ofPluginAndRoute, ...ofPluginOnly, ...ofAll],
-  sseRoute: [...ofStreams, ...ofPluginAndRoute, ...ofReply, ...ofRouteOnly],
-  'reply.sse()': [...ofStreams, ...ofReply]
+const allowed = {
+  register: [...streamOptions, ...pluginAndRouteOptions, ...pluginOnlyOptions, ...commonOptions],
+  sseRoute: [...streamOptions, ...pluginAndRouteOptions, ...replyOptions, ...routeOnlyOptions],
+  'reply.sse()': [...streamOptions, ...replyOptions]
 }
 
-type Place = keyof typeof taken
+type Place = keyof typeof allowed
 
-/** One misspelling of each kind, at both ends and in the middle of a name. */
+/** Returns misspellings of each kind, at both ends and in the middle of a name. */
 function misspellings (name: string): string[] {
   const middle = name.length >> 1
   const found = [0, middle, name.length].map((at) => `${name.slice(0, at)}x${name.slice(at)}`)
@@ -48,20 +50,20 @@ async function declare (app: FastifyInstance, options: object): Promise<void> {
   app.sseRoute({ url: '/declared', onConnect: () => {}, ...options } as SSERouteOptions)
 }
 
-/** Calls of each place with an option that must be refused; `reply.sse()` by the answer to a request. */
+/** Returns calls of each place with an option that must be refused. Those of `reply.sse()` reject with the response to a request. */
 async function callsOf (app: FastifyInstance): Promise<Record<Place, Array<(options: object) => Promise<unknown>>>> {
   let given: object = {}
-  app.get('/hand', (_request, reply) => { reply.sse(given) })
+  app.get('/reply', (_request, reply) => { reply.sse(given) })
   app.get('/source', (_request, reply) => reply.sse(['text'], given))
   const reply = (url: string) => async (options: object) => {
     given = options
     throw await refusalOf(app, url)
   }
-  return { register: [register], sseRoute: [(options) => declare(app, options)], 'reply.sse()': [reply('/hand'), reply('/source')] }
+  return { register: [register], sseRoute: [(options) => declare(app, options)], 'reply.sse()': [reply('/reply'), reply('/source')] }
 }
 
-for (const [place, names] of Object.entries(taken) as Array<[Place, string[]]>) {
-  test(`a misspelt option at ${place} fails with SSE_ERR_UNKNOWN_OPTION, which names the option that is meant`, async (t) => {
+for (const [place, names] of Object.entries(allowed) as Array<[Place, string[]]>) {
+  test(`a misspelt option at ${place} fails with SSE_ERR_UNKNOWN_OPTION, which suggests the intended option`, async (t) => {
     const calls = (await callsOf(await makeApp(t)))[place]
     for (const name of names) {
       for (const misspelt of misspellings(name)) {
@@ -73,14 +75,14 @@ for (const [place, names] of Object.entries(taken) as Array<[Place, string[]]>) 
   })
 }
 
-test('an option at a place that does not take it fails with SSE_ERR_UNKNOWN_OPTION, which says where it is given', async (t) => {
+test('an option at a place that does not take it fails with SSE_ERR_UNKNOWN_OPTION, which says where it belongs', async (t) => {
   const { sseRoute, 'reply.sse()': reply } = await callsOf(await makeApp(t))
   const plugin = 'it is an option of the plugin, given at register'
   const wrong: Array<[Place, string[], string]> = [
-    ['sseRoute', ofPluginOnly, plugin],
-    ['reply.sse()', ofPluginOnly, plugin],
-    ['reply.sse()', ofPluginAndRoute, 'it is an option of the plugin and of routes, given at register or at sseRoute'],
-    ['reply.sse()', ofRouteOnly, 'it is an option of routes, given at sseRoute']
+    ['sseRoute', pluginOnlyOptions, plugin],
+    ['reply.sse()', pluginOnlyOptions, plugin],
+    ['reply.sse()', pluginAndRouteOptions, 'it is an option of the plugin and of routes, given at register or at sseRoute'],
+    ['reply.sse()', routeOnlyOptions, 'it is an option of routes, given at sseRoute']
   ]
   for (const [place, names, where] of wrong) {
     for (const call of place === 'sseRoute' ? sseRoute : reply) {
@@ -91,28 +93,28 @@ test('an option at a place that does not take it fails with SSE_ERR_UNKNOWN_OPTI
   for (const call of sseRoute) await t.rejects(call({ historry: 1 }), { code: 'SSE_ERR_UNKNOWN_OPTION', message })
 })
 
-/** Options of plugins that read an app's or a route's options, and of fastify-cli and @fastify/autoload. */
-const others = ['websocket', 'wsHandler', 'compress', 'decompress', 'rateLimit', 'helmet', 'cors', 'csrf', 'sse', 'swagger', 'oauth2', 'jwt', 'session',
+/** Options of plugins that read the options of an app or a route, and of fastify-cli and @fastify/autoload. */
+const otherPluginOptions = ['websocket', 'wsHandler', 'compress', 'decompress', 'rateLimit', 'helmet', 'cors', 'csrf', 'sse', 'swagger', 'oauth2', 'jwt', 'session',
   'cookie', 'auth', 'raw', 'rawBody', 'earlyHints', 'name', 'dir', 'options', 'encapsulate', 'ignorePattern', 'ignoreFilter', 'matchFilter', 'autoHooks',
   'maxDepth', 'forceESM', 'indexPattern', 'dirNameRoutePrefix', 'overrideConfig', 'address', 'port', 'socket', 'watch', 'debug', 'debugPort', 'pluginTimeout',
   'closeGraceDelay', 'trustProxy', 'lang', 'includeHooks', 'version', 'path', 'foo', 'hostname', 'tags', 'permissions', 'event', 'timeout', 'secret', 'url', 'data']
-const fastifys = ['handler', 'schema', 'config', 'method', 'path', 'prefix', 'routePath', 'constraints', 'version', 'attachValidation', 'exposeHeadRoute',
+const fastifyOptions = ['handler', 'schema', 'config', 'method', 'path', 'prefix', 'routePath', 'constraints', 'version', 'attachValidation', 'exposeHeadRoute',
   'validatorCompiler', 'serializerCompiler', 'schemaErrorFormatter', 'bodyLimit', 'handlerTimeout', 'logLevel', 'logSerializers', 'prefixTrailingSlash',
   'errorHandler', 'childLoggerFactory', 'onRequest', 'preParsing', 'preValidation', 'preHandler', 'preSerialization', 'onSend', 'onResponse', 'onTimeout',
   'onRequestAbort', 'onRoute', 'onRegister', 'onReady', 'onListen', 'preClose', 'onClose']
 
-/** The names of all properties in a package's type declarations. */
+/** Returns the names of all properties in the type declarations of a package. */
 function declaredBy (folder: string): string[] {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.d.ts') && !file.includes('node_modules') && !file.includes('test'))
   const texts = files.map((file) => readFileSync(join(folder, file), 'utf8'))
   return texts.flatMap((text) => Array.from(text.matchAll(/^\s+(?:readonly )?(\w+)\??:/gm), ([, name = '']) => name))
 }
 
-test('an unknown option at register and sseRoute is left to Fastify and to other plugins', async (t) => {
+test('an unknown option at register and sseRoute is passed on to Fastify and other plugins', async (t) => {
   const packages = join(root, 'node_modules/@fastify')
-  const names = new Set([...others, ...fastifys, ...declaredBy(join(root, 'node_modules/fastify')), ...readdirSync(packages).flatMap((name) => declaredBy(join(packages, name)))])
-  // the plugin's own, and the name that is one letter away from one of a route's
-  for (const name of [...Object.values(taken).flat(), 'event', 'events', 'serializers', 'serialize', 'Headers', 'handler']) names.delete(name)
+  const names = new Set([...otherPluginOptions, ...fastifyOptions, ...declaredBy(join(root, 'node_modules/fastify')), ...readdirSync(packages).flatMap((name) => declaredBy(join(packages, name)))])
+  // removes the own options of the plugin and the names that differ from a route option by one letter
+  for (const name of [...Object.values(allowed).flat(), 'event', 'events', 'serializers', 'serialize', 'Headers', 'handler']) names.delete(name)
   t.ok(names.size > 400 && names.has('onTimeout'), `${names.size} names`)
   const given = Object.fromEntries(Array.from(names, (name) => [name, Symbol(name)]))
   const settings = readPluginOptions(given)
@@ -121,13 +123,13 @@ test('an unknown option at register and sseRoute is left to Fastify and to other
   t.strictSame(rest, { ...given, url: '/', method: 'GET' })
 })
 
-test('an app boots with the options that fastify-cli and @fastify/autoload pass to every plugin', async (t) => {
+test('an app starts with the options that fastify-cli and @fastify/autoload pass to every plugin', async (t) => {
   const app = await makeApp(t, { prefix: '/api', port: 3000, pluginTimeout: 10_000, foo: { bar: 1 }, interval: 5 } as SSEPluginOptions)
   app.sseRoute({ url: '/', source: () => ['text'], rateLimit: { max: 1 }, compress: false, websocket: false, version: '1' } as unknown as SSERouteOptions)
   t.equal((await app.inject('/')).body, 'data: text\n\n')
 })
 
-test('an option that is undefined counts as not given, whatever its name', async (t) => {
+test('an option that is undefined counts as not given, also if its name is unknown', async (t) => {
   const options = { hartbeat: undefined, history: undefined, foo: undefined }
   await t.resolves(register({ ...options, interval: undefined }))
   const app = await makeApp(t)
@@ -136,9 +138,9 @@ test('an option that is undefined counts as not given, whatever its name', async
   t.equal((await app.inject('/')).body, 'data: text\n\n')
 })
 
-test('an unknown option beside a source of reply.sse() fails with SSE_ERR_UNKNOWN_OPTION, which lists the options', async (t) => {
+test('an unknown option of reply.sse(source) fails with SSE_ERR_UNKNOWN_OPTION, which lists the options', async (t) => {
   const [, call] = (await callsOf(await makeApp(t)))['reply.sse()']
-  const message = `reply.sse() takes no option "foo": it takes ${taken['reply.sse()'].join(', ')}`
+  const message = `reply.sse() takes no option "foo": it takes ${allowed['reply.sse()'].join(', ')}`
   await t.rejects(Promise.resolve(call?.({ foo: 1 })), { code: 'SSE_ERR_UNKNOWN_OPTION', message })
   for (const [options, got] of [[null, 'null'], ['text', '"text"'], [new Map([['retry', 1]]), 'an object (Map)'], [['retry'], 'an array'], [() => {}, 'a function']] as const) {
     await t.rejects(Promise.resolve(call?.(options as object)), { code: 'SSE_ERR_OPTION', message: `The option "options" takes an object of options, got ${got}` })
@@ -160,7 +162,7 @@ const noOptions: Record<string, object> = {
 }
 
 for (const [got, value] of Object.entries(noOptions)) {
-  test(`reply.sse() with ${got} alone fails with SSE_ERR_SOURCE`, async (t) => {
+  test(`reply.sse() with ${got} as its only argument fails with SSE_ERR_SOURCE`, async (t) => {
     const app = await makeApp(t)
     app.get('/', async (_request, reply) => { reply.sse(value) })
     const { statusCode, code, message } = await refusalOf(app, '/')
@@ -169,7 +171,7 @@ for (const [got, value] of Object.entries(noOptions)) {
   })
 }
 
-test('reply.sse() takes options from any realm, and without a prototype', async (t) => {
+test('reply.sse() accepts options from another realm and without a prototype', async (t) => {
   const app = await makeApp(t)
   const objects: object[] = [runInNewContext('({ retry: 5 })'), Object.assign(Object.create(null), { retry: 5 })]
   app.get('/', async (_request, reply) => { reply.sse(objects.shift()).close() })

@@ -1,3 +1,5 @@
+// Symptom: code that should run for every stream has to be repeated at each route.
+// Cause: onConnect, onDisconnect and onError were options of routes only.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
@@ -6,8 +8,8 @@ import type { SSEPluginOptions } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 
-/** An app with a stream of each kind, whose callbacks note in `calls` that they ran. */
-async function setUp (t: Test, options: SSEPluginOptions) {
+/** Creates an app with a stream of each kind, whose callbacks are recorded in `calls`. */
+async function createApp (t: Test, options: SSEPluginOptions) {
   const calls: string[] = []
   const lines: string[] = []
   const app = await makeApp(t, options, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
@@ -23,7 +25,7 @@ async function setUp (t: Test, options: SSEPluginOptions) {
   app.sseRoute('/interval', { interval: 60_000, payload: () => { calls.push('payload'); return 'item' }, onConnect, ...own })
   app.sseRoute('/source', { source, onConnect, ...own })
   app.sseRoute('/topics', { topics: ['a'], onConnect, ...own })
-  app.get('/hand', (_request, reply) => { reply.sse(own).subscribe('a') })
+  app.get('/reply', (_request, reply) => { reply.sse(own).subscribe('a') })
   app.get('/iterable', (_request, reply) => reply.sse(source(), own))
   app.get('/function', (_request, reply) => reply.sse(() => source(), own))
   declareFailing(app, '', {})
@@ -43,11 +45,11 @@ function declareFailing (app: FastifyInstance, prefix: string, options: object):
 }
 
 const failing = ['payload', 'source', 'onConnect', 'onDisconnect', 'handler', 'function']
-const paths = ['/interval', '/source', '/topics', '/hand', '/iterable', '/function']
+const paths = ['/interval', '/source', '/topics', '/reply', '/iterable', '/function']
 
 test('onConnect of the plugin is called for every stream', async (t) => {
-  t.test('before the route\'s own, and awaited before the first payload, item or replayed event', async (t) => {
-    const { app, port, calls } = await setUp(t, {
+  t.test('onConnect of the plugin runs before that of the route, and is awaited before the first payload, item or replayed event', async (t) => {
+    const { app, port, calls } = await createApp(t, {
       onConnect: async (request, stream) => {
         calls.push(`onConnect of ${request.url}`)
         await stream.send('welcome')
@@ -59,49 +61,49 @@ test('onConnect of the plugin is called for every stream', async (t) => {
     for (const path of paths) {
       calls.length = 0
       const client = await open(t, port, `${path}?lastEventId=${path.endsWith('s') ? missed[0] : ''}`)
-      if (path === '/hand') await app.sse.publish('a', 'item')
+      if (path === '/reply') await app.sse.publish('a', 'item')
       await client.until('data: item')
       t.match(client.text, /^(id: \S+\n\n)?data: welcome\n\n[^]*data: item\n\n/)
       t.match(calls[0], `onConnect of ${path}`)
       const connected = calls.indexOf('connected')
-      for (const later of ['own onConnect', 'payload']) t.ok(!calls.includes(later) || calls.indexOf(later) > connected, `${path}: ${later} comes later`)
+      for (const later of ['own onConnect', 'payload']) t.ok(!calls.includes(later) || calls.indexOf(later) > connected, `${path}: ${later} was called before onConnect had finished`)
       if (path === '/source' || path === '/function') t.ok(calls.indexOf('source') > connected, path)
       client.leave()
-      await until('it is over', () => calls.includes('own onDisconnect'))
+      await until('the stream to be closed', () => calls.includes('own onDisconnect'))
     }
   })
 
-  t.test('a failure aborts the stream and goes to onError of the route', async (t) => {
-    const { port, calls, lines } = await setUp(t, { onConnect: () => { throw new Error('refused') } })
+  t.test('an onConnect of the plugin that throws aborts the stream and calls onError of the route', async (t) => {
+    const { port, calls, lines } = await createApp(t, { onConnect: () => { throw new Error('refused') } })
     for (const path of paths) {
       calls.length = 0
       const client = await open(t, port, path)
       t.notOk(await client.over(), path)
-      await until('it is reported', () => calls.includes('own onError: refused'))
+      await until('the call of onError', () => calls.includes('own onError: refused'))
       t.notOk(calls.includes('own onConnect') || calls.includes('payload'), path)
     }
     t.strictSame(lines, [])
   })
 
-  t.test('a stream that it closes goes no further', async (t) => {
-    const { port, calls } = await setUp(t, { onConnect: (_request, stream) => { stream.close() } })
+  t.test('an onConnect of the plugin that closes the stream ends it before any callback of the route', async (t) => {
+    const { port, calls } = await createApp(t, { onConnect: (_request, stream) => { stream.close() } })
     for (const path of paths) {
       calls.length = 0
       const client = await open(t, port, path)
       t.ok(await client.over(), path)
-      await until('it is over', () => calls.includes('own onDisconnect'))
+      await until('the stream to be closed', () => calls.includes('own onDisconnect'))
       t.notOk(calls.includes('own onConnect') || calls.includes('payload'), path)
     }
   })
 })
 
-test('onDisconnect of the plugin is called for every stream, before the route\'s own', async (t) => {
+test('onDisconnect of the plugin is called for every stream, before that of the route', async (t) => {
   const seen: string[] = []
-  const { port, calls } = await setUp(t, {
+  const { port, calls } = await createApp(t, {
     onDisconnect: async (request, stream) => {
       seen.push(`${request.url} ${stream.closeReason}`)
       calls.push('onDisconnect')
-      // one that never settles holds nothing up but app.close(), for drain.timeout
+      // a call that never settles delays only app.close(), for drain.timeout
       await new Promise(() => {})
     }
   })
@@ -109,24 +111,24 @@ test('onDisconnect of the plugin is called for every stream, before the route\'s
     calls.length = 0
     const client = await open(t, port, path)
     client.leave()
-    await until('both', () => calls.includes('own onDisconnect'))
+    await until('both calls', () => calls.includes('own onDisconnect'))
     t.ok(calls.indexOf('onDisconnect') < calls.indexOf('own onDisconnect'), path)
   }
   t.strictSame(seen.map((line) => line.split(' ')[0]), paths)
   t.match(seen[0], / client$/)
 })
 
-test('a failure of onDisconnect of the plugin goes to onError, and the route\'s own is called all the same', async (t) => {
-  const { port, calls } = await setUp(t, { onDisconnect: () => { throw new Error('failed') } })
+test('an onDisconnect of the plugin that throws calls onError, and onDisconnect of the route is still called', async (t) => {
+  const { port, calls } = await createApp(t, { onDisconnect: () => { throw new Error('failed') } })
   const client = await open(t, port, '/source')
   await client.over()
-  await until('both', () => calls.includes('own onDisconnect') && calls.includes('own onError: failed'))
+  await until('both calls', () => calls.includes('own onDisconnect') && calls.includes('own onError: failed'))
   t.strictSame(calls.slice(0, 2), ['own onConnect', 'source'])
 })
 
-test('onError of the plugin gets the failures of streams without one', async (t) => {
+test('onError of the plugin gets the errors of streams without an onError', async (t) => {
   const errors: string[] = []
-  const { port, calls, lines } = await setUp(t, {
+  const { port, calls, lines } = await createApp(t, {
     onError: (error, request, stream) => {
       errors.push(error.message)
       t.equal(stream.request, request)
@@ -144,10 +146,10 @@ test('onError of the plugin gets the failures of streams without one', async (t)
   t.strictSame(lines, [])
 })
 
-test('onError of the plugin that fails is logged with the error that it got', async (t) => {
-  const { port, lines } = await setUp(t, { onError: async () => { throw new Error('second') } })
+test('an onError of the plugin that rejects is logged together with the first error', async (t) => {
+  const { port, lines } = await createApp(t, { onError: async () => { throw new Error('second') } })
   await (await open(t, port, '/failing/source')).over()
-  await until('both are logged', () => lines.length === 2)
+  await until('both log lines', () => lines.length === 2)
   t.match(lines.map((line) => JSON.parse(line)), [{ msg: 'source' }, { msg: 'onError of an event stream failed', err: { message: 'second' } }])
 })
 
@@ -161,12 +163,12 @@ test('callbacks of the plugin run in the async context of their request', async 
   app.get('/b', (_request, reply) => { reply.sse() })
   const port = await listen(app)
   for (const path of ['/a', '/b']) await open(t, port, path)
-  await until('an error of each tick', () => seen.filter((line) => line === 'error /a').length > 2)
+  await until('errors of several ticks', () => seen.filter((line) => line === 'error /a').length > 2)
   await app.close()
   t.strictSame([...new Set(seen)].sort(), ['connect /a', 'connect /b', 'disconnect /a', 'disconnect /b', 'error /a'])
 })
 
-test('a callback of the plugin that is no function is SSE_ERR_OPTION', async (t) => {
+test('a callback of the plugin that is not a function fails with SSE_ERR_OPTION', async (t) => {
   for (const name of ['onConnect', 'onDisconnect', 'onError']) {
     await t.rejects(makeApp(t, { [name]: true }), { code: 'SSE_ERR_OPTION', message: `The option "${name}" takes a function, got true` })
   }

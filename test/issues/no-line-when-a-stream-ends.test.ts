@@ -1,3 +1,5 @@
+// Symptom: the log does not show why or when a stream ended.
+// Cause: Fastify logs "request completed" without the reason, and nothing else was logged.
 import Fastify, { type FastifyServerOptions, LogController } from 'fastify'
 import { test, type Test } from 'tap'
 import { endLogOf } from '../../lib/stream/end-log.js'
@@ -14,8 +16,8 @@ interface Line {
   ms: number
 }
 
-/** An app that logs at level info, and its lines at the ends of streams. */
-async function setUp (t: Test, server: FastifyServerOptions = {}, options: SSEPluginOptions = {}) {
+/** Creates an app that logs at level info, and a function that returns the log lines of closed streams. */
+async function createApp (t: Test, server: FastifyServerOptions = {}, options: SSEPluginOptions = {}) {
   const lines: Line[] = []
   const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } }, ...server })
   t.teardown(() => app.close())
@@ -23,20 +25,20 @@ async function setUp (t: Test, server: FastifyServerOptions = {}, options: SSEPl
   return { app, lines, ends: () => lines.filter(({ closeReason }) => closeReason !== undefined) }
 }
 
-test('the end of a stream is one line at level info in the log of its request', async (t) => {
-  t.test('with its reason, events, bytes and ms, also those of the last tick', async (t) => {
-    const { app, lines, ends } = await setUp(t)
+test('the end of a stream is logged once, at level info, by the logger of its request', async (t) => {
+  t.test('the log line of a closed stream has the reason, the events, the bytes and the duration, including the last tick', async (t) => {
+    const { app, lines, ends } = await createApp(t)
     app.sseRoute('/', { source: () => ['a', 'b', 'é'] })
     const client = await open(t, await listen(app), '/')
     await client.over()
-    await until('the line', () => ends().length > 0)
+    await until('the log line', () => ends().length > 0)
     t.match(ends(), [{ level: 30, msg: 'event stream closed', closeReason: 'server', events: 3, bytes: Buffer.byteLength(client.text) }])
     t.ok(Number(ends()[0]?.ms) >= 0 && Number(ends()[0]?.ms) < 10_000)
     t.equal(ends()[0]?.reqId, lines.find(({ msg }) => msg === 'incoming request')?.reqId)
   })
 
-  t.test('whatever ended it', async (t) => {
-    const { app, ends } = await setUp(t, {}, { drain: { event: 'bye', spread: 0 } })
+  t.test('each close reason is logged when a stream closes', async (t) => {
+    const { app, ends } = await createApp(t, {}, { drain: { event: 'bye', spread: 0 } })
     app.sseRoute('/client', { onConnect: (_request, stream) => stream.send('hello') })
     app.sseRoute('/error', { source: () => { throw new Error('failed') } })
     app.sseRoute('/idle', { onConnect: () => {}, idleTimeout: 20 })
@@ -59,8 +61,8 @@ test('the end of a stream is one line at level info in the log of its request', 
     t.ok(Number(ends().find(({ closeReason }) => closeReason === 'lifetime')?.ms) >= 17)
   })
 
-  t.test('not for a HEAD request, nor for one that got no stream', async (t) => {
-    const { app, ends } = await setUp(t, {}, { maxStreams: 1 })
+  t.test('a HEAD request or a refused request logs no closed stream', async (t) => {
+    const { app, ends } = await createApp(t, {}, { maxStreams: 1 })
     app.sseRoute('/', { onConnect: () => {} })
     const port = await listen(app)
     await app.inject({ method: 'HEAD', url: '/' })
@@ -70,41 +72,41 @@ test('the end of a stream is one line at level info in the log of its request', 
   })
 })
 
-test('disableRequestLogging of Fastify keeps the line out', async (t) => {
-  const quiet = ({ url = '' }: { url?: string }) => url === '/quiet'
-  class Quiet extends LogController {
-    override isLogDisabled (request: { url?: string }): boolean { return quiet(request) }
+test('with disableRequestLogging of Fastify, closed streams are not logged', async (t) => {
+  const isExcluded = ({ url = '' }: { url?: string }) => url === '/excluded'
+  class ExcludingController extends LogController {
+    override isLogDisabled (request: { url?: string }): boolean { return isExcluded(request) }
   }
   for (const [name, server, expected] of [
     ['true', { logController: new LogController({ disableRequestLogging: true }) }, []],
-    ['a function', { logController: new LogController({ disableRequestLogging: quiet }) }, ['/loud']],
-    ['a log controller', { logController: new Quiet() }, ['/loud']],
-    ['the deprecated option', { disableRequestLogging: quiet }, ['/loud']]
+    ['a function', { logController: new LogController({ disableRequestLogging: isExcluded }) }, ['/logged']],
+    ['a log controller', { logController: new ExcludingController() }, ['/logged']],
+    ['the deprecated option', { disableRequestLogging: isExcluded }, ['/logged']]
   ] as Array<[string, FastifyServerOptions, string[]]>) {
     const seen: string[] = []
-    const { app, ends } = await setUp(t, server)
-    for (const path of ['/quiet', '/loud']) app.sseRoute(path, { source: () => ['a'], onDisconnect: ({ url }) => { seen.push(url) } })
-    for (const path of ['/quiet', '/loud']) await app.inject(path)
-    await until('both are over', () => seen.length === 2)
+    const { app, ends } = await createApp(t, server)
+    for (const path of ['/excluded', '/logged']) app.sseRoute(path, { source: () => ['a'], onDisconnect: ({ url }) => { seen.push(url) } })
+    for (const path of ['/excluded', '/logged']) await app.inject(path)
+    await until('both streams to be closed', () => seen.length === 2)
     t.equal(ends().length, expected.length, name)
   }
 })
 
-test('the level of a route holds for the line', async (t) => {
-  const { app, ends } = await setUp(t)
+test('the logLevel of a route applies to the log line of a closed stream', async (t) => {
+  const { app, ends } = await createApp(t)
   app.sseRoute('/', { logLevel: 'warn', source: () => ['a'] })
   await app.inject('/')
-  await until('it is over', () => app.sse.stats().closed.server === 1)
+  await until('the stream to be closed', () => app.sse.stats().closed.server === 1)
   t.strictSame(ends(), [])
 })
 
-test('a disableRequestLogging that throws is logged, and harms no stream', async (t) => {
+test('a disableRequestLogging that throws is logged and does not affect streams', async (t) => {
   let broken = false
   const disableRequestLogging = () => {
     if (broken) throw new Error('broken')
     return true
   }
-  const { app, lines } = await setUp(t, { logController: new LogController({ disableRequestLogging }) })
+  const { app, lines } = await createApp(t, { logController: new LogController({ disableRequestLogging }) })
   app.sseRoute('/', {
     onConnect: (_request, stream) => {
       broken = true
@@ -114,10 +116,10 @@ test('a disableRequestLogging that throws is logged, and harms no stream', async
   })
   const client = await open(t, await listen(app), '/')
   t.ok(await client.over())
-  await until('it is logged', () => lines.some(({ msg }) => msg === 'disableRequestLogging failed'))
+  await until('the log line', () => lines.some(({ msg }) => msg === 'disableRequestLogging failed'))
 })
 
-test('a Fastify without a log controller tells by its initialConfig', async (t) => {
+test('without a log controller, disableRequestLogging is read from the initialConfig of Fastify', async (t) => {
   const end = { closeReason: 'client', events: 1, bytes: 2, ms: 3 } as const
   const written: unknown[] = []
   const request = { log: { info: (line: object) => { written.push(line) } } }

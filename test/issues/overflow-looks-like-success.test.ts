@@ -1,3 +1,5 @@
+// Symptom: a client misses the last events, although its response ended without an error.
+// Cause: a stream that was closed because of maxBufferedBytes ended its response as if it were complete.
 import { once } from 'node:events'
 import { connect } from 'node:http2'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -7,9 +9,9 @@ import { listen, makeApp, open, until } from '../helpers/app.js'
 
 const BIG = 'x'.repeat(10_000)
 
-test('a client that falls too far behind sees a failure', async (t) => {
-  for (const [name, close] of [['as it is', 'none'], ['with close() in the same tick', 'stream'], ['with reply.raw.end() in the same tick', 'raw']] as const) {
-    t.test(`of a POST whose events are sent without await, ${name}`, async (t) => {
+test('a client that is disconnected because of maxBufferedBytes sees an error', async (t) => {
+  for (const [name, close] of [['without close()', 'none'], ['with close() in the same tick', 'stream'], ['with reply.raw.end() in the same tick', 'raw']] as const) {
+    t.test(`a client whose events exceed maxBufferedBytes sees its response aborted: POST, ${name}`, async (t) => {
       const lines: string[] = []
       const app = await makeApp(t, { maxBufferedBytes: 100_000 }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
       let stream: SSEStream | undefined
@@ -20,14 +22,14 @@ test('a client that falls too far behind sees a failure', async (t) => {
         if (close === 'raw') reply.raw.end()
       })
       const client = await open(t, await listen(app), '/', { method: 'POST' })
-      t.notOk(await client.over(), 'broken off')
+      t.notOk(await client.over(), 'the response is aborted')
       t.equal(stream?.closeReason, 'overflow')
       t.match(app.sse.stats().closed, { overflow: 1, server: 0 })
       t.equal(lines.filter((line) => line.includes('maxBufferedBytes (100000)')).length, 1, lines.join(''))
     })
   }
 
-  t.test('over HTTP/2', async (t) => {
+  t.test('a client whose events exceed maxBufferedBytes sees its HTTP/2 stream reset', async (t) => {
     const app = Fastify({ http2: true })
     t.teardown(() => app.close())
     await app.register(sse, { maxBufferedBytes: 100_000 })
@@ -42,10 +44,10 @@ test('a client that falls too far behind sees a failure', async (t) => {
     request.on('data', () => {})
     const [error] = await once(request, 'error')
     t.match(error, { code: 'ERR_HTTP2_STREAM_ERROR' })
-    await until('it is closed', () => app.sse.stats().closed.overflow === 1)
+    await until('the stream to be closed', () => app.sse.stats().closed.overflow === 1)
   })
 
-  t.test('of a source on a stream that somebody else overflowed, which is stopped', async (t) => {
+  t.test('a source whose stream exceeded maxBufferedBytes by other events is stopped, and the response aborted', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 100_000 })
     let stopped = false
     app.sseRoute('/', {
@@ -58,7 +60,7 @@ test('a client that falls too far behind sees a failure', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     t.notOk(await client.over())
-    await until('it is stopped', () => stopped)
+    await until('the source to be stopped', () => stopped)
     t.match(app.sse.stats().closed, { overflow: 1, server: 0, error: 0 })
   })
 })

@@ -1,3 +1,5 @@
+// Symptom: with compression middleware a response says "content-encoding: gzip", and its bytes are plain.
+// Cause: Express middleware replaces methods of the response (compression replaces `write`, `end` and `on`), and the plugin wrote to the socket directly.
 import { once } from 'node:events'
 import { get, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
@@ -7,9 +9,7 @@ import { type Test, test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 
-// Express middleware replaces methods of the response: compression replaces `write`, `end` and `on`.
-
-/** Its types would bring Express. */
+/** Required without its types, because they would install those of Express. */
 const compression: () => (request: IncomingMessage, response: ServerResponse, next: () => void) => void = createRequire(import.meta.url)('compression')
 
 /** Compresses all responses, as `app.use(compression())` does with @fastify/middie. */
@@ -20,8 +20,8 @@ function compress (app: FastifyInstance): void {
 
 const headers = { 'cache-control': 'no-cache' }
 
-/** A client that reads what a server has compressed. */
-async function gunzipped (t: Test, port: number, path: string): Promise<{ response: IncomingMessage, text: () => string, error: () => unknown }> {
+/** Requests a path and decompresses its response. */
+async function openGzip (t: Test, port: number, path: string): Promise<{ response: IncomingMessage, text: () => string, error: () => unknown }> {
   const request = get({ host: '127.0.0.1', port, path, agent: false, headers: { 'accept-encoding': 'gzip' } })
   t.teardown(() => request.destroy())
   const [response] = await once(request, 'response') as [IncomingMessage]
@@ -35,15 +35,15 @@ async function gunzipped (t: Test, port: number, path: string): Promise<{ respon
 }
 
 test('a response that middleware has wrapped', async (t) => {
-  t.test('carries compressed events, each at once', async (t) => {
+  t.test('a response wrapped by compression middleware carries each event at once', async (t) => {
     const app = await makeApp(t, { headers, heartbeat: 50 })
     compress(app)
     app.sseRoute('/', { topics: ['a'], retry: 5 })
-    app.get('/hand', (_request, reply) => { reply.sse().subscribe('a') })
+    app.get('/reply', (_request, reply) => { reply.sse().subscribe('a') })
     app.sseRoute('/untouched', { topics: ['a'], headers: { 'cache-control': 'no-transform' } })
     const port = await listen(app)
-    for (const path of ['/', '/hand']) {
-      const client = await gunzipped(t, port, path)
+    for (const path of ['/', '/reply']) {
+      const client = await openGzip(t, port, path)
       t.equal(client.response.headers['content-encoding'], 'gzip')
       for (const data of ['1', '2', 'x'.repeat(200_000), '3']) {
         await app.sse.publish('a', data)
@@ -57,31 +57,31 @@ test('a response that middleware has wrapped', async (t) => {
     t.notOk(client.response.headers['content-encoding'])
   })
 
-  t.test('has its end, and its abort after a failure', async (t) => {
+  t.test('a response wrapped by compression middleware ends normally, and is aborted after a failure', async (t) => {
     const app = await makeApp(t, { headers })
     compress(app)
     app.sseRoute('/ends', { source: () => ['a', 'b'] })
     app.sseRoute('/fails', { source: async function * () { yield 'a'; throw new Error('on purpose') }, onError: () => {} })
     const port = await listen(app)
-    const ends = await gunzipped(t, port, '/ends')
+    const ends = await openGzip(t, port, '/ends')
     await once(ends.response, 'end')
     await until('all events', () => ends.text() === 'data: a\n\ndata: b\n\n')
-    const fails = await gunzipped(t, port, '/fails')
-    await until('the failure', () => fails.error())
-    t.equal(fails.text(), 'data: a\n\n', 'the event before the failure is there')
+    const fails = await openGzip(t, port, '/fails')
+    await until('the error', () => fails.error())
+    t.equal(fails.text(), 'data: a\n\n', 'the event before the failure has arrived')
   })
 
-  t.test('is waited for, again and again', async (t) => {
+  t.test('a response wrapped by compression middleware applies backpressure repeatedly, without warnings about listeners', async (t) => {
     const app = await makeApp(t, { headers })
     compress(app)
     const warnings: unknown[] = []
     const warn = (warning: unknown) => warnings.push(warning)
     process.on('warning', warn)
     t.teardown(() => { process.off('warning', warn) })
-    // random text, since it has to fill the buffers after compression
+    // random text, because compressed text has to fill the buffers
     const random = () => Array.from({ length: 3_000 }, () => Math.random().toString(36)).join('')
     app.sseRoute('/', { source: function * () { for (let i = 0; i < 100; i++) yield random(); yield 'end' } })
-    const client = await gunzipped(t, await listen(app), '/')
+    const client = await openGzip(t, await listen(app), '/')
     client.response.pause()
     await new Promise((resolve) => setTimeout(resolve, 50))
     client.response.resume()
@@ -89,7 +89,7 @@ test('a response that middleware has wrapped', async (t) => {
     t.same(warnings, [])
   })
 
-  t.test('shows each event to a wrapper of write', async (t) => {
+  t.test('a function that replaced response.write is called with each event', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     const seen: string[] = []
     app.addHook('onRequest', async (_request, { raw }) => {

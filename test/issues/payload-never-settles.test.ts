@@ -1,3 +1,5 @@
+// Symptom: an interval stops without an error, for all clients if it is shared.
+// Cause: a payload whose promise never settles blocked the following ticks, because calls never overlap.
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import type { SSERouteOptions } from '../../lib/index.js'
@@ -6,8 +8,8 @@ import { makeApp, until } from '../helpers/app.js'
 
 const never = () => new Promise<never>(() => {})
 
-test('a payload that never settles is given up after payloadTimeout', async (t) => {
-  t.test('goes to onError, and the ticks go on', async (t) => {
+test('a payload that never settles ends after payloadTimeout', async (t) => {
+  t.test('a payload that exceeds payloadTimeout calls onError, and the following ticks run', async (t) => {
     const app = await makeApp(t)
     const errors: Error[] = []
     const reasons: unknown[] = []
@@ -29,7 +31,7 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     stream.close()
   })
 
-  t.test('does not freeze a shared payload for everybody', async (t) => {
+  t.test('a shared payload that exceeds payloadTimeout does not block its streams', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
     let calls = 0
@@ -41,7 +43,7 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     for (const stream of streams) stream.close()
   })
 
-  t.test('its late result is ignored, and a late failure is for the log at level debug', async (t) => {
+  t.test('a late result after payloadTimeout is ignored, and a late rejection is logged at level debug', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
     let calls = 0
@@ -59,12 +61,12 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     })
     const stream = await injectSSE(app, { url: '/' })
     for (let i = 0; i < 8; i++) t.match((await stream.next())?.data, /^good/)
-    await until('it is logged', () => lines.some((line) => line.includes('late failure')))
+    await until('the log line', () => lines.some((line) => line.includes('late failure')))
     t.match(lines.find((line) => line.includes('late failure')), /"level":20/)
     stream.close()
   })
 
-  t.test('its signal is aborted when the stream closes, of a shared one when the last closes', async (t) => {
+  t.test('the signal of a payload is aborted when its stream closes; of a shared payload when the last stream closes', async (t) => {
     const app = await makeApp(t)
     const aborted: string[] = []
     const payload = (name: string): SSERouteOptions['payload'] => (_request, _stream, { signal }) => {
@@ -77,15 +79,15 @@ test('a payload that never settles is given up after payloadTimeout', async (t) 
     const [first, last] = [await injectSSE(app, { url: '/shared' }), await injectSSE(app, { url: '/shared' })]
     own.close()
     first.close()
-    await until('one is aborted', () => aborted.length > 0)
-    await until('two are left', () => app.sse.streams.size === 1)
+    await until('one signal to be aborted', () => aborted.length > 0)
+    await until('one stream to remain', () => app.sse.streams.size === 1)
     t.strictSame(aborted, ['own'])
     last.close()
-    await until('both are', () => aborted.length > 1)
+    await until('both signals to be aborted', () => aborted.length > 1)
     t.strictSame(aborted, ['own', 'shared'])
   })
 
-  t.test('payloadTimeout: 0 waits for ever, and a prompt payload is not given up', async (t) => {
+  t.test('payloadTimeout: 0 sets no time limit, and a payload within its time limit is sent', async (t) => {
     const app = await makeApp(t)
     const errors: unknown[] = []
     const onError = (error: Error) => { errors.push(error) }

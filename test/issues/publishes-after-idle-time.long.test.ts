@@ -1,3 +1,5 @@
+// Symptom: publish() rejects after an idle time, although Redis runs.
+// Cause: node-redis with a `socketTimeout` gives up every connection that is idle for that long, and rejects the commands sent then.
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -16,7 +18,7 @@ const clients: Record<string, (url: string) => RedisBackplaneOptions> = {
 }
 
 for (const [name, client] of Object.entries(clients)) {
-  testRedis(`a client with a socketTimeout publishes and receives after an idle time, by ${name}`, async (t, server) => {
+  testRedis(`a backplane on a client with a socketTimeout publishes and receives after an idle time: ${name}`, async (t, server) => {
     const { app, lines } = await startApp(t, client(server.url))
     const stream = await follow(app, 'news')
     for (const data of ['1', '2', '3']) {

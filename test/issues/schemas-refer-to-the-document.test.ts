@@ -1,3 +1,5 @@
+// Symptom: tools reject the OpenAPI document of a route with recursive event types, because a `$ref` leads nowhere.
+// Cause: a `$ref` within an event schema refers to its own root, and in the document that root is another one.
 import swagger from '@fastify/swagger'
 import { Type } from '@sinclair/typebox'
 import Fastify from 'fastify'
@@ -14,7 +16,7 @@ const Pair = z.object({ first: Node, second: Node, any: z.json() })
 const node = { type: 'object', properties: { name: { type: 'string' }, children: { type: 'array' } }, required: ['name', 'children'] }
 const versions = ['3.0.3', '3.1.0', '3.2.0']
 
-/** The document of a route that sends these events, with zod's transform or without any. */
+/** Returns the document of routes that send these events, with the transform of zod or without one. */
 async function documentOf (t: Test, version: string, events: NonNullable<SSERouteOptions['events']>, withZod = true): Promise<Record<string, unknown>> {
   const app = Fastify()
   t.teardown(() => app.close())
@@ -27,7 +29,7 @@ async function documentOf (t: Test, version: string, events: NonNullable<SSERout
   return published(app.swagger())
 }
 
-/** All `$ref`s of a document. */
+/** Returns all `$ref`s of a document. */
 function refsOf (document: unknown): string[] {
   const refs: string[] = []
   JSON.stringify(document, (key, value) => {
@@ -42,35 +44,35 @@ function contentSchema (document: unknown, version: string, index: number): unkn
   return at(media(document, '/a'), item, 'oneOf', String(index), 'properties', 'data', data)
 }
 
-/** What a schema of the document refers to. */
-function resolved (document: unknown, schema: unknown): unknown {
+/** Returns the part of the document to which a schema refers. */
+function resolveRef (document: unknown, schema: unknown): unknown {
   return at(document, ...String(at(schema, '$ref')).slice(2).split('/'))
 }
 
 for (const version of versions) {
-  test(`${version}: a zod type that contains itself refers to a component, which refers to itself`, async (t) => {
+  test(`OpenAPI ${version}: a recursive zod type refers to a component, which refers to itself`, async (t) => {
     const document = await documentOf(t, version, { node: Node, json: z.json() })
     const schema = contentSchema(document, version, 0)
-    t.match(resolved(document, schema), node)
-    t.strictSame(at(resolved(document, schema), 'properties', 'children', 'items'), schema)
+    t.match(resolveRef(document, schema), node)
+    t.strictSame(at(resolveRef(document, schema), 'properties', 'children', 'items'), schema)
     const json = contentSchema(document, version, 1)
-    t.match(at(resolved(document, json), 'anyOf', '4'), { type: 'array', items: json })
+    t.match(at(resolveRef(document, json), 'anyOf', '4'), { type: 'array', items: json })
     t.strictSame(refsOf(document).filter((ref) => at(document, ...ref.slice(2).split('/')) === undefined || ref === '#'), [])
     t.strictSame(media(document, '/b'), media(document, '/a'))
   })
 
-  test(`${version}: such types within another are components, too`, async (t) => {
+  test(`OpenAPI ${version}: recursive zod types within another type are components`, async (t) => {
     const document = await documentOf(t, version, { pair: Pair, other: z.array(z.json()) })
     const { first, second, any } = Object(at(contentSchema(document, version, 0), 'properties'))
-    t.match(resolved(document, first), node)
+    t.match(resolveRef(document, first), node)
     t.strictSame(second, first)
-    t.match(resolved(document, any), { anyOf: Array })
-    t.match(resolved(document, at(contentSchema(document, version, 1), 'items')), { anyOf: Array })
+    t.match(resolveRef(document, any), { anyOf: Array })
+    t.match(resolveRef(document, at(contentSchema(document, version, 1), 'items')), { anyOf: Array })
     t.strictSame(refsOf(document).filter((ref) => at(document, ...ref.slice(2).split('/')) === undefined), [])
   })
 }
 
-test('a TypeBox type that contains itself is a component also beside zod\'s transform', async (t) => {
+test('a recursive TypeBox type is a component when the transform of zod is used', async (t) => {
   const Tree = Type.Recursive((self) => Type.Object({ children: Type.Array(self) }), { $id: 'Tree' })
   const app = Fastify()
   t.teardown(() => app.close())
@@ -82,7 +84,7 @@ test('a TypeBox type that contains itself is a component also beside zod\'s tran
   for (const ref of refsOf(document)) t.match(at(document, ...ref.slice(2).split('/')), { type: 'object', properties: { children: { type: 'array' } } })
 })
 
-test('Swagger 2.0 leaves open what a type would refer to', async (t) => {
+test('Swagger 2.0: the reference of a recursive type is replaced by an empty schema', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
@@ -95,7 +97,7 @@ test('Swagger 2.0 leaves open what a type would refer to', async (t) => {
   t.match(at(document, 'paths', '/', 'get', 'responses', '200', 'schema', 'properties', 'children'), { type: 'array', items: {} })
 })
 
-/** A schema as ArkType's are: a function that follows Standard JSON Schema, and has no target for OpenAPI 3.0. */
+/** Returns a schema like those of ArkType: a function that follows Standard JSON Schema and has no target for OpenAPI 3.0. */
 function functionSchema (json: Record<string, unknown> | null) {
   const output = ({ target }: { target: string }) => {
     if (target !== 'draft-2020-12' || json === null) throw new Error(`no ${target}`)
@@ -107,7 +109,7 @@ function functionSchema (json: Record<string, unknown> | null) {
 const recursive = { $ref: '#/$defs/node', $defs: { node: { type: 'object', properties: { name: { type: 'string' }, next: { $ref: '#/$defs/node' } } } } }
 
 test('a schema may be a function', async (t) => {
-  t.test('whose JSON Schema shapes the data', async (t) => {
+  t.test('the JSON Schema of a function schema shapes the data', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     await app.register(sse)
@@ -122,28 +124,28 @@ test('a schema may be a function', async (t) => {
   })
 
   for (const version of versions) {
-    t.test(`which is described in ${version}`, async (t) => {
+    t.test(`OpenAPI ${version}: a function schema is described by its JSON Schema`, async (t) => {
       const document = await documentOf(t, version, { o: functionSchema({ type: 'object', properties: { a: { type: 'number' } } }), any: functionSchema(null), node: functionSchema(recursive) }, false)
       t.strictSame(contentSchema(document, version, 0), { type: 'object', properties: { a: { type: 'number' } } })
       t.strictSame(contentSchema(document, version, 1), {})
       const schema = contentSchema(document, version, 2)
-      t.match(resolved(document, schema), { type: 'object', properties: { name: { type: 'string' }, next: schema } })
+      t.match(resolveRef(document, schema), { type: 'object', properties: { name: { type: 'string' }, next: schema } })
     })
   }
 
-  t.test('that refers to another document is not changed', (t) => {
+  t.test('a reference to another document in a function schema is not changed', (t) => {
     const reference = { type: 'array', items: { $ref: 'https://example.org/item' } }
     t.strictSame(jsonSchema(functionSchema(reference), '3.1'), reference)
     t.end()
   })
 
-  t.test('that cannot be converted, which is an error', (t) => {
+  t.test('a function schema that cannot be converted throws its error', (t) => {
     const output = () => { throw new Error('cannot be said') }
     t.throws(() => jsonSchema(Object.assign(() => {}, { '~standard': { version: 1, vendor: 'functions', jsonSchema: { output } } }), '3.0'), { message: 'cannot be said' })
     t.end()
   })
 
-  t.test('but no other function is one', async (t) => {
+  t.test('a function that does not follow Standard Schema is refused as a schema', async (t) => {
     const app = Fastify()
     await app.register(sse)
     for (const a of [() => ({}), Object.assign(() => {}, { '~standard': null }), class {}]) {

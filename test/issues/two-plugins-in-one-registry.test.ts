@@ -1,3 +1,5 @@
+// Symptom: sseMetrics throws "A metric with the name sse_… has already been registered".
+// Cause: two apps of one process share one prom-client registry.
 import { Gauge, Registry } from 'prom-client'
 import { test } from 'tap'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -10,7 +12,7 @@ test('two apps share one registry', async (t) => {
   for (const app of apps) app.sseRoute('/', { source: () => ['x'] })
   for (const app of [...apps, apps[1]]) await app.inject('/')
 
-  t.test('by prefix', async (t) => {
+  t.test('two apps can share one registry by prefix', async (t) => {
     const register = new Registry()
     sseMetrics(apps[0], { register })
     sseMetrics(apps[1], { register, prefix: 'other_' })
@@ -21,7 +23,7 @@ test('two apps share one registry', async (t) => {
     ])
   })
 
-  t.test('by labels, in whichever order they are given', async (t) => {
+  t.test('two apps can share one registry by labels, in any order', async (t) => {
     const register = new Registry()
     sseMetrics(apps[0], { register, prefix: 'x_', labels: { app: 'one', zone: 'a' } })
     sseMetrics(apps[1], { register, prefix: 'x_', labels: { zone: 'a', app: 'two' } })
@@ -34,7 +36,7 @@ test('two apps share one registry', async (t) => {
     t.match(text, 'app="two"')
   })
 
-  t.test('labels that do not tell them apart are refused, with the metrics left as they were', async (t) => {
+  t.test('labels that do not distinguish the apps are refused, and the metrics stay unchanged', async (t) => {
     const register = new Registry()
     sseMetrics(apps[0], { register, labels: { app: 'one' } })
     const before = await register.metrics()
@@ -56,7 +58,7 @@ test('two apps share one registry', async (t) => {
     t.equal(await register.metrics(), before)
   })
 
-  t.test('a registry that was cleared takes the metrics anew, and one with other metrics of these names refuses them', async (t) => {
+  t.test('a cleared registry accepts the metrics again, and a registry with other metrics of these names refuses them', async (t) => {
     const register = new Registry()
     sseMetrics(apps[0], { register })
     register.clear()

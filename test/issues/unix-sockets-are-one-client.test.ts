@@ -1,3 +1,5 @@
+// Symptom: the second user behind a proxy gets 429.
+// Cause: a connection over a unix socket has no remote address, so that all clients had the same key of maxStreamsPerClient.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { once } from 'node:events'
 import { get, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
@@ -8,8 +10,8 @@ import { type Test, test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { makeApp } from '../helpers/app.js'
 
-/** The answers of an app that listens on a unix socket to one request after the other. */
-async function statuses (t: Test, maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient'], server: FastifyServerOptions, headers: readonly OutgoingHttpHeaders[]): Promise<unknown[]> {
+/** Sends one request after the other to an app on a unix socket, and returns the status or error code of each response. */
+async function statusesOf (t: Test, maxStreamsPerClient: SSEPluginOptions['maxStreamsPerClient'], server: FastifyServerOptions, headers: readonly OutgoingHttpHeaders[]): Promise<unknown[]> {
   const app = await makeApp(t, { maxStreamsPerClient }, server)
   app.sseRoute('/', { topics: ['a'] })
   const folder = await mkdtemp(join(tmpdir(), 'sse-'))
@@ -33,14 +35,14 @@ async function statuses (t: Test, maxStreamsPerClient: SSEPluginOptions['maxStre
 
 test('clients over a unix socket, which have no address', async (t) => {
   const [ann, bob] = [{ 'x-forwarded-for': '192.0.2.1', 'x-user': 'ann' }, { 'x-forwarded-for': '192.0.2.2', 'x-user': 'bob' }]
-  t.test('are refused by a limit without a key, and not counted as one', async (t) => {
-    t.same(await statuses(t, { max: 1 }, {}, [ann, bob]), ['SSE_ERR_OPTION', 'SSE_ERR_OPTION'])
+  t.test('a limit without a key refuses clients over a unix socket instead of counting them as one', async (t) => {
+    t.same(await statusesOf(t, { max: 1 }, {}, [ann, bob]), ['SSE_ERR_OPTION', 'SSE_ERR_OPTION'])
   })
-  t.test('are told apart by a key', async (t) => {
+  t.test('a key distinguishes clients over a unix socket', async (t) => {
     const key = ({ headers }: { headers: NodeJS.Dict<string | string[]> }) => String(headers['x-user'])
-    t.same(await statuses(t, { max: 1, key }, {}, [ann, bob, ann]), [200, 200, 'SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT'])
+    t.same(await statusesOf(t, { max: 1, key }, {}, [ann, bob, ann]), [200, 200, 'SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT'])
   })
-  t.test('are told apart by X-Forwarded-For where the proxy is trusted', async (t) => {
-    t.same(await statuses(t, { max: 1 }, { trustProxy: true }, [ann, bob, ann]), [200, 200, 'SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT'])
+  t.test('X-Forwarded-For distinguishes clients over a unix socket when the proxy is trusted', async (t) => {
+    t.same(await statusesOf(t, { max: 1 }, { trustProxy: true }, [ann, bob, ann]), [200, 200, 'SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT'])
   })
 })

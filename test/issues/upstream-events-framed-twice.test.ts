@@ -1,3 +1,5 @@
+// Symptom: a proxied event stream arrives as data that begins with "data: ".
+// Cause: the body of a Response was read as text, and each chunk was framed as the data of an event.
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
@@ -6,24 +8,24 @@ import { fetch as undiciFetch } from 'undici'
 import type { SSEPluginOptions, SSERouteOptions } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 
-/** Another server, which answers by `answer`; its URL, and how many of its responses were left before their end. */
+/** Starts an upstream server. Returns its URL and its responses that were aborted before their end. */
 async function makeUpstream (t: Test, answer: (response: ServerResponse) => void) {
-  const left: unknown[] = []
+  const aborted: unknown[] = []
   const server = createServer((_request, response) => {
-    response.on('close', () => { if (!response.writableFinished) left.push(response) })
+    response.on('close', () => { if (!response.writableFinished) aborted.push(response) })
     answer(response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => { server.closeAllConnections(); server.close() })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, left }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, aborted }
 }
 
-/** A server whose answer is complete. */
+/** Starts an upstream server with a complete response. */
 function upstreamOf (t: Test, body: string, headers: Record<string, string> = { 'content-type': 'text/event-stream' }, status = 200) {
   return makeUpstream(t, (response) => response.writeHead(status, headers).end(body))
 }
 
-/** An app, and what its `onError` was given. */
+/** Creates an app and records the errors passed to its `onError`. */
 async function makeGateway (t: Test, options: SSEPluginOptions = {}) {
   const errors: Error[] = []
   const app = await makeApp(t, options, { forceCloseConnections: true })
@@ -33,10 +35,10 @@ async function makeGateway (t: Test, options: SSEPluginOptions = {}) {
 const EVENTS = 'retry: 5000\n\nid: 7\nevent: price\ndata: {"a":1}\n\n: note\ndata: one\ndata: two\n\nid: 8\n\ndata: [DONE]\n\n'
 const PASSED_ON = 'retry: 5000\n\nid: 7\nevent: price\ndata: {"a":1}\n\ndata: one\ndata: two\n\nid: 8\n\ndata: [DONE]\n\n'
 
-test('a Response of fetch is passed on event by event, wherever a source is taken', async (t) => {
+test('a Response of fetch is forwarded event by event, in every place that takes a source', async (t) => {
   const { url } = await makeUpstream(t, async (response) => {
     response.writeHead(200, { 'content-type': 'Text/Event-Stream; charset=utf-8' })
-    // cut within lines and line breaks
+    // splits lines and line breaks
     for (const byte of Buffer.from(EVENTS.replace('7\n', '7\r\n'))) {
       response.write(Buffer.of(byte))
       if (byte === 10) await new Promise((resolve) => setImmediate(resolve))
@@ -58,14 +60,14 @@ test('a Response of fetch is passed on event by event, wherever a source is take
   }
 })
 
-test('a response of another library is passed on where it has the members of a Response', async (t) => {
+test('a response of another library is forwarded if it has the members of a Response', async (t) => {
   const { app } = await makeGateway(t)
   const headers = new Headers({ 'content-type': 'text/event-stream' })
   app.sseRoute('/', { source: () => ({ status: 200, headers, bodyUsed: false, body: Readable.from([Buffer.from('data: a\n\nda'), 'ta: b\n\n']) }) })
   t.equal((await app.inject('/')).body, 'data: a\n\ndata: b\n\n')
 })
 
-test('`end` follows the last event of a Response', async (t) => {
+test('`end` is sent after the last event of a Response', async (t) => {
   const { url } = await upstreamOf(t, 'data: a\n\ndata: not complete')
   const { app } = await makeGateway(t)
   app.sseRoute('/', { source: () => fetch(url), end: '[DONE]' })
@@ -80,7 +82,7 @@ test('the ids of a Response are dropped on a stream with topics, because its ids
   t.equal(body.replace(/^id: \d+-\d+\n\n/, ''), PASSED_ON.replace('id: 7\n', '').replace('id: 8\n\n', ''))
 })
 
-test('on a route with `events` the data of a Response goes as it is, and the names are checked', async (t) => {
+test('on a route with `events`, the data of a Response is not changed and its event names are checked', async (t) => {
   const { url } = await upstreamOf(t, EVENTS)
   const { app, errors, onError } = await makeGateway(t)
   const price = { type: 'object', properties: { b: { type: 'number' } } }
@@ -92,8 +94,8 @@ test('on a route with `events` the data of a Response goes as it is, and the nam
   t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT' }])
 })
 
-test('the body of a Response is cancelled when the client leaves', async (t) => {
-  const { url, left } = await makeUpstream(t, (response) => {
+test('the body of a Response is cancelled when the client disconnects', async (t) => {
+  const { url, aborted } = await makeUpstream(t, (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: hello\n\n')
   })
   const { app, errors, onError } = await makeGateway(t)
@@ -104,12 +106,12 @@ test('the body of a Response is cancelled when the client leaves', async (t) => 
     const client = await open(t, port, path)
     await client.until('hello')
     client.leave()
-    await until('the other server sees it', () => left.length === index + 1)
+    await until('the upstream server to notice', () => aborted.length === index + 1)
   }
   t.strictSame(errors, [])
 })
 
-test('a Response that breaks off aborts its stream', async (t) => {
+test('a Response that is aborted aborts its stream', async (t) => {
   const { url } = await makeUpstream(t, (response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: hello\n\n', () => response.destroy())
   })
@@ -123,8 +125,8 @@ test('a Response that breaks off aborts its stream', async (t) => {
 
 test('a Response with a status other than 2xx', async (t) => {
   for (const [status, answered] of [[404, 404], [429, 429], [503, 503], [304, 502]] as const) {
-    t.test(`${status} is an HTTP error with status ${answered} where the stream is not open`, async (t) => {
-      const { url, left } = await upstreamOf(t, status === 304 ? '' : 'data: no\n\n', undefined, status)
+    t.test(`a Response with status ${status} is answered with status ${answered} if the stream is not open`, async (t) => {
+      const { url, aborted } = await upstreamOf(t, status === 304 ? '' : 'data: no\n\n', undefined, status)
       const { app, errors, onError } = await makeGateway(t)
       app.sseRoute('/', { openOn: 'first-event', source: () => fetch(url), onError })
       app.get('/reply', async (_request, reply) => reply.sse(await fetch(url), { onError }))
@@ -134,11 +136,11 @@ test('a Response with a status other than 2xx', async (t) => {
         t.equal(response.statusCode, answered)
         t.match(response.json(), expected, path)
       }
-      t.strictSame([errors, left], [[], []])
+      t.strictSame([errors, aborted], [[], []])
     })
   }
 
-  t.test('goes to onError, and aborts the stream, where that is open', async (t) => {
+  t.test('a Response with status 401 calls onError and aborts the stream if the stream is open', async (t) => {
     const { url } = await upstreamOf(t, '', undefined, 401)
     const { app, errors, onError } = await makeGateway(t)
     app.sseRoute('/', { source: () => fetch(url), onError })
@@ -148,7 +150,7 @@ test('a Response with a status other than 2xx', async (t) => {
   })
 })
 
-test('a Response that is no event stream is refused, and its body cancelled', async (t) => {
+test('a Response that is not an event stream is refused, and its body is cancelled', async (t) => {
   const endless = await makeUpstream(t, (response) => { response.writeHead(200, { 'content-type': 'application/json' }).write('{') })
   const { app } = await makeGateway(t)
   app.sseRoute('/json', { openOn: 'first-event', source: () => fetch(endless.url) })
@@ -172,11 +174,11 @@ test('a Response that is no event stream is refused, and its body cancelled', as
   for (const [path, got] of Object.entries(expected)) {
     t.match((await app.inject(path)).json(), { statusCode: 500, code: 'SSE_ERR_SOURCE', message: new RegExp(`, got ${got}$`) }, path)
   }
-  await until('the other server sees it', () => endless.left.length === 1)
-  t.match(await app.inject('/empty'), { statusCode: 200, body: '' }, 'one without a body has no events')
+  await until('the upstream server to notice', () => endless.aborted.length === 1)
+  t.match(await app.inject('/empty'), { statusCode: 200, body: '' }, 'a Response without a body has no events')
 })
 
-test('bytes that are no Response are text, as before', async (t) => {
+test('bytes that are not a Response are sent as text', async (t) => {
   const { app } = await makeGateway(t)
   const bytes = () => new Response('a€b').body as ReadableStream<Uint8Array>
   const routes: Record<string, SSERouteOptions['source']> = { '/': bytes }

@@ -1,3 +1,5 @@
+// Symptom: database cursors and listeners stay open after their client has disconnected.
+// Cause: `return()` of an async generator waits for the pending item, so that its finally block did not run.
 import { EventEmitter, on } from 'node:events'
 import { PassThrough, Readable } from 'node:stream'
 import { createInterface } from 'node:readline'
@@ -30,7 +32,7 @@ class Feed {
   }
 }
 
-/** As the change stream of a database driver: its generator waits for the next change, and `close` ends that. */
+/** Works like the change stream of a database driver: its generator waits for the next change, and `close` ends the wait. */
 class ChangeStream {
   readonly feed = new Feed()
 
@@ -41,8 +43,8 @@ class ChangeStream {
   async close (): Promise<void> { this.feed.called('close') }
 }
 
-/** Streams a source to a client that leaves while an item is awaited; resolves once the stream is closed. */
-async function leave (t: Test, source: () => SSESource | Promise<SSESource>, options = {}): Promise<string[]> {
+/** Streams a source to a client that disconnects while an item is pending. Resolves once the stream is closed. */
+async function disconnectWhilePending (t: Test, source: () => SSESource | Promise<SSESource>, options = {}): Promise<string[]> {
   const lines: string[] = []
   const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
   app.sseRoute({ url: '/', source, ...options })
@@ -52,23 +54,23 @@ async function leave (t: Test, source: () => SSESource | Promise<SSESource>, opt
     const client = await open(t, port, path)
     await client.until('data: ')
     client.leave()
-    await until('the stream is closed', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
   }
   return lines
 }
 
-test('a source object is closed when the client leaves while an item is awaited', async (t) => {
+test('a source object is closed when the client disconnects while an item is pending', async (t) => {
   const made: ChangeStream[] = []
-  await leave(t, () => {
+  await disconnectWhilePending(t, () => {
     const changes = new ChangeStream()
     made.push(changes)
     return changes
   })
-  await until('no call waits', () => made.every(({ feed }) => feed.settled))
+  await until('no pending call', () => made.every(({ feed }) => feed.settled))
   t.strictSame(made.map(({ feed }) => feed.calls), [['close'], ['close']])
 })
 
-test('one method of a source object is called, once, besides `return` of its iterator', async (t) => {
+test('exactly one method of a source object is called, once, in addition to `return` of its iterator', async (t) => {
   const ways = {
     destroy: ['destroy', 'close', 'asyncDispose', 'dispose'],
     close: ['close', 'asyncDispose', 'dispose'],
@@ -77,7 +79,7 @@ test('one method of a source object is called, once, besides `return` of its ite
   }
   for (const [expected, names] of Object.entries(ways)) {
     const feeds: Feed[] = []
-    await leave(t, () => {
+    await disconnectWhilePending(t, () => {
       const feed = new Feed()
       feeds.push(feed)
       const call = (name: string) => () => feed.called(name)
@@ -85,12 +87,12 @@ test('one method of a source object is called, once, besides `return` of its ite
       const iterator = { next: feed.next, async return () { feed.calls.push('return'); return { done: true as const, value: undefined } } }
       return { ...Object.fromEntries(methods), [Symbol.asyncIterator]: () => iterator }
     })
-    await until('no call waits', () => feeds.length === 2 && feeds.every((feed) => feed.settled && feed.calls.length >= 2))
+    await until('no pending call', () => feeds.length === 2 && feeds.every((feed) => feed.settled && feed.calls.length >= 2))
     for (const { calls } of feeds) t.strictSame(calls, [expected, 'return'])
   }
 })
 
-test('a source object is closed also after its last item, and where it fails', async (t) => {
+test('a source object is closed after its last item, and after a failure', async (t) => {
   const app = await makeApp(t)
   const calls: string[] = []
   const source = (name: string, fails: boolean) => ({
@@ -116,7 +118,7 @@ test('a promised source object is closed', async (t) => {
   const stream = await injectSSE(app, { url: '/' })
   await stream.next()
   stream.close()
-  await until('it is closed', () => changes.feed.calls.length > 0)
+  await until('the source to be closed', () => changes.feed.calls.length > 0)
   t.strictSame(changes.feed.calls, ['close'])
 })
 
@@ -131,13 +133,13 @@ test('app.close() waits until a source object is closed', async (t) => {
   t.ok(closed)
 })
 
-test('the failures of both calls are logged at level debug', async (t) => {
+test('the errors of both close and return of a source are logged at level debug', async (t) => {
   const failing = (feed = new Feed()) => ({
     async close () { throw new Error('cannot close') },
     [Symbol.asyncIterator]: () => ({ next: feed.next, async return () { throw new Error('cannot return') } })
   })
   for (const source of [() => failing(), async () => failing()]) {
-    const lines = await leave(t, source)
+    const lines = await disconnectWhilePending(t, source)
     for (const message of ['cannot close', 'cannot return']) {
       await until(message, () => lines.filter((line) => line.includes(`"message":"${message}"`)).length === 2)
       t.match(lines.find((line) => line.includes(message)), /^\{"level":20.*failed after its event stream was closed/)
@@ -145,32 +147,32 @@ test('the failures of both calls are logged at level debug', async (t) => {
   }
 })
 
-test('a failure beside a call that never settles is no unhandled rejection', async (t) => {
-  const lines = await leave(t, () => {
+test('an error of return beside a close that never settles is no unhandled rejection', async (t) => {
+  const lines = await disconnectWhilePending(t, () => {
     const feed = new Feed()
     return {
       close: () => new Promise(() => {}),
       [Symbol.asyncIterator]: () => ({ next: feed.next, async return () { throw new Error('cannot return') } })
     }
   })
-  await until('it is logged', () => lines.some((line) => line.includes('cannot return')))
+  await until('the log line', () => lines.some((line) => line.includes('cannot return')))
 })
 
-test('an interface of readline is closed', async (t) => {
+test('a readline interface is closed when its client disconnects', async (t) => {
   const closed: unknown[] = []
-  await leave(t, () => {
+  await disconnectWhilePending(t, () => {
     const input = new PassThrough()
     input.write('hello\n')
     const lines = createInterface({ input })
     return lines.on('close', () => closed.push(lines))
   })
-  await until('both are closed', () => closed.length === 2)
+  await until('both interfaces to be closed', () => closed.length === 2)
 })
 
-test('events.on() settles, and its listeners are removed', async (t) => {
+test('events.on() settles and removes its listeners when its client disconnects', async (t) => {
   const emitter = new EventEmitter()
   const waiting: Array<Promise<unknown>> = []
-  await leave(t, () => {
+  await disconnectWhilePending(t, () => {
     setImmediate(() => emitter.emit('event', 'hello'))
     const events = on(emitter, 'event')
     const { next } = events
@@ -203,13 +205,13 @@ test('a generator that waits for events with the signal of its stream is stopped
   })
   const stream = await injectSSE(app, { url: '/' })
   await stream.next()
-  await until('it listens', () => emitter.listenerCount('event') === 1)
+  await until('the listener', () => emitter.listenerCount('event') === 1)
   stream.close()
-  await until('it is stopped', () => stopped)
+  await until('the generator to stop', () => stopped)
   t.equal(emitter.listenerCount('event'), 0)
 })
 
-test('what a source is not alone in reading is not closed', async (t) => {
+test('an iterable, an emitter or an object behind a generator is not closed, because other code may read it', async (t) => {
   const app = await makeApp(t)
   const calls: string[] = []
   const shared = { close () { calls.push('close') }, destroy () { calls.push('destroy') } }
@@ -223,16 +225,16 @@ test('what a source is not alone in reading is not closed', async (t) => {
     await stream.next()
     stream.close()
   }
-  await until('they are closed', () => app.sse.streams.size === 0)
+  await until('the streams to be closed', () => app.sse.streams.size === 0)
   t.strictSame(calls, [])
 })
 
-test('a Readable is destroyed, and its pending item settles', async (t) => {
+test('a Readable is destroyed and its pending item settles when its client disconnects', async (t) => {
   const closed: unknown[] = []
-  await leave(t, () => {
+  await disconnectWhilePending(t, () => {
     const readable = new Readable({ objectMode: true, read () {} })
     readable.push('hello')
     return readable.on('close', () => closed.push(readable))
   })
-  await until('both are closed', () => closed.length === 2)
+  await until('both to be closed', () => closed.length === 2)
 })

@@ -5,7 +5,7 @@ import type { InjectedEvent } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { atRest, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
-/** The event that tells of what is missing, from its own id on. */
+/** Returns a gap event; `id` is the position from which the stream continues. */
 function gap (id: string | undefined, lastEventId: string | undefined, oldestId: string | null | undefined): InjectedEvent {
   return { id, event: 'gap', data: JSON.stringify({ lastEventId, oldestId }) }
 }
@@ -13,7 +13,7 @@ function gap (id: string | undefined, lastEventId: string | undefined, oldestId:
 const messages = (ids: string[], ...data: string[]): InjectedEvent[] => data.map((text, index) => ({ id: ids[index], event: 'message', data: text }))
 
 test('a client whose id the log does not reach back to', async (t) => {
-  t.test('is told by a gap, then gets what the log still holds of its topics', async (t) => {
+  t.test('a client whose id is older than the log gets a gap event, then the retained events of its topics', async (t) => {
     const app = await makeApp(t, { history: { size: 4 } })
     serveTopics(app)
     const ids = await publishAll(app, 'a', '0', '1', '2', '3', '4')
@@ -26,7 +26,7 @@ test('a client whose id the log does not reach back to', async (t) => {
     t.match(app.sse.stats(), { resumed: 1, gaps: 1, replayed: 3, sent: 4 })
   })
 
-  t.test('has no gap where it has seen the last event that is no longer held', async (t) => {
+  t.test('a client whose id is right before the oldest retained event gets no gap', async (t) => {
     const app = await makeApp(t, { history: { size: 2 } })
     serveTopics(app)
     const ids = await publishAll(app, 'a', '0', '1', '2', '3')
@@ -34,7 +34,7 @@ test('a client whose id the log does not reach back to', async (t) => {
     t.match(app.sse.stats(), { gaps: 0, replayed: 2 })
   })
 
-  t.test('has its gap before anything else but its greeting', async (t) => {
+  t.test('a gap is sent after the events of onConnect and before everything else', async (t) => {
     const app = await makeApp(t, { history: { size: 1 } })
     app.sseRoute('/', { topics: ['a'], onConnect: (_request, stream) => stream.send('hello') })
     const ids = await publishAll(app, 'a', '0', '1', '2')
@@ -43,12 +43,12 @@ test('a client whose id the log does not reach back to', async (t) => {
 })
 
 test('an id that has the log\'s form and is not known', async (t) => {
-  t.test('is a gap, and what is held follows, wherever it would stand', async (t) => {
+  t.test('an id that has the form of the log but is unknown leads to a gap, then all retained events', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const start = hubOf(app).newest
     const ids = await publishAll(app, 'a', '0')
-    // so that there is an id between the two
+    // so that an id between the two exists
     await until('the next millisecond', () => Date.now() > Number(ids[0]?.split('-')[0]))
     ids.push(...await publishAll(app, 'a', '1'))
     const between = `${ids[0]?.split('-')[0]}-4000000000`
@@ -60,12 +60,12 @@ test('an id that has the log\'s form and is not known', async (t) => {
       stream.close()
     }
     t.match(app.sse.stats(), { resumed: unknown.length, gaps: unknown.length })
-    await until('all are gone', () => app.sse.streams.size === 0)
-    t.strictSame(await takeData(await follow(app, 'a', start), 2), ['0', '1'], 'and the id of the gap is known')
+    await until('all streams to be closed', () => app.sse.streams.size === 0)
+    t.strictSame(await takeData(await follow(app, 'a', start), 2), ['0', '1'], 'a client that reconnects with the id of the gap gets no second gap')
     t.equal(app.sse.stats().gaps, unknown.length)
   })
 
-  t.test('is a gap in an empty log, which has no oldest id', async (t) => {
+  t.test('an unknown id leads to a gap in an empty log, whose oldestId is null', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const start = hubOf(app).newest
@@ -79,7 +79,7 @@ test('an id that has the log\'s form and is not known', async (t) => {
 })
 
 test('the id of a gap', async (t) => {
-  t.test('brings a client back to the very place, without a second gap', async (t) => {
+  t.test('a client that reconnects with the id of a gap resumes at that position, without a second gap', async (t) => {
     const app = await makeApp(t, { history: { size: 3 } })
     serveTopics(app)
     const ids = await publishAll(app, 'a', '0', '1', '2', '3', '4')
@@ -89,7 +89,7 @@ test('the id of a gap', async (t) => {
     t.equal(app.sse.stats().gaps, 1)
   })
 
-  t.test('comes in the gap itself, and in no line of its own', async (t) => {
+  t.test('a gap carries its own id, without a separate id line', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     serveTopics(app)
     const start = hubOf(app).newest
@@ -100,7 +100,7 @@ test('the id of a gap', async (t) => {
     t.equal(client.text, `id: 1-1\n\nid: ${start}\nevent: gap\ndata: {"lastEventId":"1-1","oldestId":null}\n\nid: ${id}\ndata: next\n\n`)
   })
 
-  t.test('is followed by heartbeats and opening lines that lead to none either', async (t) => {
+  t.test('after a gap, the ids of opening lines and heartbeats lead to no second gap', async (t) => {
     const app = await makeApp(t, { history: { size: 3 }, heartbeat: 20 })
     serveTopics(app)
     const ids = await publishAll(app, 'b', '0', '1', '2', '3', '4')
@@ -115,12 +115,12 @@ test('the id of a gap', async (t) => {
 })
 
 test('how far the log reaches', async (t) => {
-  t.test('is limited by maxAge', async (t) => {
+  t.test('history.maxAge limits how far the log reaches back', async (t) => {
     const app = await makeApp(t, { history: { maxAge: 600 } })
     serveTopics(app)
     const ids = await publishAll(app, 'a', '0', '1')
     t.strictSame(await takeData(await follow(app, 'a', ids[0]), 1), ['1'])
-    await until('both are too old', () => hubOf(app).oldestId === null)
+    await until('both events to expire', () => hubOf(app).oldestId === null)
     t.strictSame(await take(await follow(app, 'a', ids[0]), 1), [gap(ids[1], ids[0], null)])
     const newest = await follow(app, 'a', ids[1])
     ids.push(...await publishAll(app, 'a', '2'))
@@ -130,7 +130,7 @@ test('how far the log reaches', async (t) => {
   })
 
   for (const history of [false, { size: 0 }] as const) {
-    t.test(`is nothing with history: ${JSON.stringify(history)}: only with the newest id nothing was missed`, async (t) => {
+    t.test(`with history: ${JSON.stringify(history)}, every id except the newest leads to a gap`, async (t) => {
       const app = await makeApp(t, { history })
       serveTopics(app)
       const ids = await publishAll(app, 'a', '0', '1')
@@ -142,7 +142,7 @@ test('how far the log reaches', async (t) => {
     })
   }
 
-  t.test('may be too short for what is published while a client is greeted: that is told as well', async (t) => {
+  t.test('a gap is sent when the log drops events that were published while onConnect was pending', async (t) => {
     const app = await makeApp(t, { history: { size: 2 } })
     const ids: string[] = []
     const start = hubOf(app).newest
@@ -152,30 +152,30 @@ test('how far the log reaches', async (t) => {
   })
 })
 
-test('a client that reads slowly what it missed', async (t) => {
+test('a slow client gets one gap when the log drops events before its replay has read them', async (t) => {
   const app = await makeApp(t, { history: { size: 300 } })
   serveTopics(app)
   const fill = 'x'.repeat(60_000)
   const ids = await publishAll(app, 'a', ...Array.from({ length: 300 }, () => fill))
   const client = await open(t, await listen(app), '/on/a', { headers: { 'last-event-id': ids[0] } })
   client.pause()
-  await atRest('the replay', () => app.sse.stats().replayed)
+  await atRest('the replay to stop', () => app.sse.stats().replayed)
   const { replayed } = app.sse.stats()
-  t.ok(replayed > 0 && replayed < 250, `${replayed} were enough to fill the kernel's buffers`)
+  t.ok(replayed > 0 && replayed < 250, `${replayed} events were enough to fill the buffers of the kernel`)
   ids.push(...await publishAll(app, 'a', ...Array.from({ length: 250 }, () => 'small')))
   client.resume()
-  await until('all of it', () => idsOf(client.text.slice(-1_000)).includes(ids[549] ?? ''))
+  await until('all events', () => idsOf(client.text.slice(-1_000)).includes(ids[549] ?? ''))
   const events = eventsOf(client.text)
   const at = events.findIndex(({ event }) => event === 'gap')
-  t.strictSame(events[at], gap(ids[249], ids[at], ids[250]), 'has a gap where the log lost what it had not read')
-  t.strictSame(events.map(({ id }) => id), [...ids.slice(1, at + 1), ...ids.slice(249)], 'before it and after it nothing is missing')
+  t.strictSame(events[at], gap(ids[249], ids[at], ids[250]), 'the gap is where the log had dropped unread events')
+  t.strictSame(events.map(({ id }) => id), [...ids.slice(1, at + 1), ...ids.slice(249)], 'no event is missing before and after the gap')
   t.equal(app.sse.stats().gaps, 1)
   const again = await follow(app, 'a', ids[249])
   t.equal((await take(again, 300)).at(-1)?.id, ids[549])
-  t.equal(app.sse.stats().gaps, 1, 'once')
+  t.equal(app.sse.stats().gaps, 1, 'a client that reconnects with the id of the gap gets no second gap')
 })
 
-test('a quiet topic in a busy log', async (t) => {
+test('a client of a rarely used topic gets no gap, because heartbeats carry the newest id of a busy log', async (t) => {
   const app = await makeApp(t, { history: { size: 5 }, heartbeat: 20 })
   let stream: SSEStream | undefined
   app.sseRoute('/', { topics: ['quiet'], onConnect: (_request, connected) => { stream = connected } })
@@ -184,10 +184,10 @@ test('a quiet topic in a busy log', async (t) => {
   const busy = await publishAll(app, 'busy', ...Array.from({ length: 50 }, (_, index) => String(index)))
   await client.until(`id: ${busy.at(-1)}\n\n`)
   client.leave()
-  await until('it is gone', () => stream?.closed)
+  await until('the stream to be closed', () => stream?.closed)
   await app.sse.publish('quiet', 'missed')
   const [opening, ...beats] = idsOf(client.text)
-  t.strictSame(await takeData(await follow(app, '/', beats.at(-1)), 1), ['missed'], 'has no gap with the id of a heartbeat')
+  t.strictSame(await takeData(await follow(app, '/', beats.at(-1)), 1), ['missed'], 'no gap with the id of a heartbeat')
   t.equal(app.sse.stats().gaps, 0)
-  t.match(await take(await follow(app, '/', opening), 2), [{ event: 'gap' }, { data: 'missed' }], 'and would have one without')
+  t.match(await take(await follow(app, '/', opening), 2), [{ event: 'gap' }, { data: 'missed' }], 'a gap with the id of the opening line')
 })

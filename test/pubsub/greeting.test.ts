@@ -9,7 +9,7 @@ import { listen, makeApp, open, until } from '../helpers/app.js'
 import { follow, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
 test('what is published while onConnect is awaited', async (t) => {
-  t.test('comes after what that sends, a broadcast as well, in the order of the log', async (t) => {
+  t.test('events published while onConnect is pending are sent after its own events, in the order of the log, including broadcasts', async (t) => {
     const app = await makeApp(t)
     let greeted = () => {}
     app.sseRoute('/', {
@@ -29,7 +29,7 @@ test('what is published while onConnect is awaited', async (t) => {
     t.strictSame(await takeData(stream, 5), ['snapshot', 'hello', 'change', 'for this one', 'last'])
   })
 
-  t.test('comes also where no topic was subscribed to', async (t) => {
+  t.test('broadcasts sent while onConnect is pending are delivered also to a stream without topics', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', {
       onConnect: async (_request, stream) => {
@@ -41,7 +41,7 @@ test('what is published while onConnect is awaited', async (t) => {
     t.strictSame(await takeData(await follow(app, '/'), 3), ['greeting', '1', '2'])
   })
 
-  t.test('is no gap for a stream whose ids are the application\'s, however little the log holds', async (t) => {
+  t.test('a stream with custom ids gets no gap for events published while onConnect is pending', async (t) => {
     const app = await makeApp(t, { history: { size: 1 } })
     app.addHook('onSend', async () => { await wait(10) })
     app.get('/sends', async (_request, reply) => { reply.sse().send({ id: 'order-7', data: 'own' }).catch(t.error) })
@@ -59,13 +59,13 @@ test('what is published while onConnect is awaited', async (t) => {
   })
 })
 
-test('payloads and sources begin after the gap and what was missed', async (t) => {
+test('payloads and sources start after the gap and the replayed events', async (t) => {
   const app = await makeApp(t, { history: { size: 2 } })
   app.sseRoute('/interval', { topics: ['a'], interval: 60_000, payload: () => 'now' })
   app.sseRoute('/shared', { topics: ['a'], interval: 60_000, shared: true, payload: () => 'now' })
   app.sseRoute('/source', { topics: ['a'], source: () => ['now'] })
   app.sseRoute('/one-by-one', { topics: ['a'], openOn: 'first-event', source: () => ['now'] })
-  app.get('/hand', (_request, reply) => reply.sse(['now']))
+  app.get('/reply', (_request, reply) => reply.sse(['now']))
   const [first] = await publishAll(app, 'a', '1', '2', '3', '4')
   for (const path of ['/interval', '/shared', '/source', '/one-by-one']) {
     const stream = await follow(app, path, first)
@@ -74,23 +74,23 @@ test('payloads and sources begin after the gap and what was missed', async (t) =
   }
   const [, second] = [await app.sse.broadcast('5'), await app.sse.broadcast('6')]
   await app.sse.broadcast('7')
-  t.strictSame(await takeData(await follow(app, '/hand', second), 2), ['7', 'now'])
+  t.strictSame(await takeData(await follow(app, '/reply', second), 2), ['7', 'now'])
 })
 
-test('a client that leaves during its replay is sent no payload, and asks for none', async (t) => {
+test('a client that disconnects during its replay gets no payload, and payload is not called', async (t) => {
   const app = await makeApp(t, { maxBufferedBytes: 0 })
-  app.sseRoute('/', { topics: ['a'], interval: 10, payload: () => { t.fail('nobody is there') } })
+  app.sseRoute('/', { topics: ['a'], interval: 10, payload: () => { t.fail('payload was called without a client') } })
   const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => 'x'.repeat(20_000)))
   const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
   client.pause()
-  await until('the replay has begun', () => app.sse.stats().replayed > 0)
+  await until('the replay to start', () => app.sse.stats().replayed > 0)
   client.leave()
-  await until('it is gone', () => app.sse.streams.size === 0)
+  await until('the stream to be closed', () => app.sse.streams.size === 0)
   await wait(30)
 })
 
 test('many topics', async (t) => {
-  t.test('on one stream are subscribed to and left one by one in no time', async (t) => {
+  t.test('subscribing to 10,000 topics and unsubscribing takes less than a second', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.sse() })
@@ -104,7 +104,7 @@ test('many topics', async (t) => {
     t.match(await client.next(), { data: 'x' })
   })
 
-  t.test('of a stream that has none are not left, and its own ids stay allowed', async (t) => {
+  t.test('unsubscribe() on a stream without topics keeps its custom ids allowed', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.sse() })
@@ -115,7 +115,7 @@ test('many topics', async (t) => {
     t.match(await take(client, 2), [{ data: 'all' }, { id: '1', data: 'own' }])
   })
 
-  t.test('that a route gives to all its streams stay theirs where one of them leaves one', async (t) => {
+  t.test('unsubscribe() on one stream does not change the topics of other streams of the route', async (t) => {
     const app = await makeApp(t)
     const streams: SSEStream[] = []
     app.sseRoute('/', { topics: ['a', 'b'], onConnect: (_request, stream) => { streams.push(stream) } })
@@ -128,32 +128,32 @@ test('many topics', async (t) => {
   })
 })
 
-test('topics that come after handlerTimeout has answered open nothing', async (t) => {
+test('topics that resolve after handlerTimeout has answered open no stream', async (t) => {
   const lines: string[] = []
   const app = await makeApp(t, {}, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
   let given = 0
   app.sseRoute('/', { handlerTimeout: 20, topics: async () => { await wait(60); given++; return ['a'] } })
   t.equal((await app.inject('/')).statusCode, 503)
-  await until('the topics', () => given === 1)
+  await until('the topics to resolve', () => given === 1)
   await wait(5)
   t.strictSame([app.sse.stats().opened, lines.filter((line) => line.includes('already sent'))], [0, []])
 })
 
-test('what a hook has put in between and throws breaks off its own stream, and no other', async (t) => {
+test('a transform that throws aborts its own stream and no other', async (t) => {
   const app = await makeApp(t, {}, { logger: { level: 'fatal' } })
   serveTopics(app)
-  const through = (reply: FastifyReply) => new Transform({
+  const createTransform = (reply: FastifyReply) => new Transform({
     transform (chunk, _encoding, callback) {
       if (String(chunk).includes('bad')) throw new Error('cannot be passed on')
       reply.header('x-passed', '1')
       callback(null, chunk)
     }
   })
-  app.sseRoute('/through', { topics: ['a'], onSend: async (_request, reply, payload) => (payload as Transform).pipe(through(reply)) })
+  app.sseRoute('/through', { topics: ['a'], onSend: async (_request, reply, payload) => (payload as Transform).pipe(createTransform(reply)) })
   const port = await listen(app)
   const clients = [await open(t, port, '/on/a'), await open(t, port, '/through'), await open(t, port, '/on/a')]
   await app.sse.publish('a', `bad ${'x'.repeat(20_000)}`)
-  await until('it is broken off', () => app.sse.stats().closed.error === 1)
+  await until('the stream to be aborted', () => app.sse.stats().closed.error === 1)
   await app.sse.publish('a', 'next')
   for (const client of [clients[0], clients[2]]) {
     await client?.until('data: bad')
@@ -162,12 +162,12 @@ test('what a hook has put in between and throws breaks off its own stream, and n
   t.equal(await clients[1]?.over(), false)
 })
 
-test('a backplane that has nothing where it should have something is told of, and that stream broken off', async (t) => {
+test('a stream is aborted and SSE_ERR_BACKPLANE is logged when the backplane returns no events and no gap', async (t) => {
   const lines: string[] = []
-  class Forgetful extends MemoryBackplane {
+  class EmptyBackplane extends MemoryBackplane {
     override read () { return { gap: null, events: [] } }
   }
-  const app = await makeApp(t, { backplane: (history) => new Forgetful(history) }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
+  const app = await makeApp(t, { backplane: (history) => new EmptyBackplane(history) }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
   serveTopics(app)
   const [first] = await publishAll(app, 'a', '1', '2')
   await t.rejects((await follow(app, 'a', first)).next())
@@ -175,13 +175,13 @@ test('a backplane that has nothing where it should have something is told of, an
 })
 
 test('a stream whose client came with an id, and that has its first topics only later,', async (t) => {
-  t.test('gets a gap for what may have been passed over, and no other for more topics', async (t) => {
+  t.test('a stream whose client has an id of the log gets one gap when it subscribes late, and none for further topics', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.sse() })
     const [first, missed] = await publishAll(app, 'a', '1', '2')
     const client = await follow(app, '/', first)
-    await until('it has begun', () => stream?.closed === false)
+    await until('the stream to be open', () => stream?.closed === false)
     await wait(5)
     stream?.subscribe('a')
     stream?.subscribe('b')
@@ -193,7 +193,7 @@ test('a stream whose client came with an id, and that has its first topics only 
     t.equal(app.sse.stats().gaps, 1)
   })
 
-  t.test('gets none where nothing was published meanwhile', async (t) => {
+  t.test('a stream that subscribes late gets no gap when nothing was published in between', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => { stream = reply.sse() })

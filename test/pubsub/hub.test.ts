@@ -7,19 +7,19 @@ import { eventsOf, follow, hubOf, publishAll, serveTopics, take, takeData } from
 
 const never = (): Promise<never> => new Promise(() => {})
 
-/** A route of every kind that is open and silent. */
-function serveEveryKind (app: FastifyInstance): string[] {
+/** Declares one route of each kind whose stream stays open and sends nothing. */
+function declareRoutes (app: FastifyInstance): string[] {
   serveTopics(app)
   app.sseRoute('/interval', { interval: 60_000, immediate: false, payload: () => 'tick' })
   app.sseRoute('/shared', { interval: 60_000, immediate: false, shared: true, payload: () => 'tick' })
   app.sseRoute('/source', { source: async function * () { await never(); yield 'item' } })
   app.sseRoute('/on-connect', { onConnect: () => {} })
-  app.get('/by-hand', (_request, reply) => { reply.sse() })
+  app.get('/reply', (_request, reply) => { reply.sse() })
   app.get('/given', (_request, reply) => reply.sse((async function * () { await never(); yield 'item' })()))
-  return ['/on/a', '/interval', '/shared', '/source', '/on-connect', '/by-hand', '/given']
+  return ['/on/a', '/interval', '/shared', '/source', '/on-connect', '/reply', '/given']
 }
 
-function serveClients (app: FastifyInstance): void {
+function declareClientRoute (app: FastifyInstance): void {
   app.sseRoute<{ Params: { name: string } }>('/client/:name', { clientId: ({ params }) => params.name, onConnect: () => {} })
 }
 
@@ -28,9 +28,9 @@ function openAll (app: FastifyInstance, urls: string[]): Promise<InjectedStream[
 }
 
 test('publish', async (t) => {
-  t.test('reaches every stream of its topic, and no other', async (t) => {
+  t.test('publish() reaches every stream of its topic, and no other', async (t) => {
     const app = await makeApp(t)
-    const others = serveEveryKind(app).slice(1)
+    const others = declareRoutes(app).slice(1)
     const streams = await openAll(app, ['/on/a', '/on/a', '/on/b,a', '/on/b', '/on/A', ...others])
     await app.sse.publish('a', 'for a')
     await app.sse.broadcast('for all')
@@ -38,7 +38,7 @@ test('publish', async (t) => {
     t.strictSame(first, ['for a', 'for a', 'for a', ...Array.from({ length: 2 + others.length }, () => 'for all')])
   })
 
-  t.test('takes any text for the name of a topic, and no pattern', async (t) => {
+  t.test('a topic can be any non-empty text and is not a pattern', async (t) => {
     const app = await makeApp(t)
     const names = ['__proto__', 'constructor', ' ', '*', 'a*', 'a/b', 'a,b', 'ü', 'ü'.normalize('NFD'), '\0', 'x'.repeat(10_000)]
     app.sseRoute('/:index', { topics: ({ url }) => [names[Number(url.slice(1))] ?? ''] })
@@ -48,7 +48,7 @@ test('publish', async (t) => {
     for (const [index, stream] of streams.entries()) t.strictSame(await takeData(stream, 2), [String(index), 'end'])
   })
 
-  t.test('resolves to the id that its subscribers see, whether there are any or not, each greater than the last', async (t) => {
+  t.test('publish() resolves to the id that subscribers receive, with and without subscribers, and each id is greater than the last', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const stream = await follow(app, 'a')
@@ -58,7 +58,7 @@ test('publish', async (t) => {
     for (const [index, id] of ids.slice(1).entries()) t.ok(compareEventIds(ids[index] ?? '', id) < 0)
   })
 
-  t.test('keeps the order of the calls, of all kinds and within one tick', async (t) => {
+  t.test('events arrive in the order of the calls of publish, broadcast and sendTo, also within one tick', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a', 'b'], clientId: () => 'ann' })
     const stream = await follow(app, '/')
@@ -72,7 +72,7 @@ test('publish', async (t) => {
     t.strictSame(ids, ids.toSorted(compareEventIds))
   })
 
-  t.test('encodes an event once, however many receive it and whenever', async (t) => {
+  t.test('publish() encodes an event once, for any number of live and replayed deliveries', async (t) => {
     const calls: unknown[] = []
     const app = await makeApp(t, { serializer: (data) => { calls.push(data); return `<${JSON.stringify(data)}>` } })
     serveTopics(app)
@@ -86,7 +86,7 @@ test('publish', async (t) => {
     t.strictSame(calls, [{ n: 1 }])
   })
 
-  t.test('takes what send takes, and writes it with its id', async (t) => {
+  t.test('publish() accepts what send() accepts, and the event is written with its id', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     serveTopics(app)
     const client = await open(t, await listen(app), '/on/a')
@@ -106,11 +106,11 @@ test('publish', async (t) => {
     ]
     let expected = opening
     for (const [payload, text] of payloads) expected += `id: ${await app.sse.publish('a', payload)}\n${text}\n`
-    await until('all of it', () => client.text.length >= expected.length)
+    await until('all events', () => client.text.length >= expected.length)
     t.equal(client.text, expected)
   })
 
-  t.test('is possible before the app listens, and is not lost', async (t) => {
+  t.test('an event published before the app listens is kept in the log', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     await app.register(async (child) => { await child.sse.publish('a', 'early') })
@@ -120,7 +120,7 @@ test('publish', async (t) => {
     t.strictSame(eventsOf(client.text).map(({ data }) => data), ['later', 'last'])
   })
 
-  t.test('is possible while the app closes, and after it rejects with SSE_ERR_CLOSING', async (t) => {
+  t.test('publish() works in onDisconnect during app.close(), and rejects with SSE_ERR_CLOSING after it', async (t) => {
     const app = await makeApp(t)
     const published: Promise<string>[] = []
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => { published.push(app.sse.publish('a', 'left')) } })
@@ -135,22 +135,22 @@ test('publish', async (t) => {
 })
 
 test('broadcast', async (t) => {
-  t.test('reaches every open stream, whatever declared it, with one id for all', async (t) => {
+  t.test('broadcast() reaches every open stream, of any kind, with one id for all', async (t) => {
     const app = await makeApp(t)
-    const streams = await openAll(app, serveEveryKind(app))
+    const streams = await openAll(app, declareRoutes(app))
     const id = await app.sse.broadcast({ event: 'news', data: [1] })
     for (const stream of streams) t.strictSame(await stream.next(), { id, event: 'news', data: '[1]' })
     t.match(app.sse.stats(), { sent: streams.length })
   })
 
-  t.test('does not reach a stream that is not open yet', async (t) => {
+  t.test('broadcast() does not reach a stream that is not open yet', async (t) => {
     const app = await makeApp(t)
     let asked = false
     let give: ((item: string) => void) | undefined
     const item = new Promise<string>((resolve) => { give = resolve })
     app.sseRoute('/', { openOn: 'first-event', source: async function * () { asked = true; yield await item } })
     const opening = follow(app, '/')
-    await until('the source is asked', () => asked)
+    await until('the source to start', () => asked)
     await app.sse.broadcast('too early')
     give?.('first')
     t.strictSame(await takeData(await opening, 1), ['first'])
@@ -158,13 +158,13 @@ test('broadcast', async (t) => {
 })
 
 test('sendTo', async (t) => {
-  t.test('reaches all streams of a client id, and nobody else', async (t) => {
+  t.test('sendTo() reaches all streams of a client id, and no other', async (t) => {
     const app = await makeApp(t, { clientId: (request) => String(request.headers['x-user'] ?? request.id) })
     serveTopics(app)
-    serveClients(app)
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    declareClientRoute(app)
+    app.get('/reply', (_request, reply) => { reply.sse() })
     const ann = { 'x-user': 'ann' }
-    const hers = [await injectSSE(app, { url: '/on/a', headers: ann }), await injectSSE(app, { url: '/hand', headers: ann }), await follow(app, '/client/ann')]
+    const hers = [await injectSSE(app, { url: '/on/a', headers: ann }), await injectSSE(app, { url: '/reply', headers: ann }), await follow(app, '/client/ann')]
     const others = [await follow(app, '/client/bob'), await follow(app, 'ann'), await injectSSE(app, { url: '/client/bob', headers: ann })]
     const id = await app.sse.sendTo('ann', 'for ann')
     await app.sse.broadcast('for all')
@@ -172,10 +172,10 @@ test('sendTo', async (t) => {
     for (const stream of [...hers, ...others]) t.match(await stream.next(), { data: 'for all' })
   })
 
-  t.test('is not heard by a topic of that name, nor publish by a client of that name', async (t) => {
+  t.test('sendTo() does not reach a topic of the same name, and publish() does not reach a client id of the same name', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
-    serveClients(app)
+    declareClientRoute(app)
     const [client, topic] = [await follow(app, '/client/x'), await follow(app, 'x')]
     await app.sse.sendTo('x', 'to the client')
     await app.sse.publish('x', 'to the topic')
@@ -185,10 +185,10 @@ test('sendTo', async (t) => {
     for (const stream of [client, topic]) t.match(await stream.next(), { data: 'end' })
   })
 
-  t.test('takes a stream\'s own id where it has no client id, and only there', async (t) => {
+  t.test('sendTo() reaches a stream by its id if it has no client id, and only then', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
-    serveClients(app)
+    declareClientRoute(app)
     const [plain, ann] = [await follow(app, 'a'), await follow(app, '/client/ann')]
     for (const { id } of app.sse.streams.values()) await app.sse.sendTo(id, 'by id')
     await app.sse.broadcast('end')
@@ -196,25 +196,25 @@ test('sendTo', async (t) => {
     t.strictSame(await takeData(ann, 1), ['end'])
   })
 
-  t.test('goes on to the second stream of a client when the first ends', async (t) => {
+  t.test('sendTo() still reaches the second stream of a client after the first has closed', async (t) => {
     const app = await makeApp(t)
-    serveClients(app)
+    declareClientRoute(app)
     const [one, two] = [await follow(app, '/client/ann'), await follow(app, '/client/ann')]
     one.close()
-    await until('it is gone', () => app.sse.streams.size === 1)
+    await until('the first stream to be closed', () => app.sse.streams.size === 1)
     await app.sse.sendTo('ann', 'still there')
     t.match(await two.next(), { data: 'still there' })
     two.close()
-    await until('both are gone', () => app.sse.streams.size === 0)
+    await until('both streams to be closed', () => app.sse.streams.size === 0)
     t.match(await app.sse.sendTo('ann', 'nobody'), /-/)
     t.equal(hubOf(app).clients.size, 0)
   })
 })
 
-test('nothing is left of streams that are gone, or did not open', async (t) => {
+test('topics, clients and timers are removed when streams close or fail to open', async (t) => {
   const app = await makeApp(t, { clientId: (request) => request.url })
   const hub = hubOf(app)
-  const urls = serveEveryKind(app)
+  const urls = declareRoutes(app)
   app.addHook('onSend', async (request) => { if (request.url === '/on/refused') throw new Error('refused') })
   app.sseRoute('/fails', { topics: ['f'], openOn: 'first-event', source: () => { throw new Error('no source') } })
   app.sseRoute('/throws', { topics: ['t'], onConnect: () => { throw new Error('no greeting') }, onError: () => {} })
@@ -228,6 +228,6 @@ test('nothing is left of streams that are gone, or did not open', async (t) => {
   t.equal(hub.clients.size, streams.length)
   t.ok(hub.timers.size > 0)
   for (const stream of streams) stream.close()
-  await until('all are gone', () => app.sse.streams.size === 0)
+  await until('all streams to be closed', () => app.sse.streams.size === 0)
   t.strictSame([hub.topics.size, hub.clients.size, hub.timers.size], [0, 0, 0])
 })

@@ -5,25 +5,25 @@ import type { CloseReason } from '../../lib/index.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf, idsOf, publishAll, serveTopics } from '../helpers/subscriber.js'
 
-/** Routes without topics. */
-function servePlain (app: FastifyInstance): string[] {
+/** Declares routes without topics and returns their paths. */
+function declareRoutesWithoutTopics (app: FastifyInstance): string[] {
   app.sseRoute('/interval', { interval: 60_000, immediate: false, payload: () => 'x' })
   app.sseRoute('/on-connect', { onConnect: () => {} })
-  app.get('/hand', (_request, reply) => { reply.sse() })
-  return ['/interval', '/on-connect', '/hand']
+  app.get('/reply', (_request, reply) => { reply.sse() })
+  return ['/interval', '/on-connect', '/reply']
 }
 
-/** What a client got after `text`. */
-const after = (text: string, all: string): string => all.slice(all.indexOf(text) + text.length)
+/** Returns the part of a text that follows `text`. */
+const textAfter = (text: string, all: string): string => all.slice(all.indexOf(text) + text.length)
 
 test('a stream with topics', async (t) => {
-  t.test('opens with the newest id of the log, whatever that is', async (t) => {
+  t.test('a stream with topics opens with the newest id of the log, of any topic', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     serveTopics(app)
-    app.get('/hand', (_request, reply) => { reply.sse().subscribe('a') })
+    app.get('/reply', (_request, reply) => { reply.sse().subscribe('a') })
     const port = await listen(app)
     for (let round = 0; round < 2; round++) {
-      for (const path of ['/on/a', '/hand']) {
+      for (const path of ['/on/a', '/reply']) {
         const client = await open(t, port, path)
         await client.until('\n\n')
         t.equal(client.text, `id: ${hubOf(app).newest}\n\n`, path)
@@ -33,7 +33,7 @@ test('a stream with topics', async (t) => {
     }
   })
 
-  t.test('opens with retry and the id in one block', async (t) => {
+  t.test('a stream with topics opens with retry and the id in one block', async (t) => {
     const app = await makeApp(t, { heartbeat: false, retry: 1_000 })
     serveTopics(app)
     const client = await open(t, await listen(app), '/on/a')
@@ -41,7 +41,7 @@ test('a stream with topics', async (t) => {
     t.equal(client.text, `retry: 1000\nid: ${hubOf(app).newest}\n\n`)
   })
 
-  t.test('opens with the id that its client came with, until what that missed is read', async (t) => {
+  t.test('a reconnected stream opens with the id of its client, and with the newest id after its replay', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     serveTopics(app)
     const [first = '', , third = ''] = [...await publishAll(app, 'a', '1', '2'), await app.sse.publish('b', '3')]
@@ -51,7 +51,7 @@ test('a stream with topics', async (t) => {
     t.match(client.text, new RegExp(`^id: ${first}\n\nid: [^\n]*\ndata: 2\n\nid: ${third}\n\n$`))
   })
 
-  t.test('carries the id brought up to date in its heartbeats', async (t) => {
+  t.test('the heartbeat of a stream with topics carries the newest id of the log', async (t) => {
     const app = await makeApp(t, { heartbeat: 30 })
     serveTopics(app)
     const client = await open(t, await listen(app), '/on/quiet')
@@ -61,10 +61,10 @@ test('a stream with topics', async (t) => {
     }
     const id = await app.sse.publish('quiet', 'x')
     await client.until(`id: ${id}\ndata: x\n\n:\n:\n`)
-    t.same([...new Set(idsOf(client.text))], idsOf(client.text), 'each id once')
+    t.same([...new Set(idsOf(client.text))], idsOf(client.text), 'each id is sent once')
   })
 
-  t.test('has its heartbeat also while it is sent events without ids alone', async (t) => {
+  t.test('heartbeats are sent to a stream with topics that sends only events without ids', async (t) => {
     const app = await makeApp(t, { heartbeat: 50 })
     app.sseRoute('/', { topics: ['quiet'], interval: 5, payload: () => 'tick' })
     const client = await open(t, await listen(app), '/')
@@ -73,10 +73,10 @@ test('a stream with topics', async (t) => {
     await client.until(`\n\nid: ${id}\n\n`)
     await client.until('data: tick', 100)
     const beats = client.text.match(/^:$/gm)?.length ?? 0
-    t.ok(beats >= 5, `${beats} beats among 100 ticks`)
+    t.ok(beats >= 5, `${beats} heartbeats between 100 ticks`)
   })
 
-  t.test('has none while it is sent published events', async (t) => {
+  t.test('heartbeats are not sent to a stream that gets published events', async (t) => {
     const app = await makeApp(t, { heartbeat: 400 })
     serveTopics(app)
     const { newest } = hubOf(app)
@@ -90,10 +90,10 @@ test('a stream with topics', async (t) => {
 data: x
 
 `)
-    t.strictSame(idsOf(client.text), ids, 'the opening one and those of events')
+    t.strictSame(idsOf(client.text), ids, 'the id of the opening line and the ids of events')
   })
 
-  t.test('is idle, id lines or not', async (t) => {
+  t.test('id lines do not restart idleTimeout', async (t) => {
     const app = await makeApp(t, { heartbeat: 20, idleTimeout: 150 })
     const reasons: (CloseReason | null)[] = []
     app.sseRoute('/', { topics: ['quiet'], onDisconnect: (_request, { closeReason }) => { reasons.push(closeReason) } })
@@ -105,10 +105,10 @@ data: x
     }
     t.ok(await client.over())
     t.strictSame(reasons, ['idle'])
-    t.ok(idsOf(client.text).length >= 3, `${idsOf(client.text).length} id lines came meanwhile`)
+    t.ok(idsOf(client.text).length >= 3, `${idsOf(client.text).length} id lines were sent meanwhile`)
   })
 
-  t.test('is not idle while it is sent published events', async (t) => {
+  t.test('published events restart idleTimeout', async (t) => {
     const app = await makeApp(t, { idleTimeout: 500 })
     serveTopics(app)
     const client = await open(t, await listen(app), '/on/a')
@@ -117,15 +117,15 @@ data: x
       await wait(10)
     }
     t.notOk(client.ended)
-    t.ok(await client.over(), 'but then')
+    t.ok(await client.over(), 'the stream closes after the last event')
     t.equal(app.sse.stats().closed.idle, 1)
   })
 })
 
 test('a stream without topics', async (t) => {
-  t.test('opens without an id, and has a plain heartbeat', async (t) => {
+  t.test('a stream without topics opens without an id, and its heartbeats have none', async (t) => {
     const app = await makeApp(t, { heartbeat: 30, retry: 500 })
-    const paths = servePlain(app)
+    const paths = declareRoutesWithoutTopics(app)
     await app.sse.broadcast('before')
     const port = await listen(app)
     for (const path of paths) {
@@ -135,9 +135,9 @@ test('a stream without topics', async (t) => {
     }
   })
 
-  t.test('has a plain heartbeat also where it came with an id that is none of the log\'s', async (t) => {
+  t.test('a stream without topics whose client has a custom id sends heartbeats without an id', async (t) => {
     const app = await makeApp(t, { heartbeat: 30 })
-    const paths = servePlain(app)
+    const paths = declareRoutesWithoutTopics(app)
     await app.sse.broadcast('before')
     const port = await listen(app)
     for (const path of paths) {
@@ -145,14 +145,14 @@ test('a stream without topics', async (t) => {
       await client.until(':\n', 2)
       await app.sse.broadcast('all')
       await client.until('data: all\n\n')
-      await until('a beat', () => after('data: all\n\n', client.text).length >= 4)
+      await until('a heartbeat', () => textAfter('data: all\n\n', client.text).length >= 4)
       t.match(client.text, /^(:\n)+data: all\n\n(:\n)+$/)
     }
   })
 
-  t.test('carries the id of the log in its heartbeat after a broadcast, or a sendTo', async (t) => {
+  t.test('the heartbeat of a stream without topics carries the id of the log after a broadcast or a sendTo', async (t) => {
     const app = await makeApp(t, { heartbeat: 30, clientId: () => 'ann' })
-    const paths = servePlain(app)
+    const paths = declareRoutesWithoutTopics(app)
     const port = await listen(app)
     for (const path of paths) {
       for (const send of [() => app.sse.broadcast('x'), () => app.sse.sendTo('ann', 'x')]) {
@@ -167,9 +167,9 @@ test('a stream without topics', async (t) => {
     }
   })
 
-  t.test('carries the id of the log in its heartbeat where it came with one that is known', async (t) => {
+  t.test('the heartbeat of a stream without topics carries the id of the log if its client came with an id of the log', async (t) => {
     const app = await makeApp(t, { heartbeat: 30 })
-    const paths = servePlain(app)
+    const paths = declareRoutesWithoutTopics(app)
     const port = await listen(app)
     const [older, newest] = await publishAll(app, 'busy', '1', '2')
     for (const path of paths) {
@@ -181,17 +181,17 @@ test('a stream without topics', async (t) => {
     }
   })
 
-  t.test('has a plain heartbeat again after an id of its own', async (t) => {
+  t.test('the heartbeat of a stream without topics carries no id after an event with a custom id', async (t) => {
     const app = await makeApp(t, { heartbeat: 30 })
-    servePlain(app)
-    const client = await open(t, await listen(app), '/hand')
+    declareRoutesWithoutTopics(app)
+    const client = await open(t, await listen(app), '/reply')
     const [stream] = app.sse.streams.values()
     await app.sse.broadcast('first')
     await client.until('data: first')
     await stream?.send({ id: 'own', data: 'x' })
     await app.sse.broadcast('second')
     await client.until('data: second\n\n')
-    await until('a beat', () => after('data: second\n\n', client.text).length >= 4)
-    t.match(after('id: own\n', client.text), /^data: x\n\ndata: second\n\n(:\n)+$/)
+    await until('a heartbeat', () => textAfter('data: second\n\n', client.text).length >= 4)
+    t.match(textAfter('id: own\n', client.text), /^data: x\n\ndata: second\n\n(:\n)+$/)
   })
 })

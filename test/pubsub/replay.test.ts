@@ -1,5 +1,5 @@
 import { getDefaultHighWaterMark } from 'node:stream'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import type { Page, SSEStream } from '../../lib/index.js'
@@ -9,8 +9,8 @@ import { atRest, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, 
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index))
 
-test('a client that comes back', async (t) => {
-  t.test('gets what it missed, with the ids it would have seen, then what is new', async (t) => {
+test('a client that reconnects', async (t) => {
+  t.test('a client that reconnects gets the missed events with their original ids, then new events', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const ids = await publishAll(app, 'a', 'seen', 'missed 1', 'missed 2')
@@ -20,16 +20,16 @@ test('a client that comes back', async (t) => {
     t.match(app.sse.stats(), { resumed: 1, replayed: 2, sent: 3, gaps: 0 })
   })
 
-  t.test('says its id by the header, or by the query where it cannot', async (t) => {
+  t.test('a client can send its last id as header or as query parameter', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const [first, second] = await publishAll(app, 'a', '1', '2', '3')
     t.strictSame(await takeData(await follow(app, 'a', first), 2), ['2', '3'])
     t.strictSame(await takeData(await injectSSE(app, { url: `/on/a?lastEventId=${first}` }), 2), ['2', '3'])
-    t.strictSame(await takeData(await injectSSE(app, { url: `/on/a?lastEventId=${first}`, headers: { 'last-event-id': second } }), 1), ['3'], 'the header is newer')
+    t.strictSame(await takeData(await injectSSE(app, { url: `/on/a?lastEventId=${first}`, headers: { 'last-event-id': second } }), 1), ['3'], 'the header has priority')
   })
 
-  t.test('gets what was for its topics, for all and for its client id, and nothing else', async (t) => {
+  t.test('a replay contains the events of the topics and the client id of the stream, and broadcasts, and nothing else', async (t) => {
     const app = await makeApp(t)
     app.sseRoute<{ Params: { name: string } }>('/:name', { topics: ['a', 'b'], clientId: ({ params }) => params.name })
     const seen = await app.sse.publish('a', 'seen')
@@ -47,22 +47,22 @@ test('a client that comes back', async (t) => {
     t.strictSame(await takeData(await follow(app, '/eve', seen), 4), ['a', 'for all', 'b', 'end'])
   })
 
-  t.test('gets broadcasts and its own messages without any topic, too', async (t) => {
+  t.test('a stream without topics gets missed broadcasts and events of its client id', async (t) => {
     const app = await makeApp(t, { clientId: () => 'ann' })
     app.sseRoute('/interval', { interval: 60_000, immediate: false, payload: () => 'x' })
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/reply', (_request, reply) => { reply.sse() })
     const seen = await app.sse.broadcast('seen')
     await app.sse.publish('a', 'x')
     await app.sse.sendTo('ann', 'ann\'s')
     await app.sse.broadcast('for all')
-    for (const url of ['/interval', '/hand']) {
+    for (const url of ['/interval', '/reply']) {
       const stream = await follow(app, url, seen)
       t.strictSame(await takeData(stream, 2), ['ann\'s', 'for all'])
     }
     t.match(app.sse.stats(), { resumed: 2, replayed: 4, gaps: 0 })
   })
 
-  t.test('with the newest id has missed nothing', async (t) => {
+  t.test('a client that reconnects with the newest id gets no replay and no gap', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const newest = (await publishAll(app, 'a', '1', '2')).at(-1)
@@ -72,7 +72,7 @@ test('a client that comes back', async (t) => {
     t.match(app.sse.stats(), { resumed: 1, replayed: 0, gaps: 0 })
   })
 
-  t.test('with what is no id of a log starts anew, without a gap', async (t) => {
+  t.test('a client with an id that has not the form of the log starts anew, without a gap', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     await publishAll(app, 'a', 'before')
@@ -92,7 +92,7 @@ test('a client that comes back', async (t) => {
     t.match(app.sse.stats(), { resumed: 0, replayed: 0, gaps: 0 })
   })
 
-  t.test('with an id of the application\'s own keeps it: nothing is replayed, broadcasts come without an id', async (t) => {
+  t.test('a client with a custom id keeps it: nothing is replayed, and broadcasts have no id', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     let stream: SSEStream | undefined
     app.get('/', async (_request, reply) => { stream = reply.sse() })
@@ -109,15 +109,15 @@ test('a client that comes back', async (t) => {
   })
 })
 
-test('none comes twice, none is lost, all come in order', async (t) => {
-  t.test('where events are published while the client is greeted: they come after it, and after what was missed', async (t) => {
+test('each event arrives exactly once and in order', async (t) => {
+  t.test('events published while onConnect is pending arrive once, after its own events and after the missed events', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', {
       topics: ['a'],
       onConnect: async (_request, stream) => {
         await stream.send('hello')
         await publishAll(app, 'a', 'meanwhile 1')
-        await turn()
+        await nextTurn()
         await app.sse.broadcast('meanwhile 2')
         await stream.send('bye')
       }
@@ -128,10 +128,10 @@ test('none comes twice, none is lost, all come in order', async (t) => {
     const fresh = await follow(app, '/')
     t.strictSame(await takeData(fresh, 4), ['hello', 'bye', 'meanwhile 1', 'meanwhile 2'])
     await publishAll(app, 'a', 'live')
-    t.strictSame(await takeData(resumed, 3), ['meanwhile 1', 'meanwhile 2', 'live'], 'those of the second greeting')
+    t.strictSame(await takeData(resumed, 3), ['meanwhile 1', 'meanwhile 2', 'live'], 'the events of the second onConnect')
   })
 
-  t.test('where events are published at every moment between greeting and the first live one', async (t) => {
+  t.test('no event is lost or repeated when events are published at every moment between onConnect and live delivery', async (t) => {
     const app = await makeApp(t)
     const published: Promise<string>[] = []
     const publish = () => { published.push(app.sse.publish('a', String(published.length))) }
@@ -151,16 +151,16 @@ test('none comes twice, none is lost, all come in order', async (t) => {
       publish()
       for (let i = 0; i < missed; i++) publish()
       const stream = await follow(app, '/', await published[0])
-      await until('all are published', () => published.length === missed + 1 + 24)
+      await until('all events to be published', () => published.length === missed + 1 + 24)
       t.strictSame((await take(stream, missed + 24)).map(({ id }) => id), (await Promise.all(published)).slice(1), `${missed} missed`)
       publish()
       t.equal((await stream.next())?.id, await published.at(-1))
       stream.close()
-      await until('it is gone', () => app.sse.streams.size === 0)
+      await until('the stream to be closed', () => app.sse.streams.size === 0)
     }
   })
 
-  t.test('where events are published all the while, on its topics and on others, and for clients with any id', async (t) => {
+  t.test('no event is lost or repeated when events are published during many replays', async (t) => {
     const app = await makeApp(t, { history: { size: 5_000 } })
     serveTopics(app)
     const ids: string[] = []
@@ -173,7 +173,7 @@ test('none comes twice, none is lost, all come in order', async (t) => {
     const streams = await Promise.all(starts.map((start) => follow(app, 'a', ids[start])))
     while (ids.length < 1_500) {
       await publish()
-      if (ids.length % 3 === 0) await turn()
+      if (ids.length % 3 === 0) await nextTurn()
     }
     for (const [index, start] of starts.entries()) {
       const events = await take(streams[index] ?? await follow(app, 'a'), 1_500 - start - 1)
@@ -182,7 +182,7 @@ test('none comes twice, none is lost, all come in order', async (t) => {
     t.match(app.sse.stats(), { gaps: 0, resumed: starts.length })
   })
 
-  t.test('where a client drops after each event, and always takes the last id it saw along', async (t) => {
+  t.test('no event is lost or repeated when a client reconnects with its last id after each event', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     let { newest: lastEventId } = hubOf(app)
@@ -202,15 +202,15 @@ test('none comes twice, none is lost, all come in order', async (t) => {
   })
 })
 
-test('a replay goes at the client\'s pace, however much more than maxBufferedBytes it is', async (t) => {
+test('a replay follows the pace of the client, also when it is much larger than maxBufferedBytes', async (t) => {
   let reads = 0
-  class Counted extends MemoryBackplane {
+  class CountingBackplane extends MemoryBackplane {
     override read (after: string, limit: number): Page {
       reads++
       return super.read(after, limit)
     }
   }
-  const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 }, backplane: (settings) => new Counted(settings) })
+  const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 }, backplane: (settings) => new CountingBackplane(settings) })
   let stream: SSEStream | undefined
   app.sseRoute('/', { topics: ['a'], onConnect: (_request, connected) => { stream = connected } })
   const fill = 'x'.repeat(20_000)
@@ -220,12 +220,12 @@ test('a replay goes at the client\'s pace, however much more than maxBufferedByt
   let most = 0
   const sample = setInterval(() => { most = Math.max(most, stream?.request.raw.socket.writableLength ?? 0) }, 1)
   t.teardown(() => clearInterval(sample))
-  await atRest('the replay', () => app.sse.stats().replayed)
-  t.ok(app.sse.stats().replayed < 1_000, `${app.sse.stats().replayed} were enough to fill the kernel's buffers`)
-  await atRest('the reads', () => reads)
+  await atRest('the replay to stop', () => app.sse.stats().replayed)
+  t.ok(app.sse.stats().replayed < 1_000, `${app.sse.stats().replayed} events were enough to fill the buffers of the kernel`)
+  await atRest('the reads to stop', () => reads)
   ids.push(...await publishAll(app, 'a', 'live 1', 'live 2'))
   client.resume()
-  await until('all of it', () => idsOf(client.text.slice(-1_000)).includes(ids.at(-1) ?? ''))
+  await until('all events', () => idsOf(client.text.slice(-1_000)).includes(ids.at(-1) ?? ''))
   t.strictSame(eventsOf(client.text).map(({ id }) => id), ids.slice(1))
   t.ok(most <= getDefaultHighWaterMark(false) + 2 * fill.length, `${most} bytes waited at most`)
   t.equal(stream?.closeReason, null)

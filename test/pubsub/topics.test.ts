@@ -4,12 +4,12 @@ import { injectSSE } from '../../lib/testing.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 import { eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, takeData } from '../helpers/subscriber.js'
 
-/** How many streams follow each topic. */
-function followers (app: FastifyInstance): Record<string, number> {
+/** Returns the number of streams of each topic. */
+function subscribersByTopic (app: FastifyInstance): Record<string, number> {
   return Object.fromEntries(Array.from(hubOf(app).topics, ([topic, { size }]) => [topic, size]))
 }
 
-/** The one stream that is open. */
+/** Returns the only open stream. */
 function onlyStream (app: FastifyInstance) {
   const [stream, ...others] = app.sse.streams.values()
   if (stream === undefined || others.length > 0) throw new Error(`${app.sse.streams.size} streams are open`)
@@ -17,14 +17,14 @@ function onlyStream (app: FastifyInstance) {
 }
 
 test('the topics of a route', async (t) => {
-  t.test('are an array, or given for each request by a function, at once or later', async (t) => {
+  t.test('topics of a route are an array, or a function that returns or promises one for each request', async (t) => {
     const app = await makeApp(t)
     const bound: unknown[] = []
     app.sseRoute('/array', { topics: ['a', 'b'] })
     app.sseRoute<{ Params: { id: string } }>('/now/:id', { topics (request) { bound.push(this); return [request.params.id] } })
     app.sseRoute<{ Params: { id: string } }>('/later/:id', { async topics (request) { bound.push(this); return ['b', request.params.id] } })
     const streams = await Promise.all(['/array', '/now/b', '/later/a', '/later/x'].map((url) => follow(app, url)))
-    t.strictSame(followers(app), { a: 2, b: 4, x: 1 })
+    t.strictSame(subscribersByTopic(app), { a: 2, b: 4, x: 1 })
     t.strictSame(bound, [app, app, app])
     await publishAll(app, 'a', 'a1')
     await publishAll(app, 'b', 'b1')
@@ -32,7 +32,7 @@ test('the topics of a route', async (t) => {
     t.strictSame(first, [['a1'], ['b1'], ['a1'], ['b1']])
   })
 
-  t.test('count once, however often they are named', async (t) => {
+  t.test('a topic that is named more than once is subscribed to once', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/array', { topics: ['a', 'a'], onConnect: (_request, stream) => stream.subscribe('a') })
     app.sseRoute('/function', { topics: async () => ['a', 'b', 'a'], onConnect: (_request, stream) => stream.subscribe('b', 'b', 'a') })
@@ -41,10 +41,10 @@ test('the topics of a route', async (t) => {
     streams.push(await follow(app, '/array', id), await follow(app, '/function', id))
     await publishAll(app, 'a', '3')
     t.strictSame(await Promise.all(streams.map((stream) => takeData(stream, 2))), [['1', '2'], ['1', '2'], ['2', '3'], ['2', '3']])
-    t.strictSame(followers(app), { a: 4, b: 2 })
+    t.strictSame(subscribersByTopic(app), { a: 4, b: 2 })
   })
 
-  t.test('may be none: such a stream hears what is for all, and may subscribe', async (t) => {
+  t.test('a stream with an empty list of topics gets broadcasts and can subscribe later', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: [] })
     const stream = await follow(app, '/')
@@ -55,7 +55,7 @@ test('the topics of a route', async (t) => {
     t.strictSame(await takeData(stream, 2), ['all', 'a2'])
   })
 
-  t.test('come with what the route sends by itself', async (t) => {
+  t.test('a stream with topics also gets the payloads, items and events of its route', async (t) => {
     const app = await makeApp(t)
     const topics = ['a']
     const payload = () => 'own'
@@ -73,10 +73,10 @@ test('the topics of a route', async (t) => {
     }
   })
 
-  t.test('fail with an ordinary HTTP error, and the place is free again', async (t) => {
+  t.test('topics that throw or reject are answered with an ordinary HTTP error and free their place', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
     const error = Object.assign(new Error('no such order'), { statusCode: 404, code: 'NO_ORDER' })
-    const never = () => t.fail('it never opened')
+    const never = () => t.fail('the stream opened')
     app.sseRoute('/throws', { topics: () => { throw error }, onConnect: never, onDisconnect: never, onError: never })
     app.sseRoute('/rejects', { topics: async () => { throw error }, onConnect: never, onDisconnect: never, onError: never })
     serveTopics(app)
@@ -90,7 +90,7 @@ test('the topics of a route', async (t) => {
     t.match(app.sse.stats(), { opened: 1, rejected: 1 })
   })
 
-  t.test('leave nothing behind where the client left while they were looked up', async (t) => {
+  t.test('topics that resolve after the client disconnected leave no subscription', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
     let asked = 0
     let answer: ((topics: string[]) => void) | undefined
@@ -99,32 +99,32 @@ test('the topics of a route', async (t) => {
     app.addHook('onRequestAbort', async (_request) => { left++ })
     const socket = await dial(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('the route is asked', () => asked === 1)
+    await until('the call of topics', () => asked === 1)
     socket.destroy()
-    await until('the client is gone', () => left === 1)
+    await until('the client to be gone', () => left === 1)
     answer?.(['a'])
     const stream = follow(app, '/')
-    await until('there is a place', () => asked === 2)
-    t.strictSame(followers(app), {})
+    await until('a free place', () => asked === 2)
+    t.strictSame(subscribersByTopic(app), {})
     answer?.(['a'])
     t.equal((await stream).statusCode, 200)
-    t.strictSame(followers(app), { a: 1 })
+    t.strictSame(subscribersByTopic(app), { a: 1 })
   })
 
-  t.test('are not asked for by HEAD', async (t) => {
+  t.test('topics is not called for HEAD', async (t) => {
     const app = await makeApp(t)
-    app.sseRoute('/', { topics: () => { t.fail('not for HEAD'); return [] } })
+    app.sseRoute('/', { topics: () => { t.fail('topics was called for HEAD'); return [] } })
     t.match(await app.inject({ method: 'HEAD', url: '/' }), { statusCode: 200, headers: { 'content-type': 'text/event-stream' } })
   })
 })
 
 test('subscribe', async (t) => {
-  t.test('while the client is greeted is as if it were among the route\'s topics', async (t) => {
-    for (const url of ['/on-connect', '/beside', '/hand', '/before-it-is-open']) {
+  t.test('subscribe() before the first event, or in onConnect, includes missed events like topics of the route', async (t) => {
+    for (const url of ['/on-connect', '/beside', '/reply', '/before-it-is-open']) {
       const app = await makeApp(t)
       app.sseRoute('/on-connect', { onConnect: async (_request, stream) => { await stream.send('hello'); stream.subscribe('a') } })
       app.sseRoute('/beside', { topics: ['b'], onConnect: (_request, stream) => { stream.subscribe('a'); return stream.send('hello') } })
-      app.get('/hand', async (_request, reply) => {
+      app.get('/reply', async (_request, reply) => {
         const stream = reply.sse()
         stream.subscribe('a')
         await stream.send('hello')
@@ -145,11 +145,11 @@ test('subscribe', async (t) => {
     }
   })
 
-  t.test('later gives what is published from then on', async (t) => {
-    for (const [url, resumes] of [['/on/b', false], ['/on/b', true], ['/hand', false], ['/hand', true]] as const) {
+  t.test('subscribe() later delivers events from then on', async (t) => {
+    for (const [url, resumes] of [['/on/b', false], ['/on/b', true], ['/reply', false], ['/reply', true]] as const) {
       const app = await makeApp(t)
       serveTopics(app)
-      app.get('/hand', (_request, reply) => { reply.sse() })
+      app.get('/reply', (_request, reply) => { reply.sse() })
       const [first] = await publishAll(app, 'a', '1', '2')
       const stream = await follow(app, url, resumes ? first : undefined)
       await publishAll(app, 'a', 'before')
@@ -157,13 +157,13 @@ test('subscribe', async (t) => {
       t.strictSame(await takeData(stream, 1), ['all'], `${url} ${resumes}`)
       onlyStream(app).subscribe('a')
       await publishAll(app, 'a', 'after')
-      // its first topics come too late for what its client missed of them
-      if (url === '/hand' && resumes) t.match(await stream.next(), { event: 'gap' })
+      // with no earlier topics, the missed events of the first topic are named by a gap
+      if (url === '/reply' && resumes) t.match(await stream.next(), { event: 'gap' })
       t.strictSame(await takeData(stream, 1), ['after'], `${url} ${resumes}`)
     }
   })
 
-  t.test('later tells the client where the log is, so that it misses nothing from then on', async (t) => {
+  t.test('subscribe() later sends the current id, so that the client misses nothing from then on', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     app.get('/', (request, reply) => {
       const stream = reply.sse()
@@ -177,14 +177,14 @@ test('subscribe', async (t) => {
     await client.until('\n\n')
     t.equal(client.text, `id: ${second}\n\n`)
     client.leave()
-    await until('it is gone', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
     await publishAll(app, 'a', '3')
     const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) } })
     await again.until('data: 3')
     t.strictSame(eventsOf(again.text).map(({ data }) => data), ['3'])
   })
 
-  t.test('on a closed stream does nothing', async (t) => {
+  t.test('subscribe() and unsubscribe() do nothing on a closed stream', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const client = await follow(app, 'a')
@@ -193,13 +193,13 @@ test('subscribe', async (t) => {
     t.equal(await client.next(), undefined)
     stream.subscribe('a', 'b')
     stream.unsubscribe('a', 'c')
-    t.strictSame(followers(app), {})
+    t.strictSame(subscribersByTopic(app), {})
     t.throws(() => stream.subscribe(''), { code: 'SSE_ERR_TOPIC' })
   })
 })
 
 test('unsubscribe', async (t) => {
-  t.test('ends a topic for one stream, and no other topic or stream', async (t) => {
+  t.test('unsubscribe() ends a topic for one stream, and no other topic or stream', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     const one = await follow(app, 'a,b')
@@ -207,7 +207,7 @@ test('unsubscribe', async (t) => {
     const other = await follow(app, 'a')
     stream.unsubscribe('a', 'never heard of', 'a')
     stream.unsubscribe('a')
-    t.strictSame(followers(app), { a: 1, b: 1 })
+    t.strictSame(subscribersByTopic(app), { a: 1, b: 1 })
     await publishAll(app, 'a', 'a1')
     await publishAll(app, 'b', 'b1')
     stream.unsubscribe('b')
@@ -219,7 +219,7 @@ test('unsubscribe', async (t) => {
     t.strictSame(await takeData(other, 3), ['a1', 'all', 'a2'])
   })
 
-  t.test('in onConnect leaves the topic out of what is replayed, too', async (t) => {
+  t.test('unsubscribe() in onConnect excludes the topic from the replay', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a', 'b'], onConnect: (_request, stream) => stream.unsubscribe('a') })
     const [first] = await publishAll(app, 'a', '1', '2')
@@ -227,16 +227,16 @@ test('unsubscribe', async (t) => {
     t.strictSame(await takeData(await follow(app, '/', first), 1), ['b1'])
   })
 
-  t.test('of a stream that followed none does nothing', async (t) => {
+  t.test('unsubscribe() on a stream without topics does nothing', async (t) => {
     const app = await makeApp(t)
     app.get('/', (_request, reply) => { reply.sse().unsubscribe('a') })
     const client = await follow(app, '/')
     await onlyStream(app).send({ id: 'own', data: 'x' })
-    t.match(await client.next(), { id: 'own' }, 'it may send ids')
+    t.match(await client.next(), { id: 'own' }, 'custom ids are still allowed')
   })
 })
 
-test('ids that a shared payload has reach only streams without topics', async (t) => {
+test('custom ids of a shared payload reach only streams without topics', async (t) => {
   const app = await makeApp(t, { heartbeat: 20 })
   let n = 0
   app.sseRoute<{ Querystring: { topic?: string } }>('/', {
@@ -253,7 +253,7 @@ test('ids that a shared payload has reach only streams without topics', async (t
   const other = await app.sse.publish('b', 'y')
   await client.until(`id: ${other}\n\n`)
   t.match((await plain.next())?.id, /^own \d+$/)
-  t.notMatch(client.text, 'own', 'the ticks come without')
+  t.notMatch(client.text, 'own', 'the ticks have no id')
   t.match(client.text, `\ndata: tick\n\nid: ${id}\ndata: published\n\n`)
-  t.equal(idsOf(client.text).at(-1), other, 'and heartbeats carry the log\'s')
+  t.equal(idsOf(client.text).at(-1), other, 'heartbeats carry the id of the log')
 })

@@ -5,11 +5,11 @@ import type { SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 
-/** More than Node takes before it says that enough is waiting. */
+/** Exceeds the high water mark of a socket, so that one event makes a client slow. */
 const BIG = 'x'.repeat(100_000)
 
 test('an interval', async (t) => {
-  t.test('gives a payload at once and then every so many ms, start to start, without drift', async (t) => {
+  t.test('an interval calls payload at once and then every so many ms, measured start to start, without drift', async (t) => {
     const app = await makeApp(t)
     const times: number[] = []
     app.sseRoute({
@@ -25,13 +25,13 @@ test('an interval', async (t) => {
     for (let i = 1; i <= 50; i++) t.equal((await stream.next())?.data, String(i))
     const [first = 0] = times
     const early = Math.min(...times.map((time, i) => time - first - i * 20))
-    t.ok(early > -2, 'none before its time')
-    // a busy machine makes some of them late, a drift all of them
+    t.ok(early > -2, 'no call is early')
+    // a busy machine delays some of the calls, a drift would delay all of them
     const late = Math.min(...times.slice(-20).map((time) => (time - first + 1) % 20))
-    t.ok(late < 5, `still on the beat: ${late} ms behind`)
+    t.ok(late < 5, `the fastest of the last 20 calls is ${late} ms late`)
   })
 
-  t.test('with immediate: false waits for the first', async (t) => {
+  t.test('an interval with immediate: false waits before the first payload', async (t) => {
     const app = await makeApp(t)
     app.sseRoute({ url: '/', interval: 100, immediate: false, payload: () => 'x' })
     const start = performance.now()
@@ -40,7 +40,7 @@ test('an interval', async (t) => {
     t.ok(performance.now() - start >= 98)
   })
 
-  t.test('skips a tick for nothing, null and {}', async (t) => {
+  t.test('an interval skips a tick whose payload is undefined, null or {}', async (t) => {
     const app = await makeApp(t)
     const payloads = [undefined, null, {}, 'x', Promise.resolve(undefined), Promise.resolve('y')]
     app.sseRoute({ url: '/', interval: 5, payload: () => payloads.shift() })
@@ -49,7 +49,7 @@ test('an interval', async (t) => {
     t.match(await stream.next(), { data: 'y' })
   })
 
-  t.test('never calls a payload twice at once: what a slow one misses is left out', async (t) => {
+  t.test('an interval never calls payload while a call is pending, and skips the ticks that a slow call misses', async (t) => {
     const app = await makeApp(t)
     let running = 0
     let calls = 0
@@ -67,14 +67,14 @@ test('an interval', async (t) => {
     for (let i = 1; i <= 5; i++) t.equal((await stream.next())?.data, String(i))
   })
 
-  t.test('leaves out ticks for a client that is behind', async (t) => {
+  t.test('an interval skips ticks while its client is slow', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute({ url: '/', interval: 1, payload: () => { calls++; return BIG } })
     const client = await open(t, await listen(app), '/')
     client.pause()
     let before = -1
-    await until('no more calls', async () => {
+    await until('the calls to stop', async () => {
       const still = calls === before
       before = calls
       await wait(50)
@@ -82,10 +82,10 @@ test('an interval', async (t) => {
     })
     t.equal(app.sse.streams.size, 1)
     client.resume()
-    await until('calls again', () => calls > before + 3)
+    await until('the calls to resume', () => calls > before + 3)
   })
 
-  t.test('goes on after a failed tick, and tells onError', async (t) => {
+  t.test('an interval continues after a failed tick and calls onError', async (t) => {
     const app = await makeApp(t)
     const failures: unknown[] = ['thrown', new Error('an error'), async () => { throw new Error('rejected') }, { event: 'a\nb' }]
     const errors: string[] = []
@@ -111,7 +111,7 @@ test('an interval', async (t) => {
     t.match(errors, [/threw "thrown"/, 'an error', 'rejected', /"event" of an event takes text without CR/])
   })
 
-  t.test('stops when the stream closes, also from within the payload', async (t) => {
+  t.test('an interval stops when its stream closes, also from within payload', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute({ url: '/', interval: 5, payload: (request, stream) => { if (++calls === 3) stream.close(); return String(calls) } })
@@ -126,23 +126,23 @@ test('an interval', async (t) => {
     t.equal(calls, 5)
   })
 
-  t.test('tells of what fails after the client left in the log, at debug', async (t) => {
+  t.test('a payload that rejects after its client disconnected is logged at debug', async (t) => {
     const lines: { level: number, msg: string }[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
     app.sseRoute({
       url: '/',
       interval: 5,
       payload: (request, stream) => new Promise((_resolve, reject) => { stream.signal.addEventListener('abort', () => reject(new Error('aborted'))) }),
-      onError: () => t.fail('no failure of the route')
+      onError: () => t.fail('onError was called after the client had disconnected')
     })
     const stream = await injectSSE(app, { url: '/' })
     stream.close()
-    await until('the line', () => lines.some(({ level, msg }) => level === 20 && msg.startsWith('failed after')))
+    await until('the log line', () => lines.some(({ level, msg }) => level === 20 && msg.startsWith('failed after')))
   })
 })
 
 test('a shared interval', async (t) => {
-  t.test('is one call per tick for all streams, and gives a latecomer the latest at once', async (t) => {
+  t.test('a shared interval calls payload once per tick for all streams, and sends the latest payload to a new stream at once', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute({ url: '/', interval: 200, shared: true, payload: () => ({ id: ++calls, data: {} }) })
@@ -154,7 +154,7 @@ test('a shared interval', async (t) => {
     t.equal(calls, 2)
   })
 
-  t.test('with immediate: false gives a latecomer nothing before the tick', async (t) => {
+  t.test('a shared interval with immediate: false sends nothing to a new stream before the next tick', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute({ url: '/', interval: 40, shared: true, immediate: false, payload: () => String(++calls) })
@@ -164,7 +164,7 @@ test('a shared interval', async (t) => {
     t.match(await second.next(), { data: '2' })
   })
 
-  t.test('is one per key, gone with its last stream', async (t) => {
+  t.test('shared intervals are separate per key, and each ends with its last stream', async (t) => {
     const app = await makeApp(t)
     const calls: Record<string, number> = {}
     app.sseRoute<{ Params: { symbol: string } }>({
@@ -184,18 +184,18 @@ test('a shared interval', async (t) => {
     }
     a?.close()
     b?.close()
-    await until('b is gone', () => app.sse.streams.size === 1)
+    await until('b to be closed', () => app.sse.streams.size === 1)
     const { b: before } = calls
     await c?.next()
     await c?.next()
     t.equal(calls.b, before)
     c?.close()
-    await until('all are gone', () => app.sse.streams.size === 0)
+    await until('all streams to be closed', () => app.sse.streams.size === 0)
     const again = await injectSSE(app, { url: '/b' })
-    t.match(await again.next(), { data: String(Number(before) + 1) }, 'a new call, nothing stale')
+    t.match(await again.next(), { data: String(Number(before) + 1) }, 'the payload is from a new call')
   })
 
-  t.test('goes on when the stream it asked for leaves while it waits', async (t) => {
+  t.test('a shared interval continues when the stream passed to payload disconnects during the call', async (t) => {
     const app = await makeApp(t)
     const asked: SSEStream[] = []
     app.sseRoute({
@@ -217,7 +217,7 @@ test('a shared interval', async (t) => {
     t.equal(asked[1]?.closed, false)
   })
 
-  t.test('fails once for all, and waits for no client that is behind', async (t) => {
+  t.test('a failed payload of a shared interval calls onError once, and a slow client does not delay the others', async (t) => {
     const app = await makeApp(t)
     let errors = 0
     let calls = 0
@@ -241,7 +241,7 @@ test('a shared interval', async (t) => {
     t.equal(app.sse.stats().dropped, 0)
     healthy.pause()
     let before = -1
-    await until('nobody to ask for', async () => {
+    await until('the calls to stop because no client is ready', async () => {
       const still = calls === before
       before = calls
       await wait(50)
@@ -249,7 +249,7 @@ test('a shared interval', async (t) => {
     })
   })
 
-  t.test('sends nothing to a stream whose onConnect is not done', async (t) => {
+  t.test('a shared interval sends nothing to a stream before its onConnect has finished', async (t) => {
     const app = await makeApp(t)
     app.sseRoute({
       url: '/',
@@ -271,47 +271,47 @@ test('a shared interval', async (t) => {
   })
 })
 
-test('ticks that are left out count as skipped', async (t) => {
+test('skipped ticks of an interval are counted in stats().skipped', async (t) => {
   const INTERVAL = 20
 
-  /** A payload that sees at each call that all streams got each tick since the first, or had it counted, none twice. */
-  function counted (t: Test, app: FastifyInstance, streams: number, payload: () => string | Promise<string>): () => string | Promise<string> {
+  /** Wraps a payload. Each call asserts that every tick since the first was sent to each stream or counted as skipped, and none twice. */
+  function assertTicksCounted (t: Test, app: FastifyInstance, streams: number, payload: () => string | Promise<string>): () => string | Promise<string> {
     let first: number | undefined
     return () => {
       const now = performance.now()
       const { sent, skipped } = app.sse.stats()
       const ahead = (sent + skipped) / streams - (now - (first ??= now)) / INTERVAL
-      t.ok(ahead > -2 && ahead < 1, `${ahead.toFixed(2)} ticks ahead of the time, with ${sent} sent and ${skipped} skipped`)
+      t.ok(ahead > -2 && ahead < 1, `counted ${ahead.toFixed(2)} ticks more than the time allows, with ${sent} sent and ${skipped} skipped`)
       return payload()
     }
   }
 
-  /** Has so many streams get their first payload together. */
-  function gate (app: FastifyInstance, streams: number): () => Promise<void> {
+  /** Delays the first payload until so many streams are open. */
+  function waitForStreams (app: FastifyInstance, streams: number): () => Promise<void> {
     let opened: Promise<void> | undefined
     return () => {
-      opened ??= until('all are open', () => app.sse.streams.size === streams)
+      opened ??= until('all streams to be open', () => app.sse.streams.size === streams)
       return opened
     }
   }
 
-  t.test('none where the payload and the client are quick', async (t) => {
+  t.test('no tick counts as skipped when the payload and the client are fast', async (t) => {
     const app = await makeApp(t)
-    app.sseRoute({ url: '/', interval: INTERVAL, payload: counted(t, app, 1, () => 'x') })
+    app.sseRoute({ url: '/', interval: INTERVAL, payload: assertTicksCounted(t, app, 1, () => 'x') })
     const stream = await injectSSE(app, { url: '/' })
     for (let i = 0; i < 20; i++) await stream.next()
   })
 
-  t.test('those that a slow payload misses, for each stream that it is shared by', async (t) => {
+  t.test('ticks missed by a slow payload count as skipped, once for each stream that shares it', async (t) => {
     const slow = async () => { await wait(3.5 * INTERVAL); return 'x' }
     const blocking = () => {
-      for (const end = performance.now() + 3.5 * INTERVAL; performance.now() < end;) { /* the event loop is blocked */ }
+      for (const end = performance.now() + 3.5 * INTERVAL; performance.now() < end;) { /* blocks the event loop */ }
       return 'x'
     }
     for (const payload of [slow, blocking]) {
       for (const streams of [1, 3]) {
         const app = await makeApp(t)
-        app.sseRoute({ url: '/', interval: INTERVAL, shared: streams > 1, onConnect: gate(app, streams), payload: counted(t, app, streams, payload) })
+        app.sseRoute({ url: '/', interval: INTERVAL, shared: streams > 1, onConnect: waitForStreams(app, streams), payload: assertTicksCounted(t, app, streams, payload) })
         const clients = await Promise.all(Array.from({ length: streams }, () => injectSSE(app, { url: '/' })))
         for (let i = 0; i < 4; i++) for (const client of clients) await client.next()
         t.ok(app.sse.stats().skipped >= 6 * streams)
@@ -320,18 +320,18 @@ test('ticks that are left out count as skipped', async (t) => {
     }
   })
 
-  t.test('those of a client that is behind', async (t) => {
+  t.test('ticks missed by a slow client count as skipped', async (t) => {
     const app = await makeApp(t)
-    app.sseRoute({ url: '/', interval: INTERVAL, payload: counted(t, app, 1, () => BIG) })
+    app.sseRoute({ url: '/', interval: INTERVAL, payload: assertTicksCounted(t, app, 1, () => BIG) })
     const stream = await injectSSE(app, { url: '/' })
-    await until('five are skipped', () => app.sse.stats().skipped >= 5)
+    await until('five skipped ticks', () => app.sse.stats().skipped >= 5)
     t.equal(app.sse.stats().sent, 1)
     for (let i = 0; i < 4; i++) await stream.next()
   })
 
-  t.test('those of a client that is behind, and not of the others that share them', async (t) => {
+  t.test('ticks of a shared interval count as skipped only for the slow client', async (t) => {
     const app = await makeApp(t)
-    app.sseRoute({ url: '/', interval: INTERVAL, shared: true, onConnect: gate(app, 2), payload: counted(t, app, 2, () => BIG) })
+    app.sseRoute({ url: '/', interval: INTERVAL, shared: true, onConnect: waitForStreams(app, 2), payload: assertTicksCounted(t, app, 2, () => BIG) })
     const [, healthy] = await Promise.all([injectSSE(app, { url: '/' }), injectSSE(app, { url: '/' })])
     for (let i = 0; i < 8; i++) await healthy.next()
     t.ok(app.sse.stats().skipped >= 7)

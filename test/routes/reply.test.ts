@@ -6,7 +6,7 @@ import { injectSSE } from '../../lib/testing.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('reply.sse(source)', async (t) => {
-  t.test('takes charge of its source at once, though onSend hooks run for a while', async (t) => {
+  t.test('reply.sse(source) handles errors of its source while onSend hooks run', async (t) => {
     const app = await makeApp(t)
     const unhandled: unknown[] = []
     const note = (error: unknown) => { unhandled.push(error) }
@@ -21,7 +21,7 @@ test('reply.sse(source)', async (t) => {
     t.strictSame(unhandled, [])
   })
 
-  t.test('stops its source if the stream does not open: HEAD, a client that leaves before, one that had left', async (t) => {
+  t.test('reply.sse(source) destroys its source if the stream does not open, because of HEAD or because the client has disconnected', async (t) => {
     const app = await makeApp(t)
     const sources: Readable[] = []
     const make = () => {
@@ -29,10 +29,10 @@ test('reply.sse(source)', async (t) => {
       sources.push(source)
       return source
     }
-    app.addHook('onSend', async ({ method }, { raw }) => { if (method !== 'HEAD') await until('the client is gone', () => raw.destroyed) })
+    app.addHook('onSend', async ({ method }, { raw }) => { if (method !== 'HEAD') await until('the client to be gone', () => raw.destroyed) })
     app.get('/', async (_request, reply) => reply.sse(make()))
     app.get('/late', async (_request, reply) => {
-      await until('the client is gone', () => reply.raw.destroyed)
+      await until('the client to be gone', () => reply.raw.destroyed)
       return reply.sse(Promise.resolve(make()))
     })
     const port = await listen(app)
@@ -43,11 +43,11 @@ test('reply.sse(source)', async (t) => {
       await wait(15)
       socket.destroy()
     }
-    await until('all three are destroyed', () => sources.length === 3 && sources.every(({ destroyed }) => destroyed))
+    await until('all three sources to be destroyed', () => sources.length === 3 && sources.every(({ destroyed }) => destroyed))
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('stops its source if it is refused by a limit, or for its client id or options', async (t) => {
+  t.test('reply.sse(source) destroys its source if a limit, the client id or an option refuses the stream', async (t) => {
     const app = await makeApp(t, { maxStreams: 1, clientId: ({ query }) => String((query as { id?: string }).id ?? '') })
     const sources: Readable[] = []
     app.get('/', async (_request, reply) => {
@@ -59,11 +59,11 @@ test('reply.sse(source)', async (t) => {
     t.equal((await app.inject('/?id=bob')).statusCode, 503)
     t.equal((await app.inject('/?id=bob&wrong')).json().code, 'SSE_ERR_OPTION')
     for (const stream of app.sse.streams.values()) stream.close()
-    await until('there is a place', async () => (await app.inject('/')).json().code === 'SSE_ERR_CLIENT_ID')
-    await until('all are destroyed', () => sources.length > 3 && sources.every(({ destroyed }) => destroyed))
+    await until('a free place', async () => (await app.inject('/')).json().code === 'SSE_ERR_CLIENT_ID')
+    await until('all sources to be destroyed', () => sources.length > 3 && sources.every(({ destroyed }) => destroyed))
   })
 
-  t.test('tells the log of a source that fails after it was stopped', async (t) => {
+  t.test('an error of a source after it was stopped is logged', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
     let source: Readable | undefined
@@ -73,10 +73,10 @@ test('reply.sse(source)', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     client.leave()
-    await until('the line', () => lines.some((line) => line.includes('cannot be closed')))
+    await until('the log line', () => lines.some((line) => line.includes('cannot be closed')))
   })
 
-  t.test('refuses what is neither a source nor options, and takes options after undefined', async (t) => {
+  t.test('reply.sse() refuses a value that is neither a source nor options, and accepts options after undefined', async (t) => {
     const app = await makeApp(t)
     const wrong = { number: 42, null: null, text: 'text', symbol: Symbol('source') }
     for (const [name, value] of Object.entries(wrong)) app.get(`/${name}`, (_request, reply) => { reply.sse(value as never) })
@@ -85,7 +85,7 @@ test('reply.sse(source)', async (t) => {
     t.equal((await app.inject('/undefined')).body, 'retry: 7\n')
   })
 
-  t.test('that an onSend hook refuses is answered with the headers of the reply', async (t) => {
+  t.test('reply.sse() refused by an onSend hook is answered with the headers of the reply', async (t) => {
     const app = await makeApp(t)
     app.addHook('onRequest', async (_request, reply) => { reply.header('access-control-allow-origin', '*').header('content-length', '999') })
     app.addHook('onSend', async () => { throw Object.assign(new Error('refused'), { statusCode: 403, code: 'REFUSED' }) })
@@ -97,7 +97,7 @@ test('reply.sse(source)', async (t) => {
 })
 
 test('a stream that a hook has piped', async (t) => {
-  t.test('is answered with an ordinary error where a later hook refuses it', async (t) => {
+  t.test('a piped event stream is answered with an ordinary error when a later onSend hook refuses it', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', {
       onSend: [
@@ -107,29 +107,29 @@ test('a stream that a hook has piped', async (t) => {
       onConnect: () => {}
     })
     t.match((await app.inject('/')).json(), { statusCode: 500, message: 'refused' })
-    await until('it is gone', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
   })
 
-  t.test('goes nowhere else: what it is piped to a second time is ended, and the log says so', async (t) => {
+  t.test('an event stream that is piped a second time ends that destination and logs an error', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
     app.sseRoute('/', { onSend: async (_request, _reply, payload) => { (payload as Readable).pipe(new PassThrough().resume()); return payload }, onConnect: () => {} })
     t.equal((await app.inject('/')).body, '')
     t.match(lines, [/piped a second time/])
-    await until('it is gone', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
     t.equal(app.sse.stats().opened, 1)
   })
 })
 
 test('openOn: first-event', async (t) => {
-  t.test('answers a source that throws what is no error with 500', async (t) => {
+  t.test('with openOn: first-event, a source that throws a value that is not an Error is answered with 500', async (t) => {
     const app = await makeApp(t)
     const things = { text: 'no', object: { a: 1 }, null: null, undefined }
     for (const [name, thrown] of Object.entries(things)) app.sseRoute({ url: `/${name}`, openOn: 'first-event', source: () => { throw thrown } })
     for (const name of Object.keys(things)) t.equal((await app.inject(`/${name}`)).statusCode, 500, name)
   })
 
-  t.test('whose source closes the stream before its first item is an empty stream', async (t) => {
+  t.test('with openOn: first-event, a source that closes the stream before its first item gives an empty stream', async (t) => {
     const app = await makeApp(t)
     let left = 0
     app.sseRoute('/', { openOn: 'first-event', source: async function * (_request, stream) { stream.close(); yield 'x' }, onDisconnect: () => { left++ } })
@@ -144,10 +144,10 @@ test('a generator that closes its own stream is ended, sync or async', async (t)
   app.sseRoute('/sync', { source: function * (_request, stream) { try { yield 'a'; stream.close(); yield 'b' } finally { ended++ } } })
   app.sseRoute('/async', { source: async function * (_request, stream) { try { yield 'a'; stream.close(); yield 'b' } finally { ended++ } } })
   for (const url of ['/sync', '/async']) t.equal((await app.inject(url)).body, 'data: a\n\n')
-  await until('both', () => ended === 2)
+  await until('both generators to end', () => ended === 2)
 })
 
-test('an onConnect that fails after its client has left is told to the log, shared or not', async (t) => {
+test('an onConnect that rejects after its client disconnected is logged at debug, shared or not', async (t) => {
   const lines: string[] = []
   const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
   for (const shared of [true, false]) {
@@ -156,20 +156,20 @@ test('an onConnect that fails after its client has left is told to the log, shar
       shared,
       payload: () => 'x',
       onConnect: (_request, stream) => new Promise((_resolve, reject) => { stream.signal.addEventListener('abort', () => reject(new Error('aborted'))) }),
-      onError: () => t.fail('no failure of the route')
+      onError: () => t.fail('onError was called after the client had disconnected')
     })
   }
   for (const url of ['/true', '/false']) (await injectSSE(app, { url })).close()
-  await until('both', () => lines.filter((line) => line.includes('failed after its event stream was closed')).length === 2)
+  await until('both log lines', () => lines.filter((line) => line.includes('failed after its event stream was closed')).length === 2)
 })
 
-test('shared by what is neither text nor a number is refused', async (t) => {
+test('a shared option that returns neither text nor a number is answered with SSE_ERR_OPTION', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { interval: 10, payload: () => 'x', shared: (async () => 'key') as never })
   t.match((await app.inject('/')).json(), { statusCode: 500, code: 'SSE_ERR_OPTION' })
 })
 
-test('a maxLifetime near the longest that a timer can wait closes nothing early', async (t) => {
+test('a maxLifetime of 2 ** 31 - 1 ms, the longest delay of a timer, closes nothing early', async (t) => {
   const app = await makeApp(t, { maxLifetime: 2 ** 31 - 1 })
   app.sseRoute('/', { onConnect: () => {} })
   await Promise.all(Array.from({ length: 20 }, () => injectSSE(app, { url: '/' })))

@@ -6,7 +6,7 @@ import { injectSSE, SSE_ERR_NO_STREAM } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 
 test('sseRoute', async (t) => {
-  t.test('takes the url first or among the options, and gives the instance back', async (t) => {
+  t.test('sseRoute takes the url as first argument or as an option, and returns the instance', async (t) => {
     const app = await makeApp(t)
     const back = app.sseRoute({ url: '/a', source: () => ['a'] }).sseRoute('/b', { source: () => ['b'] })
     t.equal(back, app)
@@ -14,7 +14,7 @@ test('sseRoute', async (t) => {
     t.match(await (await injectSSE(app, { url: '/b' })).next(), { data: 'b' })
   })
 
-  t.test('answers 406 where Accept rules out an event stream', async (t) => {
+  t.test('sseRoute answers 406 when the Accept header excludes text/event-stream', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => ['a'] })
     const refused = ['application/json', 'text/html, application/json;q=0.9', 'text/event-stream;q=0', '*/*;q=0']
@@ -28,9 +28,9 @@ test('sseRoute', async (t) => {
     }
   })
 
-  t.test('answers HEAD with the headers, calls nothing and opens nothing', async (t) => {
+  t.test('sseRoute answers HEAD with the headers, calls no callback and opens no stream', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
-    const never = () => t.fail('not for HEAD')
+    const never = () => t.fail('a callback was called for HEAD')
     app.sseRoute('/', { source: () => { never(); return [] }, clientId: () => { never(); return '' }, onConnect: never, onDisconnect: never })
     for (let i = 0; i < 3; i++) {
       const response = await app.inject({ method: 'HEAD', url: '/' })
@@ -40,7 +40,7 @@ test('sseRoute', async (t) => {
     t.match(app.sse.stats(), { opened: 0, rejected: 0 })
   })
 
-  t.test('runs every hook of Fastify, and answers what fails in them as ever', async (t) => {
+  t.test('sseRoute runs every hook of Fastify, and errors in them are answered as in any route', async (t) => {
     const app = await makeApp(t)
     const ran: string[] = []
     for (const hook of ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'onSend', 'onResponse'] as const) {
@@ -55,7 +55,7 @@ test('sseRoute', async (t) => {
       source: () => ['a']
     })
     for await (const { data } of await injectSSE(app, { url: '/' })) t.equal(data, 'a')
-    await until('onResponse', () => ran.includes('onResponse'))
+    await until('the onResponse hook', () => ran.includes('onResponse'))
     t.strictSame(ran, ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'own', 'onSend', 'onResponse'])
     t.match((await app.inject('/?n=x')).json(), { statusCode: 400, code: 'FST_ERR_VALIDATION' })
     t.match((await app.inject('/?a=preHandler')).json(), { statusCode: 401, message: 'preHandler' })
@@ -64,17 +64,17 @@ test('sseRoute', async (t) => {
     t.match(refused.headers['content-type'], 'application/json')
   })
 
-  t.test('runs onRequestAbort when the client leaves', async (t) => {
+  t.test('onRequestAbort runs when the client disconnects', async (t) => {
     const app = await makeApp(t)
     let aborted = false
     app.addHook('onRequestAbort', async (_request) => { aborted = true })
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
     client.leave()
-    await until('the hook', () => aborted)
+    await until('the hook to run', () => aborted)
   })
 
-  t.test('answers what clientId, shared or the limit\'s key throw with an ordinary error', async (t) => {
+  t.test('an error thrown by clientId, shared or the key of a limit is answered as an ordinary error', async (t) => {
     const app = await makeApp(t, { maxStreamsPerClient: { max: 1, key: (request) => { if (request.url === '/key') throw new Error('key'); return request.id } } })
     app.sseRoute('/key', { source: () => [] })
     app.sseRoute('/client-id', { source: () => [], clientId: () => { throw new Error('clientId') } })
@@ -85,7 +85,7 @@ test('sseRoute', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('binds this to the instance, and belongs to it: prefix, hooks, error handler', async (t) => {
+  t.test('callbacks of sseRoute have the instance as this, and the route has the prefix, hooks and error handler of that instance', async (t) => {
     const app = await makeApp(t)
     const seen: FastifyInstance[] = []
     let child: FastifyInstance | undefined
@@ -114,7 +114,7 @@ test('sseRoute', async (t) => {
     t.match(await app.inject('/child/fails'), { statusCode: 418, body: 'teapot' })
   })
 
-  t.test('takes Fastify\'s own route options', async (t) => {
+  t.test('sseRoute passes the route options of Fastify on', async (t) => {
     const app = await makeApp(t)
     app.sseRoute({ url: '/', constraints: { version: '1.2.0' }, config: { a: 1 } as object, source: (request) => [JSON.stringify(request.routeOptions.config)] })
     t.equal((await app.inject('/')).statusCode, 404)
@@ -124,7 +124,7 @@ test('sseRoute', async (t) => {
 })
 
 test('onConnect', async (t) => {
-  t.test('is awaited before the first payload or item', async (t) => {
+  t.test('onConnect is awaited before the first payload or item', async (t) => {
     const app = await makeApp(t)
     const onConnect = async (_request: unknown, stream: { send (text: string): Promise<boolean> }) => {
       await wait(20)
@@ -135,7 +135,7 @@ test('onConnect', async (t) => {
     for (const url of ['/interval', '/source']) t.match(await (await injectSSE(app, { url })).next(), { data: 'hello' })
   })
 
-  t.test('alone keeps the stream open', async (t) => {
+  t.test('a route with onConnect alone keeps its streams open', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { onConnect: async (request, stream) => { await stream.send('hello') } })
     const stream = await injectSSE(app, { url: '/' })
@@ -144,12 +144,12 @@ test('onConnect', async (t) => {
     t.equal(app.sse.streams.size, 1)
   })
 
-  t.test('that fails goes to onError, and the response is broken off', async (t) => {
+  t.test('an onConnect that throws calls onError and aborts the response', async (t) => {
     const app = await makeApp(t)
     const errors: string[] = []
     app.sseRoute('/', {
       interval: 5,
-      payload: () => String(t.fail('not reached')),
+      payload: () => String(t.fail('payload was called after onConnect had failed')),
       onConnect: () => { throw new Error('no greeting') },
       onError: (error) => { errors.push(error.message) }
     })
@@ -158,15 +158,15 @@ test('onConnect', async (t) => {
     t.strictSame(errors, ['no greeting'])
   })
 
-  t.test('that closes the stream ends it, and nothing is asked', async (t) => {
+  t.test('an onConnect that closes the stream ends it, and payload is not called', async (t) => {
     const app = await makeApp(t)
-    app.sseRoute('/', { interval: 5, payload: () => String(t.fail('not reached')), onConnect: (request, stream) => stream.close() })
+    app.sseRoute('/', { interval: 5, payload: () => String(t.fail('payload was called for a closed stream')), onConnect: (request, stream) => stream.close() })
     t.equal(await (await injectSSE(app, { url: '/' })).next(), undefined)
   })
 })
 
 test('onDisconnect', async (t) => {
-  t.test('comes exactly once, whatever ended the stream', async (t) => {
+  t.test('onDisconnect is called exactly once, for each of the seven close reasons', async (t) => {
     const app = await makeApp(t)
     const reasons: (CloseReason | null)[] = []
     const onDisconnect = (_request: unknown, stream: { closeReason: CloseReason | null, close (): void }) => {
@@ -193,20 +193,20 @@ test('onDisconnect', async (t) => {
     t.strictSame(reasons, ['client', 'server', 'error', 'idle', 'lifetime', 'overflow', 'drain'])
   })
 
-  t.test('that fails goes to onError', async (t) => {
+  t.test('an onDisconnect that throws or rejects calls onError', async (t) => {
     const app = await makeApp(t)
     const errors: string[] = []
     const onError = (error: Error) => { errors.push(error.message) }
     app.sseRoute('/throws', { source: () => [], onDisconnect: () => { throw new Error('thrown') }, onError })
     app.sseRoute('/rejects', { source: () => [], onDisconnect: async () => { throw new Error('rejected') }, onError })
     for (const url of ['/throws', '/rejects']) await (await injectSSE(app, { url })).next()
-    await until('both', () => errors.length === 2)
+    await until('both errors', () => errors.length === 2)
     t.strictSame(errors, ['thrown', 'rejected'])
   })
 })
 
 test('onError', async (t) => {
-  t.test('by default is the request\'s log, at error', async (t) => {
+  t.test('without onError, errors go to the log of the request at level error', async (t) => {
     const lines: { level: number, reqId: string, err: { message: string } }[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(JSON.parse(line)) } } } })
     app.sseRoute('/', { source: () => { throw new Error('broken') } })
@@ -216,7 +216,7 @@ test('onError', async (t) => {
     t.match(lines, [{ level: 50, reqId: 'req-1', err: { message: 'broken' } }, { level: 50, reqId: 'req-2', err: { message: 'broken too' } }])
   })
 
-  t.test('that fails itself leaves both errors in the log', async (t) => {
+  t.test('an onError that rejects is logged together with the first error', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
     app.sseRoute('/', { source: () => { throw new Error('first') }, onError: async () => { throw new Error('second') } })
@@ -226,7 +226,7 @@ test('onError', async (t) => {
 })
 
 test('injectSSE', async (t) => {
-  t.test('rejects with what was answered, where that is no event stream', async (t) => {
+  t.test('injectSSE rejects with the response when it is not an event stream', async (t) => {
     const app = await makeApp(t)
     app.get('/', async () => ({ a: 1 }))
     const error = await injectSSE(app, { url: '/' }).catch((error) => error)
@@ -235,7 +235,7 @@ test('injectSSE', async (t) => {
     await t.rejects(injectSSE(app, { url: '/none' }), { code: 'SSE_ERR_NO_STREAM', statusCode: 404 })
   })
 
-  t.test('gives up after its time limit, on the answer and on an event', async (t) => {
+  t.test('injectSSE and stream.next() reject after the time limit', async (t) => {
     const app = await makeApp(t)
     app.get('/silent', () => {})
     app.sseRoute('/', { onConnect: () => {} })
@@ -244,7 +244,7 @@ test('injectSSE', async (t) => {
     await t.rejects(stream.next(), { code: 'SSE_ERR_TIMEOUT', message: 'An event did not come within 30 ms' })
   })
 
-  t.test('leaves the stream with close, and when its loop is left', async (t) => {
+  t.test('injectSSE disconnects on close(), and when a for await loop over it ends', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { interval: 5, payload: () => ({ id: 'i', event: 'e', data: 'd' }) })
     const stream = await injectSSE(app, { url: '/' })
@@ -255,6 +255,6 @@ test('injectSSE', async (t) => {
       t.equal(data, 'd')
       if (++seen === 2) break
     }
-    await until('both are gone', () => app.sse.stats().closed.client === 2)
+    await until('both streams to be closed', () => app.sse.stats().closed.client === 2)
   })
 })

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import type { SSESource } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('a source', async (t) => {
-  t.test('of every kind is streamed to its end', async (t) => {
+  t.test('a source of any supported kind is streamed to its end', async (t) => {
     const app = await makeApp(t)
     const euro = Buffer.from('a€b')
     const sources: Record<string, () => SSESource | Promise<SSESource>> = {
@@ -40,21 +40,21 @@ test('a source', async (t) => {
     }
     const text = []
     for await (const { data } of await injectSSE(app, { url: '/bytes' })) text.push(data)
-    t.equal(text.join(''), 'a€b', 'bytes are UTF-8, whatever chunks they come in')
+    t.equal(text.join(''), 'a€b', 'bytes are decoded as UTF-8, however they are split into chunks')
     const cut = []
     for await (const { data } of await injectSSE(app, { url: '/cut-bytes' })) cut.push(data)
-    t.strictSame(cut, ['a', '\uFFFD'], 'a character that never comes is not lost silently')
+    t.strictSame(cut, ['a', '\uFFFD'], 'an incomplete character at the end becomes U+FFFD')
     t.equal(app.sse.stats().closed.server, 14)
   })
 
-  t.test('is streamed at the pace of the client', async (t) => {
+  t.test('a source is read at the pace of the client', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 100_000 })
     let given = 0
     app.sseRoute('/', { source: function * () { while (given < 5_000) yield { id: given++, data: 'x'.repeat(5_000) } } })
     const client = await open(t, await listen(app), '/')
     client.pause()
     let before = -1
-    await until('it is asked no more', async () => {
+    await until('the source to be read no further', async () => {
       const still = given > 0 && given === before
       before = given
       await wait(50)
@@ -66,14 +66,14 @@ test('a source', async (t) => {
     t.equal(client.text.split('\n\n').length - 1, 5_000)
   })
 
-  t.test('is told at once when the client leaves, also while an item is awaited', async (t) => {
+  t.test('a source is stopped as soon as the client disconnects, also while an item is awaited', async (t) => {
     const app = await makeApp(t)
-    const told: string[] = []
+    const calls: string[] = []
     app.sseRoute('/iterator', {
       source: () => ({
         [Symbol.asyncIterator]: () => ({
-          next: () => told.includes('asked') ? new Promise(() => {}) : Promise.resolve({ done: told.push('asked') < 0, value: 'x' }),
-          return: async () => { told.push('return'); return { done: true, value: undefined } }
+          next: () => calls.includes('asked') ? new Promise(() => {}) : Promise.resolve({ done: calls.push('asked') < 0, value: 'x' }),
+          return: async () => { calls.push('return'); return { done: true, value: undefined } }
         })
       })
     })
@@ -83,7 +83,7 @@ test('a source', async (t) => {
           yield 'x'
           await once(stream.signal, 'abort')
         } finally {
-          told.push('finally')
+          calls.push('finally')
         }
       }
     })
@@ -91,11 +91,11 @@ test('a source', async (t) => {
       source: () => {
         const readable = new Readable({ objectMode: true, read () {} })
         readable.push('x')
-        return readable.on('close', () => told.push('destroyed'))
+        return readable.on('close', () => calls.push('destroyed'))
       }
     })
     app.sseRoute('/web', {
-      source: () => new ReadableStream<string>({ start: (controller) => controller.enqueue('x'), cancel: () => { told.push('cancelled') } })
+      source: () => new ReadableStream<string>({ start: (controller) => controller.enqueue('x'), cancel: () => { calls.push('cancelled') } })
     })
     const port = await listen(app)
     const expected = { '/iterator': 'return', '/generator': 'finally', '/readable': 'destroyed', '/web': 'cancelled' }
@@ -103,12 +103,12 @@ test('a source', async (t) => {
       const client = await open(t, port, path)
       await client.until('data: x')
       client.leave()
-      await until(word, () => told.includes(word))
+      await until(word, () => calls.includes(word))
     }
     t.match(app.sse.stats(), { active: 0, closed: { client: 4 } })
   })
 
-  t.test('is stopped when the client leaves while the next item waits for its buffer', async (t) => {
+  t.test('a source is stopped when the client disconnects while the next item waits for its buffer', async (t) => {
     const app = await makeApp(t)
     let given = 0
     let stopped = false
@@ -119,7 +119,7 @@ test('a source', async (t) => {
             given++
             yield 'x'.repeat(8_000)
             // the stream is flushed meanwhile, which fills its buffer
-            await turn()
+            await nextTurn()
           }
         } finally {
           stopped = true
@@ -129,30 +129,30 @@ test('a source', async (t) => {
     const client = await open(t, await listen(app), '/')
     client.pause()
     let before = 0
-    await until('the source waits', async () => {
+    await until('the source to wait', async () => {
       before = given
       await wait(50)
       return given > 1 && given === before
     })
     client.leave()
-    await until('it is stopped', () => stopped)
+    await until('the source to be stopped', () => stopped)
     t.equal(given, before)
   })
 
-  t.test('of a route that closes the stream at once is stopped, and not read', async (t) => {
+  t.test('a source is stopped without being read when its route closes the stream at once', async (t) => {
     const app = await makeApp(t)
-    const told: string[] = []
+    const calls: string[] = []
     app.sseRoute('/', {
       source (_request, stream) {
         stream.close()
-        return { [Symbol.iterator]: () => ({ next: () => ({ done: false, value: told.push('read').toString() }), return: () => ({ done: true, value: told.push('stopped') }) }) }
+        return { [Symbol.iterator]: () => ({ next: () => ({ done: false, value: calls.push('read').toString() }), return: () => ({ done: true, value: calls.push('stopped') }) }) }
       }
     })
     t.strictSame(await (await fetch(`http://127.0.0.1:${await listen(app)}/`)).text(), '')
-    t.strictSame(told, ['stopped'])
+    t.strictSame(calls, ['stopped'])
   })
 
-  t.test('that comes when the client has left is stopped', async (t) => {
+  t.test('a promised source that resolves after the client disconnected is stopped', async (t) => {
     const app = await makeApp(t)
     let stopped = 0
     const source = (closed: Promise<unknown>) => closed.then(() => ({
@@ -161,16 +161,16 @@ test('a source', async (t) => {
     app.sseRoute('/', { source: (request, stream) => source(once(stream.signal, 'abort')) })
     app.get('/reply', async (request, reply) => reply.sse(source(once(reply.raw, 'close'))))
     for (const url of ['/', '/reply']) (await injectSSE(app, { url })).close()
-    await until('both are stopped', () => stopped === 2)
+    await until('both sources to be stopped', () => stopped === 2)
   })
 
-  t.test('that comes when the client has left is not begun', async (t) => {
+  t.test('a promised generator that resolves after the client disconnected is never started', async (t) => {
     const app = await makeApp(t)
-    const begun: string[] = []
+    const started: string[] = []
     const later = async (signal: AbortSignal) => {
       await once(signal, 'abort')
       await wait(10)
-      return (async function * () { yield String(begun.push('x')) })()
+      return (async function * () { yield String(started.push('x')) })()
     }
     let over = 0
     app.sseRoute('/', { source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
@@ -181,12 +181,12 @@ test('a source', async (t) => {
     socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
-    await until('both sources came', () => over === 2)
+    await until('both promises to settle', () => over === 2)
     await wait(20)
-    t.strictSame(begun, [])
+    t.strictSame(started, [])
   })
 
-  t.test('that is promised, and fails before its stream is open, breaks that off', async (t) => {
+  t.test('a promised source that fails before its stream is open aborts the response', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async () => { await wait(30) })
     const failing = () => {
@@ -199,7 +199,7 @@ test('a source', async (t) => {
     t.notOk(await client.over())
   })
 
-  t.test('that fails: what was sent arrives, then the response is broken off', async (t) => {
+  t.test('a source that fails aborts the response after the events sent so far have arrived', async (t) => {
     const app = await makeApp(t)
     const errors: string[] = []
     const failing = async function * () {
@@ -223,7 +223,7 @@ test('a source', async (t) => {
     t.equal(app.sse.stats().closed.error, 6)
   })
 
-  t.test('that fails ends as onError says, if onError closes the stream', async (t) => {
+  t.test('a source that fails ends its response normally if onError closes the stream', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', {
       source: async function * () { throw new Error('broken') },
@@ -237,7 +237,7 @@ test('a source', async (t) => {
     t.equal(client.text, 'event: error\ndata: broken\n\n')
   })
 
-  t.test('that fails to stop is reported', async (t) => {
+  t.test('a source that throws when it is stopped is logged', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
     const source = () => {
@@ -252,24 +252,24 @@ test('a source', async (t) => {
       const client = await open(t, port, path)
       await client.until('data: x')
       client.leave()
-      await until('the line', () => lines.filter((line) => line.includes('cannot stop')).length === i + 1)
+      await until('the log line', () => lines.filter((line) => line.includes('cannot stop')).length === i + 1)
     }
   })
 
-  t.test('without a return is simply read no more', async (t) => {
+  t.test('a source without return() is not read after its stream has closed', async (t) => {
     const app = await makeApp(t)
     let calls = 0
     app.sseRoute('/', { source: () => ({ [Symbol.asyncIterator]: () => ({ next: async () => { await wait(5); return { done: false, value: String(calls++) } } }) }) })
     const stream = await injectSSE(app, { url: '/' })
     await stream.next()
     stream.close()
-    await until('it is gone', () => app.sse.streams.size === 0)
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
     const before = calls
     await wait(50)
     t.ok(calls <= before + 1)
   })
 
-  t.test('after a POST body has been read goes on', async (t) => {
+  t.test('a source continues after the body of its POST request has been read', async (t) => {
     const app = await makeApp(t)
     app.sseRoute<{ Body: { prompt: string } }>({
       method: 'POST',
@@ -288,10 +288,10 @@ test('a source', async (t) => {
 })
 
 test('openOn: first-event', async (t) => {
-  t.test('answers what fails before the first item as an ordinary HTTP error', async (t) => {
+  t.test('with openOn: first-event, an error before the first item is answered as an ordinary HTTP error', async (t) => {
     const app = await makeApp(t)
     const fail = Object.assign(new Error('no such model'), { statusCode: 404 })
-    const onError = () => t.fail('not a failure of the stream')
+    const onError = () => t.fail('onError was called for a stream that did not open')
     app.sseRoute('/source', { openOn: 'first-event', onError, source: async () => { throw fail } })
     app.sseRoute('/item', { openOn: 'first-event', onError, source: async function * () { throw fail } })
     app.sseRoute('/payload', { openOn: 'first-event', onError, source: () => [{ event: 'a\nb' }] })
@@ -301,7 +301,7 @@ test('openOn: first-event', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('opens with the first item, after onConnect', async (t) => {
+  t.test('with openOn: first-event, the stream opens at the first item, and onConnect runs before it is sent', async (t) => {
     const app = await makeApp(t)
     const order: string[] = []
     app.sseRoute('/', {
@@ -327,40 +327,40 @@ test('openOn: first-event', async (t) => {
     t.equal((await app.inject('/empty')).statusCode, 200)
   })
 
-  t.test('stops the source when the client leaves before', async (t) => {
+  t.test('with openOn: first-event, the source is stopped when the client disconnects before the first item', async (t) => {
     const app = await makeApp(t)
-    let told = false
+    let stopped = false
     let asked = false
     app.sseRoute('/', {
       openOn: 'first-event',
       source: async function * (request, stream) {
         asked = true
         await new Promise((resolve) => { stream.signal.addEventListener('abort', resolve) })
-        told = true
+        stopped = true
         throw new Error('aborted')
       },
-      onDisconnect: () => t.fail('never opened')
+      onDisconnect: () => t.fail('onDisconnect was called for a stream that did not open')
     })
     const socket = await dial(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('the source is asked', () => asked)
+    await until('the source to start', () => asked)
     socket.destroy()
-    await until('the source is told', () => told)
+    await until('the source to be stopped', () => stopped)
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('is a 503 when the server closes before, whatever the source does', async (t) => {
+  t.test('with openOn: first-event, closing the server before the first item answers 503, even if the source never settles', async (t) => {
     const app = await makeApp(t)
     let asked = 0
     app.sseRoute('/', { openOn: 'first-event', source: () => { asked++; return new Promise<never>(() => {}) } })
     const port = await listen(app)
     const response = fetch(`http://127.0.0.1:${port}/`)
-    await until('the source is asked', () => asked)
+    await until('the source to start', () => asked)
     await app.close()
     t.match(await (await response).json(), { statusCode: 503, code: 'SSE_ERR_CLOSING' })
   })
 
-  t.test('is a 503 by handlerTimeout, which stops the source', async (t) => {
+  t.test('with openOn: first-event, handlerTimeout before the first item answers 503 and stops the source', async (t) => {
     const app = await makeApp(t)
     let stopped = 0
     app.sseRoute('/', {
@@ -370,6 +370,6 @@ test('openOn: first-event', async (t) => {
     })
     const response = await fetch(`http://127.0.0.1:${await listen(app)}/`)
     t.equal(response.status, 503)
-    await until('the source is stopped', () => stopped === 1)
+    await until('the source to be stopped', () => stopped === 1)
   })
 })

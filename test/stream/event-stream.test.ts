@@ -1,7 +1,7 @@
 import { Agent } from 'node:http'
-import { finished as watch, PassThrough, pipeline, Transform } from 'node:stream'
+import { finished as onFinished, PassThrough, pipeline, Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
@@ -15,7 +15,7 @@ import { hubOf } from '../helpers/subscriber.js'
 const EVENT = `data: ${'x'.repeat(1_000)}\n\n`
 
 test('the response', async (t) => {
-  t.test('is 200, text/event-stream, uncached, unbuffered, kept alive', async (t) => {
+  t.test('a response is 200, text/event-stream, uncached, unbuffered and kept alive', async (t) => {
     const app = await makeApp(t)
     app.get('/', (request, reply) => { reply.sse().close() })
     const agent = new Agent({ keepAlive: true })
@@ -33,21 +33,21 @@ test('the response', async (t) => {
     t.notOk(client.response.headers['access-control-allow-origin'])
     t.ok(await client.over())
     t.equal(client.text, '')
-    t.match((await open(t, port, '/', { agent: false })).response.headers, { connection: 'close' }, 'unless the client says so')
+    t.match((await open(t, port, '/', { agent: false })).response.headers, { connection: 'close' }, 'a client that sends "connection: close" gets it back')
   })
 
-  t.test('sends its headers before there is any event', async (t) => {
+  t.test('a response sends its headers before there is any event', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     app.get('/', (request, reply) => { reply.sse() })
     const client = await open(t, await listen(app), '/')
     t.equal(client.response.statusCode, 200)
   })
 
-  t.test('keeps what hooks and handlers put on the reply', async (t) => {
+  t.test('a response keeps headers, cookies and the status code set by hooks and handlers', async (t) => {
     const app = await makeApp(t)
     await app.register(cors, { origin: 'https://example.org', credentials: true })
     await app.register(cookie)
-    // as @fastify/helmet does
+    // sets a raw header, as @fastify/helmet does
     app.addHook('onRequest', async (_request, reply) => { reply.raw.setHeader('content-security-policy', "default-src 'self'") })
     app.get('/', (request, reply) => {
       reply.code(201).header('cache-control', 'private, no-cache').setCookie('a', '1').setCookie('b', '2').sse().close()
@@ -60,14 +60,14 @@ test('the response', async (t) => {
     t.strictSame(stream.headers['set-cookie'], ['a=1; SameSite=Lax', 'b=2; SameSite=Lax'])
   })
 
-  t.test('has the headers of the options, which win, but for content-type', async (t) => {
+  t.test('headers of the options override headers of the reply, except content-type', async (t) => {
     const app = await makeApp(t, { headers: { 'X-Accel-Buffering': 'yes', 'x-a': 'plugin', 'content-type': 'text/plain' } })
     app.get('/', (request, reply) => { reply.header('x-a', 'handler').sse({ headers: { 'X-A': 'stream' } }).close() })
     const { headers } = await injectSSE(app, { url: '/' })
     t.match(headers, { 'x-accel-buffering': 'yes', 'x-a': 'stream', 'content-type': 'text/event-stream' })
   })
 
-  t.test('to HEAD has the headers alone, and sends are answered with false', async (t) => {
+  t.test('the response to HEAD has only the headers, and send() resolves to false', async (t) => {
     const app = await makeApp(t)
     const sent: boolean[] = []
     app.get('/', async (request, reply) => { sent.push(await reply.sse().send('x')) })
@@ -82,7 +82,7 @@ test('the response', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('runs onSend hooks before the headers, and waits for them', async (t) => {
+  t.test('onSend hooks run before the headers are written, and the stream waits for them', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async (request, reply) => {
       await wait(20)
@@ -103,16 +103,16 @@ test('the response', async (t) => {
     t.match(app.sse.stats(), { active: 0, opened: 2, closed: { server: 2 } })
   })
 
-  t.test('is an ordinary 500 where an onSend hook fails', async (t) => {
+  t.test('the response is an ordinary 500 when an onSend hook fails', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async () => {
       await wait(5)
       throw new Error('refused')
     })
     let late: SSEStream | undefined
-    app.get('/hand', async (request, reply) => { late = reply.sse() })
-    app.sseRoute({ url: '/route', onConnect: () => t.fail('not open') })
-    for (const url of ['/hand', '/route']) {
+    app.get('/reply', async (request, reply) => { late = reply.sse() })
+    app.sseRoute({ url: '/route', onConnect: () => t.fail('onConnect ran for a stream that did not open') })
+    for (const url of ['/reply', '/route']) {
       const response = await app.inject({ url })
       t.equal(response.statusCode, 500)
       t.match(response.headers['content-type'], 'application/json')
@@ -122,16 +122,16 @@ test('the response', async (t) => {
     t.equal(app.sse.stats().opened, 0)
   })
 
-  t.test('may be replaced by an onSend hook', async (t) => {
+  t.test('an onSend hook can replace the event stream by another payload', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async () => 'something else')
     let replaced: SSEStream | undefined
     app.get('/', (request, reply) => { replaced = reply.sse() })
     t.equal((await app.inject('/')).body, 'something else')
-    await until('the stream hears of it', () => replaced?.closed)
+    await until('the replaced stream to be closed', () => replaced?.closed)
   })
 
-  t.test('may be piped through a transform by an onSend hook', async (t) => {
+  t.test('an onSend hook can pipe the event stream through a transform', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 10 })
     app.addHook('onSend', async (request, reply, payload) => (payload as NodeJS.ReadableStream).pipe(new PassThrough()))
     app.get('/', async (request, reply) => {
@@ -143,21 +143,21 @@ test('the response', async (t) => {
     const port = await listen(app)
     const client = await open(t, port, '/')
     t.ok(await client.over())
-    t.match(client.text, /^:\ndata/, 'a comment to flush the headers')
-    t.equal(client.text.split('\n\n').length, 101, '100 events')
+    t.match(client.text, /^:\ndata/, 'a comment flushes the headers')
+    t.equal(client.text.split('\n\n').length, 101, 'all 100 events arrived')
     const cut = await open(t, port, '/cut')
     t.notOk(await cut.over())
     t.match(cut.text, 'data: a\n\n')
   })
 
-  t.test('may be piped by pipeline, and watched to its end', async (t) => {
+  t.test('an onSend hook can use pipeline() and finished() on the event stream', async (t) => {
     const app = await makeApp(t)
     let done: unknown = 'not yet'
     let watched = false
     app.addHook('onSend', async (_request, reply, payload) => {
       reply.header('content-encoding', 'gzip')
       const gzip = createGzip()
-      watch(payload as NodeJS.ReadableStream, { writable: false }, () => t.fail('not watched any more'))()
+      onFinished(payload as NodeJS.ReadableStream, { writable: false }, () => t.fail('finished() fired after its cleanup'))()
       finished(payload as NodeJS.ReadableStream, { writable: false, cleanup: true }).then(() => { watched = true }, t.error)
       pipeline(payload as NodeJS.ReadableStream, gzip, (error) => { done = error })
       return gzip
@@ -165,10 +165,10 @@ test('the response', async (t) => {
     app.sseRoute('/', { source: async function * () { yield 'a'; await wait(10); yield 'b' } })
     const response = await fetch(`http://127.0.0.1:${await listen(app)}/`)
     t.equal(await response.text(), ':\ndata: a\n\ndata: b\n\n')
-    await until('both have seen the end', () => done === undefined && watched)
+    await until('pipeline() and finished() to see the end', () => done === undefined && watched)
   })
 
-  t.test('is waited for through a transform, and bounded there as well', async (t) => {
+  t.test('maxBufferedBytes limits a stream that is piped through a transform', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 200_000 })
     app.addHook('onSend', async (_request, _reply, payload) => (payload as NodeJS.ReadableStream).pipe(new PassThrough()))
     let stream: SSEStream | undefined
@@ -182,7 +182,7 @@ test('the response', async (t) => {
     t.equal(stream?.closeReason, 'overflow')
   })
 
-  t.test('is an ordinary 500 where what it is piped through fails at once', async (t) => {
+  t.test('the response is an ordinary 500 when the transform it is piped through fails at once', async (t) => {
     const app = await makeApp(t)
     app.addHook('onSend', async (_request, _reply, payload) => {
       const broken = new Transform({ transform: (_chunk, _encoding, done) => done(new Error('broken')) })
@@ -190,45 +190,45 @@ test('the response', async (t) => {
       return broken
     })
     app.sseRoute('/', { source: async function * () { await wait(10); yield 'a' } })
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/reply', (_request, reply) => { reply.sse() })
     const port = await listen(app)
-    for (const path of ['/', '/hand']) {
+    for (const path of ['/', '/reply']) {
       const client = await open(t, port, path)
       t.equal(client.response.statusCode, 500)
       t.ok(await client.over())
       t.match(JSON.parse(client.text), { statusCode: 500, message: 'broken' })
     }
-    await until('they are over', () => app.sse.stats().active === 0)
+    await until('the streams to be closed', () => app.sse.stats().active === 0)
   })
 
-  t.test('is an ordinary 500 where Node refuses one of its headers', async (t) => {
+  t.test('the response is an ordinary 500 when Node refuses one of its headers', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
     app.addHook('onRequest', async (_request, reply) => { reply.header('x-user', '\u65e5') })
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/reply', (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'] })
     app.setErrorHandler((error, _request, reply) => { reply.removeHeader('x-user').code(500).send(error) })
     const port = await listen(app)
-    for (const path of ['/hand', '/route', '/hand']) {
+    for (const path of ['/reply', '/route', '/reply']) {
       const { response } = await open(t, port, path)
       t.match(response, { statusCode: 500, statusMessage: 'Internal Server Error' })
       response.resume()
     }
-    await until('they are over', () => app.sse.stats().active === 0)
+    await until('the streams to be closed', () => app.sse.stats().active === 0)
   })
 
-  t.test('passes the onSend hooks that other plugins give the route after this one has seen it', async (t) => {
+  t.test('onSend hooks that other plugins add to a route in onRoute run before an event stream is sent', async (t) => {
     const app = await makeApp(t)
     app.addHook('onRoute', (route) => {
       route.onSend = [route.onSend ?? [], async (_request: FastifyRequest, reply: FastifyReply) => { reply.header('x-after', String(reply.getHeader('content-type'))) }].flat()
     })
-    app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/reply', (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'], onSend: async (_request, reply) => { reply.header('x-own', 'yes') } })
     const port = await listen(app)
-    t.match((await open(t, port, '/hand')).response.headers, { 'x-after': 'text/event-stream' })
+    t.match((await open(t, port, '/reply')).response.headers, { 'x-after': 'text/event-stream' })
     t.match((await open(t, port, '/route')).response.headers, { 'x-after': 'text/event-stream', 'x-own': 'yes' })
   })
 
-  t.test('opens in a route that is older than the plugin as well', async (t) => {
+  t.test('reply.sse() works in a route that was declared before the plugin was registered', async (t) => {
     const app = Fastify()
     t.teardown(() => app.close())
     app.get('/', (_request, reply) => { reply.sse().close() })
@@ -238,7 +238,7 @@ test('the response', async (t) => {
     t.match(client.response.headers, { 'content-type': 'text/event-stream' })
   })
 
-  t.test('is empty where a hook says that it is', async (t) => {
+  t.test('the response is empty when an onSend hook sets status 204', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'], onSend: async (_request, reply) => { reply.code(204) } })
     const client = await open(t, await listen(app), '/')
@@ -248,15 +248,15 @@ test('the response', async (t) => {
     t.match(app.sse.stats(), { opened: 0 })
   })
 
-  t.test('that has trailers ends quietly when the client leaves', async (t) => {
+  t.test('a response with trailers closes without an error when the client disconnects', async (t) => {
     const app = await makeApp(t)
     app.get('/', (_request, reply) => { reply.trailer('x-sum', async () => '42').sse() })
     const client = await open(t, await listen(app), '/')
     client.leave()
-    await until('it is gone', () => app.sse.stats().closed.client === 1)
+    await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
   })
 
-  t.test('keeps its trailers', async (t) => {
+  t.test('a response keeps its trailers', async (t) => {
     const app = await makeApp(t)
     app.get('/', (request, reply) => {
       reply.trailer('x-sum', async () => '42')
@@ -271,7 +271,7 @@ test('the response', async (t) => {
 })
 
 test('reply.sse()', async (t) => {
-  t.test('can be called once, and not on a reply that is sent', async (t) => {
+  t.test('reply.sse() throws when it is called twice or after reply.send()', async (t) => {
     const app = await makeApp(t)
     const codes: unknown[] = []
     app.get('/twice', async (request, reply) => {
@@ -288,13 +288,13 @@ test('reply.sse()', async (t) => {
     t.strictSame(codes, ['SSE_ERR_REPLY_SENT', 'SSE_ERR_REPLY_SENT'])
   })
 
-  t.test('refuses wrong options with an ordinary error', async (t) => {
+  t.test('reply.sse() with wrong options is answered with an ordinary error', async (t) => {
     const app = await makeApp(t)
     app.get('/', (request, reply) => { reply.sse({ heartbeat: -1 }) })
     t.match((await app.inject('/')).json(), { code: 'SSE_ERR_OPTION', statusCode: 500 })
   })
 
-  t.test('works in sync and async handlers, with return reply or without', async (t) => {
+  t.test('reply.sse() works in sync and async handlers, with return reply or without', async (t) => {
     const app = await makeApp(t)
     app.get('/sync', (request, reply) => { reply.sse().send('1').then(() => {}, t.error) })
     app.get('/sync-return', (request, reply) => {
@@ -313,11 +313,11 @@ test('reply.sse()', async (t) => {
     }
   })
 
-  t.test('for a client that has left already is a closed stream that nobody keeps', async (t) => {
+  t.test('reply.sse() after the client has disconnected gives a closed stream that is not registered', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.get('/', async (request, reply) => {
-      await until('the client is gone', () => reply.raw.destroyed)
+      await until('the client to be gone', () => reply.raw.destroyed)
       stream = reply.sse()
       t.equal(await stream.send('x'), false)
     })
@@ -325,7 +325,7 @@ test('reply.sse()', async (t) => {
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
-    await until('the stream', () => stream)
+    await until('the handler to have its stream', () => stream)
     t.match(stream, { closed: true, closeReason: 'client' })
     t.ok(stream?.signal.aborted)
     t.match(app.sse.stats(), { active: 0, opened: 0 })
@@ -333,7 +333,7 @@ test('reply.sse()', async (t) => {
 })
 
 test('send', async (t) => {
-  t.test('resolves to true once the client takes more, and so paces the sender', async (t) => {
+  t.test('send() resolves to true once the client accepts more data, so that awaiting it applies backpressure', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     let sent = 0
@@ -345,22 +345,22 @@ test('send', async (t) => {
     const client = await open(t, await listen(app), '/')
     client.pause()
     let before = -1
-    await until('the sender stands still', async () => {
+    await until('the sender to wait', async () => {
       const still = sent > 0 && sent === before
       before = sent
       await wait(50)
       return still
     })
-    await until('no more', () => { const still = sent === before; before = sent; return still })
-    t.ok(sent < 20_000, `held back after ${sent}`)
+    await until('the sender to stay where it is', () => { const still = sent === before; before = sent; return still })
+    t.ok(sent < 20_000, `the sender waits after ${sent} events`)
     client.resume()
-    await until('the rest', () => sent === 20_000)
+    await until('the remaining events to be sent', () => sent === 20_000)
     t.ok(await client.over())
     t.equal(client.text.split('\n\n').length - 1, 20_000)
     t.equal(app.sse.stats().dropped, 0)
   })
 
-  t.test('settles with false when the client leaves while it waits', async (t) => {
+  t.test('send() resolves to false when the client disconnects while it waits', async (t) => {
     const app = await makeApp(t)
     const results: boolean[] = []
     app.get('/', async (request, reply) => {
@@ -371,10 +371,10 @@ test('send', async (t) => {
     client.pause()
     await wait(200)
     client.leave()
-    await until('the sender is told', () => results.at(-1) === false)
+    await until('send() to resolve to false', () => results.at(-1) === false)
   })
 
-  t.test('settles with false when it waits and the server closes, and afterwards', async (t) => {
+  t.test('send() resolves to false when the server closes the stream while it waits, and afterwards', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 1e9 })
     let stream: SSEStream | undefined
     app.get('/', (request, reply) => { stream = reply.sse() })
@@ -387,7 +387,7 @@ test('send', async (t) => {
     t.equal(await stream?.send({}), false)
   })
 
-  t.test('rejects a bad payload before a byte is written', async (t) => {
+  t.test('send() rejects an invalid payload before a byte is written', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
@@ -402,7 +402,7 @@ test('send', async (t) => {
     t.equal(client.text, 'data: good\n\n')
   })
 
-  t.test('writes what is sent within a tick together, in order, also past the batch', async (t) => {
+  t.test('all events sent within a tick are written together and in order, also more than fit into one batch', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 1e9 })
     app.get('/', (request, reply) => {
       const stream = reply.sse()
@@ -416,7 +416,7 @@ test('send', async (t) => {
     t.equal(app.sse.stats().sent, 50_000)
   })
 
-  t.test('of a sender that never rests leaves the others their turn', async (t) => {
+  t.test('a stream that sends without pause does not block other requests', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
@@ -424,16 +424,16 @@ test('send', async (t) => {
     })
     app.get('/other', async () => 'here')
     const port = await listen(app)
-    const greedy = await open(t, port, '/')
-    greedy.response.removeAllListeners('data').resume()
+    const fast = await open(t, port, '/')
+    fast.response.removeAllListeners('data').resume()
     t.equal((await (await fetch(`http://127.0.0.1:${port}/other`)).text()), 'here')
-    greedy.leave()
-    await until('the end', () => app.sse.streams.size === 0)
+    fast.leave()
+    await until('all streams to be closed', () => app.sse.streams.size === 0)
   })
 })
 
 test('a client that falls behind', async (t) => {
-  t.test('is disconnected past maxBufferedBytes', async (t) => {
+  t.test('a slow client is disconnected when more than maxBufferedBytes wait for it', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 100_000 })
     let stream: SSEStream | undefined
     app.get('/', (request, reply) => { stream = reply.sse() })
@@ -451,7 +451,7 @@ test('a client that falls behind', async (t) => {
     t.match(app.sse.stats(), { active: 0, closed: { overflow: 1 } })
   })
 
-  t.test('is not one that is sent much in the tick in which its stream opens', async (t) => {
+  t.test('a client is not taken for slow because of large events sent in the tick in which its stream opens', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 65_536 })
     const snapshot = 'x'.repeat(80_000)
     app.sseRoute('/route', {
@@ -461,17 +461,17 @@ test('a client that falls behind', async (t) => {
         stream.send('next').catch(t.error)
       }
     })
-    app.get('/hand', (_request, reply) => {
+    app.get('/reply', (_request, reply) => {
       const stream = reply.sse()
       stream.send(snapshot).catch(t.error)
       stream.send('next').catch(t.error)
     })
     const port = await listen(app)
-    for (const path of ['/route', '/hand']) await (await open(t, port, path)).until('data: next')
+    for (const path of ['/route', '/reply']) await (await open(t, port, path)).until('data: next')
     t.match(app.sse.stats(), { active: 2, closed: { overflow: 0 } })
   })
 
-  t.test('is waited for by a source, and by who awaits what is sent, however little may wait for it', async (t) => {
+  t.test('a source and an awaited send() wait for a slow client, even with maxBufferedBytes: 0', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 0 })
     const EVENTS = 1_000
     const items = async function * (pace: () => Promise<unknown>) {
@@ -481,8 +481,8 @@ test('a client that falls behind', async (t) => {
       }
     }
     app.sseRoute('/at-once', { source: () => items(async () => {}) })
-    app.sseRoute('/a-turn-each', { source: () => items(turn) })
-    for (const [path, pace] of [['/sent-at-once', async () => {}], ['/sent-a-turn-each', turn]] as const) {
+    app.sseRoute('/a-turn-each', { source: () => items(nextTurn) })
+    for (const [path, pace] of [['/sent-at-once', async () => {}], ['/sent-a-turn-each', nextTurn]] as const) {
       app.get(path, async (_request, reply) => {
         const stream = reply.sse()
         for await (const item of items(pace)) await stream.send(item)
@@ -493,7 +493,7 @@ test('a client that falls behind', async (t) => {
     for (const path of ['/at-once', '/a-turn-each', '/sent-at-once', '/sent-a-turn-each']) {
       const client = await open(t, port, path)
       client.pause()
-      await until('the client is behind', () => [...hubOf(app).streams.values()].some(({ needsDrain }) => needsDrain))
+      await until('the client to be slow', () => [...hubOf(app).streams.values()].some(({ needsDrain }) => needsDrain))
       client.resume()
       t.ok(await client.over(), path)
       t.equal(client.text.match(/^data: /gm)?.length, EVENTS)
@@ -501,7 +501,7 @@ test('a client that falls behind', async (t) => {
     t.match(app.sse.stats().closed, { server: 4, overflow: 0 })
   })
 
-  t.test('with overflow: drop misses events, is told by a gap, and goes on', async (t) => {
+  t.test('with overflow: drop, a slow client misses events, gets one gap event, and receives new events again', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 50_000, overflow: 'drop' })
     let stream: SSEStream | undefined
     app.get('/', (request, reply) => { stream = reply.sse() })
@@ -518,12 +518,12 @@ test('a client that falls behind', async (t) => {
     await client.until('id: live')
     const ids = [...client.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id))
     const { dropped, gaps } = app.sse.stats()
-    t.strictSame(ids, Array.from({ length: sent - dropped }, (_, i) => i + 1), 'no hole before the gap')
+    t.strictSame(ids, Array.from({ length: sent - dropped }, (_, i) => i + 1), 'no event is missing before the gap')
     t.match(client.text, `event: gap\ndata: {"lastEventId":"${ids.at(-1)}","oldestId":null}\n\nid: live`)
     t.equal(gaps, 1)
   })
 
-  t.test('is told by the gap what it came with, where no event had an id', async (t) => {
+  t.test('with overflow: drop, the gap event names the Last-Event-ID of the request when no sent event had an id', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 50_000, overflow: 'drop' })
     app.get('/', (_request, reply) => {
       const stream = reply.sse()
@@ -533,7 +533,7 @@ test('a client that falls behind', async (t) => {
     await client.until('event: gap\ndata: {"lastEventId":"came with","oldestId":null}')
   })
 
-  t.test('is cut 5 s after the stream was closed', async (t) => {
+  t.test('a client that does not read is disconnected 5 s after its stream was closed', async (t) => {
     const app = await makeApp(t, { maxBufferedBytes: 1e9 })
     let stream: SSEStream | undefined
     app.get('/', (request, reply) => {
@@ -546,13 +546,13 @@ test('a client that falls behind', async (t) => {
     stream?.close()
     const raw = stream?.request.raw.socket
     const start = Date.now()
-    await until('the cut', () => raw?.destroyed)
+    await until('the socket to be destroyed', () => raw?.destroyed)
     t.ok(Date.now() - start > 4_500)
   })
 })
 
 test('heartbeats', async (t) => {
-  t.test('come after silence only', async (t) => {
+  t.test('heartbeats are sent only after a time without events', async (t) => {
     const app = await makeApp(t, { heartbeat: 100 })
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
@@ -563,11 +563,11 @@ test('heartbeats', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     await client.until('data: busy', 10)
-    t.notOk(client.text.includes('\n:\n'), 'none while there were events')
+    t.notOk(client.text.includes('\n:\n'), 'no heartbeat while events were sent')
     await client.until('\n:\n', 3)
   })
 
-  t.test('are off with false and 0', async (t) => {
+  t.test('heartbeats are off with heartbeat: false and heartbeat: 0', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     app.get('/false', (request, reply) => { reply.sse({ heartbeat: false }) })
     app.get('/0', (request, reply) => { reply.sse({ heartbeat: 0 }) })
@@ -578,7 +578,7 @@ test('heartbeats', async (t) => {
     t.equal(`${off?.text}${zero?.text}`, '')
   })
 
-  t.test('are not written to a client that is behind', async (t) => {
+  t.test('heartbeats are not written to a slow client', async (t) => {
     const app = await makeApp(t, { heartbeat: 20, maxBufferedBytes: 1e9 })
     app.get('/', (request, reply) => {
       const stream = reply.sse()
@@ -595,7 +595,7 @@ test('heartbeats', async (t) => {
 })
 
 test('a stream', async (t) => {
-  t.test('opens with retry, where that is an option', async (t) => {
+  t.test('a stream opens with a retry field when the retry option is set', async (t) => {
     const app = await makeApp(t, { retry: 1_234 })
     app.get('/', (request, reply) => { reply.sse().close() })
     app.get('/0', (request, reply) => { reply.sse({ retry: 0 }).close() })
@@ -608,7 +608,7 @@ test('a stream', async (t) => {
     t.equal(zero.text, 'retry: 0\n')
   })
 
-  t.test('knows the Last-Event-ID, by header or query', async (t) => {
+  t.test('stream.lastEventId is read from the Last-Event-ID header or from the query', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
@@ -632,7 +632,7 @@ test('a stream', async (t) => {
     }
   })
 
-  t.test('tells why it was closed, aborts its signal, and closes once', async (t) => {
+  t.test('a closed stream has a closeReason and an aborted signal, and a second close() does nothing', async (t) => {
     const app = await makeApp(t)
     const streams: SSEStream[] = []
     app.get('/', (request, reply) => { streams.push(reply.sse()) })
@@ -654,7 +654,7 @@ test('a stream', async (t) => {
     t.match(app.sse.stats(), { active: 0, opened: 2, closed: { client: 1, server: 1 } })
   })
 
-  t.test('whose client leaves in the tick of a write leaves no heartbeat behind', async (t) => {
+  t.test('a client that disconnects in the tick of a write leaves no heartbeat timer behind', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (_request, reply) => {
       const stream = reply.sse()
@@ -663,12 +663,12 @@ test('a stream', async (t) => {
     })
     const socket = await dial(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-    await until('it is gone', () => app.sse.stats().closed.client === 1)
+    await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
     await wait(10)
     t.equal(hubOf(app).timers.size, 0)
   })
 
-  t.test('has a client id of its own, or the one the plugin is told to take', async (t) => {
+  t.test('stream.clientId is the id of the stream, or the result of the clientId option', async (t) => {
     const app = await makeApp(t)
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
@@ -685,7 +685,7 @@ test('a stream', async (t) => {
     await injectSSE(named, { url: '/', headers: { 'x-user': 'ann' } })
   })
 
-  t.test('ends when it was sent no event for idleTimeout, heartbeats aside', async (t) => {
+  t.test('a stream closes when no event was sent for idleTimeout, and heartbeats do not count as events', async (t) => {
     const app = await makeApp(t, { heartbeat: 20, idleTimeout: 150 })
     const reasons: [CloseReason | null, number][] = []
     app.get('/', async (request, reply) => {
@@ -701,7 +701,7 @@ test('a stream', async (t) => {
     t.ok(Number(reasons[0]?.[1]) >= 240)
   })
 
-  t.test('ends after maxLifetime, give or take a tenth', async (t) => {
+  t.test('a stream closes after maxLifetime, plus or minus 10 %', async (t) => {
     const app = await makeApp(t, { maxLifetime: 200 })
     const times: number[] = []
     app.get('/', (request, reply) => {
@@ -716,6 +716,6 @@ test('a stream', async (t) => {
     await Promise.all(Array.from({ length: 20 }, async () => (await open(t, port, '/')).over()))
     t.equal(times.length, 20)
     t.ok(Math.min(...times) >= 178, `${Math.min(...times)}`)
-    t.ok(Math.max(...times) - Math.min(...times) > 5, 'not all at once')
+    t.ok(Math.max(...times) - Math.min(...times) > 5, 'the streams do not all close at once')
   })
 })

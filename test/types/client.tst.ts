@@ -18,21 +18,21 @@ interface PriceSchema { type: 'object', properties: { price: { type: 'number' } 
 interface ChatEvents { token: string, done: string, usage: { tokens: number } }
 
 describe('EventsOf', () => {
-  test('is the data of each event, by name', () => {
+  test('EventsOf maps the name of each event to its data', () => {
     expect<StockEvents>().type.toBe<{ price: { symbol: string, price: number }, closed: { reason: string } }>()
     expect<EventsOf<{ price: ZodObject<{ price: ZodNumber }>, text: ZodString }>>().type.toBe<{ price: { price: number }, text: string }>()
     expect<EventsOf<{ price: PriceSchema }, JsonSchemaToTsProvider>>().type.toBe<{ price: { price: number } }>()
     expect<EventsOf<{ price: PriceSchema }>>().type.toBe<{ price: unknown }>()
   })
 
-  test('takes what a route takes', () => {
+  test('EventsOf accepts every events option of a route', () => {
     const app = Fastify().withTypeProvider<TypeBoxTypeProvider>()
     app.sseRoute({ url: '/', events, interval: 1, payload: () => ({ event: 'closed', data: { reason: '' } }) })
   })
 })
 
 describe('sse', () => {
-  test('has the name of an event tell its data', async () => {
+  test('sse() narrows the data of an event by its name', async () => {
     for await (const event of sse<StockEvents>('/')) {
       expect(event.event).type.toBe<'price' | 'closed' | 'gap'>()
       expect(event.id).type.toBe<string | undefined>()
@@ -44,14 +44,14 @@ describe('sse', () => {
     }
   })
 
-  test('yields no gap where onGap is told', async () => {
+  test('sse() does not yield gaps when onGap is given', async () => {
     for await (const event of sse<StockEvents>('/', { onGap: (gap) => { expect(gap).type.toBe<SSEGap>() } })) {
       expect(event.event).type.toBe<'price' | 'closed'>()
     }
     expect(sse<{ gap: { own: true } }>('/')).type.toBe<SSEEvents<{ gap: { own: true } }>>()
   })
 
-  test('is told which data is text, where some is', async () => {
+  test('sse() with the option text types the data of the named events as text', async () => {
     for await (const event of sse<ChatEvents>('/', { method: 'POST', text: ['token', 'done'] })) {
       if (event.event === 'token') expect(event.data).type.toBe<string>()
       if (event.event === 'usage') expect(event.data).type.toBe<{ tokens: number }>()
@@ -63,7 +63,7 @@ describe('sse', () => {
     expect(sse<ChatEvents>).type.toBeCallableWith('/', { text: ['token'], onGap: () => {} })
   })
 
-  test('has text for all data with text: true', async () => {
+  test('sse() with text: true types all data as text', async () => {
     expect(sse<StockEvents>('/', { text: true })).type.toBe<SSEEvents<{ price: string, closed: string, gap: string }>>()
     expect(sse<ChatEvents>('/', { text: true, end: '[DONE]', onGap: () => {} })).type.toBe<SSEEvents<{ token: string, done: string, usage: string }>>()
     for await (const event of sse<ChatEvents>('/', { text: true })) {
@@ -72,7 +72,7 @@ describe('sse', () => {
     }
   })
 
-  test('takes the names of its events as those that are wanted', () => {
+  test('the option events of sse() accepts names of the given events', () => {
     expect(sse<StockEvents>).type.toBeCallableWith('/', { events: ['price', 'gap'] })
     expect(sse<StockEvents>).type.toBeCallableWith('/', { events: ['price'], text: true })
     expect(sse<StockEvents>).type.not.toBeCallableWith('/', { events: ['prices'] })
@@ -82,14 +82,14 @@ describe('sse', () => {
     expect(sse('/', { events: ['price'] })).type.toBe<SSEEvents<Record<string, unknown>>>()
   })
 
-  test('says where to resume', () => {
+  test('the iterable of sse() and its errors have lastEventId', () => {
     const events = sse<StockEvents>('/', { lastEventId: null })
     expect(events.lastEventId).type.toBe<string | null>()
     expect(sse<StockEvents>).type.toBeCallableWith('/', { lastEventId: events.lastEventId })
     expect<SSEError['lastEventId']>().type.toBe<string | null>()
   })
 
-  test('can be wrapped, with options that are passed on', () => {
+  test('sse() can be wrapped by a function that passes options on', () => {
     function typed<Events extends object> (path: string, options: SSEClientOptionsFor<Events>) {
       return sse<Events>(`/api${path}`, options)
     }
@@ -125,7 +125,7 @@ describe('sse', () => {
     expect(plain('/', { end: '[DONE]' })).type.toBe<SSEEvents<Record<string, unknown>>>()
   })
 
-  test('has callbacks that decide and are told', () => {
+  test('callbacks of sse() have typed parameters, and those that decide have typed results', () => {
     sse('/', { onInvalid: (event) => { expect(event).type.toBe<SSEMessage>() } })
     sse('/', {
       shouldRetry: (error, attempt) => {
@@ -140,7 +140,7 @@ describe('sse', () => {
     expect(sse).type.not.toBeCallableWith('/', { onInvalid: (event: number) => event })
   })
 
-  test('takes a function like fetch', () => {
+  test('the option fetch of sse() accepts functions like the global fetch', () => {
     expect(sse).type.toBeCallableWith('/', { fetch })
     expect(sse).type.toBeCallableWith('/', { fetch: async (url: string | URL, init: RequestInit) => fetch(url, { ...init, keepalive: true }) })
     expect(sse).type.toBeCallableWith('/', { fetch: async () => new Response() })
@@ -148,12 +148,12 @@ describe('sse', () => {
     expect(sse).type.not.toBeCallableWith('/', { fetch: (url: number) => fetch(String(url)) })
   })
 
-  test('has no option of an earlier name', () => {
+  test('sse() refuses options by their earlier names', () => {
     expect(sse).type.not.toBeCallableWith('/', { silence: 1 })
     expect(sse).type.not.toBeCallableWith('/', { retry: { tries: 1 } })
   })
 
-  test('without types has data that may be anything, or is text', async () => {
+  test('sse() without type parameters has unknown data, or text with text: true', async () => {
     expect(sse('/')).type.toBe<SSEEvents<Record<string, unknown>>>()
     for await (const event of sse('/')) expect(event.data).type.toBe<unknown>()
     for await (const event of sse('/', { text: ['token'] })) expect(event.event).type.toBe<string>()
@@ -161,7 +161,7 @@ describe('sse', () => {
     for await (const event of sse('/', { text: true, onGap: () => {} })) expect(event.data).type.toBe<string>()
   })
 
-  test('takes what fetch takes', () => {
+  test('sse() accepts the options of fetch', () => {
     expect(sse).type.toBeCallableWith(new URL('http://localhost/'), { headers: { a: 'b' }, credentials: 'include', body: new Uint8Array(), signal: AbortSignal.timeout(1) })
     expect(sse).type.toBeCallableWith('/', { headers: (attempt: number) => ({ attempt: String(attempt) }) })
     expect(sse).type.toBeCallableWith('/', { headers: async () => new Headers() })

@@ -7,7 +7,7 @@ import type { z } from 'zod'
 import type { EventsOf } from '../../lib/index.js'
 
 describe('EventsOf', () => {
-  test('works with ArkType', () => {
+  test('EventsOf works with ArkType', () => {
     const events = { price: arktype({ symbol: 'string', 'tags?': 'string[]' }), text: arktype('string') }
     expect<EventsOf<typeof events>>().type.toBe<{ price: { symbol: string, tags?: string[] }, text: string }>()
     Fastify().sseRoute({ url: '/', events, source: () => [{ event: 'price', data: { symbol: 'ACME' } }] })
@@ -15,12 +15,12 @@ describe('EventsOf', () => {
     Fastify().sseRoute({ url: '/', events, source: () => [{ event: 'nope', data: 'text' }] })
   })
 
-  test('works with zod', () => {
+  test('EventsOf works with zod', () => {
     type Price = z.ZodObject<{ symbol: z.ZodString, at: z.ZodOptional<z.ZodDate> }>
     expect<EventsOf<{ price: Price, text: z.ZodString }>>().type.toBe<{ price: { symbol: string, at?: Date | undefined }, text: string }>()
   })
 
-  test('works with TypeBox 1, with and without its type provider', () => {
+  test('EventsOf works with TypeBox 1, with and without its type provider', () => {
     const Price = Type.Object({
       symbol: Type.String(),
       price: Type.Optional(Type.Number()),
@@ -46,7 +46,7 @@ describe('EventsOf', () => {
     expect<EventsOf<typeof events>['price']['both']>().type.toBe<{ a: string } & { b: number }>()
   })
 
-  test('is unknown for plain JSON Schema without a type provider', () => {
+  test('EventsOf is unknown for plain JSON Schema without a type provider', () => {
     expect<EventsOf<{ price: { type: 'object' } }>>().type.toBe<{ price: unknown }>()
   })
 })

@@ -15,7 +15,7 @@ interface Chunk { id: string, choices: string[] }
 const chunks = {} as AsyncIterable<Chunk>
 
 describe('items: \'data\'', () => {
-  test('takes any items on a route without events', () => {
+  test('items: "data" accepts any items on a route without events', () => {
     app.sseRoute({ url: '/', items: 'data', source: () => chunks })
     app.sseRoute({ url: '/', items: 'data', source: async () => chunks })
     app.sseRoute({ url: '/', items: 'data', source: async function * (request) { yield { type: 'text-delta', id: request.id }; yield 1; yield null } })
@@ -25,7 +25,7 @@ describe('items: \'data\'', () => {
     app.sseRoute('/', { items: 'data', source: () => Readable.from([]) })
   })
 
-  test('takes the data of message on a route with events', () => {
+  test('items: "data" accepts the data of message on a route with events', () => {
     app.sseRoute({ url: '/', items: 'data', events, interval: 1, payload: () => ({ k: 'a' }) })
     app.sseRoute({ url: '/', items: 'data', events, interval: 1, payload: async (request) => { if (request.id === '1') return { k: 'a' } } })
     app.sseRoute({ url: '/', items: 'data', events, source: () => [{ k: 'a' }, { k: 'b' }] })
@@ -42,20 +42,20 @@ describe('items: \'data\'', () => {
     app.sseRoute({ url: '/', items: 'data', events, source: async function * () { yield price } })
   })
 
-  test('needs an event message where there are events', () => {
+  test('items: "data" needs an event message on a route with events', () => {
     // @ts-expect-error Type '"data"' is not assignable to type '"payload"'
     app.sseRoute({ url: '/', items: 'data', events: { price: Price }, interval: 1, payload: () => undefined })
     // @ts-expect-error Type '"data"' is not assignable to type '"payload"'
     app.sseRoute('/', { items: 'data', events: { price: Price }, interval: 1, payload: () => undefined })
   })
 
-  test('goes with explicit generics', () => {
+  test('items: "data" can be combined with explicit generics', () => {
     app.sseRoute<{ Params: { id: string } }>({ url: '/:id', items: 'data', source: (request) => [request.params.id, 1] })
     app.sseRoute<{ Params: { id: string } }>('/:id', { items: 'data', source: () => chunks })
     app.sseRoute<{ Params: { id: string } }>('/:id', { interval: 1, payload: (request) => ({ event: 'x', data: request.params.id }) })
   })
 
-  test('is one of two', () => {
+  test('items is "data" or "payload"', () => {
     app.sseRoute({ url: '/', items: 'payload', events, source: () => [{ event: 'price', data: price }] })
     // @ts-expect-error Type '"datas"' is not assignable to type
     app.sseRoute({ url: '/', items: 'datas', source: () => chunks })
@@ -66,7 +66,7 @@ describe('items: \'data\'', () => {
 })
 
 describe('a payload', () => {
-  test('has the fields of the standard and no others', () => {
+  test('a payload has the fields of the standard and no others', () => {
     // @ts-expect-error Types of property 'choices' are incompatible
     app.sseRoute({ url: '/', source: () => chunks })
     // @ts-expect-error Types of property 'Data' are incompatible
@@ -77,7 +77,7 @@ describe('a payload', () => {
     app.sseRoute({ url: '/', source: () => [{ event: 'price', data: price }, { event: 'price', payload: price }] })
   })
 
-  test('may be of a declared, an index or a class type, or any', () => {
+  test('a payload can be of a declared type, an index type, a class type or any', () => {
     class Row { id = 1; data = price; toString (): string { return this.data.symbol } }
     app.sseRoute({ url: '/', source: () => [new Row()] })
     app.sseRoute({ url: '/', source: () => ({}) as AsyncIterable<{ id?: string, event?: string, data: string }> })
@@ -90,7 +90,7 @@ describe('a payload', () => {
     app.sseRoute({ url: '/', events, source: () => [] })
   })
 
-  test('has arrays, tuples and nested literals in its data', () => {
+  test('a payload can have arrays, tuples and nested literals in its data', () => {
     const data = { list: Type.Array(Type.String()), pair: Type.Tuple([Type.Number(), Type.Number()]), kinds: Type.Array(Kind), any: Type.Unknown() }
     const lists = { lists: Type.Object(data), message: Type.Array(Type.Number()), one: Type.Literal(1) }
     const names = ['ann']
@@ -103,7 +103,7 @@ describe('a payload', () => {
 })
 
 describe('end', () => {
-  test('is a payload of the route', () => {
+  test('end is a payload of the route', () => {
     app.sseRoute({ url: '/', source: () => chunks, items: 'data', end: '[DONE]' })
     app.sseRoute({ url: '/', source: () => ['text'], end: { event: 'done' } })
     app.sseRoute({ url: '/', events, source: () => [], end: { event: 'closed', data: '' } })
@@ -120,14 +120,14 @@ describe('end', () => {
 })
 
 describe('payload', () => {
-  test('is told a signal', () => {
+  test('payload receives a signal', () => {
     app.sseRoute({ url: '/', interval: 1, payloadTimeout: 0, payload: async (_request, _stream, { signal }) => { expect(signal).type.toBe<AbortSignal>() } })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', interval: 1, payload: () => 'text', payloadTimeout: '1s' })
   })
 })
 
 describe('reply.sse', () => {
-  test('streams items that are data', () => {
+  test('reply.sse() accepts items that are data', () => {
     expect(reply.sse(chunks, { items: 'data', end: '[DONE]' })).type.toBe<Promise<void>>()
     expect(reply.sse(Promise.resolve(chunks), { items: 'data' })).type.toBe<Promise<void>>()
     expect(reply.sse(() => chunks, { items: 'data', openOn: 'first-event' })).type.toBe<Promise<void>>()
@@ -139,7 +139,7 @@ describe('reply.sse', () => {
     reply.sse([{ event: 'x', Data: 1 }])
   })
 
-  test('takes a function of the stream', () => {
+  test('reply.sse() accepts a function of the stream', () => {
     expect(reply.sse(async (stream) => { await stream.send('text') })).type.toBe<Promise<void>>()
     expect(reply.sse((stream) => { stream.close() })).type.toBe<Promise<void>>()
     expect(reply.sse((stream) => [stream.id, { event: 'x', data: 1 }])).type.toBe<Promise<void>>()
@@ -151,7 +151,7 @@ describe('reply.sse', () => {
     reply.sse((stream) => stream.send('text'))
   })
 
-  test('can be returned and awaited in handlers with a response schema', () => {
+  test('reply.sse() can be returned and awaited in handlers with a response schema', () => {
     const schema = { response: { 200: Type.Object({ a: Type.String() }) } }
     app.get('/', { schema }, (_request, reply) => reply.sse(['text']))
     app.get('/', { schema }, async (_request, reply) => reply.sse(() => chunks, { items: 'data' }))

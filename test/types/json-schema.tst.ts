@@ -14,7 +14,7 @@ const price = { symbol: 'ACME', price: 1 }
 describe('plain JSON Schema without a type provider', () => {
   const app = Fastify()
 
-  test('checks the names of events; their data may be anything', () => {
+  test('plain JSON Schema: names of events are checked, their data can be anything', () => {
     app.sseRoute({ url: '/', events: { price: { type: 'object' } }, interval: 1_000, payload: () => ({ event: 'price', data: price }) })
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'price', data: 1 }) })
     app.sseRoute({ url: '/', events: { price: priceSchema }, source: async function * (request) { yield { event: 'price', data: request.id } } })
@@ -26,25 +26,25 @@ describe('plain JSON Schema without a type provider', () => {
     app.sseRoute({ url: '/', events: { price: priceSchema }, source: () => [{ event: 'nope', data: 1 }] })
   })
 
-  test('takes schemas that are not const', () => {
+  test('plain JSON Schema: schemas need not be const', () => {
     const schema: Record<string, unknown> = { type: 'object' }
     app.sseRoute({ url: '/', events: { price: schema }, interval: 1_000, payload: () => ({ event: 'price', data: 1 }) })
   })
 
-  test('lets a `message` be a bare string', () => {
+  test('plain JSON Schema: a `message` can be a bare string', () => {
     app.sseRoute({ url: '/', events: { message: { type: 'string' } }, interval: 1_000, payload: () => 'text' })
     app.sseRoute({ url: '/', events: { message: { type: 'string' } }, interval: 1_000, payload: () => ({ data: 'text' }) })
     // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events: { price: { type: 'string' } }, interval: 1_000, payload: () => 'text' })
   })
 
-  test('sends anything on a route that declares no events', () => {
+  test('plain JSON Schema: a route without events sends anything', () => {
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'anything', data: new Map() }) })
     app.sseRoute({ url: '/', interval: 1_000, payload: () => 'text' })
     app.sseRoute({ url: '/', source: async function * () { yield 'text'; yield { event: 'a', data: 1 } } })
   })
 
-  test('takes the request\'s types from explicit generics', () => {
+  test('plain JSON Schema: explicit generics type the request', () => {
     app.sseRoute<{ Params: { id: string }, Querystring: { since?: string }, Body: { prompt: string } }>({
       method: 'POST',
       url: '/:id',
@@ -64,7 +64,7 @@ describe('plain JSON Schema without a type provider', () => {
     app.sseRoute<{ Params: { id: string } }>('/:id', { source: (request) => [request.params.other] })
   })
 
-  test('leaves the request unknown without them', () => {
+  test('plain JSON Schema: without generics the request is unknown', () => {
     app.sseRoute({ url: '/:id', onConnect: (request) => { expect(request.params).type.toBe<unknown>() } })
   })
 })
@@ -72,7 +72,7 @@ describe('plain JSON Schema without a type provider', () => {
 describe('plain JSON Schema with @fastify/type-provider-json-schema-to-ts', () => {
   const app = Fastify().withTypeProvider<JsonSchemaToTsProvider>()
 
-  test('checks payload against the events', () => {
+  test('json-schema-to-ts: payload is checked against the events', () => {
     app.sseRoute({ url: '/', events: { price: priceSchema }, interval: 1_000, payload: () => ({ event: 'price', data: price }) })
     app.sseRoute({ url: '/', events: { price: priceSchema, closed: { type: 'string' } }, interval: 1_000, payload: async () => ({ event: 'closed', data: '' }) })
     app.sseRoute({ url: '/', events: { price: { type: 'number' } }, source: async function * () { yield { event: 'price', data: 1 } } })
@@ -87,7 +87,7 @@ describe('plain JSON Schema with @fastify/type-provider-json-schema-to-ts', () =
     app.sseRoute({ url: '/', events: { message: { type: 'number' } }, interval: 1_000, payload: () => 'text' })
   })
 
-  test('gives the request the types of the route\'s schema', () => {
+  test('json-schema-to-ts: the schema of the route types the request', () => {
     app.sseRoute({
       url: '/:symbol',
       schema: {
@@ -110,7 +110,7 @@ describe('plain JSON Schema with @fastify/type-provider-json-schema-to-ts', () =
     })
   })
 
-  test('works in a plugin function with its own provider', () => {
+  test('json-schema-to-ts: a plugin function can have its own provider', () => {
     const plugin: FastifyPluginAsyncJsonSchemaToTs = async (child) => {
       child.sseRoute({ url: '/', events: { count: { type: 'number' } }, interval: 1_000, payload: () => ({ event: 'count', data: 1 }) })
       // @ts-expect-error Type 'string' is not assignable to type 'number'

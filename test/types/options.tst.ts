@@ -10,7 +10,7 @@ import sse, {
 const app = Fastify()
 
 describe('register', () => {
-  test('takes the plugin by either name, with its options', () => {
+  test('register accepts the plugin under both names, with its options', () => {
     expect(named).type.toBe<typeof sse>()
     app.register(sse)
     app.register(sse, {})
@@ -36,7 +36,7 @@ describe('register', () => {
     })
   })
 
-  test('does not take other options, or others\' types', () => {
+  test('register refuses other options and wrong types', () => {
     expect(app.register).type.not.toBeCallableWith(sse, { hartbeat: 1 })
     expect(app.register).type.not.toBeCallableWith(sse, { heartbeat: '1s' })
     expect(app.register).type.not.toBeCallableWith(sse, { heartbeat: true })
@@ -59,7 +59,7 @@ describe('register', () => {
 })
 
 describe('sseRoute', () => {
-  test('takes Fastify\'s route options but handler, and the stream options', () => {
+  test('sseRoute accepts the route options of Fastify except handler, and the stream options', () => {
     app.sseRoute({
       url: '/',
       method: ['GET', 'POST'],
@@ -84,7 +84,7 @@ describe('sseRoute', () => {
     expect<SSERouteOptions>().type.not.toHaveProperty('handler')
   })
 
-  test('does not take options of another type', () => {
+  test('sseRoute refuses options of a wrong type', () => {
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', interval: '1s', payload: () => 'text' })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', interval: 1, payload: 'text' })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', interval: 1, payload: () => 'text', immediate: 'no' })
@@ -99,7 +99,7 @@ describe('sseRoute', () => {
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', onConnect: () => {}, events: 'price' })
   })
 
-  test('does not take an option that is not there', () => {
+  test('sseRoute refuses unknown options', () => {
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', onConnect: () => {}, handler: () => {} })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', onConnect: () => {}, hartbeat: 1 })
     expect(app.sseRoute).type.not.toBeCallableWith({ onConnect: () => {} })
@@ -107,7 +107,7 @@ describe('sseRoute', () => {
     expect(app.sseRoute).type.not.toBeCallableWith('/', { url: '/', onConnect: () => {} })
   })
 
-  test('is there on an HTTP/2 server too', () => {
+  test('sseRoute exists on an HTTP/2 server', () => {
     const http2 = Fastify({ http2: true })
     http2.sseRoute({ url: '/', interval: 1, payload: (request) => { expect(request.raw).type.toHaveProperty('stream') } })
     expect<ReturnType<typeof createServer>>().type.toBeAssignableFrom<typeof http2.server>()
@@ -117,7 +117,7 @@ describe('sseRoute', () => {
 describe('reply.sse', () => {
   const reply = {} as FastifyReply
 
-  test('gives the stream without a source, and a promise with one', () => {
+  test('reply.sse() returns the stream without a source, and a promise with one', () => {
     expect(reply.sse()).type.toBe<SSEStream>()
     expect(reply.sse({ heartbeat: false, retry: 1_000 })).type.toBe<SSEStream>()
     expect(reply.sse(['text', { data: 1 }])).type.toBe<Promise<void>>()
@@ -128,7 +128,7 @@ describe('reply.sse', () => {
     expect(reply.sse({ flushInterval: 10, onError: (error) => error.message, onDisconnect: (request, stream) => [request.id, stream.id] })).type.toBe<SSEStream>()
   })
 
-  test('can be returned from a handler, also beside an ordinary answer', () => {
+  test('reply.sse() can be returned from a handler, also beside an ordinary payload', () => {
     app.get('/', (_request, reply) => reply.sse(['text']))
     app.get('/', async (_request, reply) => reply.sse(['text']))
     app.post('/', async (request, reply) => request.id === '1' ? reply.sse(['text']) : { text: 'text' })
@@ -139,7 +139,7 @@ describe('reply.sse', () => {
     })
   })
 
-  test('takes nothing else', () => {
+  test('reply.sse() refuses other arguments', () => {
     expect(reply.sse).type.not.toBeCallableWith(1)
     expect(reply.sse).type.not.toBeCallableWith([1])
     expect(reply.sse).type.not.toBeCallableWith({ end: 'text' })
@@ -152,7 +152,7 @@ describe('reply.sse', () => {
   })
 })
 
-test('a stream tells what it is', () => {
+test('a stream has typed, read-only properties', () => {
   expect<SSEStream['id']>().type.toBe<string>()
   expect<SSEStream['clientId']>().type.toBe<string>()
   expect<SSEStream['lastEventId']>().type.toBe<string | null>()
@@ -175,7 +175,7 @@ test('a payload has the fields of the standard, and no others', () => {
   expect<SSEPayload>().type.not.toHaveProperty('type')
 })
 
-test('app.sse tells of the open streams', () => {
+test('app.sse has a read-only map of the open streams', () => {
   expect(app.sse).type.toBe<SSE>()
   expect(app.sse.streams).type.toBe<ReadonlyMap<string, SSEStream>>()
   expect(app.sse.stats()).type.toBe<SSEStats>()

@@ -11,7 +11,7 @@ import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
 const app = Fastify()
 
 describe('app.sse', () => {
-  test('publishes what a stream can send, and gives the id', () => {
+  test('app.sse publishes every payload that a stream can send, and resolves to the id', () => {
     expect(app.sse.publish).type.toBe<(topic: string, payload: SSEPublication) => Promise<string>>()
     expect(app.sse.broadcast).type.toBe<(payload: SSEPublication) => Promise<string>>()
     expect(app.sse.sendTo).type.toBe<(clientId: string, payload: SSEPublication) => Promise<string>>()
@@ -21,7 +21,7 @@ describe('app.sse', () => {
     expect(app.sse.sendTo('ann', 'hello')).type.toBe<Promise<string>>()
   })
 
-  test('publishes nothing else', () => {
+  test('app.sse refuses to publish other values', () => {
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', { id: 1, data: 'text' })
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', { id: '1' } as SSEPayload)
     expect(app.sse.publish).type.not.toBeCallableWith('order:42', null)
@@ -41,7 +41,7 @@ describe('app.sse', () => {
     expect(app.sse.sendTo).type.not.toBeCallableWith(42, 'text')
   })
 
-  test('counts in plain numbers', () => {
+  test('app.sse.stats() has plain numbers', () => {
     const { closed, ...numbers } = app.sse.stats()
     expect(numbers).type.toBe<Record<'active' | 'opened' | 'rejected' | 'resumed' | 'sent' | 'dropped' | 'replayed' | 'skipped' | 'gaps' | 'bytes', number>>()
     expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error', number>>()
@@ -51,14 +51,14 @@ describe('app.sse', () => {
 })
 
 describe('topics', () => {
-  test('are enough for a route', () => {
+  test('topics alone make a valid route', () => {
     app.sseRoute({ url: '/', topics: ['news'] })
     app.sseRoute('/', { topics: [] })
     app.sseRoute('/', { topics: () => ['news'] })
     expect(app.sseRoute('/', { topics: ['news'] })).type.toBe<FastifyInstance>()
   })
 
-  test('may be read-only, and a promise', () => {
+  test('topics can be read-only, and a promise', () => {
     const topics = ['news', 'sport'] as const
     const names: readonly string[] = topics
     app.sseRoute('/', { topics })
@@ -69,7 +69,7 @@ describe('topics', () => {
     app.sseRoute('/', { topics: (request) => request.id === '1' ? names : Promise.resolve(['news']) })
   })
 
-  test('are told the request, typed by the route, and `this`', () => {
+  test('topics receives the request, typed by the route, and `this`', () => {
     app.sseRoute<{ Params: { id: string }, Querystring: { more?: string[] } }>({
       url: '/orders/:id',
       topics (request) {
@@ -96,7 +96,7 @@ describe('topics', () => {
     })
   })
 
-  test('are nothing else', () => {
+  test('topics refuses other values', () => {
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', topics: 'news' })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', topics: [1] })
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', topics: new Set(['news']) })
@@ -109,7 +109,7 @@ describe('topics', () => {
   })
 })
 
-test('a stream subscribes to topics by name', () => {
+test('subscribe() and unsubscribe() of a stream accept names of topics', () => {
   const stream = {} as SSEStream
   expect(stream.subscribe).type.toBe<(...topics: string[]) => void>()
   expect(stream.unsubscribe).type.toBe<(...topics: string[]) => void>()
@@ -121,7 +121,7 @@ test('a stream subscribes to topics by name', () => {
 })
 
 describe('the options of the log', () => {
-  test('are the history\'s size and age', () => {
+  test('history has a size and an age', () => {
     expect(app.register).type.toBeCallableWith(sse, { history: false })
     expect(app.register).type.toBeCallableWith(sse, { history: {} })
     expect(app.register).type.toBeCallableWith(sse, { history: { size: 10 } })
@@ -133,7 +133,7 @@ describe('the options of the log', () => {
     expect(app.sseRoute).type.not.toBeCallableWith({ url: '/', topics: [], history: false })
   })
 
-  test('are a backplane, made with the history\'s settings', () => {
+  test('backplane is a function of the history settings that returns a backplane', () => {
     expect<SSEPluginOptions['backplane']>().type.toBe<BackplaneFactory | undefined>()
     expect<BackplaneFactory>().type.toBe<(history: HistorySettings, log: FastifyBaseLogger) => Backplane>()
     expect<HistorySettings>().type.toBe<{ size: number, maxAge: number }>()
@@ -152,7 +152,7 @@ describe('the options of the log', () => {
     expect(app.register).type.not.toBeCallableWith(sse, { backplane: () => ({ publish: async () => '1-0' }) })
   })
 
-  test('speak of events, pages and gaps', () => {
+  test('a backplane has typed events, pages and gaps', () => {
     expect<Audience>().type.toBe<'topic' | 'client' | 'all'>()
     expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly frame: string, readonly text: string, readonly time: number }>()
     expect<BackplaneListener>().type.toBe<{ readonly onEvent: (event: PublishedEvent) => void, readonly onGap: (gap: Gap) => void }>()
@@ -163,7 +163,7 @@ describe('the options of the log', () => {
   })
 })
 
-test('sseMetrics takes an app and a registry of prom-client', () => {
+test('sseMetrics accepts an app and a registry of prom-client', () => {
   expect<SSEMetricsOptions['register']>().type.toBe<Registry<PrometheusContentType> | Registry<OpenMetricsContentType>>()
   expect(sseMetrics).type.toBeCallableWith(app, { register: new Registry(), prefix: 'shop_', labels: { app: 'shop' } })
   expect(sseMetrics).type.not.toBeCallableWith(app, { prefix: 'shop_' })

@@ -5,16 +5,16 @@ import type { BackplaneFactory } from '../../lib/index.js'
 import { redisBackplane } from '../../lib/redis/index.js'
 
 describe('redisBackplane', () => {
-  test('makes what the plugin option takes', () => {
+  test('redisBackplane returns a value of the option backplane', () => {
     expect(redisBackplane({ url: 'redis://127.0.0.1', key: 'orders', maxLength: 1_000, timeout: 1_000 })).type.toBe<BackplaneFactory>()
   })
 
-  test('takes a client of node-redis and of ioredis', () => {
+  test('redisBackplane accepts a client of node-redis or ioredis', () => {
     expect(redisBackplane).type.toBeCallableWith({ client: createClient({ RESP: 3 }) })
     expect(redisBackplane).type.toBeCallableWith({ client: new Redis() })
   })
 
-  test('takes a url or a client, and not both or neither', () => {
+  test('redisBackplane accepts a url or a client, and not both or neither', () => {
     expect(redisBackplane).type.not.toBeCallableWith({ url: 'redis://127.0.0.1', client: new Redis() })
     expect(redisBackplane).type.not.toBeCallableWith({ key: 'orders' })
     expect(redisBackplane).type.not.toBeCallableWith({ client: {} })

@@ -11,7 +11,7 @@ const events = { price: Type.Object({ price: Type.Number() }) }
 const bytes = {} as ReadableStream<Uint8Array>
 
 describe('a Response', () => {
-  test('is a source of every route, and of reply.sse()', () => {
+  test('a Response is a source of every route and of reply.sse()', () => {
     app.sseRoute({ url: '/', source: () => fetch('https://example.org') })
     app.sseRoute({ url: '/', source: async (request) => await fetch('https://example.org', { body: request.id }) })
     app.sseRoute({ url: '/', source: (_request, { signal }) => fetch('https://example.org', { signal }) })
@@ -27,7 +27,7 @@ describe('a Response', () => {
 })
 
 describe('a web stream', () => {
-  test('may be of bytes', () => {
+  test('a web stream of bytes is a source', () => {
     app.sseRoute({ url: '/', source: () => bytes })
     app.sseRoute({ url: '/', source: async () => bytes })
     app.sseRoute({ url: '/', events, source: () => bytes })
@@ -35,7 +35,7 @@ describe('a web stream', () => {
     expect<ReadableStream<Uint8Array>>().type.toBeAssignableTo<SSESource>()
   })
 
-  test('may be of payloads', () => {
+  test('a web stream of payloads is a source, and its payloads are checked', () => {
     app.sseRoute({ url: '/', source: () => new ReadableStream({ start: (controller) => controller.enqueue('x') }) })
     app.sseRoute({ url: '/', events, source: () => ({}) as ReadableStream<{ event: 'price', data: { price: number } }> })
     expect<ReadableStream<SSEInput>>().type.toBeAssignableTo<SSESource>()
@@ -46,7 +46,7 @@ describe('a web stream', () => {
   })
 })
 
-test('a value that cannot be streamed is no source', () => {
+test('a value that cannot be streamed is refused as a source', () => {
   app.sseRoute({ url: '/', source: () => Readable.from([]) })
   // @ts-expect-error Type 'number' is not assignable
   app.sseRoute({ url: '/', source: () => 5 })

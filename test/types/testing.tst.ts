@@ -5,7 +5,7 @@ import { type InjectedStream, injectSSE } from '../../lib/testing.js'
 const app = Fastify()
 
 describe('injectSSE', () => {
-  test('takes a path, or what app.inject takes', () => {
+  test('injectSSE accepts a path or the options of app.inject', () => {
     expect(injectSSE(app, '/')).type.toBe<Promise<InjectedStream>>()
     expect(injectSSE).type.toBeCallableWith(app, {
       url: '/', method: 'POST', query: { a: ['1', '2'] }, cookies: { session: 'x' }, remoteAddress: '10.0.0.7', authority: 'a.example', headers: { a: 'b' }, body: {}, signal: AbortSignal.timeout(1), timeout: 1
@@ -13,7 +13,7 @@ describe('injectSSE', () => {
     expect(injectSSE).type.toBeCallableWith(app, { path: { pathname: '/', query: 'a=1' } })
   })
 
-  test('takes nothing else', () => {
+  test('injectSSE refuses other arguments', () => {
     expect(injectSSE).type.not.toBeCallableWith(app)
     expect(injectSSE).type.not.toBeCallableWith(app, 42)
     expect(injectSSE).type.not.toBeCallableWith(app, { url: '/', timeout: '1s' })
@@ -21,7 +21,7 @@ describe('injectSSE', () => {
     expect(injectSSE).type.not.toBeCallableWith(app, { url: '/', querry: {} })
   })
 
-  test('has text as it came', () => {
+  test('an injected stream has its text as raw and read()', () => {
     expect<InjectedStream['raw']>().type.toBe<string>()
     expect<InjectedStream['read']>().type.toBe<() => Promise<string | undefined>>()
   })

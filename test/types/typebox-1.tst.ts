@@ -10,7 +10,7 @@ const Price = Type.Object({ symbol: Type.String(), price: Type.Number() })
 const events = { price: Price, closed: Type.String() }
 const price = { symbol: 'ACME', price: 1 }
 
-test('payload is checked against the events', () => {
+test('TypeBox 1: payload is checked against the events', () => {
   app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: 1 } }) })
   app.sseRoute({ url: '/', events, interval: 1_000, payload: async (request) => ({ event: 'closed', data: request.id }) })
   app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'price', data: price }), events: { price: Price } })
@@ -22,7 +22,7 @@ test('payload is checked against the events', () => {
   app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price' }) })
 })
 
-test('source is checked against the events', () => {
+test('TypeBox 1: source is checked against the events', () => {
   app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price', data: price }; yield { event: 'closed', data: '' } } })
   // @ts-expect-error not assignable
   app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price', data: 1 } } })
@@ -30,14 +30,14 @@ test('source is checked against the events', () => {
   app.sseRoute({ url: '/', events, source: () => [{ event: 'nope', data: price }] })
 })
 
-test('a `message` needs no name, and may be a bare string if its data is one', () => {
+test('TypeBox 1: a `message` needs no name, and can be a bare string if its data is one', () => {
   app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ data: price }) })
   app.sseRoute({ url: '/', events: { message: Type.String({ format: 'date-time' }) }, interval: 1_000, payload: () => new Date().toISOString() })
   // @ts-expect-error Type '"text"' is not assignable to type
   app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => 'text' })
 })
 
-test('stream.send is checked, and the request has the types of the schema', () => {
+test('TypeBox 1: stream.send is checked, and the request has the types of the schema', () => {
   app.sseRoute({
     url: '/:symbol',
     schema: {
@@ -61,7 +61,7 @@ test('stream.send is checked, and the request has the types of the schema', () =
   })
 })
 
-test('a plugin function brings its own provider', () => {
+test('TypeBox 1: a plugin function can have its own provider', () => {
   const plugin: FastifyPluginAsyncTypebox = async (child) => {
     child.sseRoute({
       url: '/:id',

@@ -11,14 +11,14 @@ const events = { price: Price, closed: Type.String() }
 const price = { symbol: 'ACME', price: 1 }
 
 describe('payload may give', () => {
-  test('a declared event with its data', () => {
+  test('payload can return a declared event with its data', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: 1 } }) })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: price }) })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: (request, stream) => ({ data: price, event: 'price', id: stream.id, retry: 1, comments: request.ip }) })
     app.sseRoute('/', { events, interval: 1_000, payload: () => ({ event: 'closed', data: 'for today' }) })
   })
 
-  test('one of several events, or nothing', () => {
+  test('payload can return one of several events, or nothing', () => {
     app.sseRoute({
       url: '/',
       events,
@@ -34,23 +34,23 @@ describe('payload may give', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: (request) => request.id === '1' ? { event: 'price', data: price } : undefined })
   })
 
-  test('a promise of it', () => {
+  test('payload can return a promise of an event', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: async () => ({ event: 'price', data: price }) })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: async (request) => ({ event: 'closed', data: request.id }) })
   })
 
-  test('an event without name and data: a comment, an id, a retry', () => {
+  test('payload can return an event without name and data: a comment, an id or a retry', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ comments: ['a', 'b'] }) })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ id: 7, retry: 1_000 }) })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({}) })
   })
 
-  test('events that are declared after it, or in place', () => {
+  test('payload is typed by events that are declared after it or in place', () => {
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'price', data: price }), events })
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'price', data: price }), events: { price: Price } })
   })
 
-  test('what a method or a named function gives', () => {
+  test('payload can be a method or a named function', () => {
     const latest = () => ({ event: 'price' as const, data: price })
     app.sseRoute({ url: '/', events, interval: 1_000, payload () { return { event: 'price', data: price } } })
     app.sseRoute({ url: '/', events, interval: 1_000, payload: latest })
@@ -58,7 +58,7 @@ describe('payload may give', () => {
 })
 
 describe('payload may not give', () => {
-  test('an event that is not declared', () => {
+  test('payload cannot return an event that is not declared', () => {
     // @ts-expect-error "nope"
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'nope', data: price }) })
     // @ts-expect-error "nope"
@@ -69,7 +69,7 @@ describe('payload may not give', () => {
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'nope', data: price }), events })
   })
 
-  test('data of another type', () => {
+  test('payload cannot return data of another type', () => {
     // @ts-expect-error Type 'string' is not assignable to type 'number'
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: { symbol: 'ACME', price: '1' } }) })
     // @ts-expect-error Types of property 'data' are incompatible
@@ -82,27 +82,27 @@ describe('payload may not give', () => {
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: null }) })
   })
 
-  test('data of another type, where the event\'s name is in a variable', () => {
+  test('payload cannot return data of another type when the name of the event is in a variable', () => {
     const [name, otherData]: ['price' | 'closed', typeof price | string] = ['price', '']
     // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: name, data: otherData }) })
   })
 
-  test('an event without its data', () => {
+  test('payload cannot return an event without its data', () => {
     // @ts-expect-error Property 'data' is missing
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price' }) })
     // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: undefined }) })
   })
 
-  test('data without a name, where there is no event `message`', () => {
+  test('payload cannot return data without a name if there is no event `message`', () => {
     // @ts-expect-error Property 'event' is missing
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ data: price }) })
     // @ts-expect-error Type '"text"' is not assignable to type
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => 'text' })
   })
 
-  test('fields of another type', () => {
+  test('payload cannot return fields of another type', () => {
     // @ts-expect-error Type 'string' is not assignable to type 'number'
     app.sseRoute({ url: '/', events, interval: 1_000, payload: () => ({ event: 'price', data: price, retry: '1' }) })
     // @ts-expect-error Type 'Date' is not assignable to type 'string | number
@@ -113,13 +113,13 @@ describe('payload may not give', () => {
 })
 
 describe('an event `message`', () => {
-  test('needs no name', () => {
+  test('an event `message` needs no name', () => {
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ data: price }) })
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ event: 'message', data: price }) })
     app.sseRoute({ url: '/', events: { message: Price, closed: Type.String() }, interval: 1_000, payload: () => ({ data: price }) })
   })
 
-  test('has its data checked, with and without a name', () => {
+  test('the data of an event `message` is checked, with and without its name', () => {
     // @ts-expect-error Types of property 'data' are incompatible
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ data: 'ACME' }) })
     // @ts-expect-error Type '{ data: "ACME"; }' is not assignable to type
@@ -128,7 +128,7 @@ describe('an event `message`', () => {
     app.sseRoute({ url: '/', events: { message: Price }, interval: 1_000, payload: () => ({ event: 'message', data: 'ACME' }) })
   })
 
-  test('may be a bare string if its data is a string', () => {
+  test('an event `message` can be a bare string if its data is a string', () => {
     app.sseRoute({ url: '/', events: { message: Type.String() }, interval: 1_000, payload: () => 'text' })
     app.sseRoute({ url: '/', events: { message: Type.String({ format: 'date-time' }), price: Price }, interval: 1_000, payload: () => new Date().toISOString() })
     app.sseRoute({ url: '/', events: { message: Type.String() }, source: () => ['a', { data: 'b' }, { event: 'message', data: 'c' }] })
@@ -140,7 +140,7 @@ describe('an event `message`', () => {
 })
 
 describe('source', () => {
-  test('may be any kind of source of declared events', () => {
+  test('source can be any kind of source of declared events', () => {
     app.sseRoute({ url: '/', events, source: () => [{ event: 'price', data: price }, { event: 'closed', data: '' }, { comments: 'end' }] })
     app.sseRoute({ url: '/', events, source: function * () { yield { event: 'price', data: price } } })
     app.sseRoute({ url: '/', events, source: async function * () { yield { event: 'price', data: price } } })
@@ -151,7 +151,7 @@ describe('source', () => {
     app.sseRoute({ url: '/', events: { message: Type.String() }, source: async () => new ReadableStream<string>() })
   })
 
-  test('is checked against the events', () => {
+  test('source is checked against the events', () => {
     // @ts-expect-error not assignable
     app.sseRoute({ url: '/', events, source: () => [{ event: 'nope', data: price }] })
     // @ts-expect-error not assignable
@@ -172,7 +172,7 @@ describe('source', () => {
 })
 
 describe('stream.send', () => {
-  test('takes the declared events only', () => {
+  test('stream.send accepts only declared events', () => {
     app.sseRoute({
       url: '/',
       events: { ...events, message: Type.Integer() },
@@ -198,7 +198,7 @@ describe('stream.send', () => {
     })
   })
 
-  test('is checked so in every callback', () => {
+  test('stream.send is typed in every callback', () => {
     app.sseRoute({
       url: '/',
       events,
@@ -228,7 +228,7 @@ describe('stream.send', () => {
 })
 
 describe('a route that declares no events', () => {
-  test('sends any', () => {
+  test('a route without events sends any payload', () => {
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ event: 'anything', data: price }) })
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ data: price }) })
     app.sseRoute({ url: '/', interval: 1_000, payload: () => ({ data: [1, null] }) })
@@ -248,7 +248,7 @@ describe('a route that declares no events', () => {
     })
   })
 
-  test('still sends events', () => {
+  test('a route without events refuses values that are not events', () => {
     // @ts-expect-error Type 'number' is not assignable to type
     app.sseRoute({ url: '/', interval: 1_000, payload: () => 42 })
     // @ts-expect-error not assignable
@@ -268,7 +268,7 @@ describe('the request in a callback', () => {
     body: Type.Object({ prompt: Type.String() })
   }
 
-  test('has the types of the route\'s schema in payload, shared and clientId', () => {
+  test('the schema of a route types the request in payload, shared and clientId', () => {
     app.sseRoute({
       url: '/:symbol',
       schema,
@@ -293,7 +293,7 @@ describe('the request in a callback', () => {
     })
   })
 
-  test('has them in source, onConnect, onDisconnect and onError', () => {
+  test('the schema of a route types the request in source, onConnect, onDisconnect and onError', () => {
     app.sseRoute({
       method: 'POST',
       url: '/:symbol',
@@ -313,7 +313,7 @@ describe('the request in a callback', () => {
     })
   })
 
-  test('has them in hooks of the route', () => {
+  test('the schema of a route types the request in hooks of the route', () => {
     app.sseRoute({
       url: '/:symbol',
       schema,
@@ -322,7 +322,7 @@ describe('the request in a callback', () => {
     })
   })
 
-  test('has them with the URL as first argument', () => {
+  test('the schema of a route types the request when the URL is the first argument', () => {
     app.sseRoute('/:symbol', {
       schema,
       events,
@@ -332,7 +332,7 @@ describe('the request in a callback', () => {
     })
   })
 
-  test('does not have what the schema does not have', () => {
+  test('the request does not have properties that the schema does not have', () => {
     app.sseRoute({ url: '/:symbol', schema, onConnect: (request) => { expect(request.params).type.not.toHaveProperty('other') } })
     // @ts-expect-error Property 'other' does not exist on type
     app.sseRoute({ url: '/:symbol', schema, interval: 1_000, payload: (request) => request.params.other })
@@ -357,7 +357,7 @@ test('`this` in a callback is the Fastify instance', () => {
   app.sseRoute({ url: '/', events, source () { return [{ event: 'closed', data: this.prefix }] } })
 })
 
-test('a plugin function brings its own provider', () => {
+test('a plugin function can have its own provider', () => {
   const plugin: FastifyPluginAsyncTypebox = async (child) => {
     child.sseRoute({
       url: '/:id',
@@ -372,7 +372,7 @@ test('a plugin function brings its own provider', () => {
   Fastify().register(plugin)
 })
 
-test('a child may take a provider of its own', () => {
+test('a child instance can use its own provider', () => {
   Fastify().register(async (child) => {
     child.withTypeProvider<TypeBoxTypeProvider>().sseRoute({
       url: '/:id',
@@ -384,6 +384,6 @@ test('a child may take a provider of its own', () => {
   })
 })
 
-test('sseRoute gives the instance, with its provider', () => {
+test('sseRoute returns the instance with its provider', () => {
   expect(app.sseRoute({ url: '/', onConnect: () => {} })).type.toBe<typeof app>()
 })
