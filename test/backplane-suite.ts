@@ -123,7 +123,7 @@ function withoutTime ({ id, to, name, frame, text }: PublishedEvent): Omit<Publi
 }
 
 async function testPublishing (t: Test, open: Open): Promise<void> {
-  t.test('an event is received once, with its id, whom it is for, and its text', async (t) => {
+  t.test('an event is received once, with its id, audience, name, frame and text', async (t) => {
     const log = await open(t)
     const begun = performance.now()
     const events: Array<[to: Audience, name: string, frame: string]> = [
@@ -141,7 +141,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
     t.same(times, times.toSorted((a, b) => a - b), 'with the time when it was')
   })
 
-  t.test('any text, for any name', async (t) => {
+  t.test('events of any text and name are published', async (t) => {
     const log = await open(t)
     // but for halves of surrogate pairs, which UTF-8 has no bytes for
     const codes = Array.from({ length: 0x1_1000 }, (_, code) => code).filter((code) => code < 0xD800 || code > 0xDFFF)
@@ -189,14 +189,14 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
 }
 
 async function testReplay (t: Test, open: Open): Promise<void> {
-  t.test('of an empty log: nothing, and nothing is missing', async (t) => {
+  t.test('a replay of an empty log is empty, without a gap', async (t) => {
     const log = await open(t)
     t.ok(isEventId(log.start))
     t.equal(log.backplane.oldestId, null)
     t.same(await log.backplane.read(log.start, 10), { gap: null, events: [] })
   })
 
-  t.test('from any event, and from the position at opening, comes all that followed, in pages', async (t) => {
+  t.test('a replay from any event, or from the position at open(), returns all later events in pages', async (t) => {
     const log = await open(t, { maxAge: 60_000 })
     const begun = performance.now()
     const [first] = await log.publishMany(10)
@@ -233,7 +233,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     return over
   }
 
-  t.test('a log that is cut tells what is missing', async (t) => {
+  t.test('a log that was cut reports a gap', async (t) => {
     const log = await open(t, { size: 10 })
     // far more than its size: a log may be cut by the hundred
     const [first = ''] = await log.publishMany(500)
@@ -246,7 +246,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.same(await log.backplane.read(log.backplane.newest, 10), { gap: null, events: [] })
   })
 
-  t.test('an id that the log does not know, in a log that has all of its events', async (t) => {
+  t.test('an unknown id in a log that has all of its events is a gap', async (t) => {
     const log = await open(t)
     const [first = ''] = await log.publishMany(3)
     await until('an event of another ms', async () => split(await log.publish())[0] !== split(first)[0])
@@ -258,7 +258,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     for (const [where, id] of Object.entries(unknown)) t.same((await readOverGap(t, log, id)).held, log.ids, where)
   })
 
-  t.test('an id that an empty log does not know', async (t) => {
+  t.test('an unknown id in an empty log is a gap', async (t) => {
     const log = await open(t)
     const { gap, held } = await readOverGap(t, log, GREATEST)
     t.same(held, [])
@@ -266,7 +266,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.same((await log.readOn(gap.lastMissedId, 2)).ids, log.ids, 'what comes then follows')
   })
 
-  t.test('no history: nothing is replayed, all before the newest is missing', async (t) => {
+  t.test('without history nothing is replayed, and all events before the newest are missing', async (t) => {
     const log = await open(t, { size: 0 })
     const [first = '', , third = ''] = await log.publishMany(4)
     const { newest } = log.backplane
@@ -278,7 +278,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     }
   })
 
-  t.test('an event past its age is gone, one that is younger is not', async (t) => {
+  t.test('an event past maxAge is dropped, a younger one is retained', async (t) => {
     const young = await open(t, { maxAge: 60_000 })
     await young.publishMany(300)
     const { ids, gaps } = await young.readOn(young.start, 100)
@@ -295,7 +295,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
 }
 
 async function testBoth (t: Test, open: Open): Promise<void> {
-  t.test('a reader comes to the end, and goes on live, with every event once', async (t) => {
+  t.test('a reader reaches the end and continues live, with every event once', async (t) => {
     const log = await open(t)
     await log.publishMany(200)
     const publishers = Array.from({ length: 3 }, async () => {
@@ -313,7 +313,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
     t.same(gaps, [])
   })
 
-  t.test('a reader that the log leaves behind is told of all it misses', async (t) => {
+  t.test('a reader that is slower than the log gets a gap for all missed events', async (t) => {
     const log = await open(t, { size: 10 })
     await log.publishMany(500)
     const publishers = Array.from({ length: 2 }, async () => {
@@ -335,7 +335,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
 }
 
 async function testClosing (t: Test, open: Open): Promise<void> {
-  t.test('after it nothing is published, and nothing received', async (t) => {
+  t.test('after close() nothing is published or received', async (t) => {
     const log = await open(t)
     await log.publishMany(3)
     let settled = false
@@ -349,7 +349,7 @@ async function testClosing (t: Test, open: Open): Promise<void> {
     t.ok(grow(log.ids))
   })
 
-  t.test('twice is as good as once', async (t) => {
+  t.test('close() can be called twice', async (t) => {
     const { backplane } = await open(t)
     await t.resolves(Promise.all([backplane.close(), backplane.close()]))
     await t.resolves(backplane.close())

@@ -20,13 +20,13 @@ declare global {
 /** It asks for no icon. */
 const PAGE = '<link rel="icon" href="data:,">'
 
-t.test('it is smaller than 3.5 KB besides the parser, compressed', async (t) => {
+t.test('the client is smaller than 3.5 KB without the parser, compressed', async (t) => {
   const size = gzipSync(await bundle({ format: 'esm', minify: true, external: ['eventsource-parser'] })).length
   t.comment(`${size} bytes`)
   t.ok(size < 3_500)
 })
 
-t.test('in Chromium', async (t) => {
+t.test('the client in Chromium', async (t) => {
   const browser = await launchChromium(t)
   const script = await bundle({ format: 'iife', globalName: 'client' })
 
@@ -57,7 +57,7 @@ t.test('in Chromium', async (t) => {
   }, [url, options] as const)
   const saidOn = (page: Page) => page.evaluate(() => said)
 
-  t.test('it reads, comes back and ends as elsewhere', async (t) => {
+  t.test('the client in Chromium reads, reconnects and ends as in Node', async (t) => {
     const bytes = Buffer.from('id: …\ndata: "a€𝄞"\n\n')
     const server = await serve(t, says(200, PAGE, { 'content-type': 'text/html' }), opens(...Array.from(bytes, (byte) => Uint8Array.of(byte)), 'id: 2\n\n'),
       dies, says(503, '', { 'retry-after': '1' }), ends('data: 3\n\n'), says(404, 'gone'))
@@ -72,7 +72,7 @@ t.test('in Chromium', async (t) => {
     t.equal(server.requests[2]?.headers['last-event-id'], '2')
   })
 
-  t.test('cuts cost no event, and bring none twice', async (t) => {
+  t.test('no event is lost or repeated after connections are cut', async (t) => {
     const app = await makeApp(t, { heartbeat: 5, history: { size: 100_000 } })
     serveTopics(app)
     // not on the connection that is kept
@@ -93,7 +93,7 @@ t.test('in Chromium', async (t) => {
     t.strictSame(await ids(), published, `seed ${seed}`)
   })
 
-  t.test('an answer that breaks off anywhere in its head is tried again', async (t) => {
+  t.test('a response that breaks anywhere in its headers is retried', async (t) => {
     const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n'
     let length = -1
     const server = createServer((socket) => {
@@ -111,7 +111,7 @@ t.test('in Chromium', async (t) => {
     t.ok(length > head.length)
   })
 
-  t.test('a page that stood still goes on with what it missed', async (t) => {
+  t.test('a page that was frozen continues with the events that it missed', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     serveTopics(app)
     app.get('/', (_request, reply) => { reply.type('text/html').send(PAGE) })

@@ -80,7 +80,7 @@ function parse (pieces: Uint8Array[]) {
   return seen
 }
 
-test('the parsers agree with the standard, whole and byte by byte', async (t) => {
+test('the parsers conform to the standard, for whole streams and byte by byte', async (t) => {
   const over = await serve(t)
   const [readByPackage, readByUndici] = [over(PackageEventSource), over(UndiciEventSource)]
   const message = (data: string, id = '') => ({ event: 'message', data, id })
@@ -156,7 +156,7 @@ function expected (events: SSEInput[], idStays: boolean): Received[] {
   })
 }
 
-test('whatever is sent comes out of eventsource-parser, and nothing else does', async () => {
+test('eventsource-parser reads exactly the events that are sent', async () => {
   fc.assert(fc.property(payloads, cuts, (events, places) => {
     const objects = events.filter((event) => typeof event === 'object' && event !== null)
     deepStrictEqual(parse(wire(events, places)), {
@@ -168,7 +168,7 @@ test('whatever is sent comes out of eventsource-parser, and nothing else does', 
   }), { seed, numRuns: numRuns(1_000) })
 })
 
-test('whatever is sent comes out of two EventSources, and nothing else does', async (t) => {
+test('two EventSources read exactly the events that are sent', async (t) => {
   const over = await serve(t)
   const [readByPackage, readByUndici] = [over(PackageEventSource), over(UndiciEventSource)]
   await fc.assert(fc.asyncProperty(payloads, cuts, async (events, places) => {
@@ -179,7 +179,7 @@ test('whatever is sent comes out of two EventSources, and nothing else does', as
   }), { seed, numRuns: numRuns(300) })
 })
 
-test('an event ends at its only blank line, and has no line break but LF', async () => {
+test('an encoded event has one blank line, at its end, and only LF as line break', async () => {
   fc.assert(fc.property(payloads, (events) => {
     for (const event of events) {
       const text = encode(event)
@@ -188,7 +188,7 @@ test('an event ends at its only blank line, and has no line break but LF', async
   }), { seed, numRuns: numRuns(1_000) })
 })
 
-test('an id or event that would break its line is refused, whatever is around it', async () => {
+test('an id or event name with a line break is refused in any payload', async () => {
   const breaking = fc.tuple(hostile, fc.constantFrom('\r', '\n', '\r\n', '\0'), hostile).map((parts) => parts.join(''))
   fc.assert(fc.property(fc.record(fields, { requiredKeys: [] }), fc.constantFrom('id', 'event'), breaking, (payload, field, text) => {
     throws(() => encode({ ...payload, [field]: text }), { code: 'SSE_ERR_FIELD' })

@@ -11,7 +11,7 @@ const FOREIGN = [
   ['to', 'topic', 'to', 'nobody', 'name', 'news', 'text', 'data: x\n\n'], ['__proto__', 'x', 'constructor', 'x', 'text', 'data: x\n\n']
 ]
 
-testRedis('entries that are no events are skipped, and told of once', async (t, server) => {
+testRedis('entries of the Redis stream that are not events are skipped and logged once', async (t, server) => {
   const { url } = server
   const clients = { 'a url': { url }, RESP3: { client: createClient({ url, RESP: 3 }) }, ioredis: { client: new Redis(url, { lazyConnect: true }) } }
   for (const [what, options] of Object.entries(clients)) {
@@ -42,7 +42,7 @@ testRedis('entries that are no events are skipped, and told of once', async (t, 
   }
 })
 
-testRedis('a log of little else', async (t, server) => {
+testRedis('a Redis stream with more than a page of foreign entries is read and replayed', async (t, server) => {
   const writer = await startApp(t, { url: server.url, maxLength: 10_000 }, { history: { size: 3 } })
   const addForeign = async (count: number) => { for (let i = 0; i < count; i++) await server.call('XADD', 'sse', '*', 'x', String(i)) }
   await addForeign(3)

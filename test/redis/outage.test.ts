@@ -16,7 +16,7 @@ const CLIENTS: Record<string, (server: RedisServer) => RedisBackplaneOptions> = 
 }
 
 for (const [what, client] of Object.entries(CLIENTS)) {
-  testRedis(`killed, it comes back with its data, by ${what}`, async (t, server) => {
+  testRedis(`events continue after Redis is killed and restarts with its data, by ${what}`, async (t, server) => {
     const impatient = await startApp(t, { ...client(server), timeout: 800 }, { heartbeat: 20 })
     const patient = await startApp(t, client(server), { heartbeat: 20 })
     const port = await listen(impatient.app)
@@ -58,7 +58,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
   })
 }
 
-testRedis('it takes its time to read its data', async (t, server) => {
+testRedis('publishing waits while Redis loads its data', async (t, server) => {
   const options = { history: { maxAge: 600_000 } }
   const hasty = await startApp(t, { url: server.url, timeout: 500 }, options)
   const patient = await startApp(t, { url: server.url }, options)
@@ -108,7 +108,7 @@ testRedis('it takes its time to read its data', async (t, server) => {
   t.strictSame(await takeData(stream, 1), ['2'])
 })
 
-testRedis('it stands still for a while', async (t, server) => {
+testRedis('publishing rejects after the timeout while Redis is suspended, and events continue afterwards', async (t, server) => {
   const hasty = await startApp(t, { url: server.url, timeout: 500 })
   const { app } = await startApp(t, { url: server.url })
   const [a, b] = [await follow(hasty.app, 'news'), await follow(app, 'news')]
@@ -133,7 +133,7 @@ testRedis('it stands still for a while', async (t, server) => {
   await until('the end of the outage', () => saidOf(hasty.lines).length === 2)
 })
 
-testRedis('it stands still while apps close', async (t, server) => {
+testRedis('apps close while Redis is suspended', async (t, server) => {
   for (const [what, client] of Object.entries(CLIENTS)) {
     const { app } = await startApp(t, client(server))
     await follow(app, 'news')
@@ -146,7 +146,7 @@ testRedis('it stands still while apps close', async (t, server) => {
   }
 })
 
-testRedis('it is gone while apps close', async (t, server) => {
+testRedis('apps close while Redis is down', async (t, server) => {
   const apps = await Promise.all(Object.values(CLIENTS).map((client) => startApp(t, client(server))))
   await server.kill()
   await Promise.all(apps.map(outage))
@@ -161,7 +161,7 @@ testRedis('it is gone while apps close', async (t, server) => {
   t.equal(String(await server.call('CLIENT', 'LIST')).trim().split('\n').length, 1, 'none connects again')
 })
 
-testRedis('a connection that is dead without a word', async (t, server) => {
+testRedis('a connection that is dead, but not closed, is replaced', async (t, server) => {
   const proxy = await openProxy(t, server.port)
   const app = await startApp(t, { url: proxy.url, timeout: 500 })
   const stream = await follow(app.app, 'news')

@@ -14,7 +14,7 @@ export async function connected (server: RedisServer): Promise<string[]> {
 /** Tests of connections that are slow to begin or end early, by each of these clients. */
 export function startsAndEnds (clients: Record<string, (url: string) => RedisBackplaneOptions>): void {
   for (const [what, client] of Object.entries(clients)) {
-    testRedis(`a connection that is slow to begin, and one that ends while it begins anew, by ${what}`, async (t, server) => {
+    testRedis(`a connection that opens late, and one that is closed while it reconnects, by ${what}`, async (t, server) => {
       const proxy = await openProxy(t, server.port)
       await publishFromOutside(server, 'news', '0')
       proxy.refuse()
@@ -36,7 +36,7 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
     })
   }
 
-  testRedis('closed while it opens, it leaves no connection', async (t, server) => {
+  testRedis('a backplane that is closed while it opens leaves no connection', async (t, server) => {
     for (const [what, client] of Object.entries(clients)) {
       for (const turns of [0, 1, 5, 10]) {
         const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
