@@ -6,9 +6,9 @@ import { compareEventIds, isEventId } from '../lib/event/id.js'
 import { until } from './helpers/until.js'
 
 /**
- * What every backplane promises. Nothing is taken for granted of when an event is received, of its id but its form
- * and that it grows, nor that a log is cut at exactly its size and age.
- * @param make gives each backplane a log of its own, which is empty
+ * Tests the promises of the interface Backplane. Assumes nothing about the time when an event is received, about ids
+ * except that they have the form and grow, or about a log being cut at exactly its size and age.
+ * @param make makes a backplane with an empty log that no other backplane shares
  */
 export function testBackplane (name: string, make: (history: HistorySettings) => Backplane): void {
   const open: Open = (t, history) => Log.open(t, make({ size: 2_000, maxAge: 0, ...history }))
@@ -21,23 +21,23 @@ export function testBackplane (name: string, make: (history: HistorySettings) =>
 
 type Open = (t: Test, history?: Partial<HistorySettings>) => Promise<Log>
 
-/** What a reader read until its position was the newest. */
+/** The events and gaps that a reader got until its position was the newest. */
 interface Read {
   ids: string[]
   events: PublishedEvent[]
   gaps: Array<Gap & { after: string }>
-  /** How many events had been received by then: those after them are live. */
+  /** The number of events received by then. Later ones are live. */
   live: number
 }
 
 const GREATEST = '18446744073709551615-18446744073709551615'
 
-/** A backplane that is open, and all that was received from it. */
+/** An open backplane and the events received from it. */
 class Log {
   readonly received: PublishedEvent[] = []
-  /** What `newest` was when each of them was received. */
+  /** The value of `newest` at each received event. */
   readonly positions: string[] = []
-  /** The position at opening. */
+  /** The position right after `open()`. */
   start = ''
   readonly backplane: Backplane
 
@@ -67,7 +67,7 @@ class Log {
     return this.backplane.publish('topic', 'news', `data: ${data}\n\n`)
   }
 
-  /** Publishes so many events, each once the log has the one before; all have been received when it resolves. */
+  /** Publishes events one after the other. Resolves to their ids once all are received. */
   async publishMany (count: number): Promise<string[]> {
     const ids: string[] = []
     for (let i = 0; i < count; i++) ids.push(await this.publish(String(i)))
@@ -75,12 +75,12 @@ class Log {
     return ids
   }
 
-  /** Waits until an event is received, and those before it with it. */
+  /** Waits until an event is received. */
   async until (id: string | undefined): Promise<void> {
     await until(`the event ${id}`, () => this.received.at(-1)?.id === id)
   }
 
-  /** Reads on from a position, so many events at once, until it is the newest. */
+  /** Reads pages from a position until it is the newest. */
   async readOn (after: string, limit: number): Promise<Read> {
     const read: Read = { ids: [], events: [], gaps: [], live: 0 }
     let position = after
@@ -143,7 +143,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
 
   t.test('events of any text and name are published', async (t) => {
     const log = await open(t)
-    // but for halves of surrogate pairs, which UTF-8 has no bytes for
+    // without lone surrogates, because UTF-8 has no bytes for them
     const codes = Array.from({ length: 0x1_1000 }, (_, code) => code).filter((code) => code < 0xD800 || code > 0xDFFF)
     const everyCharacter = codes.map((code) => String.fromCodePoint(code)).join('')
     const events: Array<[to: Audience, name: string, frame: string]> = [
@@ -159,7 +159,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
       const id = await log.backplane.publish(to, name, frame)
       await log.until(id)
       const expected = { id, to, name, frame, text: `id: ${id}\n${frame}` }
-      // a difference in so much text is not for a report
+      // `ok`, because a report of a difference would be huge
       t.ok(isDeepStrictEqual(log.received.splice(0).map(withoutTime), [expected]), `received, ${JSON.stringify(name.slice(0, 20))}`)
       t.ok(isDeepStrictEqual((await log.readOn(newest, 10)).events.map(withoutTime), [expected]), `replayed, ${JSON.stringify(name.slice(0, 20))}`)
     }
@@ -217,7 +217,7 @@ async function testReplay (t: Test, open: Open): Promise<void> {
 }
 
 async function testGaps (t: Test, open: Open): Promise<void> {
-  /** Reads from a position that the log does not know: a gap, then all that it holds, and no gap after that. */
+  /** Reads from an unknown position and asserts a gap, then all retained events, and no other gap. */
   async function readOverGap (t: Test, log: Log, after: string): Promise<{ gap: Gap, held: string[] }> {
     let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, lastMissedId: '' }, held: [] }
     for (const limit of [1, 7, 1_000]) {
@@ -235,7 +235,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
 
   t.test('a log that was cut reports a gap', async (t) => {
     const log = await open(t, { size: 10 })
-    // far more than its size: a log may be cut by the hundred
+    // far more than its size, because a log may be cut in steps of a hundred
     const [first = ''] = await log.publishMany(500)
     for (const after of [log.start, first, '0-0', '1-0']) {
       const { gap, held } = await readOverGap(t, log, after)

@@ -12,12 +12,12 @@ import { bundle } from './bundle.js'
 import { cut } from '../helpers/cut-client.js'
 import { dies, ends, opens, says, serve } from './server.js'
 
-/** What the page's script is, and what it notes. */
+/** The globals of the page: the client, and the events that it got. */
 declare global {
   var client: typeof Client, said: unknown[]
 }
 
-/** It asks for no icon. */
+/** A page without a request for an icon. */
 const PAGE = '<link rel="icon" href="data:,">'
 
 t.test('the client is smaller than 3.5 KB without the parser, compressed', async (t) => {
@@ -30,7 +30,7 @@ t.test('the client in Chromium', async (t) => {
   const browser = await launchChromium(t)
   const script = await bundle({ format: 'iife', globalName: 'client' })
 
-  /** A page that has the client, and what its streams are told in `said`. */
+  /** Opens a page with the client. Its events are collected in `said`. */
   async function openPage (origin: string): Promise<Page> {
     const page = await (await browser.newContext()).newPage()
     await page.goto(origin)
@@ -38,7 +38,7 @@ t.test('the client in Chromium', async (t) => {
     return page
   }
 
-  /** Lets a page follow a url; what it is told comes into `said`. */
+  /** Iterates over a url in a page. The events are collected in `said`. */
   const follow = (page: Page, url: string, options: Client.SSEClientOptionsFor<Record<string, unknown>> = {}) => page.evaluate(([url, options]) => {
     const told = {
       onOpen: ({ attempt, lastEventId }: { attempt: number, lastEventId: string | null }) => { said.push(['open', attempt, lastEventId]) },
@@ -75,7 +75,7 @@ t.test('the client in Chromium', async (t) => {
   t.test('no event is lost or repeated after connections are cut', async (t) => {
     const app = await makeApp(t, { heartbeat: 5, history: { size: 100_000 } })
     serveTopics(app)
-    // not on the connection that is kept
+    // not on the connection that is kept alive
     app.get('/', (_request, reply) => { reply.type('text/html').header('connection', 'close').send(PAGE) })
     const cuts = 100
     const random = randomFrom(seed)

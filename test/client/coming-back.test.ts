@@ -7,7 +7,7 @@ import { breaks, dies, ends, opens, says, serve } from './server.js'
 type Retry = Parameters<NonNullable<SSEClientOptions['onRetry']>>[0]
 type Open = Parameters<NonNullable<SSEClientOptions['onOpen']>>[0]
 
-/** Follows a url to its end, or to the error that is its end. */
+/** Iterates over a url to its end or its error. */
 async function follow (url: string, options: SSEClientOptions = {}) {
   const [data, retries, opened]: [unknown[], Retry[], Open[]] = [[], [], []]
   const told = { onRetry: (retry: Retry) => { retries.push(retry) }, onOpen: (open: Open) => { opened.push(open) } }

@@ -7,7 +7,7 @@ type Options = SSEClientOptionsFor<Record<string, unknown>>
 
 const once = { reconnect: false } as const
 
-/** All events of a stream that ends, without coming back. */
+/** All events of a stream that ends, without reconnects. */
 async function all (url: string, options: Options = {}): Promise<unknown[]> {
   const events: unknown[] = []
   for await (const event of sse(url, { ...once, ...options })) events.push(event)
@@ -65,7 +65,7 @@ test('chunks may end anywhere, also within a character and a line break', async 
   }
 })
 
-/** What a client comes back with after a text. */
+/** The last event id with which a client reconnects after a text. */
 async function cameBackWith (t: Parameters<typeof serve>[0], text: string, options: Options = {}): Promise<string | undefined> {
   const { url, requests } = await serve(t, ends(text), says(204))
   await all(url, { reconnect: true, retry: { delay: 0 }, ...options })

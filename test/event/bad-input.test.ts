@@ -5,13 +5,13 @@ import { type InjectedStream, injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
-/** What is no name of a topic or client, by what it is. */
+/** Values that cannot name a topic or client, by their description. */
 const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: ['a'], object: {}, symbol: Symbol('a'), String: Object('a') }
 
 const circular: Record<string, unknown> = {}
 circular.itself = circular
 
-/** What cannot be published, and why. */
+/** Payloads that cannot be published, with the error code. */
 const noPayloads: [what: string, payload: unknown, code: string][] = [
   ['id', { id: '1', data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
   ['id alone', { id: 1 }, 'SSE_ERR_CUSTOM_ID'],
@@ -36,7 +36,7 @@ const noPayloads: [what: string, payload: unknown, code: string][] = [
   ['toJSON that throws', { data: { toJSON () { throw new Error('no') } } }, 'SSE_ERR_SERIALIZATION']
 ]
 
-/** Opens a stream of each sort that may receive; what is given back tells that neither they nor the log noticed anything. */
+/** Opens a stream of each kind that can receive. Returns a function that asserts that they and the log got nothing. */
 async function watch (app: FastifyInstance): Promise<(t: Test) => Promise<void>> {
   serveTopics(app)
   app.sseRoute('/ann', { clientId: () => 'ann', onConnect: () => {} })
@@ -138,7 +138,7 @@ test('values that cannot name a topic or a client', async (t) => {
 test('custom ids on a stream with topics', async (t) => {
   const own = [{ id: '1', data: 'x' }, { id: 0 }, { id: '', data: 'x' }]
 
-  /** That the log and its subscribers go on as if nothing had been. */
+  /** Asserts that the log and its subscribers continue. */
   async function goesOn (app: FastifyInstance, stream: InjectedStream): Promise<string[]> {
     await app.sse.publish('a', 'published')
     return takeData(stream, 1)

@@ -42,7 +42,7 @@ test('the order of ids', async (t) => {
   t.test('ids are ordered by their numbers, not as text', async (t) => {
     const ordered = [
       '0-0', '0-1', '0-9', '0-12', '0-100', '1-0', '1-9', '9-0', '9-12', '12-9', '100-0',
-      // a double takes each pair for the same number
+      // adjacent numbers that are equal as doubles
       '9007199254740992-0', '9007199254740993-0', '9007199254740993-9007199254740992', '9007199254740993-9007199254740993',
       `${GREATEST - 1n}-${GREATEST}`, `${GREATEST}-0`, `${GREATEST}-${GREATEST - 1n}`, `${GREATEST}-${GREATEST}`
     ]
@@ -52,7 +52,7 @@ test('the order of ids', async (t) => {
   })
 
   t.test('random ids are ordered by their numbers', async () => {
-    // close to each other as well: of one ms, or a few apart
+    // including neighbours: of the same ms, or a few ms apart
     const near = fc.tuple(halves, fc.bigInt({ min: 0n, max: 3n }), fc.bigInt({ min: 0n, max: 20n }))
       .map(([[ms, n], x, y]): [[bigint, bigint], [bigint, bigint]] => [[ms, n], [ms > x ? ms - x : ms, n > y ? n - y : n]])
     fc.assert(fc.property(fc.oneof(fc.tuple(halves, halves), near), ([a, b]) => {
@@ -63,7 +63,7 @@ test('the order of ids', async (t) => {
   })
 })
 
-/** Has the clock say what the test sets, till its end. */
+/** Replaces the clock with one that the test sets. */
 function setClock (t: Test, now: number): { now: number } {
   const clock = { now }
   t.intercept(Date, 'now', { value: () => clock.now })

@@ -8,7 +8,7 @@ import { listen, makeApp, open } from '../helpers/app.js'
 
 const price = { type: 'object', properties: { symbol: { type: 'string' }, price: { type: 'number' } }, required: ['symbol'] }
 
-/** What a client of the route is sent, which is all of `items`, and what its onError is told. */
+/** The text that a client of the route gets for all of `items`, and the errors that onError gets. */
 function declare (app: FastifyInstance, url: string, events: SSERouteOptions['events'], items: SSEInput[], more: object = {}) {
   const errors: Error[] = []
   app.sseRoute({
@@ -26,7 +26,7 @@ function declare (app: FastifyInstance, url: string, events: SSERouteOptions['ev
 
 const body = async (app: FastifyInstance, url: string) => (await app.inject(url)).body
 
-/** A compiler that marks what it made, and notes what it was asked for. */
+/** A compiler that marks its output and records its arguments. */
 function marking (mark: string) {
   const asked: unknown[] = []
   const compiler: FastifySerializerCompiler<unknown> = (request) => {

@@ -8,19 +8,19 @@ import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
-/** A log that is somewhere else: it takes time to publish, to receive and to read. */
+/** A remote log: publishing, receiving and reading take time. */
 class RemoteBackplane implements Backplane {
   newest: string
-  /** ms; -1: at once. */
+  /** Delay before an event is received, ms; -1: none. */
   receiving = -1
   reading = 1
-  /** Called between the moment a page is read and the moment it arrives. */
+  /** Called after a page is read and before it is returned. */
   onRead = (): void => {}
-  /** What a read, or a publish, fails with. */
+  /** The error of the next calls. */
   failure: Error | null = null
   reads = 0
   closed = 0
-  /** Tells that events are lost. */
+  /** Reports lost events. */
   lose: (gap: Gap) => void = () => {}
   readonly settings: HistorySettings
   readonly #log: MemoryBackplane
@@ -61,7 +61,7 @@ class RemoteBackplane implements Backplane {
 
   async read (after: string, limit: number): Promise<Page> {
     this.reads++
-    // what is not received yet is not read either
+    // events that are not received yet are not read either
     const { gap, events } = this.#log.read(after, limit)
     const page = { gap, events: events.filter(({ id }) => compareEventIds(id, this.newest) <= 0) }
     this.onRead()
@@ -194,7 +194,7 @@ test('replay from a log that is read asynchronously', async (t) => {
       await until('all are received', () => compareEventIds(remote.newest, ids.at(-1) ?? '') >= 0)
       remote.onRead = () => {
         if (published.length >= 250) return
-        // before the page arrives, while it does, and after
+        // before, while and after the page is returned
         later += 2
         publish()
         setImmediate(publishLater)

@@ -9,7 +9,7 @@ import { until } from '../helpers/until.js'
 
 const START = '5-0'
 
-/** An event whose age can be set. */
+/** An event whose time can be set. */
 interface Aging extends PublishedEvent {
   time: number
 }
@@ -18,14 +18,14 @@ function event (id: string): Aging {
   return publishedEvent(id, 'topic', 'news', `data: ${id}\n\n`)
 }
 
-/** The log `5-1` to `5-<count>`, as far as it is held. */
+/** A history to which the events `5-1` to `5-<count>` were appended. */
 function filled (count: number, size: number, maxAge = 0): History {
   const history = new History({ size, maxAge }, START)
   for (let n = 1; n <= count; n++) history.append(event(`5-${n}`))
   return history
 }
 
-/** What follows a position, a page at a time. */
+/** The ids after a position, read in pages. */
 function readOn (history: History, after: string, limit: number): string[] {
   const ids: string[] = []
   for (;;) {
@@ -217,7 +217,7 @@ test('the age of events', async (t) => {
   })
 })
 
-/** A log that is an array: positions are whole numbers, `#lastMissedId` is that of the newest event that is not held. */
+/** A model of a history, with an array: positions are whole numbers, and `lastMissedId` is the position of the newest event that is not retained. */
 class Model {
   held: Array<{ place: number, event: Aging }> = []
   lastMissedId: number
@@ -233,7 +233,7 @@ class Model {
     this.#forget()
   }
 
-  /** So many of the oldest that are held come to their age. */
+  /** Ages the oldest retained events past `maxAge`. */
   age (count: number): void {
     for (const { event } of this.held.slice(0, count)) event.time = -Infinity
     this.#forget()
@@ -255,7 +255,7 @@ class Model {
   }
 }
 
-/** Positions as ids whose numbers get longer, with more than one to a ms. */
+/** The id at a position. The numbers get longer, and some ids share a ms. */
 function idAt (place: number): string {
   return `${Math.floor(place / 12) + 7}-${place % 12}`
 }
@@ -269,7 +269,7 @@ test('a history behaves like a model with an array', async () => {
   )
   const start = 20
   fc.assert(fc.property(fc.integer({ min: 0, max: 6 }), fc.array(step, { maxLength: 60 }), (size, steps) => {
-    // longer than the test takes: what is to be old is made so
+    // longer than the test takes, because the test sets the times of old events
     const history = new History({ size, maxAge: 3_600_000 }, idAt(start))
     const model = new Model(size, start)
     let last = start

@@ -4,7 +4,7 @@ import { follow, publishFromOutside, startApp, until, WARN } from './app.js'
 import { publishAll, take, takeData } from '../helpers/subscriber.js'
 import { testRedis } from '../helpers/redis-server.js'
 
-/** Entries that are no events of the plugin's, by their fields. */
+/** The fields of entries that are not events of the plugin. */
 const FOREIGN = [
   ['x', 'y'], ['', ''], ['to', 'topic'], ['to', 'topic', 'name', 'news'], ['to', 'nobody', 'name', 'news', 'text', 'data: x\n\n'],
   ['to', 'topic', 'name', 'news', 'text', ''], ['to', 'topic', 'name', 'news', 'text', 'data: no end\n'], ['to', 'TOPIC', 'name', 'news', 'text', 'data: x\n\n'],
@@ -47,7 +47,7 @@ testRedis('a Redis stream with more than a page of foreign entries is read and r
   const addForeign = async (count: number) => { for (let i = 0; i < count; i++) await server.call('XADD', 'sse', '*', 'x', String(i)) }
   await addForeign(3)
   const [first = ''] = await publishAll(writer.app, 'news', '1')
-  // more than is read at once
+  // more than one batch
   await server.call('EVAL', "for i = 1, 1000 do redis.call('XADD', KEYS[1], '*', 'x', i) end", '1', 'sse')
   const [, third] = await publishAll(writer.app, 'news', '2', '3')
   await addForeign(10)

@@ -7,7 +7,7 @@ import { ERROR, follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidO
 import { openProxy } from './proxy.js'
 import { testRedis } from '../helpers/redis-server.js'
 
-/** Greater than any that the clock gives: as if the clock of a new Redis was behind. */
+/** An id greater than any that the clock gives, as if the clock of a new Redis was late. */
 const FUTURE = '9999999999999-5'
 
 testRedis('after Redis restarts empty, streams get a gap and ids keep growing', async (t, server) => {
@@ -74,7 +74,7 @@ testRedis('after Redis restarts with another log, streams get a gap and the even
   }
 })
 
-/** A client of ioredis whose connections call back when Redis has said that the key does not exist, before the reader learns it. */
+/** An ioredis client that calls `onEmpty` when Redis has answered that the key does not exist, before the reader gets the answer. */
 function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
   const call = client.call.bind(client) as (...args: string[]) => Promise<unknown>
   return Object.assign(client, {
@@ -109,7 +109,7 @@ testRedis('streams get a gap after the Redis key is deleted, recreated with lowe
   await server.call('DEL', 'sse')
   t.strictSame((await take(stream, 2)).map(({ event }) => event), ['message', 'gap'])
 
-  // lower ids than any before
+  // ids lower than all before
   await server.call('DEL', 'sse')
   for (const id of ['1-1', '1-2', '1-3']) await publishFromOutside(server, 'news', 'lower', id)
   t.strictSame((await take(stream, 1)).map(({ event }) => event), ['gap'])
@@ -156,7 +156,7 @@ testRedis('processes that detect a loss at the same moment append one loss marke
   const id = await publishAll(app, 'news', '1')
   for (const stream of streams) await take(stream, 1)
   for (const { lines } of apps) t.strictSame(lines, [], 'it was begun once')
-  // as after a failover to one that is behind
+  // as after a failover to a replica that lags
   await server.call('EVAL', "redis.call('XDEL', KEYS[1], ARGV[1]) redis.call('XADD', KEYS[1], '*', 'to', 'topic', 'name', 'news', 'text', 'data: 2\\n\\n')", '1', 'sse', ...id)
   const said = await Promise.all(streams.map((stream) => take(stream, 2)))
   await app.sse.publish('news', '3')
@@ -176,7 +176,7 @@ testRedis('streams get a gap after the newest events were deleted from Redis', a
   await app.sse.publish('news', '3')
   t.strictSame((await take(stream, 2)).map(({ event, data }) => event === 'gap' ? event : data), ['3', 'gap'], 'some may be missing')
 
-  // what came next as well, before anybody read it
+  // the next entry too, before any process has read it
   await server.call('EVAL', "redis.call('XDEL', KEYS[1], redis.call('XADD', KEYS[1], '*', 'x', 'y')) redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)", '1', 'sse')
   t.equal((await take(stream, 1))[0]?.event, 'gap')
   await app.sse.publish('news', '4')
@@ -207,7 +207,7 @@ testRedis('the newest event is deleted from Redis, and more than one batch of ev
   t.strictSame(await takeData(stream, 2), ['before', 'last'])
   proxy.stall()
   await server.call('XDEL', 'sse', last)
-  // at once, before the reader gives its connection up
+  // in one command, before the reader discards its connection
   const script = "for i = 0, 1004 do redis.call('XADD', 'sse', '*', 'to', 'topic', 'name', 'news', 'text', 'data: ' .. i .. '\\n\\n') end"
   await server.call('EVAL', script, '0')
   proxy.resume()
@@ -245,7 +245,7 @@ for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0
     const late = await startApp(t, { url: proxy.url, maxLength: 100 }, { history })
     const writer = await startApp(t, { url: server.url, maxLength: 100 }, { history })
     const stream = await follow(late.app, 'news')
-    // it has read what there is, and is not waiting for more yet
+    // the reader has read all entries, and does not block yet
     proxy.holdBack('XREAD')
     const seen = await late.app.sse.publish('news', 'seen')
     await take(stream, 1)

@@ -25,7 +25,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
     await a.until('data: 2')
     for (const round of [1, 2]) {
       await server.kill()
-      // what is on its way is rejected, or was stored
+      // a pending publish rejects, or its event is stored
       const [onTheWay] = await Promise.allSettled([impatient.app.sse.publish('news', `on the way ${round}`)])
       await Promise.all([outage(impatient), outage(patient)])
       const begun = performance.now()
@@ -66,7 +66,7 @@ testRedis('publishing waits while Redis loads its data', async (t, server) => {
   await server.kill()
   await Promise.all([outage(hasty), outage(patient)])
 
-  // answers as Redis does while it loads, and after that
+  // answers like Redis while it loads, and afterwards
   const sockets = new Set<Socket>()
   const commands: string[] = []
   let loading = true
@@ -86,7 +86,7 @@ testRedis('publishing waits while Redis loads its data', async (t, server) => {
   const waiting = patient.app.sse.publish('news', '1')
   const tries = (text = '') => commands.filter((command) => command.includes('XADD') && command.includes(text)).length
   await until('it to be refused, and tried again', () => tries() > 2)
-  // three times, because the time may be over while an answer is awaited, or before there is a connection
+  // three times, because the timeout may pass while an answer is pending, or before there is a connection
   for (let givenUp = 0; givenUp < 3;) {
     const tried = tries('too late')
     await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 500 ms/ })

@@ -13,10 +13,10 @@ import { connected, startsAndEnds } from './starting.js'
 
 const run = promisify(execFile)
 
-/** A time limit, ms, within which a busy machine gets its answer too: node-redis goes on trying after one that it cannot use. */
+/** A timeout, ms, that is long enough for a busy machine. node-redis keeps trying after an answer that it cannot use. */
 const patient = 1_200
 
-/** What a process of its own prints until it exits by itself. */
+/** Runs test/redis/process.ts until it exits. Resolves to its output. */
 async function runProcess (url: string): Promise<string> {
   const { stdout } = await run(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
     env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, timeout: 30_000
