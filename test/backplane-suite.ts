@@ -6,9 +6,9 @@ import { compareEventIds, isEventId } from '../lib/event/id.js'
 import { until } from './helpers/until.js'
 
 /**
- * What every backplane promises. Nothing is taken for granted of when an event is received, of its id but its form
- * and that it grows, nor that a log is cut at exactly its size and age.
- * @param make gives each backplane a log of its own, which is empty
+ * Tests the promises of the interface Backplane. Assumes nothing about the time when an event is received, about ids
+ * except that they have the form and grow, or about a log being cut at exactly its size and age.
+ * @param make makes a backplane with an empty log that no other backplane shares
  */
 export function testBackplane (name: string, make: (history: HistorySettings) => Backplane): void {
   const open: Open = (t, history) => Log.open(t, make({ size: 2_000, maxAge: 0, ...history }))
@@ -21,23 +21,23 @@ export function testBackplane (name: string, make: (history: HistorySettings) =>
 
 type Open = (t: Test, history?: Partial<HistorySettings>) => Promise<Log>
 
-/** What a reader read until its position was the newest. */
+/** The events and gaps that a reader got until its position was the newest. */
 interface Read {
   ids: string[]
   events: PublishedEvent[]
   gaps: Array<Gap & { after: string }>
-  /** How many events had been received by then: those after them are live. */
+  /** The number of events received by then. Later ones are live. */
   live: number
 }
 
 const GREATEST = '18446744073709551615-18446744073709551615'
 
-/** A backplane that is open, and all that was received from it. */
+/** An open backplane and the events received from it. */
 class Log {
   readonly received: PublishedEvent[] = []
-  /** What `newest` was when each of them was received. */
+  /** The value of `newest` at each received event. */
   readonly positions: string[] = []
-  /** The position at opening. */
+  /** The position right after `open()`. */
   start = ''
   readonly backplane: Backplane
 
@@ -67,7 +67,7 @@ class Log {
     return this.backplane.publish('topic', 'news', `data: ${data}\n\n`)
   }
 
-  /** Publishes so many events, each once the log has the one before; all have been received when it resolves. */
+  /** Publishes events one after the other. Resolves to their ids once all are received. */
   async publishMany (count: number): Promise<string[]> {
     const ids: string[] = []
     for (let i = 0; i < count; i++) ids.push(await this.publish(String(i)))
@@ -75,12 +75,12 @@ class Log {
     return ids
   }
 
-  /** Waits until an event is received, and those before it with it. */
+  /** Waits until an event is received. */
   async until (id: string | undefined): Promise<void> {
     await until(`the event ${id}`, () => this.received.at(-1)?.id === id)
   }
 
-  /** Reads on from a position, so many events at once, until it is the newest. */
+  /** Reads pages from a position until it is the newest. */
   async readOn (after: string, limit: number): Promise<Read> {
     const read: Read = { ids: [], events: [], gaps: [], live: 0 }
     let position = after
@@ -123,7 +123,7 @@ function withoutTime ({ id, to, name, frame, text }: PublishedEvent): Omit<Publi
 }
 
 async function testPublishing (t: Test, open: Open): Promise<void> {
-  t.test('an event is received once, with its id, whom it is for, and its text', async (t) => {
+  t.test('an event is received once, with its id, audience, name, frame and text', async (t) => {
     const log = await open(t)
     const begun = performance.now()
     const events: Array<[to: Audience, name: string, frame: string]> = [
@@ -141,9 +141,9 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
     t.same(times, times.toSorted((a, b) => a - b), 'with the time when it was')
   })
 
-  t.test('any text, for any name', async (t) => {
+  t.test('events of any text and name are published', async (t) => {
     const log = await open(t)
-    // but for halves of surrogate pairs, which UTF-8 has no bytes for
+    // without lone surrogates, because UTF-8 has no bytes for them
     const codes = Array.from({ length: 0x1_1000 }, (_, code) => code).filter((code) => code < 0xD800 || code > 0xDFFF)
     const everyCharacter = codes.map((code) => String.fromCodePoint(code)).join('')
     const events: Array<[to: Audience, name: string, frame: string]> = [
@@ -159,7 +159,7 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
       const id = await log.backplane.publish(to, name, frame)
       await log.until(id)
       const expected = { id, to, name, frame, text: `id: ${id}\n${frame}` }
-      // a difference in so much text is not for a report
+      // `ok`, because a report of a difference would be huge
       t.ok(isDeepStrictEqual(log.received.splice(0).map(withoutTime), [expected]), `received, ${JSON.stringify(name.slice(0, 20))}`)
       t.ok(isDeepStrictEqual((await log.readOn(newest, 10)).events.map(withoutTime), [expected]), `replayed, ${JSON.stringify(name.slice(0, 20))}`)
     }
@@ -189,14 +189,14 @@ async function testPublishing (t: Test, open: Open): Promise<void> {
 }
 
 async function testReplay (t: Test, open: Open): Promise<void> {
-  t.test('of an empty log: nothing, and nothing is missing', async (t) => {
+  t.test('a replay of an empty log is empty, without a gap', async (t) => {
     const log = await open(t)
     t.ok(isEventId(log.start))
     t.equal(log.backplane.oldestId, null)
     t.same(await log.backplane.read(log.start, 10), { gap: null, events: [] })
   })
 
-  t.test('from any event, and from the position at opening, comes all that followed, in pages', async (t) => {
+  t.test('a replay from any event, or from the position at open(), returns all later events in pages', async (t) => {
     const log = await open(t, { maxAge: 60_000 })
     const begun = performance.now()
     const [first] = await log.publishMany(10)
@@ -217,7 +217,7 @@ async function testReplay (t: Test, open: Open): Promise<void> {
 }
 
 async function testGaps (t: Test, open: Open): Promise<void> {
-  /** Reads from a position that the log does not know: a gap, then all that it holds, and no gap after that. */
+  /** Reads from an unknown position and asserts a gap, then all retained events, and no other gap. */
   async function readOverGap (t: Test, log: Log, after: string): Promise<{ gap: Gap, held: string[] }> {
     let over: { gap: Gap, held: string[] } = { gap: { oldestId: null, lastMissedId: '' }, held: [] }
     for (const limit of [1, 7, 1_000]) {
@@ -233,9 +233,9 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     return over
   }
 
-  t.test('a log that is cut tells what is missing', async (t) => {
+  t.test('a log that was cut reports a gap', async (t) => {
     const log = await open(t, { size: 10 })
-    // far more than its size: a log may be cut by the hundred
+    // far more than its size, because a log may be cut in steps of a hundred
     const [first = ''] = await log.publishMany(500)
     for (const after of [log.start, first, '0-0', '1-0']) {
       const { gap, held } = await readOverGap(t, log, after)
@@ -246,7 +246,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.same(await log.backplane.read(log.backplane.newest, 10), { gap: null, events: [] })
   })
 
-  t.test('an id that the log does not know, in a log that has all of its events', async (t) => {
+  t.test('an unknown id in a log that has all of its events is a gap', async (t) => {
     const log = await open(t)
     const [first = ''] = await log.publishMany(3)
     await until('an event of another ms', async () => split(await log.publish())[0] !== split(first)[0])
@@ -258,7 +258,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     for (const [where, id] of Object.entries(unknown)) t.same((await readOverGap(t, log, id)).held, log.ids, where)
   })
 
-  t.test('an id that an empty log does not know', async (t) => {
+  t.test('an unknown id in an empty log is a gap', async (t) => {
     const log = await open(t)
     const { gap, held } = await readOverGap(t, log, GREATEST)
     t.same(held, [])
@@ -266,7 +266,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     t.same((await log.readOn(gap.lastMissedId, 2)).ids, log.ids, 'what comes then follows')
   })
 
-  t.test('no history: nothing is replayed, all before the newest is missing', async (t) => {
+  t.test('without history nothing is replayed, and all events before the newest are missing', async (t) => {
     const log = await open(t, { size: 0 })
     const [first = '', , third = ''] = await log.publishMany(4)
     const { newest } = log.backplane
@@ -278,7 +278,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
     }
   })
 
-  t.test('an event past its age is gone, one that is younger is not', async (t) => {
+  t.test('an event past maxAge is dropped, a younger one is retained', async (t) => {
     const young = await open(t, { maxAge: 60_000 })
     await young.publishMany(300)
     const { ids, gaps } = await young.readOn(young.start, 100)
@@ -295,7 +295,7 @@ async function testGaps (t: Test, open: Open): Promise<void> {
 }
 
 async function testBoth (t: Test, open: Open): Promise<void> {
-  t.test('a reader comes to the end, and goes on live, with every event once', async (t) => {
+  t.test('a reader reaches the end and continues live, with every event once', async (t) => {
     const log = await open(t)
     await log.publishMany(200)
     const publishers = Array.from({ length: 3 }, async () => {
@@ -313,7 +313,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
     t.same(gaps, [])
   })
 
-  t.test('a reader that the log leaves behind is told of all it misses', async (t) => {
+  t.test('a reader that is slower than the log gets a gap for all missed events', async (t) => {
     const log = await open(t, { size: 10 })
     await log.publishMany(500)
     const publishers = Array.from({ length: 2 }, async () => {
@@ -335,7 +335,7 @@ async function testBoth (t: Test, open: Open): Promise<void> {
 }
 
 async function testClosing (t: Test, open: Open): Promise<void> {
-  t.test('after it nothing is published, and nothing received', async (t) => {
+  t.test('after close() nothing is published or received', async (t) => {
     const log = await open(t)
     await log.publishMany(3)
     let settled = false
@@ -349,7 +349,7 @@ async function testClosing (t: Test, open: Open): Promise<void> {
     t.ok(grow(log.ids))
   })
 
-  t.test('twice is as good as once', async (t) => {
+  t.test('close() can be called twice', async (t) => {
     const { backplane } = await open(t)
     await t.resolves(Promise.all([backplane.close(), backplane.close()]))
     await t.resolves(backplane.close())

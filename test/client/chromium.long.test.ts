@@ -12,25 +12,25 @@ import { bundle } from './bundle.js'
 import { cut } from '../helpers/cut-client.js'
 import { dies, ends, opens, says, serve } from './server.js'
 
-/** What the page's script is, and what it notes. */
+/** The globals of the page: the client, and the events that it got. */
 declare global {
   var client: typeof Client, said: unknown[]
 }
 
-/** It asks for no icon. */
+/** A page without a request for an icon. */
 const PAGE = '<link rel="icon" href="data:,">'
 
-t.test('it is smaller than 3.5 KB besides the parser, compressed', async (t) => {
+t.test('the client is smaller than 3.5 KB without the parser, compressed', async (t) => {
   const size = gzipSync(await bundle({ format: 'esm', minify: true, external: ['eventsource-parser'] })).length
   t.comment(`${size} bytes`)
   t.ok(size < 3_500)
 })
 
-t.test('in Chromium', async (t) => {
+t.test('the client in Chromium', async (t) => {
   const browser = await launchChromium(t)
   const script = await bundle({ format: 'iife', globalName: 'client' })
 
-  /** A page that has the client, and what its streams are told in `said`. */
+  /** Opens a page with the client. Its events are collected in `said`. */
   async function openPage (origin: string): Promise<Page> {
     const page = await (await browser.newContext()).newPage()
     await page.goto(origin)
@@ -38,7 +38,7 @@ t.test('in Chromium', async (t) => {
     return page
   }
 
-  /** Lets a page follow a url; what it is told comes into `said`. */
+  /** Iterates over a url in a page. The events are collected in `said`. */
   const follow = (page: Page, url: string, options: Client.SSEClientOptionsFor<Record<string, unknown>> = {}) => page.evaluate(([url, options]) => {
     const told = {
       onOpen: ({ attempt, lastEventId }: { attempt: number, lastEventId: string | null }) => { said.push(['open', attempt, lastEventId]) },
@@ -57,7 +57,7 @@ t.test('in Chromium', async (t) => {
   }, [url, options] as const)
   const saidOn = (page: Page) => page.evaluate(() => said)
 
-  t.test('it reads, comes back and ends as elsewhere', async (t) => {
+  t.test('the client in Chromium reads, reconnects and ends as in Node', async (t) => {
     const bytes = Buffer.from('id: …\ndata: "a€𝄞"\n\n')
     const server = await serve(t, says(200, PAGE, { 'content-type': 'text/html' }), opens(...Array.from(bytes, (byte) => Uint8Array.of(byte)), 'id: 2\n\n'),
       dies, says(503, '', { 'retry-after': '1' }), ends('data: 3\n\n'), says(404, 'gone'))
@@ -72,10 +72,10 @@ t.test('in Chromium', async (t) => {
     t.equal(server.requests[2]?.headers['last-event-id'], '2')
   })
 
-  t.test('cuts cost no event, and bring none twice', async (t) => {
+  t.test('no event is lost or repeated after connections are cut', async (t) => {
     const app = await makeApp(t, { heartbeat: 5, history: { size: 100_000 } })
     serveTopics(app)
-    // not on the connection that is kept
+    // not on the connection that is kept alive
     app.get('/', (_request, reply) => { reply.type('text/html').header('connection', 'close').send(PAGE) })
     const cuts = 100
     const random = randomFrom(seed)
@@ -93,7 +93,7 @@ t.test('in Chromium', async (t) => {
     t.strictSame(await ids(), published, `seed ${seed}`)
   })
 
-  t.test('an answer that breaks off anywhere in its head is tried again', async (t) => {
+  t.test('a response that breaks anywhere in its headers is retried', async (t) => {
     const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n'
     let length = -1
     const server = createServer((socket) => {
@@ -111,7 +111,7 @@ t.test('in Chromium', async (t) => {
     t.ok(length > head.length)
   })
 
-  t.test('a page that stood still goes on with what it missed', async (t) => {
+  t.test('a page that was frozen continues with the events that it missed', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     serveTopics(app)
     app.get('/', (_request, reply) => { reply.type('text/html').send(PAGE) })

@@ -7,7 +7,7 @@ import { breaks, dies, ends, opens, says, serve } from './server.js'
 type Retry = Parameters<NonNullable<SSEClientOptions['onRetry']>>[0]
 type Open = Parameters<NonNullable<SSEClientOptions['onOpen']>>[0]
 
-/** Follows a url to its end, or to the error that is its end. */
+/** Iterates over a url to its end or its error. */
 async function follow (url: string, options: SSEClientOptions = {}) {
   const [data, retries, opened]: [unknown[], Retry[], Open[]] = [[], [], []]
   const told = { onRetry: (retry: Retry) => { retries.push(retry) }, onOpen: (open: Open) => { opened.push(open) } }
@@ -20,7 +20,7 @@ async function follow (url: string, options: SSEClientOptions = {}) {
   return { data, retries, opened, error }
 }
 
-test('a GET comes back after a clean end and after every failure that may pass, until a 204', async (t) => {
+test('a GET reconnects after a clean end and after temporary failures, until a 204', async (t) => {
   const { url, requests } = await serve(t,
     ends('id: 1\ndata: 1\n\n'), breaks('id: 2\ndata: 2\n\nid: 3\ndata: 3'), dies, says(503, 'later'), says(500), says(429), ends('data: 4\n\n'), says(204))
   const { data, retries, opened, error } = await follow(url)
@@ -34,7 +34,7 @@ test('a GET comes back after a clean end and after every failure that may pass, 
   t.strictSame(opened.map(({ attempt, lastEventId, response }) => [attempt, lastEventId, response.status]), [[1, null, 200], [2, '1', 200], [7, '2', 200]])
 })
 
-test('an answer that will not change is the end, with all it said', async (t) => {
+test('a permanent failure ends the loop with status, headers and body of the response', async (t) => {
   for (const status of [400, 401, 404, 418]) {
     const { url, requests } = await serve(t, ends('data: 1\n\n'), says(status, '{"message":"no"}', { 'content-type': 'application/json', 'x-why': 'because' }))
     const { data, error } = await follow(url)
@@ -52,12 +52,12 @@ test('an answer that will not change is the end, with all it said', async (t) =>
   }
 })
 
-test('an answer that has no body is no stream', async (t) => {
+test('a response without a body is not a stream', async (t) => {
   const { url } = await serve(t, says(200, '', { 'content-type': 'text/event-stream' }))
   t.match((await follow(url, { method: 'HEAD' })).error, { code: 'SSE_ERR_NO_STREAM', status: 200 })
 })
 
-test('other methods, and a GET that is told so, are asked once', async (t) => {
+test('other methods, and a GET with `reconnect: false`, are requested once', async (t) => {
   for (const options of [{ method: 'POST' }, { reconnect: false }]) {
     const done = await serve(t, ends('data: 1\n\n'))
     t.match(await follow(done.url, options), { data: [1], error: undefined }, 'a clean end is the end')
@@ -72,7 +72,7 @@ test('other methods, and a GET that is told so, are asked once', async (t) => {
   t.strictSame(again.requests.map(({ method }) => method), ['POST', 'POST'])
 })
 
-test('it gives up after so many failures, one after the other', async (t) => {
+test('the client gives up after retry.maxRetries consecutive failures', async (t) => {
   const { url, requests } = await serve(t, dies, breaks('data: 1\n\n'), dies, dies, says(503))
   const { data, error } = await follow(url, { retry: { delay: 1, maxRetries: 3 } })
   t.match(error, { code: 'SSE_ERR_NO_STREAM', status: 503 }, 'with the last')
@@ -81,7 +81,7 @@ test('it gives up after so many failures, one after the other', async (t) => {
   t.match(await follow(none.url, { retry: { delay: 1, maxRetries: 0 } }), { data: [1, 2], error: { code: 'SSE_ERR_CONNECTION' } })
 })
 
-test('the delays are random, double with each failure and have a ceiling', async (t) => {
+test('reconnect delays are random, double with each failure and have a maximum', async (t) => {
   const { url } = await serve(t, dies)
   const longest: number[] = []
   for (let round = 0; round < 20; round++) {
@@ -94,7 +94,7 @@ test('the delays are random, double with each failure and have a ceiling', async
   }
 })
 
-test('what the server asks for is waited for', async (t) => {
+test('the client waits for the delay of `retry:` or Retry-After', async (t) => {
   const { url, times } = await serve(t, ends('retry: 160\n\n'), breaks('data: 1\n\n'), says(503, '', { 'retry-after': '1' }), says(204))
   const { retries } = await follow(url, { retry: { delay: 5 } })
   const [afterEnd, afterBreak, afterRefusal] = retries.map(({ delay }) => delay)
@@ -120,7 +120,7 @@ test('what the server asks for is waited for', async (t) => {
   }
 })
 
-test('a connection on which nothing comes is dead after a while', async (t) => {
+test('a connection without bytes is closed after inactivityTimeout', async (t) => {
   const inactivityTimeout = 400
   const { url, times } = await serve(t, opens('data: 1\n\n'), () => {}, says(204))
   const { data, retries } = await follow(url, { inactivityTimeout })
@@ -128,7 +128,7 @@ test('a connection on which nothing comes is dead after a while', async (t) => {
   t.ok(Number(times[2]) - Number(times[0]) >= 2 * inactivityTimeout - 2)
 })
 
-test('it is not dead', async (t) => {
+test('inactivityTimeout closes no connection that waits for the response to a POST, has heartbeats, or waits for the loop', async (t) => {
   const inactivityTimeout = 400
   const thinking = await serve(t, (response, request) => { setTimeout(() => opens('data: 1\n\n')(response, request), 2 * inactivityTimeout) })
   const beating = await serve(t, (response, request) => {
@@ -152,7 +152,7 @@ test('it is not dead', async (t) => {
   ])
 })
 
-test('a computer that slept is given a moment, in which what came meanwhile is read', async (t) => {
+test('after the computer slept, inactivityTimeout starts anew, so that bytes that arrived meanwhile are read', async (t) => {
   const { url } = await serve(t, (response, request) => {
     opens(':\n\n')(response, request)
     const timer = setInterval(() => { response.write('data: 1\n\n') }, 20)
@@ -167,7 +167,7 @@ test('a computer that slept is given a moment, in which what came meanwhile is r
   await events.return?.()
 })
 
-test('headers may be made for each attempt', async (t) => {
+test('a function `headers` is called for each attempt', async (t) => {
   const { url, requests } = await serve(t, dies, dies, says(204))
   const attempts: number[] = []
   const { retries } = await follow(url, {
@@ -184,7 +184,7 @@ test('headers may be made for each attempt', async (t) => {
   t.match((await follow(url, { reconnect: false, headers: () => Promise.reject(noError) })).error, { code: 'SSE_ERR_CONNECTION', message: 'The connection failed: none', cause: 'none' })
 })
 
-test('what a callback throws is the end, and not another attempt', async (t) => {
+test('an error of a callback ends the loop without another attempt', async (t) => {
   const fail = () => { throw new Error('mine') }
   const { url, requests } = await serve(t, ends('event: gap\ndata: {}\n\n'))
   for (const options of [{ onOpen: fail }, { onGap: fail }, { onRetry: fail }, { onOpen: async () => fail() }]) {
@@ -193,7 +193,7 @@ test('what a callback throws is the end, and not another attempt', async (t) => 
   t.equal(requests.length, 4)
 })
 
-test('the server learns at once that a client has left', async (t) => {
+test('the server sees the disconnect of a client at once', async (t) => {
   let closed = 0
   const { url, requests } = await serve(t, (response, request) => {
     response.on('close', () => { closed++ })
@@ -222,7 +222,7 @@ test('the server learns at once that a client has left', async (t) => {
   t.equal(requests.length, 3)
 })
 
-test('one can leave while it waits, and before', async (t) => {
+test('the loop can be left before and during a reconnect delay', async (t) => {
   const { url } = await serve(t, dies)
   for (const turn of [() => {}, () => new Promise(setImmediate)]) {
     let told = () => {}
@@ -236,7 +236,7 @@ test('one can leave while it waits, and before', async (t) => {
   }
 })
 
-test('a page in the background, or without a network, comes back as soon as there is a reason', async (t) => {
+test('a hidden or offline page reconnects once it is visible or online', async (t) => {
   const page = new EventTarget()
   const before = Object.getOwnPropertyDescriptors(globalThis)
   const view = { hidden: true }

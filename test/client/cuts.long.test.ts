@@ -8,7 +8,7 @@ import { cut } from '../helpers/cut-client.js'
 const CLIENTS = 10
 const CUTS = 1_000
 
-test(`${CUTS} random cuts cost no event, and bring none twice`, async (t) => {
+test(`${CUTS} random cuts lose and repeat no event`, async (t) => {
   const random = randomFrom(seed)
   const app = await makeApp(t, { heartbeat: 5, history: { size: 100_000 } })
   serveTopics(app)

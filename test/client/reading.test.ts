@@ -7,14 +7,14 @@ type Options = SSEClientOptionsFor<Record<string, unknown>>
 
 const once = { reconnect: false } as const
 
-/** All events of a stream that ends, without coming back. */
+/** All events of a stream that ends, without reconnects. */
 async function all (url: string, options: Options = {}): Promise<unknown[]> {
   const events: unknown[] = []
   for await (const event of sse(url, { ...once, ...options })) events.push(event)
   return events
 }
 
-test('an event has its own id, its name and its data, read as JSON', async (t) => {
+test('an event has its id, its name and its data, parsed as JSON', async (t) => {
   const { url } = await serve(t, ends('id: 1\nevent: price\ndata: {"price":1}\n\ndata: null\n\nid: 2\ndata: "a"\n\n: a comment\n\n'))
   t.strictSame(await all(url), [
     { id: '1', event: 'price', data: { price: 1 } },
@@ -23,7 +23,7 @@ test('an event has its own id, its name and its data, read as JSON', async (t) =
   ])
 })
 
-test('the data of the events that `text` names is as it came, also where it would be JSON', async (t) => {
+test('the data of events in `text` stays text, even if it is JSON', async (t) => {
   const { url } = await serve(t, ends('event: token\ndata: 42\n\nevent: token\ndata:  a\ndata: b\n\ndata: 42\n\n'))
   t.strictSame(await all(url, { text: ['token'] }), [
     { id: undefined, event: 'token', data: '42' },
@@ -33,7 +33,7 @@ test('the data of the events that `text` names is as it came, also where it woul
   t.strictSame((await all(url, { text: true })).map((event) => Object(event).data), ['42', ' a\nb', '42'])
 })
 
-test('data that is not JSON is an error that says what to do', async (t) => {
+test('data that is not JSON is an error that names the options for text', async (t) => {
   const { url } = await serve(t, opens('data: 1\n\nevent: token\ndata: a\n\n'))
   const events = sse(url)
   t.match(await events.next(), { value: { data: 1 } })
@@ -43,13 +43,13 @@ test('data that is not JSON is an error that says what to do', async (t) => {
   t.match(await events.next(), { done: true })
 })
 
-test('a client that gives up at data that is not JSON leaves the connection, though the server would send on', async (t) => {
+test('a client closes the connection after an error for data that is not JSON', async (t) => {
   const { url, requests } = await serve(t, opens('data: a\n\n'))
   await t.rejects(sse(url).next(), { code: 'SSE_ERR_DATA' })
   await until('the connection is gone', () => requests[0]?.socket.destroyed)
 })
 
-test('bytes may be cut anywhere, also within a character and a line break', async (t) => {
+test('chunks may end anywhere, also within a character and a line break', async (t) => {
   const text = '\uFEFFid: é\r\nevent: a€\rdata: "𝄞…\u2028"\n\ndata: 2\r\n\r\ndata: 3\r\rdata: 4\n\n'
   const bytes = Buffer.from(text)
   const expected = [{ id: 'é', event: 'a€', data: '𝄞…\u2028' }, ...[2, 3, 4].map((data) => ({ id: undefined, event: 'message', data }))]
@@ -65,7 +65,7 @@ test('bytes may be cut anywhere, also within a character and a line break', asyn
   }
 })
 
-/** What a client comes back with after a text. */
+/** The last event id with which a client reconnects after a text. */
 async function cameBackWith (t: Parameters<typeof serve>[0], text: string, options: Options = {}): Promise<string | undefined> {
   const { url, requests } = await serve(t, ends(text), says(204))
   await all(url, { reconnect: true, retry: { delay: 0 }, ...options })
@@ -73,7 +73,7 @@ async function cameBackWith (t: Parameters<typeof serve>[0], text: string, optio
   return value === undefined ? undefined : Buffer.from(String(value), 'latin1').toString()
 }
 
-test('it comes back with the id of the last event', async (t) => {
+test('the client reconnects with the id of the last event', async (t) => {
   const cases: Array<[text: string, id: string | undefined]> = [
     ['data: 1\n\n', undefined],
     ['id: 1\ndata: 1\n\ndata: 2\n\n', '1'],
@@ -95,7 +95,7 @@ test('it comes back with the id of the last event', async (t) => {
   t.equal(await cameBackWith(t, 'id: 8\n\n', { lastEventId: '7' }), '8')
 })
 
-test('it asks for what is wanted', async (t) => {
+test('the request has the method, headers, body and last event id of the options', async (t) => {
   const { url, requests } = await serve(t, says(204))
   await all(url, { lastEventId: '…', headers: { authorization: 'Bearer a', accept: 'text/html' } })
   await all(url, { method: 'POST', body: '{}', headers: [['content-type', 'application/json']] })
@@ -104,7 +104,7 @@ test('it asks for what is wanted', async (t) => {
   t.notOk(requests[1]?.headers['last-event-id'])
 })
 
-test('a gap is an event like others, or what onGap is told in its place', async (t) => {
+test('a gap is yielded as an event, or passed to onGap instead', async (t) => {
   const text = 'data: 1\n\nid: 5\nevent: gap\ndata: {"lastEventId":"1","oldestId":null}\n\ndata: 2\n\n'
   const { url } = await serve(t, ends(text))
   const gap: SSEGap = { lastEventId: '1', oldestId: null }
@@ -120,7 +120,7 @@ test('a gap is an event like others, or what onGap is told in its place', async 
   }
 })
 
-test('what is not taken is not read', async (t) => {
+test('the client reads no more than the loop takes', async (t) => {
   const event = `data: "${'x'.repeat(100_000)}"\n\n`
   let written = 0
   const { url } = await serve(t, (response) => {
@@ -146,7 +146,7 @@ test('what is not taken is not read', async (t) => {
   await events.return?.()
 })
 
-test('options out of their range are refused at once', (t) => {
+test('options that are out of range are refused at once', (t) => {
   for (const options of [{ inactivityTimeout: -1 }, { inactivityTimeout: NaN }, { retry: { delay: -1 } }, { retry: { maxDelay: NaN } }, { retry: { maxRetries: -1 } }]) {
     t.throws(() => sse('http://127.0.0.1:1/', options), { code: 'SSE_ERR_OPTION', message: /^The option "(retry\.)?(delay|maxDelay|maxRetries|inactivityTimeout)" takes a number from 0 on, got / })
   }

@@ -5,15 +5,15 @@ import type { Test } from 'tap'
 
 export type Answer = (response: ServerResponse, request: IncomingMessage) => unknown
 
-/** What a server was asked. */
+/** A request as the server got it. */
 export interface Asked {
   url: string
   requests: IncomingMessage[]
-  /** When each request came, ms. */
+  /** The times of the requests, ms. */
   times: number[]
 }
 
-/** A server that answers its first request by the first of `answers`, and so on; all that come later by the last. */
+/** Starts a server that answers the first request with the first of `answers` and so on, and later requests with the last. */
 export async function serve (t: Test, ...answers: Answer[]): Promise<Asked> {
   const asked: Asked = { url: '', requests: [], times: [] }
   const server = createServer((request, response) => {
@@ -36,20 +36,20 @@ function begin (response: ServerResponse, bytes: string | Uint8Array): ServerRes
   return response
 }
 
-/** A stream that stays open. */
+/** Answers with a stream that stays open. */
 export const opens = (...parts: Array<string | Uint8Array>): Answer => async (response) => {
   begin(response, ':\n')
   for (const part of parts) await new Promise((resolve) => { response.write(part, resolve) })
 }
 
-/** A stream that ends as it should. */
+/** Answers with a stream that ends cleanly. */
 export const ends = (text: string): Answer => (response) => { begin(response, text).end() }
 
-/** A stream that is broken off after its text. */
+/** Answers with a stream that breaks after its text. */
 export const breaks = (text: string): Answer => (response) => { begin(response, text).write('', () => { response.destroy() }) }
 
-/** No answer at all. */
+/** Closes the connection without an answer. */
 export const dies: Answer = (response) => { response.destroy() }
 
-/** An answer without events. */
+/** Answers with a status and a body instead of a stream. */
 export const says = (status: number, body = '', headers: Record<string, string> = {}): Answer => (response) => { response.writeHead(status, headers).end(body) }

@@ -5,6 +5,6 @@ import { inChromium } from './in-chromium.js'
 
 await conforms(async (origin) => {
   const chromium = await inChromium(t, origin)
-  t.test('a page reads the streams of another origin as far as that allows it', (t) => crossesOrigins(t, chromium))
+  t.test('a page reads streams of another origin as far as CORS allows', (t) => crossesOrigins(t, chromium))
   return [chromium]
 })

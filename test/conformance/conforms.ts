@@ -25,14 +25,14 @@ export async function conforms (open: (origin: string) => Client[] | Promise<Cli
   const inPieces = `http://127.0.0.1:${await cutInPieces(t, port)}`
   const all = await open(origin)
 
-  t.test('every client sees what a route sends, and nothing else', async (t) => {
+  t.test('every client reads exactly the events that a route sends', async (t) => {
     await Promise.all(all.map(async (client) => {
       await readsPayloads(t, client, origin, 'all', 'whole')
       await readsPayloads(t, client, origin, 'long', 'whole')
     }))
   })
 
-  t.test('also where it is cut within characters and line breaks', async (t) => {
+  t.test('every client reads events that are cut within characters and line breaks', async (t) => {
     await Promise.all(all.map(async (client) => {
       await readsPayloads(t, client, inPieces, 'all', 'pieces')
       await readsPayloads(t, client, inPieces, 'short', 'pieces')
@@ -40,36 +40,36 @@ export async function conforms (open: (origin: string) => Client[] | Promise<Cli
   })
 
   for (const way of ['whole', 'pieces'] as const) {
-    t.test(`every client sees in bytes that no route sends what the standard says, or what is stated, ${way}`, async (t) => {
+    t.test(`every client reads bytes that no route sends as the standard says, or as documented, ${way}`, async (t) => {
       await Promise.all(all.map((client) => readsBytes(t, client, bytesOrigin, way)))
     })
   }
 
-  t.test('every client comes back when it was told to, with the id that it was sent', async (t) => {
+  t.test('every client reconnects after the delay of `retry:`, with the last event id', async (t) => {
     await Promise.all(all.map((client) => comesBackToAll(t, client, origin, comings)))
   })
 
-  t.test('a status but 200 ends it, in our client one that does not pass', async (t) => {
+  t.test('a status other than 200 ends the stream; in our client only a permanent one', async (t) => {
     await Promise.all(all.map((client) => stopsAtStatus(t, client, origin, asked)))
   })
 
-  t.test('an answer of another type is no stream', async (t) => {
+  t.test('a response of another content type is not a stream', async (t) => {
     await Promise.all(all.map((client) => looksAtType(t, client, origin)))
   })
 
-  t.test('a redirection is followed, each time', async (t) => {
+  t.test('a redirect is followed at each attempt', async (t) => {
     await Promise.all(all.map((client) => followsRedirects(t, client, origin, asked)))
   })
 
-  t.test('a route for another method is not for them', async (t) => {
+  t.test('a route for another method refuses the client', async (t) => {
     await Promise.all(all.map((client) => asksByGet(t, client, origin)))
   })
 
-  t.test('a client stays away as long as it is told', (t) => staysAway(t, all, origin, asked))
+  t.test('a client waits for the reconnect delay that the server sends', (t) => staysAway(t, all, origin, asked))
 
-  t.test('who leaves is gone at the server', async (t) => {
+  t.test('a client that disconnects is removed at the server', async (t) => {
     await Promise.all(all.map((client) => leaves(t, client, origin, visits)))
   })
 
-  t.test('who follows a topic misses nothing, and has nothing twice', { skip: SERVERS.length === 0 && 'there is no redis-server' }, (t) => missNothing(t, all))
+  t.test('a subscriber of a topic loses and repeats no event', { skip: SERVERS.length === 0 && 'there is no redis-server' }, (t) => missNothing(t, all))
 }

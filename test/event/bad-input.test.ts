@@ -6,13 +6,13 @@ import { internalsOf } from '../../lib/pubsub/facade.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
-/** What is no name of a topic or client, by what it is. */
+/** Values that cannot name a topic or client, by their description. */
 const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: ['a'], object: {}, symbol: Symbol('a'), String: Object('a') }
 
 const circular: Record<string, unknown> = {}
 circular.itself = circular
 
-/** What cannot be published, and why. */
+/** Payloads that cannot be published, with the error code. */
 const noPayloads: [what: string, payload: unknown, code: string][] = [
   ['id', { id: '1', data: 'x' }, 'SSE_ERR_CUSTOM_ID'],
   ['id alone', { id: 1 }, 'SSE_ERR_CUSTOM_ID'],
@@ -37,7 +37,7 @@ const noPayloads: [what: string, payload: unknown, code: string][] = [
   ['toJSON that throws', { data: { toJSON () { throw new Error('no') } } }, 'SSE_ERR_SERIALIZATION']
 ]
 
-/** Opens a stream of each sort that may receive; what is given back tells that neither they nor the log noticed anything. */
+/** Opens a stream of each kind that can receive. Returns a function that asserts that they and the log got nothing. */
 async function watch (app: FastifyInstance): Promise<(t: Test) => Promise<void>> {
   serveTopics(app)
   app.sseRoute('/ann', { clientId: () => 'ann', onConnect: () => {} })
@@ -51,9 +51,9 @@ async function watch (app: FastifyInstance): Promise<(t: Test) => Promise<void>>
   }
 }
 
-test('what cannot be published', async (t) => {
+test('payloads that cannot be published', async (t) => {
   for (const [what, payload, code] of noPayloads) {
-    t.test(`is refused with ${code}, and nobody notices: ${what}`, async (t) => {
+    t.test(`publishing rejects with ${code} and sends nothing: ${what}`, async (t) => {
       const app = await makeApp(t)
       const untouched = await watch(app)
       const { hub } = internalsOf(app.sse)
@@ -62,7 +62,7 @@ test('what cannot be published', async (t) => {
     })
   }
 
-  t.test('is data that the serializer fails for', async (t) => {
+  t.test('publishing rejects for data that the serializer fails for', async (t) => {
     const cause = new Error('no')
     const app = await makeApp(t, { serializer: (data) => { if (data === 1) throw cause; return data === 2 ? Object(2) : 'fine' } })
     const untouched = await watch(app)
@@ -72,9 +72,9 @@ test('what cannot be published', async (t) => {
   })
 })
 
-test('what names no topic or client', async (t) => {
+test('values that cannot name a topic or a client', async (t) => {
   for (const [what, name] of Object.entries(noNames)) {
-    t.test(`is refused by publish, sendTo and subscribe: ${what}`, async (t) => {
+    t.test(`publish, sendTo and subscribe refuse a name: ${what}`, async (t) => {
       const app = await makeApp(t)
       const untouched = await watch(app)
       await t.rejects(app.sse.publish(name as string, 'x'), { code: 'SSE_ERR_TOPIC' })
@@ -88,7 +88,7 @@ test('what names no topic or client', async (t) => {
     })
   }
 
-  t.test('is refused among a route\'s topics when it is registered', async (t) => {
+  t.test('an invalid topic of a route is refused when the route is registered', async (t) => {
     const app = await makeApp(t)
     const refused = [...Object.values(noNames).map((name) => ['a', name]), ...Object.values(noNames).filter((value) => !Array.isArray(value))]
     for (const topics of [...refused, Array(1)]) {
@@ -98,7 +98,7 @@ test('what names no topic or client', async (t) => {
     t.equal((await app.inject('/')).statusCode, 404)
   })
 
-  t.test('is a 500 where the function topics gives it, at once or later', async (t) => {
+  t.test('an invalid topic from the function `topics` is a 500, from a promise too', async (t) => {
     const app = await makeApp(t)
     const results = [...Object.values(noNames).map((name) => ['a', name]), ...Object.values(noNames).filter((value) => !Array.isArray(value)), new Set(['a'])]
     let result: unknown
@@ -116,7 +116,7 @@ test('what names no topic or client', async (t) => {
     await untouched(t)
   })
 
-  t.test('is a 500 where the function clientId gives it, whoever declares it', async (t) => {
+  t.test('an invalid client id from the function `clientId` is a 500', async (t) => {
     let result: unknown
     const app = await makeApp(t, { clientId: () => result as string, maxStreams: 3 })
     app.sseRoute('/route', { topics: ['b'], onConnect: () => {} })
@@ -136,16 +136,16 @@ test('what names no topic or client', async (t) => {
   })
 })
 
-test('an id of its own, on a stream with topics,', async (t) => {
+test('custom ids on a stream with topics', async (t) => {
   const own = [{ id: '1', data: 'x' }, { id: 0 }, { id: '', data: 'x' }]
 
-  /** That the log and its subscribers go on as if nothing had been. */
+  /** Asserts that the log and its subscribers continue. */
   async function goesOn (app: FastifyInstance, stream: InjectedStream): Promise<string[]> {
     await app.sse.publish('a', 'published')
     return takeData(stream, 1)
   }
 
-  t.test('is refused by send, and the stream goes on', async (t) => {
+  t.test('stream.send refuses a custom id on a stream with topics, and the stream continues', async (t) => {
     const app = await makeApp(t)
     let route: SSEStream | undefined
     app.sseRoute('/route', { topics: ['a'], onConnect: (_request, stream) => { route = stream } })
@@ -161,7 +161,7 @@ test('an id of its own, on a stream with topics,', async (t) => {
     await t.rejects(Promise.resolve(hand?.send({ id: 1 })), { code: 'SSE_ERR_CUSTOM_ID' }, 'its client still holds an id of the log')
   })
 
-  t.test('is a failed tick of an interval, and the next one comes', async (t) => {
+  t.test('a custom id from `payload` on a stream with topics fails one tick, and the next tick is sent', async (t) => {
     const app = await makeApp(t)
     const errors: Error[] = []
     const onError = (error: Error) => { errors.push(error) }
@@ -176,7 +176,7 @@ test('an id of its own, on a stream with topics,', async (t) => {
     }
   })
 
-  t.test('breaks a source off, or is a 500 where that is still possible', async (t) => {
+  t.test('a custom id from a source aborts a stream with topics, or is a 500 before the stream is open', async (t) => {
     const app = await makeApp(t)
     const errors: Error[] = []
     const onError = (error: Error) => { errors.push(error) }

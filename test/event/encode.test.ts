@@ -8,28 +8,28 @@ test('a payload is written in the order id, event, comments, data, retry, then a
   t.end()
 })
 
-test('id', async (t) => {
-  t.test('is written as it is, a number as its digits', (t) => {
+test('the field id', async (t) => {
+  t.test('an id is written unchanged, a number as its digits', (t) => {
     t.equal(encode({ id: 'a b:c' }), 'id: a b:c\n\n')
     t.equal(encode({ id: 7 }), 'id: 7\n\n')
     t.equal(encode({ id: ' led by a space' }), 'id:  led by a space\n\n')
     t.end()
   })
 
-  t.test('is written if it is empty or 0', (t) => {
+  t.test('an empty id and the id 0 are written', (t) => {
     t.equal(encode({ id: '' }), 'id: \n\n')
     t.equal(encode({ id: 0 }), 'id: 0\n\n')
     t.end()
   })
 
-  t.test('takes no CR, LF or NUL', (t) => {
+  t.test('an id takes no CR, LF or NUL', (t) => {
     for (const id of ['a\n', '\ra', 'a\r\nb', 'a\0b']) {
       t.throws(() => encode({ id, data: 'd' }), refused('SSE_ERR_FIELD', /"id" of an event takes text of at most 8000 bytes, without control characters .*, got "/), JSON.stringify(id))
     }
     t.end()
   })
 
-  t.test('is a string or a number, and nothing else', (t) => {
+  t.test('an id is a string or a number', (t) => {
     for (const id of [null, true, {}, [1], 1n, Symbol('s'), () => 1]) {
       t.throws(() => encode({ id, data: 'd' }), refused('SSE_ERR_FIELD', /"id" of an event takes a string or a number/), typeof id)
     }
@@ -45,22 +45,22 @@ test('an encoded event without its id is the same event encoded without an id', 
   t.end()
 })
 
-test('event', async (t) => {
-  t.test('is written as it is, and not if it is empty', (t) => {
+test('the field event', async (t) => {
+  t.test('an event name is written unchanged, an empty one is not written', (t) => {
     t.equal(encode({ event: 'price: up' }), 'event: price: up\n\n')
     t.equal(encode({ event: '', data: 'd' }), 'data: d\n\n')
     t.equal(encode({ event: '' }), '')
     t.end()
   })
 
-  t.test('takes no CR, LF or NUL', (t) => {
+  t.test('an event name takes no CR, LF or NUL', (t) => {
     for (const event of ['a\n', '\ra', 'a\r\nb', 'a\0b']) {
       t.throws(() => encode({ event, data: 'd' }), refused('SSE_ERR_FIELD', /"event" of an event takes text without CR, LF and NUL/), JSON.stringify(event))
     }
     t.end()
   })
 
-  t.test('is a string and nothing else', (t) => {
+  t.test('an event name is a string', (t) => {
     for (const event of [null, 0, false, {}, ['a']]) {
       t.throws(() => encode({ event, data: 'd' }), refused('SSE_ERR_FIELD', /"event" of an event takes a string/), String(event))
     }
@@ -68,26 +68,26 @@ test('event', async (t) => {
   })
 })
 
-test('comments', async (t) => {
-  t.test('each become a line', (t) => {
+test('the field comments', async (t) => {
+  t.test('each comment becomes a line', (t) => {
     t.equal(encode({ comments: 'one' }), ': one\n\n')
     t.equal(encode({ comments: ['one', 'two'] }), ': one\n: two\n\n')
     t.equal(encode({ comments: '' }), ': \n\n')
     t.end()
   })
 
-  t.test('are split by CRLF, CR and LF', (t) => {
+  t.test('comments are split at CRLF, CR and LF', (t) => {
     t.equal(encode({ comments: 'a\r\nb\rc\nd' }), ': a\n: b\n: c\n: d\n\n')
     t.equal(encode({ comments: ['a\n', '\n\nb'] }), ': a\n: \n: \n: \n: b\n\n')
     t.end()
   })
 
-  t.test('are nothing if there are none', (t) => {
+  t.test('an empty array of comments writes nothing', (t) => {
     t.equal(encode({ comments: [] }), '')
     t.end()
   })
 
-  t.test('are strings', (t) => {
+  t.test('comments are strings', (t) => {
     for (const comments of [null, 1, {}, ['a', 1], [undefined], [['a']]]) {
       t.throws(() => encode({ comments, data: 'd' }), refused('SSE_ERR_FIELD', /"comments" of an event takes a string or an array of strings/), JSON.stringify(comments))
     }
@@ -95,8 +95,8 @@ test('comments', async (t) => {
   })
 })
 
-test('data', async (t) => {
-  t.test('goes as it is if it is a string', (t) => {
+test('the field data', async (t) => {
+  t.test('a string is written unchanged as data', (t) => {
     t.equal(encode({ data: 'text' }), 'data: text\n\n')
     t.equal(encode({ data: ' led by a space' }), 'data:  led by a space\n\n')
     t.equal(encode({ data: '"quoted"' }), 'data: "quoted"\n\n')
@@ -104,7 +104,7 @@ test('data', async (t) => {
     t.end()
   })
 
-  t.test('is split by CRLF, CR and LF', (t) => {
+  t.test('data is split at CRLF, CR and LF', (t) => {
     t.equal(encode({ data: 'a\r\nb\rc\nd' }), 'data: a\ndata: b\ndata: c\ndata: d\n\n')
     t.equal(encode({ data: '\n' }), 'data: \ndata: \n\n')
     t.equal(encode({ data: 'a\n\r\r\nb' }), 'data: a\ndata: \ndata: \ndata: b\n\n')
@@ -112,14 +112,14 @@ test('data', async (t) => {
     t.end()
   })
 
-  t.test('is one empty line for the empty string, none for undefined, JSON for null', (t) => {
+  t.test('data is an empty line for the empty string, no line for undefined, JSON for null', (t) => {
     t.equal(encode({ data: '' }), 'data: \n\n')
     t.equal(encode({ data: undefined }), '')
     t.equal(encode({ data: null }), 'data: null\n\n')
     t.end()
   })
 
-  t.test('is JSON if it is anything else', (t) => {
+  t.test('data other than a string is written as JSON', (t) => {
     t.equal(encode({ data: { a: [1, 'b', null] } }), 'data: {"a":[1,"b",null]}\n\n')
     t.equal(encode({ data: 0 }), 'data: 0\n\n')
     t.equal(encode({ data: false }), 'data: false\n\n')
@@ -128,7 +128,7 @@ test('data', async (t) => {
     t.end()
   })
 
-  t.test('goes through a serializer of one\'s own, unless it is a string', (t) => {
+  t.test('a custom serializer is called for data other than a string', (t) => {
     const writeData = plainData((data) => `<${String(data)}>`)
     t.equal(encode({ data: 1 }, writeData), 'data: <1>\n\n')
     t.equal(encode({ data: 'text' }, writeData), 'data: text\n\n')
@@ -137,7 +137,7 @@ test('data', async (t) => {
     t.end()
   })
 
-  t.test('tells its writer the event\'s name, `message` where it has none', (t) => {
+  t.test('the data writer gets the event name, `message` for an event without a name', (t) => {
     const named = (_data: unknown, event: string) => `data: ${event}\n`
     t.equal(encode({ event: 'price', data: 1 }, named), 'event: price\ndata: price\n\n')
     t.equal(encode({ data: 1 }, named), 'data: message\n\n')
@@ -158,7 +158,7 @@ test('data that cannot be serialized is an error that names the event and holds 
   t.end()
 })
 
-test('a serializer that throws something that is no error still gives one', (t) => {
+test('a serializer that throws a value other than an Error still causes an Error', (t) => {
   const fails = plainData(() => {
     AbortSignal.abort('a string').throwIfAborted()
     return ''
@@ -167,7 +167,7 @@ test('a serializer that throws something that is no error still gives one', (t) 
   t.end()
 })
 
-test('data that the serializer makes no text of is an error', (t) => {
+test('a serializer that returns no string is an error', (t) => {
   t.throws(() => encode({ data: () => {} }), refused('SSE_ERR_SERIALIZATION', /the serializer gave undefined for a function/))
   t.throws(() => encode({ data: Symbol('s') }), refused('SSE_ERR_SERIALIZATION', /the serializer gave undefined for Symbol\(s\)/))
   t.throws(() => encode({ data: { toJSON: () => undefined } }), refused('SSE_ERR_SERIALIZATION', /gave undefined for an object \(Object\)/))
@@ -175,8 +175,8 @@ test('data that the serializer makes no text of is an error', (t) => {
   t.end()
 })
 
-test('retry', async (t) => {
-  t.test('is written as whole milliseconds, 0 too', (t) => {
+test('the field retry', async (t) => {
+  t.test('retry is written as whole milliseconds, including 0', (t) => {
     t.equal(encode({ retry: 1500 }), 'retry: 1500\n\n')
     t.equal(encode({ retry: 0 }), 'retry: 0\n\n')
     t.equal(encode({ retry: -0 }), 'retry: 0\n\n')
@@ -185,7 +185,7 @@ test('retry', async (t) => {
     t.end()
   })
 
-  t.test('is nothing else', (t) => {
+  t.test('retry refuses other values', (t) => {
     for (const retry of [-1, 1.5, NaN, Infinity, 2 ** 53, '5', null, true, [5], {}]) {
       t.throws(() => encode({ retry, data: 'd' }), refused('SSE_ERR_FIELD', /"retry" of an event takes whole milliseconds, 0 or more/), String(retry))
     }
@@ -202,14 +202,14 @@ test('{}, null and undefined write nothing', (t) => {
   t.end()
 })
 
-test('a string stands for an event with that data', (t) => {
+test('a string is encoded as an event with that data', (t) => {
   t.equal(encode('text'), 'data: text\n\n')
   t.equal(encode(''), 'data: \n\n')
   t.equal(encode('a\r\nb'), 'data: a\ndata: b\n\n')
   t.end()
 })
 
-test('what is no payload is an error that says what it got', (t) => {
+test('a value that is not a payload is an error that describes the value', (t) => {
   t.throws(() => encode(42), refused('SSE_ERR_PAYLOAD', /got 42$/))
   t.throws(() => encode(NaN), refused('SSE_ERR_PAYLOAD', /got NaN$/))
   t.throws(() => encode(true), refused('SSE_ERR_PAYLOAD', /got true$/))
@@ -226,13 +226,13 @@ test('what is no payload is an error that says what it got', (t) => {
   t.end()
 })
 
-test('misspelt fields are an error where they would be lost without a trace', (t) => {
+test('an unknown field is an error, because it would be lost silently', (t) => {
   t.throws(() => encode({ dta: 1 }), refused('SSE_ERR_PAYLOAD', /got an object \(Object\) with "dta"$/))
   t.throws(() => encode({ data: undefined, type: 'price' }), refused('SSE_ERR_PAYLOAD', /got an object \(Object\) with "type"$/))
   t.end()
 })
 
-test('an object of any class that has the fields is a payload', (t) => {
+test('an object of any class with the fields is a payload', (t) => {
   class Tick {
     event = 'tick'
     get data () { return 1 }
@@ -241,12 +241,12 @@ test('an object of any class that has the fields is a payload', (t) => {
   t.end()
 })
 
-test('a long value is shortened in a message', (t) => {
+test('a long value is shortened in an error message', (t) => {
   t.throws(() => encode({ id: `${'x'.repeat(100)}\n` }), { message: new RegExp(`got "${'x'.repeat(40)}…"$`) })
   t.end()
 })
 
-test('encodeData: an item is the data of an event `message`, whatever it is', (t) => {
+test('encodeData encodes any item as the data of an event `message`', (t) => {
   const named = (data: unknown, event: string) => `data: ${event} ${JSON.stringify(data)}\n`
   t.equal(encodeData({ id: 'c-1', choices: [] }, plainData()), 'data: {"id":"c-1","choices":[]}\n\n')
   t.equal(encodeData({ event: 'x', data: 1 }, plainData()), 'data: {"event":"x","data":1}\n\n')

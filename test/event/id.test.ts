@@ -9,14 +9,14 @@ const halves = fc.tuple(fc.bigInt({ min: 0n, max: GREATEST }), fc.bigInt({ min: 
 const write = ([ms, n]: [bigint, bigint]): string => `${ms}-${n}`
 
 test('the form of an id', async (t) => {
-  t.test('is two whole numbers with a dash between them', async (t) => {
+  t.test('an id is two whole numbers with a dash between them', async (t) => {
     for (const id of ['0-0', '0-1', '1-0', '9-12', '1700000000000-0', `${GREATEST}-0`, `0-${GREATEST}`, `${GREATEST}-${GREATEST}`]) {
       t.ok(isEventId(id), id)
     }
     fc.assert(fc.property(halves, (pair) => isEventId(write(pair))))
   })
 
-  t.test('is not that of anything else', async (t) => {
+  t.test('other text is not an id', async (t) => {
     const others = [
       '', '-', '1', '1-', '-1', '1--1', '-1-1', '1-1-1', '1-1-', 'a-b', '1-b', 'a-1', '0x1-1', '1e3-1', '1.5-1', '1,5-1', '+1-1', '1-+1',
       ' 1-1', '1-1 ', '1 -1', '1- 1', '1-1\n', '\n1-1', '1-1\r', '1-1\0', '1_1', '1–1', '1-1,2-1', '١-١', '１-１', '$', '*', '1-*',
@@ -25,11 +25,11 @@ test('the form of an id', async (t) => {
     for (const text of others) t.notOk(isEventId(text), JSON.stringify(text))
   })
 
-  t.test('has no leading zeros: one position is written in one way', async (t) => {
+  t.test('an id has no leading zeros, so that each position has one form', async (t) => {
     for (const text of ['00-0', '0-00', '01-0', '0-01', '007-7', '7-007', `0${GREATEST}-0`, `0-0${GREATEST}`]) t.notOk(isEventId(text), text)
   })
 
-  t.test('has numbers of 64 bits', async (t) => {
+  t.test('the numbers of an id have 64 bits', async (t) => {
     for (const number of [GREATEST + 1n, GREATEST + 10n, 20000000000000000000n, 99999999999999999999n, GREATEST * 10n, 10n ** 100n]) {
       t.notOk(isEventId(`${number}-0`), `${number}-0`)
       t.notOk(isEventId(`0-${number}`), `0-${number}`)
@@ -39,10 +39,10 @@ test('the form of an id', async (t) => {
 })
 
 test('the order of ids', async (t) => {
-  t.test('is that of their numbers, not of their letters', async (t) => {
+  t.test('ids are ordered by their numbers, not as text', async (t) => {
     const ordered = [
       '0-0', '0-1', '0-9', '0-12', '0-100', '1-0', '1-9', '9-0', '9-12', '12-9', '100-0',
-      // a double takes each pair for the same number
+      // adjacent numbers that are equal as doubles
       '9007199254740992-0', '9007199254740993-0', '9007199254740993-9007199254740992', '9007199254740993-9007199254740993',
       `${GREATEST - 1n}-${GREATEST}`, `${GREATEST}-0`, `${GREATEST}-${GREATEST - 1n}`, `${GREATEST}-${GREATEST}`
     ]
@@ -51,8 +51,8 @@ test('the order of ids', async (t) => {
     }
   })
 
-  t.test('holds for all of them', async () => {
-    // close to each other as well: of one ms, or a few apart
+  t.test('random ids are ordered by their numbers', async () => {
+    // including neighbours: of the same ms, or a few ms apart
     const near = fc.tuple(halves, fc.bigInt({ min: 0n, max: 3n }), fc.bigInt({ min: 0n, max: 20n }))
       .map(([[ms, n], x, y]): [[bigint, bigint], [bigint, bigint]] => [[ms, n], [ms > x ? ms - x : ms, n > y ? n - y : n]])
     fc.assert(fc.property(fc.oneof(fc.tuple(halves, halves), near), ([a, b]) => {
@@ -63,15 +63,15 @@ test('the order of ids', async (t) => {
   })
 })
 
-/** Has the clock say what the test sets, till its end. */
+/** Replaces the clock with one that the test sets. */
 function setClock (t: Test, now: number): { now: number } {
   const clock = { now }
   t.intercept(Date, 'now', { value: () => clock.now })
   return clock
 }
 
-test('the ids that are given', async (t) => {
-  t.test('tell the time, and are counted within a ms', async (t) => {
+test('the generated ids', async (t) => {
+  t.test('generated ids have the time, and a counter within a ms', async (t) => {
     const clock = setClock(t, 1_700_000_000_000)
     const ids = new EventIds(0)
     clock.now++
@@ -80,13 +80,13 @@ test('the ids that are given', async (t) => {
     t.same([ids.next(), ids.next()], ['1700000000006-0', '1700000000006-1'])
   })
 
-  t.test('are not those that another process gives in the same ms', async (t) => {
+  t.test('generated ids differ from those of another process in the same ms', async (t) => {
     setClock(t, 1_000)
     const [here, there] = [new EventIds(), new EventIds()].map((ids) => Array.from({ length: 1_000 }, () => ids.next()))
     t.notOk(here?.some((id) => there?.includes(id)))
   })
 
-  t.test('follow a position that is none of theirs', async (t) => {
+  t.test('the position before the first id is not a generated id', async (t) => {
     setClock(t, 1_000)
     const ids = new EventIds(0)
     const start = ids.last
@@ -98,7 +98,7 @@ test('the ids that are given', async (t) => {
     t.equal(ids.next(), ids.last)
   })
 
-  t.test('grow while the clock stands still', async (t) => {
+  t.test('generated ids grow while the clock stands still', async (t) => {
     setClock(t, 1_000)
     const ids = new EventIds(0)
     let last = ids.last
@@ -110,7 +110,7 @@ test('the ids that are given', async (t) => {
     t.equal(last, '1000-1000')
   })
 
-  t.test('grow when the clock steps back, and tell the time again once it has caught up', async (t) => {
+  t.test('generated ids grow when the clock steps back, and have the time again once it has caught up', async (t) => {
     const clock = setClock(t, 1_000)
     const ids = new EventIds(0)
     clock.now = 2_000
@@ -123,7 +123,7 @@ test('the ids that are given', async (t) => {
     t.equal(ids.next(), '2001-1')
   })
 
-  t.test('grow whatever the clock does', async (t) => {
+  t.test('generated ids grow with any clock', async (t) => {
     const clock = setClock(t, 0)
     fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 50 }), (times) => {
       const ids = new EventIds(0)
@@ -138,7 +138,7 @@ test('the ids that are given', async (t) => {
   })
 })
 
-test('positions next to each other', async (t) => {
+test('previousId and nextId return adjacent positions', async (t) => {
   for (const [position, next] of [['0-0', '0-1'], ['1-9', '1-10'], ['9007199254740993-1', '9007199254740993-2'], [`9-${GREATEST}`, '10-0'], [`9999-${GREATEST}`, '10000-0']] as const) {
     t.equal(nextId(position), next)
     t.equal(previousId(next), position)

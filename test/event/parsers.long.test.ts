@@ -11,21 +11,21 @@ import { EventSource as UndiciEventSource } from 'undici'
 import { encode, type SSEInput, type SSEPayload } from '../../lib/event/encode.js'
 import { numRuns, seed } from '../fuzz/runs.js'
 
-/** An event as a client has it. */
+/** An event as a client reads it. */
 interface Received {
   event: string
   data: string
   id: string
 }
 
-/** What a parser makes of a stream, which comes in these pieces. */
+/** A parser: the events that it reads from a stream in pieces. */
 type Read = (pieces: Uint8Array[]) => Promise<Received[]>
 
-/** Told after a stream, so that its reader knows that nothing more comes. */
+/** An event that is sent after a stream, so that its reader knows the end. */
 const LAST = 'the last event of all'
 const END = Buffer.from(`event: ${LAST}\ndata\n\n`)
 
-/** Starts a server for a test's streams; gives a reader over HTTP, which tells of each event whatever its name. */
+/** Starts a server for the streams of a test. Returns a reader over HTTP that reports events of all names. */
 async function serve (t: Test): Promise<(Source: new (url: string) => EventTarget & { close (): void }) => Read> {
   const streams = new Map<string, Uint8Array[]>()
   const server = createServer(async (request, response) => {
@@ -66,7 +66,7 @@ async function serve (t: Test): Promise<(Source: new (url: string) => EventTarge
   }
 }
 
-/** Reads with eventsource-parser, and tells of all else that it saw. */
+/** Reads with eventsource-parser, including comments, `retry:` and errors. */
 function parse (pieces: Uint8Array[]) {
   const seen = { events: new Array<Received>(), comments: new Array<string>(), retries: new Array<number>(), errors: new Array<string>() }
   const parser = createParser({
@@ -80,7 +80,7 @@ function parse (pieces: Uint8Array[]) {
   return seen
 }
 
-test('the parsers agree with the standard, whole and byte by byte', async (t) => {
+test('the parsers conform to the standard, for whole streams and byte by byte', async (t) => {
   const over = await serve(t)
   const [readByPackage, readByUndici] = [over(PackageEventSource), over(UndiciEventSource)]
   const message = (data: string, id = '') => ({ event: 'message', data, id })
@@ -106,7 +106,7 @@ test('the parsers agree with the standard, whole and byte by byte', async (t) =>
   t.same(parse([Buffer.from('retry:03000\n\nretry:1000x\n\n')]).retries, [3000])
 })
 
-// What would break a line, start a field, or get lost on the way, between any other text.
+// Text that could break a line, start a field or get lost, mixed with any other text.
 const hostile = fc.array(fc.oneof(
   fc.constantFrom(
     '\r', '\n', '\r\n', '\n\n', '\r\r', '\0', '\uFEFF', ':', ' ', '\t', '\v', '\f', '\u0085', '\u2028', '\u2029',
@@ -132,19 +132,19 @@ const payloads = fc.array(fc.oneof(
 ), { minLength: 1, maxLength: 6 })
 const cuts = fc.array(fc.nat(), { maxLength: 40 })
 
-/** The bytes of events, cut anywhere, within characters too. */
+/** The bytes of events, cut at any place, within characters too. */
 function wire (events: SSEInput[], places: number[]): Uint8Array[] {
   const bytes = Buffer.from(events.map((event) => encode(event)).join(''))
   const ends = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)
   return [...ends, bytes.length].map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end)).filter((piece) => piece.length > 0)
 }
 
-/** What text is to a client: its line breaks as LF, without halves of surrogate pairs, which UTF-8 has no bytes for. */
+/** Text as a client reads it: line breaks are LF, and lone surrogates are replaced, because UTF-8 has no bytes for them. */
 function received (text: string): string {
   return Buffer.from(text.replace(/\r\n?/g, '\n')).toString()
 }
 
-/** @param idStays as the standard has it; two of the parsers give an event only the id that was sent with it */
+/** @param idStays true as in the standard; two of the parsers give an event only the id that was sent with it */
 function expected (events: SSEInput[], idStays: boolean): Received[] {
   let last = ''
   return events.flatMap((input) => {
@@ -156,7 +156,7 @@ function expected (events: SSEInput[], idStays: boolean): Received[] {
   })
 }
 
-test('whatever is sent comes out of eventsource-parser, and nothing else does', async () => {
+test('eventsource-parser reads exactly the events that are sent', async () => {
   fc.assert(fc.property(payloads, cuts, (events, places) => {
     const objects = events.filter((event) => typeof event === 'object' && event !== null)
     deepStrictEqual(parse(wire(events, places)), {
@@ -168,7 +168,7 @@ test('whatever is sent comes out of eventsource-parser, and nothing else does', 
   }), { seed, numRuns: numRuns(1_000) })
 })
 
-test('whatever is sent comes out of two EventSources, and nothing else does', async (t) => {
+test('two EventSources read exactly the events that are sent', async (t) => {
   const over = await serve(t)
   const [readByPackage, readByUndici] = [over(PackageEventSource), over(UndiciEventSource)]
   await fc.assert(fc.asyncProperty(payloads, cuts, async (events, places) => {
@@ -179,7 +179,7 @@ test('whatever is sent comes out of two EventSources, and nothing else does', as
   }), { seed, numRuns: numRuns(300) })
 })
 
-test('an event ends at its only blank line, and has no line break but LF', async () => {
+test('an encoded event has one blank line, at its end, and only LF as line break', async () => {
   fc.assert(fc.property(payloads, (events) => {
     for (const event of events) {
       const text = encode(event)
@@ -188,7 +188,7 @@ test('an event ends at its only blank line, and has no line break but LF', async
   }), { seed, numRuns: numRuns(1_000) })
 })
 
-test('an id or event that would break its line is refused, whatever is around it', async () => {
+test('an id or event name with a line break is refused in any payload', async () => {
   const breaking = fc.tuple(hostile, fc.constantFrom('\r', '\n', '\r\n', '\0'), hostile).map((parts) => parts.join(''))
   fc.assert(fc.property(fc.record(fields, { requiredKeys: [] }), fc.constantFrom('id', 'event'), breaking, (payload, field, text) => {
     throws(() => encode({ ...payload, [field]: text }), { code: 'SSE_ERR_FIELD' })

@@ -8,7 +8,7 @@ import { listen, makeApp, open } from '../helpers/app.js'
 
 const price = { type: 'object', properties: { symbol: { type: 'string' }, price: { type: 'number' } }, required: ['symbol'] }
 
-/** What a client of the route is sent, which is all of `items`, and what its onError is told. */
+/** The text that a client of the route gets for all of `items`, and the errors that onError gets. */
 function declare (app: FastifyInstance, url: string, events: SSERouteOptions['events'], items: SSEInput[], more: object = {}) {
   const errors: Error[] = []
   app.sseRoute({
@@ -26,7 +26,7 @@ function declare (app: FastifyInstance, url: string, events: SSERouteOptions['ev
 
 const body = async (app: FastifyInstance, url: string) => (await app.inject(url)).body
 
-/** A compiler that marks what it made, and notes what it was asked for. */
+/** A compiler that marks its output and records its arguments. */
 function marking (mark: string) {
   const asked: unknown[] = []
   const compiler: FastifySerializerCompiler<unknown> = (request) => {
@@ -36,7 +36,7 @@ function marking (mark: string) {
   return { asked, compiler }
 }
 
-test('each event has a serializer of its own, which knows its schema', async (t) => {
+test('each event has its own serializer, compiled from its schema', async (t) => {
   const app = await makeApp(t)
   const stock = { symbol: 'ACME', price: '1.5', secret: true }
   declare(app, '/', { price, list: { type: 'array', items: { type: 'integer' } }, whole: { type: 'object', additionalProperties: true } }, [
@@ -49,7 +49,7 @@ test('each event has a serializer of its own, which knows its schema', async (t)
   ].join(''))
 })
 
-test('data of an event whose schema is a string goes as plain text', async (t) => {
+test('data of an event with a string schema is written as text', async (t) => {
   const app = await makeApp(t)
   declare(app, '/', { token: { type: 'string' }, time: { type: 'string', format: 'date-time' } }, [
     { event: 'token', data: 'a "b"\r\nc' }, { event: 'token', data: '' }, { event: 'time', data: '2026-11-21T00:00:00Z' }
@@ -57,7 +57,7 @@ test('data of an event whose schema is a string goes as plain text', async (t) =
   t.equal(await body(app, '/'), 'event: token\ndata: a "b"\ndata: c\n\nevent: token\ndata: \n\nevent: time\ndata: 2026-11-21T00:00:00Z\n\n')
 })
 
-test('all other data goes as JSON, a string too', async (t) => {
+test('data of other schemas is written as JSON, strings too', async (t) => {
   const app = await makeApp(t)
   const events = { word: { type: ['string', 'null'] }, choice: { enum: ['a', 'b'] }, any: {}, number: { type: 'number' }, yes: { type: 'boolean' }, none: { type: 'null' } }
   declare(app, '/', events, [
@@ -80,14 +80,14 @@ test('an unnamed event has the schema of `message`', async (t) => {
   t.equal(await body(app, '/'), 'data: {"symbol":"ACME"}\n\n')
 })
 
-test('an event may go without data, whatever its schema', async (t) => {
+test('an event of any schema may have no data', async (t) => {
   const app = await makeApp(t)
   declare(app, '/', { price, token: { type: 'string' } }, [{ event: 'price' }, { event: 'token', id: 1 }, { comments: 'c' }, { id: 2 }, {}])
   t.equal(await body(app, '/'), 'event: price\n\nid: 1\nevent: token\n\n: c\n\nid: 2\n\n')
 })
 
-test('an event that is not declared is an error', async (t) => {
-  t.test('told to onError, after what was sent before it', async (t) => {
+test('events that are not declared', async (t) => {
+  t.test('onError gets the error of an undeclared event, after the events before it are sent', async (t) => {
     const app = await makeApp(t)
     const errors = declare(app, '/', { price, closed: {} }, [{ event: 'price', data: { symbol: 'ACME' } }, { event: 'nope', data: 1 }, { event: 'price', data: { symbol: 'AFTER' } }])
     t.equal(await body(app, '/'), 'event: price\ndata: {"symbol":"ACME"}\n\n')
@@ -95,28 +95,28 @@ test('an event that is not declared is an error', async (t) => {
     t.equal(errors.length, 1)
   })
 
-  t.test('so is one without a name, where there is no `message`', async (t) => {
+  t.test('an event without a name is an error if `message` is not declared', async (t) => {
     const app = await makeApp(t)
     const errors = [declare(app, '/object', { price }, [{ data: {} }]), declare(app, '/string', { price }, ['text'])]
     for (const url of ['/object', '/string']) t.equal(await body(app, url), '')
     t.match(errors, [[{ code: 'SSE_ERR_UNKNOWN_EVENT', message: /^The event "message" is not declared/ }], [{ code: 'SSE_ERR_UNKNOWN_EVENT' }]])
   })
 
-  t.test('so is one that has no data', async (t) => {
+  t.test('an undeclared event without data is an error', async (t) => {
     const app = await makeApp(t)
     const errors = declare(app, '/', { price }, [{ event: 'nope' }])
     t.equal(await body(app, '/'), '')
     t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT', message: /^The event "nope" is not declared/ }])
   })
 
-  t.test('so is one that has the name of what every object has', async (t) => {
+  t.test('an event with the name of a member of Object.prototype is an error', async (t) => {
     const app = await makeApp(t)
     const errors = declare(app, '/', { price }, [{ event: 'toString', data: 1 }])
     t.equal(await body(app, '/'), '')
     t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT', message: /^The event "toString" is not declared/ }])
   })
 
-  t.test('which stream.send rejects with, and a payload\'s next tick goes on after', async (t) => {
+  t.test('stream.send rejects for an undeclared event, and the next tick of an interval is sent', async (t) => {
     const app = await makeApp(t)
     const told: Error[] = []
     let ticks = 0
@@ -154,7 +154,7 @@ test('data that its serializer refuses is an error that names the event', async 
   })
 })
 
-test('schemas are found by their $ref', async (t) => {
+test('schemas are resolved by $ref', async (t) => {
   const app = await makeApp(t)
   app.addSchema({ $id: 'price', ...price })
   app.register(async (child) => {
@@ -170,20 +170,20 @@ test('schemas are found by their $ref', async (t) => {
 })
 
 test('a schema that cannot be compiled fails at ready', async (t) => {
-  t.test('and is told by its event and route', async (t) => {
+  t.test('a schema that cannot be compiled is named by its event and route', async (t) => {
     const app = await makeApp(t)
     app.register(async (child) => { declare(child, '/stocks', { fine: {}, price: { $ref: 'nowhere#' } }, []) }, { prefix: '/v1' })
     await t.rejects(async () => app.ready(), { code: 'SSE_ERR_SCHEMA', message: /^The schema of event "price" of GET \/v1\/stocks cannot be compiled$/, cause: { message: /nowhere/ } })
   })
 
-  t.test('also if it is a sibling\'s', async (t) => {
+  t.test('a schema of a sibling that cannot be compiled fails at ready', async (t) => {
     const app = await makeApp(t)
     app.register(async (child) => { child.addSchema({ $id: 'price', ...price }) })
     app.register(async (child) => { declare(child, '/', { price: { $ref: 'price#' } }, []) })
     await t.rejects(async () => app.ready(), { code: 'SSE_ERR_SCHEMA' })
   })
 
-  t.test('also if the compiler throws what is no error', async (t) => {
+  t.test('a compiler that throws a value other than an Error fails at ready', async (t) => {
     const app = await makeApp(t)
     const serializerCompiler = () => {
       AbortSignal.abort('no such schema').throwIfAborted()
@@ -194,10 +194,10 @@ test('a schema that cannot be compiled fails at ready', async (t) => {
   })
 })
 
-test('a serializer compiler of the user\'s own is used', async (t) => {
+test('a custom serializer compiler is used', async (t) => {
   const items = [{ event: 'price', data: { symbol: 'ACME' } }]
 
-  t.test('the instance\'s, once for each event, and not for text', async (t) => {
+  t.test('the serializer compiler of the instance is called once for each event, and not for text', async (t) => {
     const app = await makeApp(t)
     const { compiler, asked } = marking('own ')
     app.setSerializerCompiler(compiler)
@@ -209,14 +209,14 @@ test('a serializer compiler of the user\'s own is used', async (t) => {
     ])
   })
 
-  t.test('also one that is set after the route', async (t) => {
+  t.test('a serializer compiler that is set after the route is used', async (t) => {
     const app = await makeApp(t)
     declare(app, '/', { price }, items)
     app.setSerializerCompiler(marking('late ').compiler)
     t.equal(await body(app, '/'), 'event: price\ndata: late {"symbol":"ACME"}\n\n')
   })
 
-  t.test('that of an encapsulated instance, by its own routes only', async (t) => {
+  t.test('the serializer compiler of an encapsulated instance is used by its routes only', async (t) => {
     const app = await makeApp(t)
     app.register(async (child) => {
       child.setSerializerCompiler(marking('child ').compiler)
@@ -231,7 +231,7 @@ test('a serializer compiler of the user\'s own is used', async (t) => {
     for (const url of ['/sibling', '/root']) t.equal(await body(app, url), 'event: price\ndata: {"symbol":"ACME"}\n\n', url)
   })
 
-  t.test('the route\'s, before the instance\'s', async (t) => {
+  t.test('the serializer compiler of the route has priority over the instance\'s', async (t) => {
     const app = await makeApp(t)
     app.setSerializerCompiler(marking('instance ').compiler)
     declare(app, '/route', { price }, items, { serializerCompiler: marking('route ').compiler })
@@ -240,7 +240,7 @@ test('a serializer compiler of the user\'s own is used', async (t) => {
     t.equal(await body(app, '/other'), 'event: price\ndata: instance {"symbol":"ACME"}\n\n')
   })
 
-  t.test('fastify-type-provider-zod\'s, which checks what it writes', async (t) => {
+  t.test('the serializer compiler of fastify-type-provider-zod checks the data', async (t) => {
     const app = await makeApp(t)
     app.setSerializerCompiler(zodSerializerCompiler)
     const events = { price: z.object({ symbol: z.string() }), text: z.string() }
@@ -265,7 +265,7 @@ test('a route of several methods, or with a HEAD, writes the same for each', asy
   t.equal((await app.inject({ method: 'HEAD', url: '/' })).statusCode, 200)
 })
 
-test('schemas of other answers are the user\'s', async (t) => {
+test('schemas of other responses stay as declared', async (t) => {
   const app = await makeApp(t)
   const schema = { response: { 404: { type: 'object', properties: { message: { type: 'string' } } } } }
   declare(app, '/', { price }, [], { schema, preHandler: async () => { throw Object.assign(new Error('gone'), { statusCode: 404 }) } })

@@ -99,7 +99,7 @@ async function tryOptions (plugin: object, route: object, names: string[]): Prom
   }
 }
 
-test(`whatever the options are, they are taken, or refused by name: ${numRuns(300)} of the plugin, as many of a route`, async (t) => {
+test(`random options are accepted, or refused by name: ${numRuns(300)} of the plugin, as many of a route`, async (t) => {
   t.comment(`seed ${seed}`)
   const count = { refused: 0, answered: 0 }
   const warnings: Error[] = []
@@ -118,7 +118,7 @@ test(`whatever the options are, they are taken, or refused by name: ${numRuns(30
   t.strictSame(warnings, [])
 })
 
-test(`whatever topics are called, each gets what is its own, once: ${numRuns(100)} sets of names`, async (t) => {
+test(`topics of any name get exactly their events, once: ${numRuns(100)} sets of names`, async (t) => {
   t.comment(`seed ${seed}`)
   const name = fc.oneof(fc.string({ unit: 'binary', minLength: 1 }), fc.constantFrom('__proto__', 'constructor', 'toString', ' ', '\0', '\ud800', 'a'.repeat(10_000)))
   const app = await makeApp(t)
@@ -142,7 +142,7 @@ const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) =>
 /** What Node's parser does not let through. */
 const forbidden = (value: Buffer) => value.some((byte) => (byte < 32 && byte !== 9) || byte === 127)
 
-test(`whatever the headers are, the server answers: ${numRuns(150)} of each`, async (t) => {
+test(`the server answers requests with random headers: ${numRuns(150)} of each`, async (t) => {
   t.comment(`seed ${seed}`)
   const app = await makeApp(t, { history: { size: 20 } }, { forceCloseConnections: true })
   let lastEventId: string | null = null

@@ -6,7 +6,7 @@ import { World } from './world.js'
 
 const setting = fc.record({ size: fc.constantFrom(0, 1, 5, 1_000, 1_000), heartbeat: fc.constantFrom(15_000, 2) })
 
-test(`whatever is done, every client gets what a small model says, and nothing is left behind: ${numRuns(300)} sequences`, async (t) => {
+test(`after random commands every client has the events of a small model, and nothing leaks: ${numRuns(300)} sequences`, async (t) => {
   t.comment(`seed ${seed}`)
   let steps = 0
   await fc.assert(fc.asyncProperty(setting, commands, async (setting, commands) => {

@@ -8,19 +8,19 @@ import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
-/** A log that is somewhere else: it takes time to publish, to receive and to read. */
+/** A remote log: publishing, receiving and reading take time. */
 class RemoteBackplane implements Backplane {
   newest: string
-  /** ms; -1: at once. */
+  /** Delay before an event is received, ms; -1: none. */
   receiving = -1
   reading = 1
-  /** Called between the moment a page is read and the moment it arrives. */
+  /** Called after a page is read and before it is returned. */
   onRead = (): void => {}
-  /** What a read, or a publish, fails with. */
+  /** The error of the next calls. */
   failure: Error | null = null
   reads = 0
   closed = 0
-  /** Tells that events are lost. */
+  /** Reports lost events. */
   lose: (gap: Gap) => void = () => {}
   readonly settings: HistorySettings
   readonly #log: MemoryBackplane
@@ -61,7 +61,7 @@ class RemoteBackplane implements Backplane {
 
   async read (after: string, limit: number): Promise<Page> {
     this.reads++
-    // what is not received yet is not read either
+    // events that are not received yet are not read either
     const { gap, events } = this.#log.read(after, limit)
     const page = { gap, events: events.filter(({ id }) => compareEventIds(id, this.newest) <= 0) }
     this.onRead()
@@ -90,8 +90,8 @@ async function makeRemote (t: Test, options: SSEPluginOptions = {}) {
   return { app, remote, lines }
 }
 
-test('a backplane', async (t) => {
-  t.test('is made once, with the settings of history, and closed with the app, after its streams', async (t) => {
+test('a custom backplane', async (t) => {
+  t.test('a backplane is made once, with the history settings, and closed after the streams of the app', async (t) => {
     for (const [history, settings] of [
       [undefined, { size: 1_000, maxAge: 0 }], [{ maxAge: 5 }, { size: 1_000, maxAge: 5 }], [{ size: 2 }, { size: 2, maxAge: 0 }], [false, { size: 0, maxAge: 0 }]
     ] as const) {
@@ -105,19 +105,19 @@ test('a backplane', async (t) => {
     }
   })
 
-  t.test('that is none is refused, with the method it lacks', async (t) => {
+  t.test('a backplane without a method is refused by the name of the method', async (t) => {
     for (const [given, message] of [[undefined, /got one that gave undefined without a method "open"/], [{ async open () {} }, /an object \(Object\) without a method "publish"/]] as const) {
       const app = Fastify()
       await t.rejects(async () => app.register(sse, { backplane: () => given as unknown as Backplane }), { code: 'SSE_ERR_OPTION', message })
     }
   })
 
-  t.test('that cannot be opened makes the app fail', async (t) => {
+  t.test('a backplane that cannot be opened makes register reject', async (t) => {
     const failure = new Error('unreachable')
     await t.rejects(makeApp(t, { backplane: (settings) => Object.assign(new RemoteBackplane(settings), { failure }) }), failure)
   })
 
-  t.test('that does not take an event rejects to who published it, and nobody else notices', async (t) => {
+  t.test('a backplane that refuses an event rejects publish, and streams continue', async (t) => {
     const { app, remote, lines } = await makeRemote(t)
     serveTopics(app)
     const stream = await follow(app, 'a')
@@ -131,7 +131,7 @@ test('a backplane', async (t) => {
 })
 
 test('events that the log has lost', async (t) => {
-  t.test('are told of to every stream that may have been sent them', async (t) => {
+  t.test('streams that lost events may concern get a gap', async (t) => {
     const { app, remote } = await makeRemote(t, { clientId: ({ query }) => (query as { user?: string }).user ?? 'nobody' })
     serveTopics(app)
     app.sseRoute('/user', { onConnect: (_request, stream) => stream.send('hello') })
@@ -145,7 +145,7 @@ test('events that the log has lost', async (t) => {
     t.equal(app.sse.stats().gaps, 2)
   })
 
-  t.test('are none of those that no published event is for', async (t) => {
+  t.test('streams without topics and client id get no gap', async (t) => {
     const { app, remote } = await makeRemote(t)
     app.sseRoute('/', { interval: 20, payload: () => 'tick' })
     const stream = await follow(app, '/')
@@ -154,7 +154,7 @@ test('events that the log has lost', async (t) => {
     t.equal(app.sse.stats().gaps, 0)
   })
 
-  t.test('are told of after the greeting, to a stream that is not live yet', async (t) => {
+  t.test('a gap is sent after onConnect to a stream that is not live yet', async (t) => {
     const { app, remote } = await makeRemote(t)
     let greet = () => {}
     app.sseRoute('/', { topics: ['a'], onConnect: () => new Promise<void>((resolve) => { greet = resolve }) })
@@ -173,9 +173,9 @@ test('replay from a log that is read asynchronously', async (t) => {
   for (const [what, settings] of Object.entries({
     'that takes a turn to read': { reading: 0 },
     'that takes long to read': { reading: 20 },
-    'that is heard of late': { reading: 1, receiving: 1 }
+    'that is received late': { reading: 1, receiving: 1 }
   })) {
-    t.test(`gives each event once and in order, also those that come during a read, from a log ${what}`, async (t) => {
+    t.test(`a replay sends each event once and in order, also events received during a read, from a log ${what}`, async (t) => {
       const { app, remote } = await makeRemote(t)
       Object.assign(remote, settings)
       serveTopics(app)
@@ -194,7 +194,7 @@ test('replay from a log that is read asynchronously', async (t) => {
       await until('all are received', () => compareEventIds(remote.newest, ids.at(-1) ?? '') >= 0)
       remote.onRead = () => {
         if (published.length >= 250) return
-        // before the page arrives, while it does, and after
+        // before, while and after the page is returned
         later += 2
         publish()
         setImmediate(publishLater)
@@ -214,7 +214,7 @@ test('replay from a log that is read asynchronously', async (t) => {
     })
   }
 
-  t.test('knows an id that this process has not heard of yet', async (t) => {
+  t.test('a replay knows an id that this process has not received yet', async (t) => {
     const { app, remote } = await makeRemote(t)
     serveTopics(app)
     remote.receiving = 30
@@ -226,7 +226,7 @@ test('replay from a log that is read asynchronously', async (t) => {
     t.equal(app.sse.stats().gaps, 0)
   })
 
-  t.test('that fails breaks the stream off, tells the log, and harms no other', async (t) => {
+  t.test('a replay that fails aborts its stream and is logged, and other streams continue', async (t) => {
     const { app, remote, lines } = await makeRemote(t)
     const left: SSEStream[] = []
     app.sseRoute('/', { topics: ['a'], onConnect: (_request, stream) => stream.send('hello'), onDisconnect: (_request, stream) => { left.push(stream) } })
@@ -247,7 +247,7 @@ test('replay from a log that is read asynchronously', async (t) => {
     t.strictSame(await takeData(again, 3), ['hello', 'missed', 'next'])
   })
 
-  t.test('stops when its client leaves', async (t) => {
+  t.test('a replay stops when its client disconnects', async (t) => {
     const { app, remote, lines } = await makeRemote(t)
     serveTopics(app)
     const [first] = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, (_, index) => String(index)))

@@ -9,7 +9,7 @@ import { until } from '../helpers/until.js'
 
 const START = '5-0'
 
-/** An event whose age can be set. */
+/** An event whose time can be set. */
 interface Aging extends PublishedEvent {
   time: number
 }
@@ -18,14 +18,14 @@ function event (id: string): Aging {
   return publishedEvent(id, 'topic', 'news', `data: ${id}\n\n`)
 }
 
-/** The log `5-1` to `5-<count>`, as far as it is held. */
+/** A history to which the events `5-1` to `5-<count>` were appended. */
 function filled (count: number, size: number, maxAge = 0): History {
   const history = new History({ size, maxAge }, START)
   for (let n = 1; n <= count; n++) history.append(event(`5-${n}`))
   return history
 }
 
-/** What follows a position, a page at a time. */
+/** The ids after a position, read in pages. */
 function readOn (history: History, after: string, limit: number): string[] {
   const ids: string[] = []
   for (;;) {
@@ -45,15 +45,15 @@ function range (first: number, last: number): string[] {
   return Array.from({ length: last - first + 1 }, (_, i) => `5-${first + i}`)
 }
 
-test('what is held', async (t) => {
-  t.test('is nothing at first, and nothing is missing', async (t) => {
+test('the retained events', async (t) => {
+  t.test('a new history retains nothing and has no gap', async (t) => {
     const history = filled(0, 3)
     t.equal(history.newest, START)
     t.equal(history.oldestId, null)
     t.same(history.read(START, 10), { gap: null, events: [] })
   })
 
-  t.test('grows up to the size, then is overwritten from its oldest event on', async (t) => {
+  t.test('a history grows up to its size, then overwrites its oldest event', async (t) => {
     for (let count = 1; count <= 20; count++) {
       const history = filled(count, 4)
       const oldest = Math.max(1, count - 3)
@@ -65,7 +65,7 @@ test('what is held', async (t) => {
     }
   })
 
-  t.test('comes in pages, also over the end of the ring', async (t) => {
+  t.test('events are read in pages, also across the end of the ring', async (t) => {
     for (let count = 5; count <= 10; count++) {
       const history = filled(count, 5)
       for (let limit = 1; limit <= 6; limit++) {
@@ -75,14 +75,14 @@ test('what is held', async (t) => {
     }
   })
 
-  t.test('is the very events that were appended', async (t) => {
+  t.test('a history returns the same event objects that were appended', async (t) => {
     const history = filled(2, 2)
     const appended = event('5-3')
     history.append(appended)
     t.equal(history.read('5-2', 1).events[0], appended)
   })
 
-  t.test('is nothing with a size of 0: the newest position is known, and no other', async (t) => {
+  t.test('with size 0 only the newest position is known', async (t) => {
     const history = filled(3, 0)
     t.equal(history.newest, '5-3')
     t.equal(history.oldestId, null)
@@ -90,7 +90,7 @@ test('what is held', async (t) => {
     for (const after of [START, '5-1', '5-2', '5-4']) t.same(history.read(after, 10), { gap: { oldestId: null, lastMissedId: '5-3' }, events: [] }, after)
   })
 
-  t.test('is the newest event with a size of 1', async (t) => {
+  t.test('with size 1 the newest event is retained', async (t) => {
     const history = filled(3, 1)
     t.equal(history.oldestId, '5-3')
     t.same(idsOf(history.read('5-2', 10)), ['5-3'])
@@ -100,8 +100,8 @@ test('what is held', async (t) => {
   })
 })
 
-test('a position', async (t) => {
-  t.test('of an event that is held is known, up to the newest', async (t) => {
+test('positions in a history', async (t) => {
+  t.test('the positions of retained events are known', async (t) => {
     const history = filled(8, 4)
     for (let n = 5; n <= 8; n++) {
       const page = history.read(`5-${n}`, 10)
@@ -110,12 +110,12 @@ test('a position', async (t) => {
     }
   })
 
-  t.test('just before all that is held is known, whether it was the first or an event had it', async (t) => {
+  t.test('the position right before the oldest retained event is known', async (t) => {
     t.same(readOn(filled(3, 4), START, 10), range(1, 3))
     t.same(readOn(filled(8, 4), '5-4', 10), range(5, 8))
   })
 
-  t.test('that the log does not know leaves a gap, and all that is held follows it', async (t) => {
+  t.test('from an unknown position there is a gap, and all retained events follow', async (t) => {
     const history = new History({ size: 3, maxAge: 0 }, '5-0')
     for (const id of ['5-2', '5-9', '5-12', '8-3', '8-5']) history.append(event(id))
     const positions = {
@@ -135,7 +135,7 @@ test('a position', async (t) => {
     }
   })
 
-  t.test('after a gap is known: reading goes on from `lastMissedId`, or from the last event of the page', async (t) => {
+  t.test('after a gap reading continues from `lastMissedId`, or from the last event of the page', async (t) => {
     const history = filled(20, 6)
     const { gap, events } = history.read('5-3', 2)
     t.same(gap, { oldestId: '5-15', lastMissedId: '5-14' })
@@ -144,21 +144,21 @@ test('a position', async (t) => {
     t.same(readOn(history, '5-16', 2), range(17, 20))
   })
 
-  t.test('is read from without a change to the log', async (t) => {
+  t.test('reading does not change a history', async (t) => {
     const history = filled(8, 4)
     for (const after of ['1-0', '5-4', '5-6', '5-8', '9-0']) t.same(history.read(after, 3), history.read(after, 3))
     t.same([history.newest, history.oldestId], ['5-8', '5-5'])
   })
 })
 
-test('a limit of 0 gives no event, and still tells of a gap', async (t) => {
+test('a limit of 0 returns no event, but the gap', async (t) => {
   const history = filled(8, 4)
   t.same(history.read('5-5', 0), { gap: null, events: [] })
   t.same(history.read('5-1', 0), { gap: { oldestId: '5-5', lastMissedId: '5-4' }, events: [] })
 })
 
-test('the age', async (t) => {
-  t.test('past which an event is forgotten, whether anything comes after it or not', async (t) => {
+test('the age of events', async (t) => {
+  t.test('an event past maxAge is dropped, with or without later events', async (t) => {
     const history = filled(3, 10, 150)
     const [first] = history.read(START, 1).events
     t.equal(history.oldestId, '5-1', 'held at first')
@@ -172,7 +172,7 @@ test('the age', async (t) => {
     t.same(history.read('5-2', 10).gap, { oldestId: '7-0', lastMissedId: '5-3' })
   })
 
-  t.test('is looked at by whatever tells of it first', async (t) => {
+  t.test('read and oldestId both drop events past maxAge', async (t) => {
     for (const size of [3, 4, 10]) {
       const recent = event('5-4')
       const setUp = () => {
@@ -188,7 +188,7 @@ test('the age', async (t) => {
     }
   })
 
-  t.test('lets go of what is past it', async (t) => {
+  t.test('events past maxAge can be garbage-collected', async (t) => {
     setFlagsFromString('--expose-gc')
     const collectGarbage: () => void = runInNewContext('gc')
     const setUp = () => {
@@ -210,14 +210,14 @@ test('the age', async (t) => {
     }
   })
 
-  t.test('has no limit where it is 0', async (t) => {
+  t.test('maxAge 0 is no limit', async (t) => {
     const history = new History({ size: 3, maxAge: 0 }, START)
     history.append({ ...event('5-1'), time: -Infinity })
     t.same(readOn(history, START, 10), ['5-1'])
   })
 })
 
-/** A log that is an array: positions are whole numbers, `#lastMissedId` is that of the newest event that is not held. */
+/** A model of a history, with an array: positions are whole numbers, and `lastMissedId` is the position of the newest event that is not retained. */
 class Model {
   held: Array<{ place: number, event: Aging }> = []
   lastMissedId: number
@@ -233,7 +233,7 @@ class Model {
     this.#forget()
   }
 
-  /** So many of the oldest that are held come to their age. */
+  /** Ages the oldest retained events past `maxAge`. */
   age (count: number): void {
     for (const { event } of this.held.slice(0, count)) event.time = -Infinity
     this.#forget()
@@ -255,12 +255,12 @@ class Model {
   }
 }
 
-/** Positions as ids whose numbers get longer, with more than one to a ms. */
+/** The id at a position. The numbers get longer, and some ids share a ms. */
 function idAt (place: number): string {
   return `${Math.floor(place / 12) + 7}-${place % 12}`
 }
 
-test('it does what an array does', async () => {
+test('a history behaves like a model with an array', async () => {
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ append: fc.integer({ min: 1, max: 3 }) }) },
     { weight: 3, arbitrary: fc.record({ read: fc.integer({ min: -3, max: 40 }), limit: fc.integer({ min: 0, max: 5 }) }) },
@@ -269,7 +269,7 @@ test('it does what an array does', async () => {
   )
   const start = 20
   fc.assert(fc.property(fc.integer({ min: 0, max: 6 }), fc.array(step, { maxLength: 60 }), (size, steps) => {
-    // longer than the test takes: what is to be old is made so
+    // longer than the test takes, because the test sets the times of old events
     const history = new History({ size, maxAge: 3_600_000 }, idAt(start))
     const model = new Model(size, start)
     let last = start

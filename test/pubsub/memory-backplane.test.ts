@@ -5,7 +5,7 @@ import { until } from '../helpers/until.js'
 
 testBackplane('in process', (history) => new MemoryBackplane(history))
 
-test('in process, the log is cut at exactly its size and age', async (t) => {
+test('the log in memory is cut at exactly its size and age', async (t) => {
   const backplane = new MemoryBackplane({ size: 3, maxAge: 200 })
   const start = backplane.newest
   await backplane.open({ onEvent () {}, onGap () {} })
@@ -19,7 +19,7 @@ test('in process, the log is cut at exactly its size and age', async (t) => {
   await backplane.close()
 })
 
-test('in process, a position of an earlier process is one that the log does not know', async (t) => {
+test('the log in memory does not know a position of an earlier process', async (t) => {
   const history = { size: 10, maxAge: 0 }
   const earlier = new MemoryBackplane(history)
   const { newest } = earlier

@@ -6,7 +6,7 @@ import { makeApp, until } from '../helpers/app.js'
 import { follow, serveTopics } from '../helpers/subscriber.js'
 import type { RedisServer } from '../helpers/redis-server.js'
 
-/** A line of an app's log. */
+/** One line of an app's log. */
 interface Line {
   level: number
   msg: string
@@ -16,7 +16,7 @@ interface Line {
 export const WARN = 40
 export const ERROR = 50
 
-/** An app on a Redis, as one of several processes, and the lines of its log. */
+/** An app with a Redis backplane, like one of several processes, and the lines of its log. */
 export interface RedisApp {
   app: FastifyInstance
   lines: Line[]
@@ -33,24 +33,24 @@ export async function startApp (t: Test, redis: RedisBackplaneOptions, options: 
   return { app, lines }
 }
 
-/** What the log says of its connection. */
+/** The log lines about the connection to Redis. */
 export function saidOf (lines: Line[]): string[] {
   return lines.filter(({ msg }) => msg.startsWith('events are')).map(({ msg }) => msg)
 }
 
 export const OUTAGE = ['events are not received from Redis, which is tried again', 'events are received from Redis again']
 
-/** Waits until an app has noticed that Redis is gone. */
+/** Waits until an app has logged that Redis is down. */
 export async function outage ({ lines }: RedisApp): Promise<void> {
   await until('the app to notice', () => lines.findLast(({ msg }) => msg.startsWith('events are'))?.level === ERROR)
 }
 
-/** Appends an event as another process does; its id. */
+/** Appends an event as another process does. Resolves to its id. */
 export async function publishFromOutside (server: RedisServer, topic: string, data: string, id = '*'): Promise<string> {
   return String(await server.call('XADD', 'sse', id, 'to', 'topic', 'name', topic, 'text', `data: ${data}\n\n`))
 }
 
-/** Publishes until an app takes it; the id. */
+/** Publishes until it succeeds. Resolves to the id. */
 export async function publishAtLast (app: FastifyInstance, topic: string, data: string): Promise<string> {
   let id = ''
   await until('an event to be published', async () => {

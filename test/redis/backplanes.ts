@@ -7,7 +7,7 @@ import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 const log = pino({ level: 'silent' })
 let logs = 0
 
-/** Tests the backplane on each of the servers, by each of these clients. */
+/** Runs the backplane suite on each server, with each of the given clients. */
 export async function testBackplanes (clients: (url: string) => Record<string, RedisBackplaneOptions>): Promise<void> {
   for (const command of SERVERS) {
     const { url } = await RedisServer.start(t, command)

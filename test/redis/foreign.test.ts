@@ -4,14 +4,14 @@ import { follow, publishFromOutside, startApp, until, WARN } from './app.js'
 import { publishAll, take, takeData } from '../helpers/subscriber.js'
 import { testRedis } from '../helpers/redis-server.js'
 
-/** Entries that are no events of the plugin's, by their fields. */
+/** The fields of entries that are not events of the plugin. */
 const FOREIGN = [
   ['x', 'y'], ['', ''], ['to', 'topic'], ['to', 'topic', 'name', 'news'], ['to', 'nobody', 'name', 'news', 'text', 'data: x\n\n'],
   ['to', 'topic', 'name', 'news', 'text', ''], ['to', 'topic', 'name', 'news', 'text', 'data: no end\n'], ['to', 'TOPIC', 'name', 'news', 'text', 'data: x\n\n'],
   ['to', 'topic', 'to', 'nobody', 'name', 'news', 'text', 'data: x\n\n'], ['__proto__', 'x', 'constructor', 'x', 'text', 'data: x\n\n']
 ]
 
-testRedis('entries that are no events are skipped, and told of once', async (t, server) => {
+testRedis('entries of the Redis stream that are not events are skipped and logged once', async (t, server) => {
   const { url } = server
   const clients = { 'a url': { url }, RESP3: { client: createClient({ url, RESP: 3 }) }, ioredis: { client: new Redis(url, { lazyConnect: true }) } }
   for (const [what, options] of Object.entries(clients)) {
@@ -42,12 +42,12 @@ testRedis('entries that are no events are skipped, and told of once', async (t, 
   }
 })
 
-testRedis('a log of little else', async (t, server) => {
+testRedis('a Redis stream with more than a page of foreign entries is read and replayed', async (t, server) => {
   const writer = await startApp(t, { url: server.url, maxLength: 10_000 }, { history: { size: 3 } })
   const addForeign = async (count: number) => { for (let i = 0; i < count; i++) await server.call('XADD', 'sse', '*', 'x', String(i)) }
   await addForeign(3)
   const [first = ''] = await publishAll(writer.app, 'news', '1')
-  // more than is read at once
+  // more than one batch
   await server.call('EVAL', "for i = 1, 1000 do redis.call('XADD', KEYS[1], '*', 'x', i) end", '1', 'sse')
   const [, third] = await publishAll(writer.app, 'news', '2', '3')
   await addForeign(10)

@@ -7,10 +7,10 @@ import { ERROR, follow, OUTAGE, outage, publishAtLast, publishFromOutside, saidO
 import { openProxy } from './proxy.js'
 import { testRedis } from '../helpers/redis-server.js'
 
-/** Greater than any that the clock gives: as if the clock of a new Redis was behind. */
+/** An id greater than any that the clock gives, as if the clock of a new Redis was late. */
 const FUTURE = '9999999999999-5'
 
-testRedis('it comes back empty: streams are told, and ids go on growing', async (t, server) => {
+testRedis('after Redis restarts empty, streams get a gap and ids keep growing', async (t, server) => {
   await publishFromOutside(server, 'news', '0', FUTURE)
   const options = { clientId: () => 'somebody' }
   const apps = [await startApp(t, { url: server.url }), await startApp(t, { url: server.url }, options)] as const
@@ -48,7 +48,7 @@ testRedis('it comes back empty: streams are told, and ids go on growing', async 
   }
 })
 
-testRedis('an app begins with a stream that is empty, but was not', async (t, server) => {
+testRedis('an app starts on a Redis stream whose entries were deleted', async (t, server) => {
   await server.call('XDEL', 'sse', await publishFromOutside(server, 'news', '0', FUTURE))
   const { app } = await startApp(t, { url: server.url })
   const [stream, resumed] = [await follow(app, 'news'), await follow(app, 'news', '1-1')]
@@ -58,7 +58,7 @@ testRedis('an app begins with a stream that is empty, but was not', async (t, se
   for (const each of [resumed, stream]) t.equal((await take(each, 1))[0]?.id, id, 'nothing is missing before it')
 })
 
-testRedis('it comes back with another log', async (t, server) => {
+testRedis('after Redis restarts with another log, streams get a gap and the events of that log', async (t, server) => {
   const apps = [await startApp(t, { url: server.url }), await startApp(t, { url: server.url })] as const
   const streams = await Promise.all(apps.map(({ app }) => follow(app, 'news')))
   const last = await apps[0].app.sse.publish('news', '1')
@@ -74,7 +74,7 @@ testRedis('it comes back with another log', async (t, server) => {
   }
 })
 
-/** A client of ioredis whose connections call back when Redis has said that the key does not exist, before the reader learns it. */
+/** An ioredis client that calls `onEmpty` when Redis has answered that the key does not exist, before the reader gets the answer. */
 function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
   const call = client.call.bind(client) as (...args: string[]) => Promise<unknown>
   return Object.assign(client, {
@@ -87,7 +87,7 @@ function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
   })
 }
 
-testRedis('the gap comes before an event that is published while the loss of all others is noticed', async (t, server) => {
+testRedis('the gap comes before an event that is published while the loss of all others is detected', async (t, server) => {
   let oldest = ''
   let last = ''
   const client = watchEmpty(new Redis(server.url, { lazyConnect: true }), async () => {
@@ -102,14 +102,14 @@ testRedis('the gap comes before an event that is published while the loss of all
   t.strictSame(events.map(({ event, data }) => [event, data]), [['gap', JSON.stringify({ lastEventId: last, oldestId: oldest })], ['message', 'after']])
 })
 
-testRedis('the key is deleted, begun anew, or another thing', async (t, server) => {
+testRedis('streams get a gap after the Redis key is deleted, recreated with lower ids, or replaced by another type', async (t, server) => {
   const { app, lines } = await startApp(t, { url: server.url, timeout: 500 })
   const stream = await follow(app, 'news')
   const first = await app.sse.publish('news', '1')
   await server.call('DEL', 'sse')
   t.strictSame((await take(stream, 2)).map(({ event }) => event), ['message', 'gap'])
 
-  // lower ids than any before
+  // ids lower than all before
   await server.call('DEL', 'sse')
   for (const id of ['1-1', '1-2', '1-3']) await publishFromOutside(server, 'news', 'lower', id)
   t.strictSame((await take(stream, 1)).map(({ event }) => event), ['gap'])
@@ -132,7 +132,7 @@ testRedis('the key is deleted, begun anew, or another thing', async (t, server) 
   await until('the end of it', () => saidOf(lines).length === 2)
 })
 
-testRedis('there is no room to go on', async (t, server) => {
+testRedis('publishing rejects while Redis is out of memory, and works again afterwards', async (t, server) => {
   const { app, lines } = await startApp(t, { url: server.url })
   const stream = await follow(app, 'news')
   await app.sse.publish('news', '1')
@@ -148,7 +148,7 @@ testRedis('there is no room to go on', async (t, server) => {
   await until('the end of it', () => saidOf(lines).length === 2)
 })
 
-testRedis('processes that notice it at once say so once', async (t, server) => {
+testRedis('processes that detect a loss at the same moment append one loss marker', async (t, server) => {
   const first = startApp(t, { url: server.url })
   const apps = await Promise.all([first, ...Array.from({ length: 4 }, () => startApp(t, { url: server.url }))])
   const { app } = await first
@@ -156,7 +156,7 @@ testRedis('processes that notice it at once say so once', async (t, server) => {
   const id = await publishAll(app, 'news', '1')
   for (const stream of streams) await take(stream, 1)
   for (const { lines } of apps) t.strictSame(lines, [], 'it was begun once')
-  // as after a failover to one that is behind
+  // as after a failover to a replica that lags
   await server.call('EVAL', "redis.call('XDEL', KEYS[1], ARGV[1]) redis.call('XADD', KEYS[1], '*', 'to', 'topic', 'name', 'news', 'text', 'data: 2\\n\\n')", '1', 'sse', ...id)
   const said = await Promise.all(streams.map((stream) => take(stream, 2)))
   await app.sse.publish('news', '3')
@@ -167,7 +167,7 @@ testRedis('processes that notice it at once say so once', async (t, server) => {
   for (const { lines } of apps) t.strictSame(saidOf(lines), [], 'that another was first is no failure')
 })
 
-testRedis('the newest of its events are taken out', async (t, server) => {
+testRedis('streams get a gap after the newest events were deleted from Redis', async (t, server) => {
   const writer = await startApp(t, { url: server.url })
   const [first = '', second = ''] = await publishAll(writer.app, 'news', '1', '2')
   await server.call('XDEL', 'sse', second)
@@ -176,14 +176,14 @@ testRedis('the newest of its events are taken out', async (t, server) => {
   await app.sse.publish('news', '3')
   t.strictSame((await take(stream, 2)).map(({ event, data }) => event === 'gap' ? event : data), ['3', 'gap'], 'some may be missing')
 
-  // what came next as well, before anybody read it
+  // the next entry too, before any process has read it
   await server.call('EVAL', "redis.call('XDEL', KEYS[1], redis.call('XADD', KEYS[1], '*', 'x', 'y')) redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)", '1', 'sse')
   t.equal((await take(stream, 1))[0]?.event, 'gap')
   await app.sse.publish('news', '4')
   t.strictSame(await takeData(stream, 1), ['4'])
 })
 
-testRedis('a process is behind another that has told of the loss', async (t, server) => {
+testRedis('a process that reads late gets the gap that another process has marked', async (t, server) => {
   const proxy = await openProxy(t, server.port)
   const [late, early] = [await startApp(t, { url: proxy.url }), await startApp(t, { url: server.url })]
   const [behind, ahead] = [await follow(late.app, 'news'), await follow(early.app, 'news')]
@@ -198,7 +198,7 @@ testRedis('a process is behind another that has told of the loss', async (t, ser
   for (const stream of [behind, ahead]) t.strictSame(await takeData(stream, 1), ['2'])
 })
 
-testRedis('the newest it has read is taken out, and more follows than is read at once', async (t, server) => {
+testRedis('the newest event is deleted from Redis, and more than one batch of events follows', async (t, server) => {
   const proxy = await openProxy(t, server.port)
   const { app } = await startApp(t, { url: proxy.url, maxLength: 5_000 })
   const stream = await follow(app, 'news')
@@ -207,7 +207,7 @@ testRedis('the newest it has read is taken out, and more follows than is read at
   t.strictSame(await takeData(stream, 2), ['before', 'last'])
   proxy.stall()
   await server.call('XDEL', 'sse', last)
-  // at once, before the reader gives its connection up
+  // in one command, before the reader discards its connection
   const script = "for i = 0, 1004 do redis.call('XADD', 'sse', '*', 'to', 'topic', 'name', 'news', 'text', 'data: ' .. i .. '\\n\\n') end"
   await server.call('EVAL', script, '0')
   proxy.resume()
@@ -218,7 +218,7 @@ testRedis('the newest it has read is taken out, and more follows than is read at
   t.equal(await server.call('XLEN', 'sse'), 1_009, 'and said in the log once')
 })
 
-testRedis('the log is trimmed while a slow client replays it', async (t, server) => {
+testRedis('Redis trims the log while a slow client replays it', async (t, server) => {
   const writer = await startApp(t, { url: server.url, maxLength: 500 })
   const text = 'x'.repeat(20_000)
   const ids = await Promise.all(Array.from({ length: 500 }, (_, i) => writer.app.sse.publish('news', `${i} ${text}`)))
@@ -245,7 +245,7 @@ for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0
     const late = await startApp(t, { url: proxy.url, maxLength: 100 }, { history })
     const writer = await startApp(t, { url: server.url, maxLength: 100 }, { history })
     const stream = await follow(late.app, 'news')
-    // it has read what there is, and is not waiting for more yet
+    // the reader has read all entries, and does not block yet
     proxy.holdBack('XREAD')
     const seen = await late.app.sse.publish('news', 'seen')
     await take(stream, 1)

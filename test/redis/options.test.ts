@@ -5,7 +5,7 @@ import { redisBackplane } from '../../lib/redis/index.js'
 import { startApp, until } from './app.js'
 import { testRedis } from '../helpers/redis-server.js'
 
-test('options of redisBackplane that are refused', async (t) => {
+test('redisBackplane refuses invalid options', async (t) => {
   const url = 'redis://127.0.0.1'
   const client = createClient({ url })
   const cases: Array<[options: unknown, message: string]> = [
@@ -37,7 +37,7 @@ test('options of redisBackplane that are refused', async (t) => {
   for (const good of ['redis://127.0.0.1', 'redis://user:pass@host:1/2', 'rediss://host', 'unix:///run/redis.sock']) t.doesNotThrow(() => redisBackplane({ url: good }))
 })
 
-testRedis('how much is kept, and where', async (t, server) => {
+testRedis('Redis keeps the number of events of maxLength or history.size, under the given key', async (t, server) => {
   const length = async (key: string) => Number(await server.call('XLEN', key))
   const cases: Array<[key: string, options: { maxLength?: number }, history: { size: number } | false | undefined, least: number, most: number]> = [
     ['by history.size', {}, { size: 300 }, 300, 400], ['by maxLength', { maxLength: 400 }, { size: 10 }, 400, 500],
@@ -56,7 +56,7 @@ testRedis('how much is kept, and where', async (t, server) => {
   t.ok(await length('sse') >= 1)
 })
 
-testRedis('what is past its age is taken out as others are published', async (t, server) => {
+testRedis('publishing trims events that are older than maxAge', async (t, server) => {
   const { app } = await startApp(t, { url: server.url }, { history: { maxAge: 100 } })
   await Promise.all(Array.from({ length: 250 }, () => app.sse.publish('news', 'x')))
   t.ok(Number(await server.call('XLEN', 'sse')) >= 250)

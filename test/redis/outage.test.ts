@@ -16,7 +16,7 @@ const CLIENTS: Record<string, (server: RedisServer) => RedisBackplaneOptions> = 
 }
 
 for (const [what, client] of Object.entries(CLIENTS)) {
-  testRedis(`killed, it comes back with its data, by ${what}`, async (t, server) => {
+  testRedis(`events continue after Redis is killed and restarts with its data, by ${what}`, async (t, server) => {
     const impatient = await startApp(t, { ...client(server), timeout: 800 }, { heartbeat: 20 })
     const patient = await startApp(t, client(server), { heartbeat: 20 })
     const port = await listen(impatient.app)
@@ -25,7 +25,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
     await a.until('data: 2')
     for (const round of [1, 2]) {
       await server.kill()
-      // what is on its way is rejected, or was stored
+      // a pending publish rejects, or its event is stored
       const [onTheWay] = await Promise.allSettled([impatient.app.sse.publish('news', `on the way ${round}`)])
       await Promise.all([outage(impatient), outage(patient)])
       const begun = performance.now()
@@ -58,7 +58,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
   })
 }
 
-testRedis('it takes its time to read its data', async (t, server) => {
+testRedis('publishing waits while Redis loads its data', async (t, server) => {
   const options = { history: { maxAge: 600_000 } }
   const hasty = await startApp(t, { url: server.url, timeout: 500 }, options)
   const patient = await startApp(t, { url: server.url }, options)
@@ -66,7 +66,7 @@ testRedis('it takes its time to read its data', async (t, server) => {
   await server.kill()
   await Promise.all([outage(hasty), outage(patient)])
 
-  // answers as Redis does while it loads, and after that
+  // answers like Redis while it loads, and afterwards
   const sockets = new Set<Socket>()
   const commands: string[] = []
   let loading = true
@@ -86,7 +86,7 @@ testRedis('it takes its time to read its data', async (t, server) => {
   const waiting = patient.app.sse.publish('news', '1')
   const tries = (text = '') => commands.filter((command) => command.includes('XADD') && command.includes(text)).length
   await until('it to be refused, and tried again', () => tries() > 2)
-  // three times, because the time may be over while an answer is awaited, or before there is a connection
+  // three times, because the timeout may pass while an answer is pending, or before there is a connection
   for (let givenUp = 0; givenUp < 3;) {
     const tried = tries('too late')
     await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 500 ms/ })
@@ -108,7 +108,7 @@ testRedis('it takes its time to read its data', async (t, server) => {
   t.strictSame(await takeData(stream, 1), ['2'])
 })
 
-testRedis('it stands still for a while', async (t, server) => {
+testRedis('publishing rejects after the timeout while Redis is suspended, and events continue afterwards', async (t, server) => {
   const hasty = await startApp(t, { url: server.url, timeout: 500 })
   const { app } = await startApp(t, { url: server.url })
   const [a, b] = [await follow(hasty.app, 'news'), await follow(app, 'news')]
@@ -133,7 +133,7 @@ testRedis('it stands still for a while', async (t, server) => {
   await until('the end of the outage', () => saidOf(hasty.lines).length === 2)
 })
 
-testRedis('it stands still while apps close', async (t, server) => {
+testRedis('apps close while Redis is suspended', async (t, server) => {
   for (const [what, client] of Object.entries(CLIENTS)) {
     const { app } = await startApp(t, client(server))
     await follow(app, 'news')
@@ -146,7 +146,7 @@ testRedis('it stands still while apps close', async (t, server) => {
   }
 })
 
-testRedis('it is gone while apps close', async (t, server) => {
+testRedis('apps close while Redis is down', async (t, server) => {
   const apps = await Promise.all(Object.values(CLIENTS).map((client) => startApp(t, client(server))))
   await server.kill()
   await Promise.all(apps.map(outage))
@@ -161,7 +161,7 @@ testRedis('it is gone while apps close', async (t, server) => {
   t.equal(String(await server.call('CLIENT', 'LIST')).trim().split('\n').length, 1, 'none connects again')
 })
 
-testRedis('a connection that is dead without a word', async (t, server) => {
+testRedis('a connection that is dead, but not closed, is replaced', async (t, server) => {
   const proxy = await openProxy(t, server.port)
   const app = await startApp(t, { url: proxy.url, timeout: 500 })
   const stream = await follow(app.app, 'news')

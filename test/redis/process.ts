@@ -1,4 +1,4 @@
-// Started by the tests: an app of the Redis whose url it is given. With open streams it closes; where it cannot start it says why. Either way it has to exit by itself.
+// A process that the tests start with the url of a Redis. It opens streams and closes the app, or prints why it cannot start. In both cases it has to exit without process.exit().
 import type { AddressInfo } from 'node:net'
 import { get } from 'node:http'
 import Fastify from 'fastify'

@@ -2,23 +2,23 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** What stands between an app and its Redis. */
+/** A proxy between an app and Redis. */
 export interface Proxy {
   url: string
-  /** Nothing comes through the connections there are any more, though they stay open; those made later are as ever. With a command: through those that gave it. */
+  /** Stops the traffic of the current connections, which stay open; later connections work. With a command: only of connections that sent it. */
   stall (command?: string): void
-  /** The next such command does not come through, nor what follows it. */
+  /** Stops the traffic of a connection from the next such command on. */
   holdBack (command: string): void
-  /** What was held back comes. */
+  /** Delivers the traffic that was stopped. */
   resume (): void
-  /** Those made from now on are ended at once. */
+  /** Ends later connections at once. */
   refuse (): void
   accept (): void
-  /** How many were. */
+  /** The number of connections that were ended. */
   readonly refused: number
 }
 
-/** Passes connections on to a port of this machine. */
+/** Starts a proxy to a port of this machine. */
 export async function openProxy (t: Test, port: number): Promise<Proxy> {
   const connections = new Set<{ near: Socket, far: Socket, said: string }>()
   let refusing = false

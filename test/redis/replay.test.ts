@@ -6,7 +6,7 @@ import { openProxy } from './proxy.js'
 import { testRedis } from '../helpers/redis-server.js'
 
 for (const history of [undefined, false] as const) {
-  testRedis(`a client comes to a process that is behind the one it comes from${history === false ? ', and nothing is replayed' : ''}`, async (t, server) => {
+  testRedis(`a client reconnects to a process that has read less of the log than the one before${history === false ? ', and nothing is replayed' : ''}`, async (t, server) => {
     const proxy = await openProxy(t, server.port)
     const { app } = await startApp(t, { url: proxy.url }, history === undefined ? {} : { history })
     await app.sse.publish('news', '0')
@@ -27,7 +27,7 @@ for (const history of [undefined, false] as const) {
   })
 }
 
-testRedis('a process that is behind reads no further than it is', async (t, server) => {
+testRedis('a process replays no events from Redis that it has not received', async (t, server) => {
   const ids = [await publishFromOutside(server, 'news', '1'), await publishFromOutside(server, 'news', '2')]
   const proxy = await openProxy(t, server.port)
   const { app } = await startApp(t, { url: proxy.url })
@@ -42,7 +42,7 @@ testRedis('a process that is behind reads no further than it is', async (t, serv
   }
 })
 
-testRedis('the oldest event it tells of is there', async (t, server) => {
+testRedis('oldestId is the id of an event that Redis still has', async (t, server) => {
   await publishFromOutside(server, 'news', '0')
   const { app } = await startApp(t, { url: server.url }, { history: { size: 100 } })
   for (let i = 0; i < 6; i++) {
@@ -53,7 +53,7 @@ testRedis('the oldest event it tells of is there', async (t, server) => {
   t.ok(compareEventIds(hubOf(app).oldestId ?? '0-0', oldest) >= 0)
 })
 
-testRedis('a log in which there is nothing but what says that some was lost', async (t, server) => {
+testRedis('a replay from a Redis stream that holds only loss markers', async (t, server) => {
   for (let i = 0; i < 3; i++) await server.call('XADD', 'sse', '*', 'lost', 'before')
   const { app } = await startApp(t, { url: server.url })
   const stream = await follow(app, 'news', '1-1')
@@ -61,7 +61,7 @@ testRedis('a log in which there is nothing but what says that some was lost', as
   t.strictSame((await take(stream, 2)).map(({ event, id }) => event === 'gap' ? event : id), ['gap', id])
 })
 
-testRedis('each place where some was lost is told of', async (t, server) => {
+testRedis('a replay sends a gap at each loss marker', async (t, server) => {
   const lose = () => server.call('XADD', 'sse', '*', 'lost', 'before')
   const first = await publishFromOutside(server, 'news', '1')
   for (const data of ['2', '3']) {

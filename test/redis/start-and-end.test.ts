@@ -13,10 +13,10 @@ import { connected, startsAndEnds } from './starting.js'
 
 const run = promisify(execFile)
 
-/** A time limit, ms, within which a busy machine gets its answer too: node-redis goes on trying after one that it cannot use. */
+/** A timeout, ms, that is long enough for a busy machine. node-redis keeps trying after an answer that it cannot use. */
 const patient = 1_200
 
-/** What a process of its own prints until it exits by itself. */
+/** Runs test/redis/process.ts until it exits. Resolves to its output. */
 async function runProcess (url: string): Promise<string> {
   const { stdout } = await run(process.execPath, ['--import=./test/typescript.mjs', fileURLToPath(new URL('process.ts', import.meta.url)), url], {
     env: { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }, timeout: 30_000
@@ -26,7 +26,7 @@ async function runProcess (url: string): Promise<string> {
 
 const twoAddresses: LookupFunction = (_host, _options, found) => found(null, ['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 })))
 
-testRedis('a Redis that an app cannot use at start is an error within the time limit, which says what is wrong', async (t, server) => {
+testRedis('register rejects within the timeout, with the cause, if Redis cannot be used', async (t, server) => {
   await server.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@connection')
   await server.call('SET', 'text', 'x')
   const proxy = await openProxy(t, server.port)
@@ -64,7 +64,7 @@ testRedis('a Redis that an app cannot use at start is an error within the time l
   await until('nobody is connected', async () => (await connected(server)).length === 0)
 })
 
-testRedis('a log that is not open gives and takes nothing', async (t, { url }) => {
+testRedis('publish rejects before open() and after close()', async (t, { url }) => {
   const backplane = redisBackplane({ url })({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
   const refused = () => t.rejects(async () => backplane.publish('topic', 'news', 'data: x\n\n'), { code: 'SSE_ERR_CLOSING' })
   await refused()
@@ -74,7 +74,7 @@ testRedis('a log that is not open gives and takes nothing', async (t, { url }) =
   await refused()
 })
 
-testRedis('a password that is asked for', async (t, server) => {
+testRedis('register rejects without the password that Redis requires', async (t, server) => {
   await server.call('CONFIG', 'SET', 'requirepass', 'secret')
   const address = server.url.slice('redis://'.length)
   for (const options of [{ url: server.url }, { url: `redis://:wrong@${address}` }, { client: new Redis(server.url, { lazyConnect: true }) }]) {
@@ -84,13 +84,13 @@ testRedis('a password that is asked for', async (t, server) => {
   await t.resolves(app.sse.publish('news', 'x'))
 })
 
-testRedis('a process exits by itself, after app.close() and where it cannot start', async (t, server) => {
+testRedis('a process exits after app.close(), and after register has rejected', async (t, server) => {
   const [closed, refused] = await Promise.all([runProcess(server.url), runProcess('redis://127.0.0.1:1')])
   t.equal(closed, '5 streams were open')
   t.match(refused, /^The backplane failed: Redis: no answer within 1000 ms Error: connect ECONNREFUSED/)
 })
 
-testRedis('after app.close() no connection is left, and a client that was given is as it was', async (t, server) => {
+testRedis('app.close() closes all connections and leaves the given client as it was', async (t, server) => {
   const nodeRedis = createClient({ url: server.url })
   await nodeRedis.connect()
   const ioredis = new Redis(server.url)
@@ -113,7 +113,7 @@ testRedis('after app.close() no connection is left, and a client that was given 
   }
 })
 
-testRedis('a client with settings of its own', async (t, server) => {
+testRedis('clients with custom settings work', async (t, server) => {
   const clients: Array<[what: string, options: RedisBackplaneOptions, key?: string]> = [
     ['node-redis with Buffers for strings', { client: createClient({ url: server.url }).withTypeMapping({ 36: Buffer }) }],
     ['node-redis that does not connect again', { client: createClient({ url: server.url, socket: { reconnectStrategy: false } }), timeout: 1_000 }],

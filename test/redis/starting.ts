@@ -5,16 +5,16 @@ import { publishAtLast, publishFromOutside, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
 import { type RedisServer, testRedis } from '../helpers/redis-server.js'
 
-/** Who is connected, but for the one who asks. */
+/** The last commands of all connections to Redis, except the one that asks. */
 export async function connected (server: RedisServer): Promise<string[]> {
   const lines = String(await server.call('CLIENT', 'LIST')).trim().split('\n')
   return lines.filter((line) => !line.includes('cmd=client')).map((line) => / cmd=(\S*)/.exec(line)?.[1] ?? '')
 }
 
-/** Tests of connections that are slow to begin or end early, by each of these clients. */
+/** Tests connections that open late or close early, with each of the given clients. */
 export function startsAndEnds (clients: Record<string, (url: string) => RedisBackplaneOptions>): void {
   for (const [what, client] of Object.entries(clients)) {
-    testRedis(`a connection that is slow to begin, and one that ends while it begins anew, by ${what}`, async (t, server) => {
+    testRedis(`a connection that opens late, and one that is closed while it reconnects, by ${what}`, async (t, server) => {
       const proxy = await openProxy(t, server.port)
       await publishFromOutside(server, 'news', '0')
       proxy.refuse()
@@ -27,7 +27,7 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
       const impatient = await startApp(t, { ...client(proxy.url), timeout: 500 })
       proxy.stall()
       await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 500 ms/ })
-      // while it connects anew
+      // while it reconnects
       await impatient.app.close()
       proxy.resume()
       await publishAtLast(app, 'news', '3')
@@ -36,7 +36,7 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
     })
   }
 
-  testRedis('closed while it opens, it leaves no connection', async (t, server) => {
+  testRedis('a backplane that is closed while it opens leaves no connection', async (t, server) => {
     for (const [what, client] of Object.entries(clients)) {
       for (const turns of [0, 1, 5, 10]) {
         const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))

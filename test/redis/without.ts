@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { redisBackplane } from '../../lib/redis/index.js'
 import { makeApp } from '../helpers/app.js'
 
-/** Starts an app by a url where the package `redis` is not installed. The package cannot be resolved in this process any more. */
+/** Starts an app with a url, as if the package `redis` was not installed. After it this process cannot resolve the package. */
 export async function withoutRedis (t: Test): Promise<void> {
   const hook = `
     export async function resolve (specifier, context, next) {
