@@ -9,7 +9,7 @@ import { launchChromium } from '../helpers/chromium.js'
 import { randomFrom, seed } from '../integration/random.js'
 import { serveTopics } from '../helpers/subscriber.js'
 import { bundle } from './bundle.js'
-import { cut } from '../helpers/cut-client.js'
+import { startFlakyProxy } from '../helpers/flaky-proxy.js'
 import { dies, ends, opens, says, serve } from './server.js'
 
 /** The globals of the page: the client, and the events that it got. */
@@ -79,14 +79,14 @@ t.test('the client in Chromium', async (t) => {
     app.get('/', (_request, reply) => { reply.type('text/html').header('connection', 'close').send(PAGE) })
     const cuts = 100
     const random = randomFrom(seed)
-    const proxy = await cut(t, await listen(app), random)
+    const proxy = await startFlakyProxy(t, await listen(app), random)
     const page = await openPage(`http://127.0.0.1:${proxy.port}/`)
-    proxy.most = cuts
+    proxy.maxDisconnects = cuts
     await follow(page, '/on/news', { text: true, lastEventId: '0-0' })
     const published: string[] = []
     await until('the cuts', async () => {
       published.push(await app.sse.publish('news', 'aé€𝄞'.repeat(random(40) + 1)))
-      return proxy.cuts >= cuts
+      return proxy.disconnects >= cuts
     }, 30_000)
     const ids = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[0] === 'string' && published.includes(line[0]) ? [line[0]] : [])
     await until('the last event', async () => (await ids()).at(-1) === published.at(-1))

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
-import { layLine } from '../helpers/cut.js'
+import { layLine } from '../helpers/interruptible-proxy.js'
 import { startDemoServer } from '../helpers/demo-server.js'
 import { startLanguageModel } from './language-model.js'
 import { inRoom, notified, notify, said, say, signIn } from './shown.js'

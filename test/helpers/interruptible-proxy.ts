@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** A line to a server that can be cut: what was connected is broken off, and nobody can connect, until it is mended. */
+/** A TCP proxy to a server. While it is interrupted, its connections are reset and new ones are refused. */
 export interface Line {
   url: string
   cut (): void
   mend (): Promise<void>
 }
 
-/** A line to whatever listens at `url`. */
+/** Starts a proxy to the server at `url`. */
 export async function layLine (t: Test, url: string): Promise<Line> {
   const { port, hostname: host } = new URL(url)
   const sockets = new Set<Socket>()

@@ -3,21 +3,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 import type { Random } from '../integration/random.js'
 
-/** What cuts connections. */
-interface Cutter {
+/** A proxy that disconnects its clients. */
+interface FlakyProxy {
   port: number
-  cuts: number
-  /** How many it makes. */
-  most: number
+  disconnects: number
+  /** Number of disconnects after which it stops disconnecting. */
+  maxDisconnects: number
 }
 
-/** Passes connections on, and cuts them, one way or another, each after so many bytes of what it is answered. */
-export async function cut (t: Test, port: number, random: Random): Promise<Cutter> {
-  const cutter: Cutter = { port: 0, cuts: 0, most: 0 }
+/** Starts a TCP proxy that ends or resets each connection after a random number of response bytes. */
+export async function startFlakyProxy (t: Test, port: number, random: Random): Promise<FlakyProxy> {
+  const proxy: FlakyProxy = { port: 0, disconnects: 0, maxDisconnects: 0 }
   const clients = new Set<Socket>()
   const server = createServer((near) => {
     const far = connect({ host: '127.0.0.1', port })
-    let left = cutter.cuts < cutter.most ? 1 + random(1_500) : Infinity
+    let left = proxy.disconnects < proxy.maxDisconnects ? 1 + random(1_500) : Infinity
     clients.add(near)
     near.on('error', () => {}).on('close', () => far.destroy()).pipe(far)
     far.on('error', () => {}).on('close', () => near.destroy()).on('data', (data) => {
@@ -25,17 +25,17 @@ export async function cut (t: Test, port: number, random: Random): Promise<Cutte
       near.write(data.subarray(0, left))
       left = Math.max(0, left - data.length)
       if (left > 0) return
-      cutter.cuts++
+      proxy.disconnects++
       if (random(2) === 0) near.end()
       else setImmediate(() => near.resetAndDestroy())
     })
   }).listen(0, '127.0.0.1')
   t.teardown(() => {
-    // fetch connects once more when it is left
+    // fetch connects once more when its connection is aborted
     for (const client of clients) client.destroy()
     server.close()
   })
   await once(server, 'listening')
-  cutter.port = (server.address() as AddressInfo).port
-  return cutter
+  proxy.port = (server.address() as AddressInfo).port
+  return proxy
 }
