@@ -2,11 +2,11 @@ import { Child } from './child.js'
 
 /**
  * @typedef {object} Contender a candidate in one of its ways to do a work
- * @property {string} name as the table has it
+ * @property {string} name as in the table
  * @property {string} candidate the module in candidates/
- * @property {string} path its route
- * @property {number} [clients] streams to open and to keep
- * @property {string} [build] for ours: the build to take, a file URL
+ * @property {string} path path of its route
+ * @property {number} [clients] number of streams to keep open
+ * @property {string} [build] build of this project, a file URL
  */
 
 /**
@@ -35,7 +35,7 @@ export class Arena {
 
   /**
    * Lets a contender work while all others stand still.
-   * @param work does it; gets the server process, that of the clients, and the port
+   * @param work called with the server process, the client process and the port
    * @returns what `work` gives
    */
   async run (contender, work) {

@@ -3,11 +3,11 @@ import { fork } from 'node:child_process'
 const HERE = import.meta.dirname
 
 const children = new Set()
-// one that stands still would not notice that its parent is gone
+// a stopped process does not notice the end of its parent
 process.on('exit', () => { for (const child of children) child.stop() })
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
 
-/** A process of a bench's own, with those that it starts; it is asked for things and answers. Ends with its parent. */
+/** A child process of a bench with its own process group. Answers calls, and ends with its parent. */
 export class Child {
   #process
   #asked = new Map()
@@ -33,7 +33,7 @@ export class Child {
     })
   }
 
-  /** Calls the child's `what(argument)` and resolves to what it gives. */
+  /** Calls the child's function `what` with an argument. Resolves to its result. */
   ask (what, argument) {
     const id = ++this.#last
     return new Promise((resolve, reject) => {
@@ -42,7 +42,7 @@ export class Child {
     })
   }
 
-  /** Stands still, so that it takes no time from the one that is measured. */
+  /** Stops the process (SIGSTOP), so that it takes no time from the measured one. */
   pause () {
     this.#signal('SIGSTOP')
   }
@@ -57,13 +57,13 @@ export class Child {
     this.#signal('SIGKILL')
   }
 
-  /** To the group that it leads, which holds what it started. */
+  /** Sends a signal to its process group, which contains the processes it started. */
   #signal (signal) {
     process.kill(-this.#process.pid, signal)
   }
 }
 
-/** In the child: answers what is asked with these functions. */
+/** In the child: answers calls with these functions. */
 export function answer (functions) {
   process.on('message', async ({ id, what, argument }) => {
     try {

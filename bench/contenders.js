@@ -5,20 +5,20 @@ const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, beside: { type: 'string' } }
 })
 
-/** Fewer rounds and events: for a look, not for a figure. */
+/** Fewer rounds and events, for a first look. */
 export const quick = values.quick
 
-/** How many rounds, and the time for them, s. */
+/** Number of rounds, and the time limit for them, s. */
 export function plan (rounds, time) {
   return quick ? { rounds: 3, time: time / 10 } : { rounds, time }
 }
 
-/** The measurements to run, by name; all without it. */
+/** Names of the measurements to run; undefined for all. */
 export const only = values.only?.split(',')
 
 const BUILD = new URL('../dist/esm/index.js', import.meta.url).href
 
-/** This project, and beside it another build of it, if one was asked for. */
+/** This project, and another build of it if `--beside` is given. */
 function ours (path, how) {
   const name = how === undefined ? 'ours' : `ours, ${how}`
   const contenders = [{ name, candidate: 'ours', path, build: BUILD }]
@@ -26,16 +26,16 @@ function ours (path, how) {
   return contenders
 }
 
-/** How many clients at once, by `scale` and `heartbeat`. */
+/** Number of clients in `scale` and `heartbeat`. */
 export const MANY = quick ? 2_000 : 8_000
 
-/** By hand and ours. */
+/** Candidates by hand and this project. */
 export function rawAndOurs (path, ways = [[path]]) {
   return [{ name: 'raw node:http by hand', candidate: 'raw', path }, ...ways.flatMap(([path, how]) => ours(path, how))]
 }
 
 /**
- * All candidates that run in Node, on the same path.
+ * Returns all candidates that run in Node, on the same path.
  * @param {string} path @param {string[][]} ways our own paths, each with what it is called, where there are several ways
  */
 export function contenders (path, ways = [[path]]) {
@@ -47,5 +47,5 @@ export function contenders (path, ways = [[path]]) {
   ]
 }
 
-/** One chunk for all, written past `res.write`: the least that Node lets a delivery of one event cost. */
+/** One chunk for all, written to the sockets without `res.write`: the lower bound of a delivery in Node. */
 export const chunks = { name: 'raw, chunks to the sockets', candidate: 'raw', path: '/chunks' }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { answer } from './child.js'
 import { data, NAME } from './event.js'
 
-// The process of one candidate's encoder: `encoder.js <candidate> <build of ours>`.
+// Process of one candidate's encoder: `encoder.js <candidate> <build of ours>`.
 const [, , name, build] = process.argv
 
 const encoders = {
@@ -27,7 +27,7 @@ const encode = await encoders[name]()
 
 function run (count, make) {
   const payloads = Array.from({ length: 1024 }, (_, seq) => ({ event: NAME, data: make(seq) }))
-  // what has not been used need not be made
+  // an unused result could be optimized away
   let length = 0
   const start = process.cpuUsage()
   for (let i = 0; i < count; i++) length += Buffer.byteLength(encode(payloads[i & 1023]))

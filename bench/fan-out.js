@@ -2,7 +2,7 @@ import { plan } from './contenders.js'
 import { interleave } from './rounds.js'
 
 /**
- * Some events to all clients of each contender: server CPU per delivery.
+ * Measures some events to all clients of each contender: server CPU per delivery.
  *
  * @param {import('./arena.js').Arena} arena of the contenders
  * @param {number} options.perTick events in one turn of the event loop

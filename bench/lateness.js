@@ -1,17 +1,17 @@
 import { INTERVAL } from './event.js'
 
-/** How late the ticks of all streams of a process are, each against a schedule that begins with its own first tick. */
+/** Measures how late the ticks of all streams of a process are, each against a schedule that starts with its own first tick. */
 export class Lateness {
   #late = []
   #missed = 0
 
-  /** @returns what is to be called at each tick of one stream, the first one too */
+  /** @returns a function to call at each tick of one stream, the first one included */
   stream () {
     let due
     return () => {
       const now = performance.now()
       due = due === undefined ? now : due + INTERVAL
-      // what is a whole interval late is not this tick, but one after it
+      // a tick that is a whole interval late counts as the next one
       const missed = Math.max(0, Math.floor((now - due) / INTERVAL))
       due += missed * INTERVAL
       this.#missed += missed
@@ -19,7 +19,7 @@ export class Lateness {
     }
   }
 
-  /** Of the ticks since the last call: ms at the percentiles, and how many in a hundred there were not. */
+  /** Returns the lateness of the ticks since the last call, ms by percentile, and the percentage of missed ticks. */
   take () {
     const sorted = Float64Array.from(this.#late).sort()
     const at = (part) => sorted[Math.ceil(part * sorted.length) - 1]

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { answer } from './child.js'
 
-// The process of clients that measure how long events took. Each must get every event, in order.
+// Process of clients that measure the delay of events. Each client must receive every event, in order.
 
 const PATIENCE = 30_000
 

@@ -2,23 +2,23 @@ import { connect } from 'node:net'
 import { answer } from './child.js'
 import { data } from './event.js'
 
-// The process of all clients of one candidate. It reads every event and compares it with what must have been sent.
+// Process of all clients of one candidate. It compares every event with the expected one.
 
-/** Connections that are opened at the same time. */
+/** Number of connections that are opened at the same time. */
 const AT_ONCE = 100
 const PATIENCE = 20_000
 const LAST_CHUNK = '\r\n0\r\n\r\n'
 
 const known = []
 
-/** The data of an event as text; all clients of a fan-out ask for the same one. */
+/** Returns the data of an event as text, cached because all clients of a fan-out compare with the same one. */
 function json (seq) {
   const slot = seq & 1023
   if (known[slot]?.seq !== seq) known[slot] = { seq, json: JSON.stringify(data(seq)) }
   return known[slot].json
 }
 
-/** Clients, and who waits for what they get. */
+/** Clients, and the promises that wait for their events. */
 class Group {
   clients = []
   received = 0
@@ -37,7 +37,7 @@ class Group {
     if (this.received >= this.#wanted) this.#reached()
   }
 
-  /** Resolves when all clients together have got `wanted` events. */
+  /** Resolves when all clients together have received `wanted` events. */
   async until (wanted) {
     let timer
     await Promise.race([this.failure, new Promise((resolve, reject) => {
@@ -76,7 +76,7 @@ class Client {
     if (end === -1) return
     const head = this.#rest.slice(0, end)
     if (!head.startsWith('HTTP/1.1 200') || !/\r\ncontent-type: text\/event-stream/i.test(head)) group.failed(new Error(head))
-    // the line break before the first chunk belongs to the head as well as to the pattern of the last one
+    // the line break before the first chunk belongs to the head and to the pattern of the last chunk
     this.#rest = this.#rest.slice(end + 2)
     this.#open = true
     opened?.()
@@ -87,7 +87,7 @@ class Client {
     const before = this.received
     for (let end = this.#rest.indexOf('\n\n'); end !== -1; end = this.#rest.indexOf('\n\n', from)) {
       const event = this.#rest.slice(from, end)
-      // what has no data is no event
+      // a block without data is no event
       const field = event.indexOf('\ndata:')
       if (field === -1) group.heartbeats++
       else {
@@ -102,7 +102,7 @@ class Client {
   }
 }
 
-/** Calls `task` so many times, some at once. */
+/** Calls `task` a number of times, some at the same time. */
 async function times (count, task) {
   let left = count
   await Promise.all(Array.from({ length: Math.min(count, AT_ONCE) }, async () => {
@@ -113,21 +113,21 @@ async function times (count, task) {
 const group = new Group()
 
 answer({
-  /** Opens `count` streams more and keeps them. */
+  /** Opens `count` more streams and keeps them open. */
   async open ({ port, path, count }) {
     await Promise.race([group.failure, times(count, () => new Promise((resolve) => {
       group.clients.push(new Client(group, { port, path }, { opened: resolve }))
     }))])
   },
 
-  /** Resolves when each client has got `each` events so far, or, where they differ, all have got `all`. */
+  /** Resolves when each client has received `each` events so far, or all together have received `all` if the clients differ. */
   async received ({ each, all }) {
     await group.until(all ?? each * group.clients.length)
     if (each === undefined) return
     for (const { received } of group.clients) if (received !== each) throw new Error(`a client has ${received} events, ${each} were sent`)
   },
 
-  /** How many comments and the like all clients have got so far. */
+  /** Returns the number of comments and other blocks without data that all clients have received so far. */
   heartbeats: () => group.heartbeats,
 
   /** `count` times: connect, ask, read `events` events and the end, close. */

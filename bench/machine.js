@@ -6,7 +6,7 @@ import * as redis from './redis.js'
 
 const require = createRequire(import.meta.url)
 
-/** What the figures were made on: the machine, and the versions of what was measured. */
+/** Describes the machine and the versions of the measured packages. */
 export function machine () {
   const processors = cpus()
   return [
@@ -17,7 +17,7 @@ export function machine () {
   ].join('\n')
 }
 
-/** Of an installed package, whether its `exports` show its package.json or not. */
+/** Returns the version of an installed package, also if its `exports` hide package.json. */
 function version (name) {
   for (const folder of require.resolve.paths(name)) {
     try {

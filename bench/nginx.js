@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 
-/** nginx and its module nchan, where Debian's packages nginx-light and libnginx-mod-nchan put them. */
+/** Paths of nginx and its module nchan in Debian's packages nginx-light and libnginx-mod-nchan. */
 export const NGINX = '/usr/sbin/nginx'
 export const MODULE = '/usr/lib/nginx/modules/ngx_nchan_module.so'
 
-/** Which of the two is not there, or what else is needed to read nginx's CPU. */
+/** Path of the first missing file, of the two or of the one that nginx's CPU is read from; undefined if all exist. */
 export const missing = [NGINX, MODULE, '/proc/self/schedstat'].find((path) => !existsSync(path))
 
-/** nchan as a contender, if it is there. */
+/** nchan as a contender, if it is installed. */
 export function nchan () {
   return missing === undefined ? [{ name: 'nchan', candidate: 'nchan', path: '/feed' }] : []
 }

@@ -7,7 +7,7 @@ import { freePort } from './port.js'
 const REDIS = 'redis-server'
 const { stdout, error } = spawnSync(REDIS, ['--version'], { encoding: 'utf8' })
 
-/** What is there, or what is not. */
+/** Version of the installed Redis, or the name of the missing program. */
 export const version = error === undefined ? `redis ${stdout.match(/v=([\d.]+)/)[1]}` : null
 export const missing = error === undefined ? null : REDIS
 

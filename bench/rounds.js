@@ -29,7 +29,7 @@ export function median (values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The median of what `a` is to `b` in each round. */
+/** Returns the median of the ratios of `a` to `b` in each round. */
 export function ratio (a, b) {
   return median(a.map((value, round) => value / b[round]))
 }

@@ -3,21 +3,21 @@ import { answer } from './child.js'
 import { data } from './event.js'
 import { mute } from './mute.js'
 
-// The process of one candidate: `server.js <candidate> <build of ours>`.
+// Process of one candidate: `server.js <candidate> <build of ours>`.
 const [, , name, build] = process.argv
 const { open } = await import(`./candidates/${name}.js`)
 const candidate = await open(build)
 
-/** Between two ticks of a fan-out, ms: the event loop turns, as it does when events come from outside. */
+/** Pause between two ticks of a fan-out, ms, so that the event loop turns as it does for events from outside. */
 const PACE = 10
 
-/** Events that are published without waiting for the one before. */
+/** Number of events that are published without waiting for the one before. */
 const AT_ONCE = 100
 
-/** What came due while a process stood still, such as heartbeats, is done in this time, ms. */
+/** Time for work that came due while a process was stopped, such as heartbeats, ms. */
 const CATCH_UP = 20
 
-/** The server's CPU so far, µs, of user and system: this process's, unless the server is another one. */
+/** Returns the CPU of the server so far, user and system, µs; that of this process unless the server is another one. */
 const cpu = candidate.cpu ?? (() => {
   const { user, system } = process.cpuUsage()
   return user + system
@@ -51,21 +51,21 @@ answer({
     }
   },
 
-  /** Lets the interval routes send, or skip their ticks; gives how many events were sent so far. */
+  /** Lets the interval routes send or skip their ticks. Returns the number of events sent so far. */
   ticking (on) {
     candidate.ticks.on = on
     return candidate.ticks.sent
   },
 
-  /** How late the ticks since the last call were. */
+  /** Returns the lateness of the ticks since the last call. */
   lateness: () => candidate.lateness.take(),
 
-  /** Lets what is written go nowhere. */
+  /** Discards all writes from now on. */
   async mute () {
     muted = await mute()
   },
 
-  /** How many writes went nowhere. */
+  /** Returns the number of discarded writes. */
   writes: () => muted.writes,
 
   async mark () {
@@ -73,10 +73,10 @@ answer({
     mark = cpu()
   },
 
-  /** CPU since the mark, µs. */
+  /** Returns the CPU since the mark, µs. */
   cpu: () => cpu() - mark,
 
-  /** What is in use once all that can be freed is, bytes. Needs --expose-gc. */
+  /** Returns the memory in use after a garbage collection, bytes. Needs --expose-gc. */
   async memory () {
     for (let i = 0; i < 3; i++) {
       globalThis.gc()

@@ -6,7 +6,7 @@ import { median, ratio } from './rounds.js'
  * @param {string} title
  * @param {Record<string, string>} units the numbers of a result, by name: what they are called
  * @param results of `interleave`
- * @param {boolean} [options.alone] whether the numbers stand alone
+ * @param {boolean} [options.alone] whether to print the numbers without ratios
  */
 export function print (title, units, results, { alone = false } = {}) {
   const contenders = [...results.keys()]

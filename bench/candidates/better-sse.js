@@ -2,7 +2,7 @@ import { createChannel, createSession } from 'better-sse'
 import Fastify from 'fastify'
 import { data, events, INTERVAL, NAME } from '../event.js'
 
-/** better-sse, in Fastify routes */
+/** Candidate: better-sse in Fastify routes. */
 export async function open () {
   const ticks = { on: false, sent: 0 }
   const channel = createChannel()
@@ -20,7 +20,7 @@ export async function open () {
   app.get('/interval', async (request, reply) => {
     const session = await start(request, reply)
     let seq = 0
-    // every event has an id; given one, it makes no UUID
+    // better-sse gives every event an id; with a given one it makes no UUID
     const timer = setInterval(() => {
       if (!ticks.on) return
       session.push(data(seq), NAME, String(seq++))

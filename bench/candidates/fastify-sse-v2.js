@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { FastifySSEPlugin } from 'fastify-sse-v2'
 import { data, events, INTERVAL, NAME } from '../event.js'
 
-/** fastify-sse-v2; its data is text, so that the routes make the JSON */
+/** Candidate: fastify-sse-v2. Its data is text, so that the routes make the JSON. */
 export async function open () {
   const ticks = { on: false, sent: 0 }
   const feed = new Set()

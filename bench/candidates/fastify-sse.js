@@ -9,7 +9,7 @@ export async function open () {
   const app = Fastify()
   await app.register(fastifySSE)
 
-  // it would send the headers with the first event
+  // without this it sends the headers with the first event
   function start (reply) {
     reply.sse.keepAlive()
     reply.sse.sendHeaders()

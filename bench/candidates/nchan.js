@@ -9,10 +9,10 @@ import { NAME } from '../event.js'
 import { MODULE, NGINX } from '../nginx.js'
 import { freePort } from '../port.js'
 
-/** Events that nchan keeps for who has not got them; with its default of 10, a burst would lose some. */
+/** Number of events that nchan retains. With its default of 10 a burst would lose some. */
 const BUFFER = 1_000
 
-/** An hour: a connection is not to end because its server stood still. */
+/** One hour, so that no connection ends because its server was stopped. */
 const LONG = '1h'
 
 const configuration = (port) => `
@@ -48,7 +48,7 @@ http {
 }
 `
 
-/** nginx with nchan, one worker; this process publishes to it, over one connection that stays open. */
+/** Candidate: nginx with nchan, one worker. This process publishes to it over one kept connection. */
 export async function open () {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'nchan-'))
@@ -57,7 +57,7 @@ export async function open () {
   process.on('exit', () => nginx.kill())
   const socket = await reach(port)
 
-  // whoever answers is the worker, and nobody opens a file from now on
+  // the process that answers is the worker, and opens no file from now on
   const waiting = []
   socket.setEncoding('latin1').setNoDelay().on('data', (text) => {
     for (const [, status] of text.matchAll(/HTTP\/1\.1 (\d+)/g)) waiting.shift()(Number(status))
@@ -76,12 +76,12 @@ export async function open () {
       const status = await request('POST', '/publish', `x-eventsource-event: ${NAME}\r\n`, JSON.stringify(data))
       if (status !== 201) throw new Error(`nchan answers ${status}`)
     },
-    /** Time on the CPU, which is what process.cpuUsage() gives for a process of one thread. */
+    /** Reads its time on the CPU, which equals process.cpuUsage() for a process with one thread. */
     cpu: () => Number(readFileSync(`/proc/${worker}/schedstat`, 'utf8').split(' ')[0]) / 1_000
   }
 }
 
-/** A connection to nginx, as soon as it listens. */
+/** Connects to nginx as soon as it listens. */
 async function reach (port) {
   for (let tries = 0; ; tries++) {
     const socket = connect(port, '127.0.0.1')

@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { NAME } from '../event.js'
 
-/** This project with its Redis backplane. @param {string} build the built package, a file URL */
+/** Candidate: this project with its Redis backplane. @param {string} build the built package, a file URL */
 export async function open (build) {
   const { sse } = await import(build)
   const { redisBackplane } = await import(new URL('redis/index.js', build))

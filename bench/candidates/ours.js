@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { data, events, HEARTBEAT, INTERVAL, NAME } from '../event.js'
 import { Lateness } from '../lateness.js'
 
-/** How often a shared route asks whether there is an event, ms. */
+/** Interval of a shared route, ms. */
 const SHARED_INTERVAL = 10
 
 const HOOKS = [
@@ -10,7 +10,7 @@ const HOOKS = [
   'onSend', 'onResponse', 'onRequestAbort', 'onTimeout', 'onError'
 ]
 
-/** This project. @param {string} build the built package, a file URL */
+/** Candidate: this project. @param {string} build the built package, a file URL */
 export async function open (build) {
   const { sse } = await import(build)
   const ticks = { on: false, sent: 0 }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createClient } from 'redis'
 
-/** node:http and Redis' publish and subscribe by hand; what is published while a client is away is lost to it. */
+/** Candidate: node:http with Redis' PUBLISH and SUBSCRIBE by hand. Events published while a client is disconnected are lost. */
 export async function open () {
   const feed = new Set()
   const publisher = await createClient({ url: process.env.REDIS_URL }).connect()

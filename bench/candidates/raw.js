@@ -5,7 +5,7 @@ import { Lateness } from '../lateness.js'
 
 const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
 
-/** node:http by hand: what one writes who uses no library. */
+/** Candidate: node:http by hand, without a library. */
 export async function open () {
   const ticks = { on: false, sent: 0 }
   const lateness = new Lateness()

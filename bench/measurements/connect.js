@@ -5,7 +5,7 @@ import { print } from '../table.js'
 
 const VISITS = quick ? 500 : 1_500
 
-/** Connect, three events, close: server CPU per visit. */
+/** Measures connect, three events and close: server CPU per visit. */
 export async function run () {
   const all = contenders('/three', [['/three', 'source'], ['/three-by-hand', 'reply.sse()']])
   const arena = await Arena.open(all)

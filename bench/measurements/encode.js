@@ -5,7 +5,7 @@ import { print } from '../table.js'
 
 const EVENTS = 100_000
 
-/** An event's text alone, without a server: CPU per event. */
+/** Measures the encoding of an event without a server: CPU per event. */
 export async function run () {
   // @fastify/sse does not export its encoder
   const all = contenders('').filter(({ candidate }) => candidate !== 'fastify-sse')

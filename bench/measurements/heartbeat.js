@@ -5,13 +5,13 @@ import { HEARTBEAT } from '../event.js'
 import { interleave } from '../rounds.js'
 import { print } from '../table.js'
 
-/** Opened before the first look, so that what is made once is not counted. */
+/** Number of streams opened before the first measurement, so that one-time costs are not counted. */
 const WARM_UP = 500
-/** How long nothing happens but heartbeats, in their intervals. */
+/** Time with heartbeats only, in heartbeat intervals. */
 const BEATS = 3
 const TICKS = 5
 
-/** Streams with a heartbeat: server CPU to open them, to keep them, and to send all of them an event; a new process each time. */
+/** Measures streams with a heartbeat: server CPU to open them, to keep them, and to send an event to all; in a new process each time. */
 export async function run () {
   const all = rawAndOurs('/heartbeat')
   const results = await interleave(all, { ...plan(3, 60), warmUp: false }, async ({ candidate, path, build }) => {

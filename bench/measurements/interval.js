@@ -8,7 +8,7 @@ import { print } from '../table.js'
 const CLIENTS = 1_000
 const DURATION = quick ? 500 : 1_000
 
-/** An interval per client: server CPU per delivery. */
+/** Measures an interval per client: server CPU per delivery. */
 export async function run () {
   const all = contenders('/interval', [['/interval', 'own payload'], ['/interval-shared', 'shared payload']])
     .map((contender) => ({ ...contender, clients: CLIENTS }))

@@ -6,7 +6,7 @@ import { print } from '../table.js'
 const CLIENTS = 1_000
 const TICKS = quick ? 20 : 40
 
-/** A fan-out whose writes go nowhere: what is left of a delivery without the kernel, in CPU of the server. */
+/** Measures a fan-out whose writes are discarded: server CPU of a delivery without the kernel. */
 export async function run () {
   const all = [...contenders('/feed', [['/topic', 'publish'], ['/feed', 'stream.send']]), chunks].map((contender) => ({ ...contender, clients: CLIENTS }))
   const arena = await Arena.open(all)

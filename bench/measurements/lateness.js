@@ -6,11 +6,11 @@ import { interleave } from '../rounds.js'
 import { print } from '../table.js'
 
 const CLIENTS = 1_000
-/** The time to warm up, and the one that counts, ms. */
+/** Time to warm up, and measured time, ms. */
 const WARM_UP = 1_000
 const DURATION = quick ? 2_000 : 10_000
 
-/** How late the ticks of an interval per client are; a new process each time, since one that stood still would be late. */
+/** Measures how late the ticks of an interval per client are, in a new process each time, because a stopped process would be late. */
 export async function run () {
   const all = rawAndOurs('/lateness')
   const results = await interleave(all, { ...plan(3, 60), warmUp: false }, async ({ candidate, path, build }) => {

@@ -4,10 +4,10 @@ import { interleave } from '../rounds.js'
 import { print } from '../table.js'
 
 const STREAMS = quick ? 500 : 2_000
-/** Opened before the first look, so that what is made once is not counted. */
+/** Number of streams opened before the first measurement, so that one-time costs are not counted. */
 const WARM_UP = 200
 
-/** Heap and RSS per open stream on which nothing is sent; a new process each time, and so no warming up. */
+/** Measures heap and RSS per idle stream, in a new process each time and therefore without warm-up. */
 export async function run () {
   const all = contenders('/feed', [['/topic', 'topics'], ['/every-hook', 'topics, every hook'], ['/interval', 'own payload'], ['/shared', 'shared interval'], ['/feed', 'reply.sse()']])
   const results = await interleave(all, { ...plan(3, 60), warmUp: false }, async ({ candidate, path, build }) => {

@@ -6,12 +6,12 @@ import { print } from '../table.js'
 
 const PROCESSES = 3
 const CLIENTS = 300
-/** One of the processes publishes so many events, one each so many ms. */
+/** Number of events that one process publishes, and the ms between them. */
 const PACED = { count: quick ? 20 : 60, pace: 50 }
-/** And then so many as fast as they are taken. */
+/** Number of events that it then publishes as fast as they are taken. */
 const BURST = { count: quick ? 500 : 2_000 }
 
-/** Several processes on one Redis: how long an event takes to every client, and how many there can be. */
+/** Measures several processes on one Redis: the delay of an event to every client, and the throughput. */
 export async function run () {
   if (missing !== null) return
   process.env.REDIS_URL = await startRedis()

@@ -7,7 +7,7 @@ import { print } from '../table.js'
 const FEW = MANY / 8
 const OURS = [['/topic', 'publish']]
 
-/** A fan-out to many clients, and what a delivery costs there beside one of a fan-out to few. */
+/** Measures a fan-out to many clients, and the cost of a delivery relative to a fan-out to few. */
 export async function run () {
   const many = [...contenders('/feed', OURS).filter(({ candidate }) => candidate !== 'fastify-sse-v2'), ...nchan()]
     .map((contender) => ({ ...contender, clients: MANY }))
@@ -25,7 +25,7 @@ export async function run () {
   arena.close()
 }
 
-/** Of the same rounds. */
+/** Ratios within the same rounds. */
 function compare (few, many) {
   return few.map(({ cpu }, round) => ({ few: cpu, many: many[round].cpu, times: many[round].cpu / cpu }))
 }

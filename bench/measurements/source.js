@@ -5,7 +5,7 @@ import { print } from '../table.js'
 
 const EVENTS = quick ? 50_000 : 200_000
 
-/** One stream at full speed from an async generator: server CPU per event. */
+/** Measures one stream at full speed from an async generator: server CPU per event. */
 export async function run () {
   const all = contenders('/source')
   const arena = await Arena.open(all)

@@ -7,10 +7,10 @@ import { startDemoServer } from '../helpers/demo-server.js'
 import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const FILE = 'demo/cluster.ts'
-/** Processes take their time to start, ms. */
+/** Time limit for the start of processes, ms. */
 const LONG = 30_000
 
-/** The events that a page shows, oldest first: who published each, what and when. */
+/** Reads the events that a page shows, oldest first: publisher, text and time of each. */
 const shown = (page: Page) => page.evaluate<string[]>(`Array.from(document.querySelectorAll('#events tbody tr'), ({ cells }) => cells)
   .filter(({ length }) => length === 4).map((cells) => Array.from(cells, (cell) => cell.textContent).slice(0, 3).join()).reverse()`)
 const publishers = async (page: Page) => new Set((await shown(page)).map((event) => event.split(',')[0]))
@@ -42,7 +42,7 @@ t.test('the cluster page in a browser shows the events of both processes, and co
   const here = await page.locator('#here').textContent()
   const pid = Number(/\d+$/.exec(await page.locator('#kill').textContent() ?? '')?.[0])
   process.kill(pid, 'SIGKILL')
-  // a connection may still lead to it
+  // a kept connection may still lead to the killed process
   const body = JSON.stringify({ text: 'while it is gone' })
   const headers = { 'content-type': 'application/json' }
   await until('another process publishes', async () => (await fetch(`${server.url}/processes`, { method: 'POST', headers, body, signal: AbortSignal.timeout(2_000) }).catch(() => null))?.ok)

@@ -106,7 +106,7 @@ test('HTTP/1.1', async (t) => {
   })
 })
 
-/** Lets an app listen; an HTTP/2 session with it. */
+/** Starts an app and opens an HTTP/2 session with it. */
 async function session (t: Test, app: Awaited<ReturnType<typeof http2App>>): Promise<ClientHttp2Session> {
   const client = connect(await app.listen({ host: '127.0.0.1', port: 0 }))
   t.teardown(() => client.destroy())
@@ -115,7 +115,7 @@ async function session (t: Test, app: Awaited<ReturnType<typeof http2App>>): Pro
   return client
 }
 
-/** What a request is answered. */
+/** Resolves to the response of a request. */
 async function ask (client: ClientHttp2Session, path: string): Promise<ClientHttp2Stream & { text: string, headers: Record<string, unknown> }> {
   const stream = Object.assign(client.request({ ':path': path }), { text: '', headers: {} })
   stream.setEncoding('utf8').on('data', (text: string) => { stream.text += text })

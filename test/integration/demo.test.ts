@@ -9,7 +9,7 @@ import { startDemoServer } from '../helpers/demo-server.js'
 import { readEvents } from './read-events.js'
 import { until } from '../helpers/until.js'
 
-/** Ends the reading of streams with the test that reads them. */
+/** Creates an AbortController that the end of the test aborts. */
 function leaving (t: Test): AbortController {
   const controller = new AbortController()
   t.teardown(() => controller.abort())
@@ -53,7 +53,7 @@ t.test('the demo server', async (t) => {
     const begun = performance.now()
     const [one, other] = await Promise.all([quotes(), quotes()])
     t.strictSame(one, other)
-    // by the clock here: a tick that is a little late may bear the second of the next
+    // measured with the clock of the test, because a late tick may have the second of the next one
     t.ok(performance.now() - begun > 1_800, 'one a second')
   })
 

@@ -5,7 +5,7 @@ import { launchChromium } from '../helpers/chromium.js'
 import { startDemoServer } from '../helpers/demo-server.js'
 import { looksWell, watch } from './visit.js'
 
-/** A document with what schemas can say that those of the examples do not. */
+/** A document with keywords that the schemas of the demo do not use. */
 const DOCUMENT = {
   openapi: '3.2.0',
   paths: {
@@ -52,7 +52,7 @@ t.test('the page of the events', async (t) => {
   const server = await startDemoServer(t)
 
   const faults: string[][] = []
-  /** The page, once it shows what it has to; in a context of its own. */
+  /** Opens the page in its own context, and waits until it shows its content. */
   async function open (shown: string, prepare?: (page: Page) => Promise<unknown>): Promise<Page> {
     const page = await (await browser.newContext()).newPage()
     faults.push(watch(page))

@@ -3,19 +3,19 @@ import { Readable, Transform } from 'node:stream'
 import type { FastifyInstance, FastifyRequest, onSendAsyncHookHandler } from 'fastify'
 import type { SSEStream } from '../../lib/index.js'
 
-/** Those whose streams the server ends by itself, so that a connection can go on to the next. */
+/** Paths whose streams the server ends, so that a kept connection can be used again. */
 export const ENDING = [
   '/source-ends', '/readable', '/reply-source', '/by-hand-ends', '/closes', '/idle', '/lifetime', '/overflows',
   '/throws', '/rejects', '/no-topic', '/first-fails', '/refused', '/refused-by-hand', '/missing'
 ]
 
-/** Those that stay open, or break off. */
+/** Paths whose streams stay open or are aborted. */
 export const OPEN = [
   '/topics', '/topic/a', '/later/b', '/interval', '/slow-interval', '/shared', '/shared/a', '/shared/b', '/source', '/first-event',
   '/first-never', '/by-hand', '/by-hand-busy', '/drops', '/waits', '/source-fails', '/greeting-fails'
 ]
 
-/** Takes its time, so that a stream falls behind at once. */
+/** Serializes slowly, so that a stream falls behind immediately. */
 const slowly: onSendAsyncHookHandler<unknown> = async (_request, _reply, payload) =>
   (payload as Readable).pipe(new Transform({ transform: (chunk, _encoding, done) => { setImmediate(done, null, chunk) } }))
 
@@ -25,13 +25,13 @@ const refuse: onSendAsyncHookHandler<unknown> = async (_request, reply) => {
 
 /**
  * Routes of every kind, which publish and are published to on the topics `a` and `b`.
- * @param met told of each stream, when somebody first has it in hand
+ * @param met called with each stream when it opens
  */
 export function addRoutes (app: FastifyInstance, met: (stream: SSEStream) => void): void {
   const onConnect = (_request: FastifyRequest, stream: SSEStream) => met(stream)
   const onError = () => {}
   const idle = async (signal: AbortSignal) => {
-    // without a listener that outlives its stream
+    // does not leave a listener that outlives its stream
     while (!signal.aborted) await wait(5)
   }
 
@@ -92,7 +92,7 @@ export function addRoutes (app: FastifyInstance, met: (stream: SSEStream) => voi
   })
 }
 
-/** More than a stream holds for a client that is behind. */
+/** More bytes than a stream buffers for a slow client. */
 function flood (stream: SSEStream): void {
   for (let i = 0; i < 100; i++) stream.send('x'.repeat(1_000))
 }

@@ -1,4 +1,4 @@
-// Started by shutdown.test.ts: opens streams, closes, and has to exit by itself.
+// Started by shutdown.test.ts: opens streams and closes the app. The process then has to exit without process.exit().
 import { get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'

@@ -4,16 +4,16 @@ import { Subscriber } from './subscriber.js'
 
 export const TOPICS = Array.from({ length: 10 }, (_, i) => `topic-${i}`)
 
-/** A client of some topics that drops at random, perhaps in the middle of an event, and comes back. */
+/** A client of some topics that disconnects at random, also in the middle of an event, and reconnects. */
 export class Hopper extends Subscriber {
   readonly topics: readonly string[]
   readonly #where: () => number
   readonly #random: Random
   readonly #slow: boolean
-  /** The newest event, once all are published: then it stays until it has that. */
+  /** Id of the newest event once all are published: from then on the client stays connected until it has that event. */
   #newest: string | null = null
 
-  /** @param where the port that it goes to, asked each time */
+  /** @param where returns the port for each connection */
   constructor (where: () => number, path: string, random: Random) {
     const topics = TOPICS.filter(() => random(3) === 0)
     if (topics.length === 0) topics.push(TOPICS[random(TOPICS.length)] ?? '')
@@ -24,7 +24,7 @@ export class Hopper extends Subscriber {
     this.#slow = random(5) === 0
   }
 
-  /** Comes for the first time, so that it holds an id. */
+  /** Connects for the first time, so that the client has an id. */
   async start (): Promise<void> {
     await this.visit((text) => {
       queueMicrotask(() => this.leave())
@@ -48,7 +48,7 @@ export class Hopper extends Subscriber {
     return super.visit(...reader)
   }
 
-  /** Goes, perhaps for long, and comes back until so much time or so many characters are over. */
+  /** Waits, sometimes long, then connects until a time limit or a number of characters is reached. */
   async #hop (): Promise<void> {
     const random = this.#random
     await wait(random(12) === 0 ? 300 + random(700) : random(150))

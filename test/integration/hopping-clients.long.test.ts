@@ -13,14 +13,14 @@ import { addTopicRoutes, PATHS } from './topic-routes.js'
 const CLIENTS = 50
 const EVENTS = 5_000
 
-/** An app that can be subscribed to in every way, and published to by requests. */
+/** Creates an app with every kind of subscription, and routes that publish. */
 async function start (t: Test, options: SSEPluginOptions): Promise<{ app: FastifyInstance, port: number }> {
   const app = await makeApp(t, { maxBufferedBytes: 4_096, heartbeat: 100, ...options })
   addTopicRoutes(app)
   return { app, port: await listen(app) }
 }
 
-/** Events on all topics, from many places at once. */
+/** Publishes events on all topics from several loops at the same time. */
 class Publishers {
   readonly published: Array<Published & { topic: string }> = []
   readonly #app: FastifyInstance
@@ -59,7 +59,7 @@ class Publishers {
     }
   }
 
-  /** Some events on few topics within one tick. */
+  /** Publishes some events on few topics within one tick. */
   async #bursts (bursts: number, events: number): Promise<void> {
     for (let i = 0; i < bursts; i++) {
       const topics = [this.#topic(), this.#topic()]
@@ -76,14 +76,14 @@ class Publishers {
     return TOPICS[this.#random(TOPICS.length)] ?? ''
   }
 
-  /** One to three lines, no two the same, with characters of one to four bytes. */
+  /** Creates a unique text of one to three lines, with characters of one to four bytes. */
   #text (spread: number, least = 0): string {
     const text = `${this.#n++} ${'aé€𝄞'.repeat((least + this.#random(spread)) / 5)}`
     return text + '\n…'.repeat(this.#random(3))
   }
 }
 
-/** Lets clients hop while events are published; all that was published, and the clients when they have come to its end. */
+/** Lets clients hop while events are published. Returns the events, and the clients once they have the last one. */
 async function storm (t: Test, options: SSEPluginOptions, paths: string[]) {
   const { app, port } = await start(t, options)
   const hoppers = Array.from({ length: CLIENTS }, (_, i) => new Hopper(() => port, paths[i % paths.length] ?? '', randomFrom(seed + i)))

@@ -13,7 +13,7 @@ import { dial, listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf, type HubState } from '../helpers/subscriber.js'
 import { addRoutes, ENDING, OPEN } from './every-route.js'
 
-/** Timers that lib has set and that are neither over nor cleared, also those that would not keep the process alive. */
+/** Timers that lib has set and that have neither fired nor been cleared, unref'ed ones included. */
 const timers = new Set<number>()
 const hook = createHook({
   init: (id, type) => { if ((type === 'Timeout' || type === 'Immediate') && calledByLib()) timers.add(id) },
@@ -22,17 +22,17 @@ const hook = createHook({
 
 function calledByLib (): boolean {
   const { prepareStackTrace } = Error
-  // the files as they are, which is faster
+  // replaces the source maps of stack traces, because plain file names are faster
   Error.prepareStackTrace = (_error, calls) => calls.map((call) => call.getFileName())
   const files = new Error('set here').stack as unknown as string[]
   Error.prepareStackTrace = prepareStackTrace
-  return files.some((file) => /\/lib\/[\w-]+\.ts$/.test(file))
+  return files.some((file) => /\/lib\/[\w/-]+\.ts$/.test(file))
 }
 
 setFlagsFromString('--expose_gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
-/** What is left of streams, wherever they may be kept. */
+/** Sizes of the collections in which the plugin keeps streams, topics, clients and timers. */
 function leftovers ({ streams, topics, clients, timers }: HubState) {
   return { streams: streams.size, topics: topics.size, clients: clients.size, schedules: timers.size, timers: timers.size }
 }
@@ -44,7 +44,7 @@ function listenersOf (emitter: EventEmitter): Record<string, number> {
   return Object.fromEntries(emitter.eventNames().map((name) => [String(name), emitter.listenerCount(name)]))
 }
 
-/** An app with every kind of route; its server's sockets, and what it had of streams, for as long as somebody keeps it. */
+/** An app with every kind of route, the sockets of its server, and weak references to its streams and their parts. */
 async function start (t: Test, options: SSEPluginOptions = {}) {
   const app = await makeApp(t, { heartbeat: 10, clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody'), ...options })
   const sockets = new Set<Socket>()
@@ -61,7 +61,7 @@ async function start (t: Test, options: SSEPluginOptions = {}) {
   return { app, hub, met, sockets, port: await listen(app) }
 }
 
-/** Publishes to all, until it is stopped; looks at each `step` after that. */
+/** Publishes, broadcasts and sends every 15 ms, and calls `step` after it. Returns a function that stops it. */
 function publish (app: FastifyInstance, step: () => void): () => void {
   const timer = setInterval(() => {
     for (const topic of ['a', 'b', 'c']) app.sse.publish(topic, 'x')
@@ -72,7 +72,7 @@ function publish (app: FastifyInstance, step: () => void): () => void {
   return () => clearInterval(timer)
 }
 
-/** Asks for a path and leaves after so many ms: since it asked, or since it was answered; or stays to the end. */
+/** Requests a path and disconnects a number of ms after the request or the response, or stays to the end. */
 async function visit (port: number, path: string, ms: number, since: 'asked' | 'answered' | 'ended', options: RequestOptions): Promise<void> {
   const request = get({ host: '127.0.0.1', port, path, agent: false, ...options })
   const answered = new Promise<void>((resolve) => {
@@ -80,12 +80,12 @@ async function visit (port: number, path: string, ms: number, since: 'asked' | '
       response.on('error', () => {})
       if (since === 'ended') response.on('close', resolve).resume()
       else resolve()
-      // some do not read
+      // some clients do not read
       if (ms % 3 !== 0) response.resume()
     })
   })
   if (since === 'ended') await answered
-  // one of the routes never answers
+  // one of the routes never responds
   if (since === 'answered') await Promise.race([answered, wait(200)])
   if (since !== 'ended') await wait(ms)
   request.destroy()
@@ -93,7 +93,7 @@ async function visit (port: number, path: string, ms: number, since: 'asked' | '
 
 const HEADERS: RequestOptions['headers'][] = [{}, { 'x-user': 'somebody' }, { 'x-user': 'somebody', 'last-event-id': '1-1' }, { 'x-user': 'somebody', accept: 'text/html' }]
 
-/** Many clients at once, who come in every way and leave in every way. */
+/** Runs many clients at the same time that connect and disconnect in every way. */
 async function mix (port: number, clients: number, visits: number): Promise<void> {
   const paths = [...OPEN, ...ENDING]
   await Promise.all(Array.from({ length: clients }, async (_, i) => {
@@ -130,7 +130,7 @@ test('any mix of connects and disconnects leaves no stream, timer or socket', as
   t.ok(opened > 200 && rejected > 20 && met.length > 600, `${opened} streams opened, ${rejected} were refused`)
   t.ok([closed.client, closed.server, closed.overflow, closed.idle, closed.lifetime, closed.error].every((streams) => streams > 0), JSON.stringify(closed))
   t.equal(active, 0, 'all are counted as closed')
-  // less than the time after which a client that was not cut would be
+  // shorter than the close timeout, after which any client is disconnected
   await until('no timer is left', () => timers.size === 0, 2_000).catch(() => {})
   t.strictSame(leftovers(hub), NOTHING, 'nothing is left')
   t.strictSame([listenersOf(process), listenersOf(app.server)], before, 'nobody listens to the process or server who did not before')
@@ -158,7 +158,7 @@ test('a kept connection has the same listeners after a stream as before', async 
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.teardown(() => agent.destroy())
   const requests = [
-    // an overflow breaks the connection off
+    // an overflow resets the connection
     ...ENDING.filter((path) => path !== '/overflows').map((path) => ({ path, headers: { 'x-user': 'somebody' } })),
     { path: '/topics', headers: { 'x-user': 'holder' } },
     { path: '/topics', headers: { accept: 'text/html' } }

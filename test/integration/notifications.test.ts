@@ -4,7 +4,7 @@ import { injectSSE } from '../../lib/testing.js'
 import { listen, open } from '../helpers/app.js'
 import { publishingDemos, take } from './publishing-demos.js'
 
-/** The headers of somebody who is signed in. */
+/** Signs in and returns the headers of that user. */
 async function signIn (app: FastifyInstance, name: string): Promise<{ cookie: string }> {
   const { statusCode, headers, cookies } = await app.inject({ method: 'POST', url: '/session', payload: { name } })
   if (statusCode !== 200) throw new Error(`signing in was answered ${statusCode}`)

@@ -13,7 +13,7 @@ import { readEvents } from './read-events.js'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** What `npm start` runs, in a process group of its own, as a terminal gives it; npm itself would hide how it ended. */
+/** Runs the command of `npm start` in its own process group, as a terminal does. npm itself would hide the exit code. */
 class Start {
   output = ''
   errors = ''
@@ -39,13 +39,13 @@ class Start {
     })
   }
 
-  /** Where it says it listens. */
+  /** Resolves to the URL that the process prints. */
   async url (): Promise<string> {
     await until('it has said where it listens', () => this.output.includes('/openapi/'))
     return /http:\S+/.exec(this.output)?.[0] ?? ''
   }
 
-  /** What a terminal does at Ctrl+C: every process of the group gets the signal. */
+  /** Sends SIGINT to every process of the group, as a terminal does at Ctrl+C. */
   interrupt (): void {
     process.kill(-this.#group, 'SIGINT')
   }
@@ -100,7 +100,7 @@ t.test('npm start', async (t) => {
     const [unused, kept, stalled] = await Promise.all([null, '/stocks', '/ai/chat'].map(async (path) => {
       const socket = connect(port, hostname.replace(/^\[|\]$/g, ''))
       t.teardown(() => socket.destroy())
-      // what is left of a connection that is cut is a reset
+      // a connection that the server cuts emits a reset
       socket.on('error', () => {})
       await once(socket, 'connect')
       if (path !== null) {

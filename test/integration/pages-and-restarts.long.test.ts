@@ -42,7 +42,7 @@ t.test('all pages reconnect when the server is killed and another is started', a
   const next = await startDemoServer(t, { ...secret, ...at })
 
   await Promise.all([
-    // what was published, and what was measured, was in the server's memory: what the pages may have missed is gone with it
+    // the events and measurements were in the memory of the killed server, so that the pages cannot get missed ones
     ...[dashboard, room, mail].map(({ page }) => badge(page, 'gap')),
     ...[start, logs, chat].map(({ page }) => badge(page, 'resumed', 'live')),
     moves('the clock', () => text(start.page, '#clock')),
@@ -73,7 +73,7 @@ t.test('all pages reconnect when the server is killed and another is started', a
 
   await t.test('pages ask to sign in again when the new server has another cookie secret', async (t) => {
     const { page } = mail
-    // The stream is kept from coming back before somebody has tried to send.
+    // Blocks the reconnect of the stream until the page has tried to send.
     await page.route('**/notifications', (route, request) => request.method() === 'GET' ? route.abort('connectionrefused') : route.continue())
     next.signal('SIGTERM')
     t.strictSame(await next.ended, { code: 0, signal: null })

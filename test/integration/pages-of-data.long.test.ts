@@ -11,10 +11,10 @@ import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
 
 const browser = await launchChromium(t)
 const server = await startDemoServer(t)
-// the pages are looked at side by side
+// the pages are tested in parallel
 t.jobs = 4
 
-/** The times of what a stream sends at first: all that the server has. */
+/** Reads the times of the first event of a stream, which has all measurements of the server. */
 async function serverTimes (path: string): Promise<number[]> {
   const leave = new AbortController()
   const events = readEvents(await fetch(server.url + path, { signal: leave.signal }))

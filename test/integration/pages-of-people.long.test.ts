@@ -11,7 +11,7 @@ import { badge, looksWell, unexpected, visit, watch } from './visit.js'
 const browser = await launchChromium(t)
 const model = await startLanguageModel(t)
 const server = await startDemoServer(t, { OPENAI_BASE_URL: model.url })
-// the pages are looked at side by side
+// the pages are tested in parallel
 t.jobs = 4
 
 t.test('the chat', { buffered: true }, async (t) => {
@@ -19,7 +19,7 @@ t.test('the chat', { buffered: true }, async (t) => {
   const { page, faults } = await visit(browser, `${line.url}/chat.html`)
   const send = page.locator('#send')
   const words = async () => (await page.locator('#talk .writing').allTextContents()).join().split(' ').length
-  /** How many tokens the server says it made for each answer, oldest first. */
+  /** Reads from the log the number of tokens of each answer, oldest first. */
   const made = async () => (await readFile(server.logFile, 'utf8')).trim().split('\n').map((line): number | undefined => JSON.parse(line).tokens).filter((tokens) => tokens !== undefined)
 
   await badge(page, 'live')
@@ -67,7 +67,7 @@ t.test('the room', { buffered: true }, async (t) => {
   await inRoom(ada.page, 'Bob')
   await looksWell(t, ada.page)
 
-  // The page is gone, and its script not there yet: what is said now is missed.
+  // The old page is gone and the script of the new one is not loaded, so that the page misses this message.
   await ada.page.route('**/room.js', async (route) => {
     await say(bob.page, 'Where are you?')
     await until('the missed message is said', async () => (await said(bob.page)).length === 3)
@@ -108,7 +108,7 @@ t.test('the list of a room', { buffered: true }, async (t) => {
   await until('a long message is scrolled to', atEnd)
   await page.setViewportSize({ width: 320, height: 600 })
   await until('the end is in sight in a narrow window', atEnd)
-  // the page hears of it a frame later, just before this does
+  // the page gets the event one frame later, just before this code
   await list.evaluate((list) => new Promise((resolve) => {
     list.addEventListener('scroll', resolve, { once: true })
     list.scrollTop = 0

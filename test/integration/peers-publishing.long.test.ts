@@ -1,4 +1,4 @@
-// What other libraries that publish to many were seen to get wrong, each as a promise of this one.
+// Faults found in other libraries that publish to many clients. Each test shows that this plugin does not have the fault.
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'

@@ -1,4 +1,4 @@
-// What other libraries for event streams were seen to get wrong, each as a promise of this one.
+// Faults found in other libraries for event streams. Each test shows that this plugin does not have the fault.
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import cookie from '@fastify/cookie'

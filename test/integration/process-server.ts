@@ -1,4 +1,4 @@
-// Started by server-process.ts: one process of an application that is several.
+// Started by server-process.ts: one process of an application with several.
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import sse from '../../lib/index.js'
@@ -8,7 +8,7 @@ import { addTopicRoutes } from './topic-routes.js'
 interface Named { Params: { name: string } }
 
 const app = Fastify()
-// less is kept here than in Redis, so that some of what is replayed has to come from there
+// the process retains fewer events than Redis, so that some replays have to read from Redis
 await app.register(sse, {
   maxBufferedBytes: 4_096,
   heartbeat: 100,

@@ -25,11 +25,11 @@ async function start (t: Test): Promise<{ redis: RedisServer, servers: ServerPro
   return { redis, servers }
 }
 
-/** Events on all topics, each published through any process, again and again until that says it has it. */
+/** Publishes events on all topics through any process, and repeats each until a process confirms it. */
 class Publishers {
   /** By their ids. */
   readonly accepted = new Map<string, OnTopic>()
-  /** How often no Redis took an event, and how often no process. */
+  /** Number of publishes that failed without Redis, and without a process. */
   readonly refused = { redis: 0, process: 0 }
   readonly #where: () => ServerProcess
   readonly #random: Random
@@ -46,7 +46,7 @@ class Publishers {
   async #run (publisher: number): Promise<void> {
     for (let i = 0; i < EVENTS / PUBLISHERS; i++) {
       const topic = TOPICS[this.#random(TOPICS.length)] ?? ''
-      // one or two lines, no two the same, with characters of one to four bytes
+      // a unique text of one or two lines, with characters of one to four bytes
       const data = `${publisher} ${i} ${'aé€𝄞'.repeat(this.#random(40))}${'\n…'.repeat(this.#random(2))}`
       const id = await this.#publish(topic, data)
       this.accepted.set(id, { id, topic, data })
@@ -67,7 +67,7 @@ class Publishers {
   }
 }
 
-/** What Redis has, oldest first. */
+/** Reads the events in Redis, oldest first. */
 async function readLog (url: string): Promise<OnTopic[]> {
   const client = await createClient({ url }).connect()
   const entries = await client.xRange('sse', '-', '+') ?? []

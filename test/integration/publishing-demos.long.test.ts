@@ -116,7 +116,7 @@ test('app.close() ends the work on orders', async (t) => {
   await client.until('placed')
   await app.close()
   t.ok(await client.over())
-  // as long as a step takes, and some more
+  // longer than one step takes
   await wait(1_300)
   t.strictSame(logged, [], 'nothing is published afterwards')
 })

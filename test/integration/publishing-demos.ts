@@ -17,7 +17,7 @@ export async function publishingDemos (t: Test, secret = 'a secret', server: Fas
   return app
 }
 
-/** The next events of a stream. */
+/** Reads the next events of a stream. */
 export async function take (stream: InjectedStream, count: number): Promise<InjectedEvent[]> {
   const taken: InjectedEvent[] = []
   for await (const event of stream) if (taken.push(event) === count) return taken

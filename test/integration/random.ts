@@ -1,10 +1,10 @@
-/** Whole numbers from 0 up to below `limit`. */
+/** Function that returns a random whole number from 0 to below `limit`. */
 export type Random = (limit: number) => number
 
-/** What was chosen at random can be chosen again, with SEED=n; when what happens is not up to it. */
+/** The seed repeats the random choices of a run: SEED=n. It does not repeat the timing. */
 export const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 
-/** The same numbers for the same seed (mulberry32). */
+/** Returns the same numbers for the same seed (mulberry32). */
 export function randomFrom (seed: number): Random {
   let state = seed
   return (limit) => {

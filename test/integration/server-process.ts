@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import type { SSEStats } from '../../lib/index.js'
 
-/** One process of an application that is several, gone at the end of its test. */
+/** One process of an application with several. It ends with its test. */
 export class ServerProcess {
   port = 0
   readonly #redis: string
@@ -22,7 +22,7 @@ export class ServerProcess {
     return server
   }
 
-  /** Starts it, on another port than before. */
+  /** Starts the process on a new port. */
   async start (): Promise<void> {
     const { PATH, HOME } = process.env
     const child = this.#child = fork(fileURLToPath(new URL('process-server.ts', import.meta.url)), [this.#redis], {
@@ -35,7 +35,7 @@ export class ServerProcess {
     this.port = port
   }
 
-  /** Ends it at once (SIGKILL). */
+  /** Kills the process (SIGKILL). */
   async kill (): Promise<void> {
     const child = this.#child
     this.#child = null
@@ -45,7 +45,7 @@ export class ServerProcess {
     await over
   }
 
-  /** Posts a text; the answer's status and text. Rejects where the process is gone before it answers. */
+  /** Posts a text. Resolves to status and text of the response, rejects if the process ends before it responds. */
   async post (path: string, body: string): Promise<{ status: number, text: string }> {
     const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } })
     return { status: response.status, text: await response.text() }

@@ -2,30 +2,30 @@ import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import { until } from '../helpers/until.js'
 
-/** What the example pages show, and what is done on them. */
+/** Functions that read and use the pages of the demo. */
 
 export const text = (page: Page, selector: string) => page.locator(selector).textContent()
 
-/** A placeholder and two values that followed it, or three values. */
+/** Waits until a page has shown a placeholder and two values, or three values. */
 export async function moves (what: string, read: () => Promise<string | null>): Promise<void> {
   const seen = new Set<string | null>()
   await until(`${what} moves`, async () => seen.add(await read()).size >= 3)
 }
 
-/** A chart as it is drawn. */
+/** Reads the pixels of a chart, as a data URL. */
 export const drawn = (page: Page, chart: string) => page.evaluate<string>(`document.querySelector('${chart} canvas')?.toDataURL() ?? ''`)
 
-/** When the points of a chart were, in ms. */
+/** Reads the times of the points of a chart, ms. */
 export const times = (page: Page, chart: string) => page.evaluate<number[]>(`document.querySelector('${chart}').chart.times`)
 export const newest = async (page: Page, chart: string) => (await times(page, chart)).at(-1) ?? 0
 
-/** Whether there is a point for every second. */
+/** True if there is a point for every second. */
 export const everySecond = (times: number[]) => times.every((time, index) => index === 0 || time === (times[index - 1] ?? 0) + 1_000)
 
-/** The numbers of the lines that the log page shows. */
+/** Reads the numbers of the lines that the log page shows. */
 export const linesOn = (page: Page) => page.evaluate<number[]>('Array.from(document.querySelectorAll("#lines [data-seq]"), ({ dataset }) => Number(dataset.seq))')
 
-/** The numbers of the lines of a log file, from one to another. */
+/** Returns the line numbers of a log file between two of them. */
 export async function linesOf (file: string, from = 0, to = 0): Promise<number[]> {
   const lines = (await readFile(file, 'utf8')).trim().split('\n').map((line): number => JSON.parse(line).seq)
   return lines.slice(lines.indexOf(from), lines.indexOf(to) + 1)

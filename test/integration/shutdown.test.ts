@@ -9,7 +9,7 @@ import { hubOf } from '../helpers/subscriber.js'
 
 test('app.close', async (t) => {
   t.test('app.close() ends 200 streams of every kind within a second, each with a retry time', async (t) => {
-    // some of these sources never finish
+    // some of these sources never end
     const app = await makeApp(t, { drain: { spread: 1_000, timeout: 100 } })
     const paths = ['/interval', '/shared', '/source', '/connect', '/hand', '/reply-source', '/limited', '/busy']
     let left = 0

@@ -10,17 +10,17 @@ import { Subscriber } from './subscriber.js'
 const CLIENTS = 50
 const EVENTS = 10_000
 const BYTES = 10_000
-// a replay is more than the kernel takes, which is some 10 MB where it has been generous
+// a replay is larger than the buffers of the kernel, which take up to about 10 MB
 const HISTORY = 1_500
 const MAX_BUFFERED = 256 * 1024
 const MB = 1_000_000
-/** What may be held for clients that are behind, and for those that come back. */
+/** Limit of the memory for slow clients, and for clients that reconnect. */
 const HELD = CLIENTS * MAX_BUFFERED + HISTORY * BYTES
 
-/** V8 lets garbage lie until it wants the room: with little to spare, the process is about as large as what it holds. */
+/** Keeps the heap small, because V8 collects garbage only when it needs room. The process is then about as large as its live data. */
 const SMALL = ['--max-old-space-size=96', '--max-semi-space-size=2']
 
-/** A client that stops reading after the first bytes. */
+/** Client that stops reading after the first bytes. */
 class Staller extends Subscriber {
   #reads = false
 
@@ -39,7 +39,7 @@ class Staller extends Subscriber {
 
 class Server {
   readonly port: number
-  /** Told the path of each stream that was closed since its client was behind. */
+  /** Called with the path of each stream that was closed because of a slow client. */
   onClosed: (path: string) => void = () => {}
   readonly #child: ChildProcess
   #measured: (measured: Measured) => void = () => {}
@@ -79,7 +79,7 @@ async function startServer (t: Test, options: SSEPluginOptions): Promise<Server>
   return new Server(child, port)
 }
 
-/** A client that reads all the time; the publisher goes at its pace. */
+/** Client that reads all the time. The publisher waits for it. */
 async function stayHealthy (t: Test, { port }: Server): Promise<Subscriber> {
   const healthy = new Subscriber(port, '/healthy')
   t.teardown(() => healthy.leave())
@@ -102,7 +102,7 @@ function checkMemory (t: Test, { rss, heap, kept }: Measured): void {
   t.ok(kept < HELD + 10 * MB, `at the end ${used} more in use`)
 }
 
-/** Has the clients read on, then publishes a little more: nobody missed anything but what a gap tells of. */
+/** Lets the clients read on, then publishes some more events. No client may miss an event without a gap. */
 async function checkEvents (t: Test, server: Server, healthy: Subscriber, clients: readonly Staller[]): Promise<void> {
   const allAreThere = () => clients.every(({ lastEventId }) => lastEventId === healthy.lastEventId)
   for (const client of clients) client.readOn()
@@ -131,7 +131,7 @@ test('clients that stop reading are disconnected, reconnect and stop again, in b
   server.onClosed = (path) => {
     const n = Number(path.slice('/stalled/'.length))
     clients[n]?.leave()
-    // every other one as a stranger, who falls behind again; the others come for what they missed, and do not read that
+    // every other client reconnects without an id and falls behind again; the others reconnect with an id and do not read the replay
     const client = ++closed % 2 === 0 ? clients[n] : clients[n] = new Staller(server.port, path)
     client?.stall()
   }
@@ -159,7 +159,7 @@ test('clients that stop reading during a replay cost no memory but their positio
   const clients: Staller[] = []
   t.teardown(() => { for (const client of clients) client.leave() })
   for (let i = 0; i < CLIENTS; i++) {
-    // the oldest event there is: all others are to be replayed
+    // the oldest event, so that all others are replayed
     const client = new Staller(server.port, `/stalled/${i}`, healthy.received.at(-HISTORY)?.id)
     clients.push(client)
     client.stall()

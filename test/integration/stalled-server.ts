@@ -1,25 +1,25 @@
-// Started by stalled-clients.long.test.ts, in a process of its own, so that what is measured is the server's memory alone.
+// Started by stalled-clients.long.test.ts in its own process, so that only the memory of the server is measured.
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import Fastify from 'fastify'
 import sse, { type SSEPluginOptions, type SSEStats, type SSEStream } from '../../lib/index.js'
 
-/** What the server tells: where it listens; of a stream that it closed, its request's path; of events, that they are published. */
+/** Messages of the server: its port; the path of a stream that it closed; that all events are published. */
 export type Report = { port: number } | { closed: string } | Measured
 
 /** Memory since the first measurement, bytes. */
 export interface Measured {
-  /** The greatest increase of the resident set. */
+  /** Maximum increase of the resident set. */
   rss: number
-  /** The greatest increase of what V8 has: its heap, and buffers outside. */
+  /** Maximum increase of the V8 heap and of buffers outside of it. */
   heap: number
-  /** The increase of the latter after the last event, of what is not garbage. */
+  /** Increase of the same after the last event, without garbage. */
   kept: number
   stats: SSEStats
 }
 
-/** What it is told: to publish so many events, of so many bytes each. */
+/** Message to the server: publish a number of events of a number of bytes. */
 export interface Order {
   events: number
   bytes: number
@@ -53,7 +53,7 @@ function measure (): void {
   peak.heap = Math.max(peak.heap, heap - start.heap)
 }
 
-/** Publishes as fast as the healthy client reads: what the others do must not matter. No event shares memory with another. */
+/** Publishes as fast as the healthy client reads, so that the slow clients do not matter. No two events share memory. */
 async function publish ({ events, bytes }: Order): Promise<void> {
   for (const end = published + events; published < end; published++) {
     await app.sse.publish('feed', { data: String(published), comments: randomBytes(bytes / 2).toString('hex') })

@@ -2,33 +2,33 @@ import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import { compareEventIds } from '../../lib/event/id.js'
 
-/** What was published on a subscriber's topics: the event's id, and its data as a client reads it. */
+/** An event of a subscriber's topics: its id, and its data as a client reads it. */
 export interface Published {
   id: string
   data: string
 }
 
-/** An event as it came. */
+/** An event that a subscriber received. */
 interface Received extends Published {
   event: string
-  /** The id that the subscriber held just before. */
+  /** Last event id of the subscriber before this event. */
   held: string | null
 }
 
-/** Decides how much of a text is read. */
+/** Decides how much of a text the subscriber reads. */
 type Reader = (text: string, response: IncomingMessage) => string
 
-/** A client that comes and goes, and keeps what it was sent in all. It holds its last id as the standard has it. */
+/** A client that connects and disconnects, and keeps all events it received. It updates its last event id as the standard says. */
 export class Subscriber {
-  /** What it comes back with. A blank line sets it: an `id:` line that is followed by none is none. */
+  /** Last-Event-ID of the next connection. A blank line sets it, so that an `id:` line without one has no effect. */
   lastEventId: string | null
   readonly received: Received[] = []
   response: IncomingMessage | null = null
-  /** Where it goes next. */
+  /** Port of the next connection. */
   port: number
   readonly #path: string
   #request: ClientRequest | null = null
-  /** The first id it held: what was published before is not for it. */
+  /** First id that it received. Earlier events are not for this subscriber. */
   #since: string | null
 
   constructor (port: number, path: string, lastEventId: string | null = null) {
@@ -37,7 +37,7 @@ export class Subscriber {
     this.#since = this.lastEventId = lastEventId
   }
 
-  /** Comes, or comes back; resolves when the connection is over, whoever ended it. */
+  /** Connects or reconnects. Resolves when either side has ended the connection. */
   async visit (read: Reader = (text) => text): Promise<void> {
     const headers = this.lastEventId === null ? {} : { 'last-event-id': this.lastEventId }
     const feed = this.#listen()
@@ -49,7 +49,7 @@ export class Subscriber {
         response.setEncoding('utf8').on('error', () => {}).on('close', resolve)
         response.on('data', (text: string) => { feed(read(text, response)) })
       })
-      // of a response there may be more to read
+      // the rest of the response may still have to be read
       request.on('close', () => { if (this.response === null) resolve() })
     })
   }
@@ -59,7 +59,7 @@ export class Subscriber {
     this.response?.destroy()
   }
 
-  /** What is wrong with what it received of what its topics had, oldest first; and how many events it missed. */
+  /** Compares the received events with those of its topics, oldest first. Returns the faults and the number of missed events. */
   account (published: readonly Published[]): { faults: string[], missed: number } {
     const faults: string[] = []
     const { received } = this
@@ -85,7 +85,7 @@ export class Subscriber {
     return { faults, missed: due.size }
   }
 
-  /** A parser for one connection. It is given a line at a time, so that an event is known before its id is held. */
+  /** A parser for one connection. It gets one line at a time, so that an event is known before its id is stored. */
   #listen (): (text: string) => void {
     const parser = createParser({
       onEvent: ({ id = '', event = 'message', data }) => { this.received.push({ id, event, data, held: this.lastEventId }) }

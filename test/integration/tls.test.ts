@@ -10,7 +10,7 @@ import { Client } from '../helpers/app.js'
 
 const EVENTS = 20_000
 
-/** A client of an app that speaks HTTPS. */
+/** Opens a stream of an HTTPS app. */
 async function openSecurely (t: Test, port: number, path: string): Promise<Client> {
   const request = get({ host: '127.0.0.1', port, path, ca: cert, servername: 'localhost', agent: false })
   t.teardown(() => request.destroy())

@@ -2,14 +2,14 @@ import { type Readable, Transform } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest, onSendAsyncHookHandler } from 'fastify'
 
-/** The routes that miss nothing: their query is topics, with commas between them. */
+/** Paths whose clients miss no event. Their query has the topics, separated by commas. */
 export const PATHS = ['/declared', '/awaited', '/greeted', '/by-hand', '/narrow']
 
-/** Takes its time, so that of a burst more has to wait than may, also where the client reads. */
+/** Serializes slowly, so that a burst exceeds the buffer even for a client that reads. */
 const onSend: onSendAsyncHookHandler<unknown> = async (_request, _reply, payload) =>
   (payload as Readable).pipe(new Transform({ transform: (chunk, _encoding, done) => { setImmediate(done, null, chunk) } }))
 
-/** Topics that can be subscribed to in every way, and published to by requests. */
+/** Adds routes with every kind of subscription, and routes that publish. */
 export function addTopicRoutes (app: FastifyInstance): void {
   const topics = (request: FastifyRequest) => request.url.replace(/^.*\?/, '').split(',')
   app.sseRoute('/declared', { topics })

@@ -4,14 +4,14 @@ import type { Browser, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { until } from '../helpers/until.js'
 
-/** A page that is looked at. */
+/** A page in Chromium. */
 export interface Visit {
   page: Page
-  /** What went wrong on it: errors on its console, and in its scripts. */
+  /** Errors on its console and in its scripts. */
   faults: string[]
 }
 
-/** Opens a page in a context of its own. */
+/** Opens a page in its own context. */
 export async function visit (browser: Browser, url: string): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
   const page = await context.newPage()
@@ -20,7 +20,7 @@ export async function visit (browser: Browser, url: string): Promise<Visit> {
   return { page, faults }
 }
 
-/** What goes wrong on a page from now on. */
+/** Collects the errors of a page from now on. */
 export function watch (page: Page): string[] {
   const faults: string[] = []
   page.on('console', (message) => { if (message.type() === 'error') faults.push(message.text()) })
@@ -28,18 +28,18 @@ export function watch (page: Page): string[] {
   return faults
 }
 
-/** What is left of faults without those that the browser itself tells of a server that is not there. */
+/** Filters out errors that the browser reports for a server that is down. */
 export function unexpected (faults: string[]): string[] {
   return faults.filter((fault) => !/^Failed to load resource: net::ERR_/.test(fault))
 }
 
-/** Waits until the badge tells of a state of the page's streams. */
+/** Waits until the badge of a page has a state. */
 export async function badge (page: Page, ...states: string[]): Promise<void> {
   const shown = () => page.locator('#connection').getAttribute('data-state')
   await until(`the badge tells ${states.join(' or ')}`, async () => states.includes(await shown() ?? ''))
 }
 
-/** The states that the badge tells of from now on, one after the other. */
+/** Collects the states of the badge from now on. */
 export async function badgeStates (page: Page): Promise<() => Promise<string[]>> {
   await page.evaluate(`
     const badge = document.querySelector('#connection')
@@ -56,7 +56,7 @@ export async function badgeStates (page: Page): Promise<() => Promise<string[]>>
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** A page as it is now, by any light and on any screen: nothing sticks out at its side, and axe finds no serious fault. */
+/** Checks a page in light and dark and on several screens: nothing overflows at the side, and axe finds no serious fault. */
 export async function looksWell (t: Test, page: Page): Promise<void> {
   for (const width of [375, 1440]) {
     await page.setViewportSize({ width, height: 900 })

@@ -36,12 +36,12 @@ export async function inBothOrders (t: Test, other: Register, { sse: options = {
   return [await make(plugin, other), await make(other, plugin)]
 }
 
-/** A client of each stream of each app. */
+/** Opens each stream of each app. */
 export async function openAll (t: Test, apps: Beside[], headers: Record<string, string> = {}): Promise<Client[]> {
   return Promise.all(apps.flatMap(({ port }) => PATHS.map((path) => open(t, port, path, { headers }))))
 }
 
-/** What is answered by a JSON body. */
+/** Reads a JSON response. */
 export async function answerOf (client: Client): Promise<{ status: number | undefined, body: unknown }> {
   await client.over()
   return { status: client.response.statusCode, body: JSON.parse(client.text) }

@@ -1,13 +1,13 @@
 import type { Browser, Page } from 'playwright-core'
 
-/** A page that an origin serves. */
+/** Opens a page of an origin. */
 export async function visit (browser: Promise<Browser>, origin: string): Promise<Page> {
   const page = await (await browser).newPage()
   await page.goto(origin)
   return page
 }
 
-/** The first event that EventSource gives a page of a stream, or that it failed. */
+/** Resolves to the first event of a stream in a page's EventSource, or to its failure. */
 export function seen (page: Page, url: string): Promise<unknown> {
   return page.evaluate(`new Promise((resolve) => {
     const stream = new EventSource('${url}', { withCredentials: true })
@@ -16,7 +16,7 @@ export function seen (page: Page, url: string): Promise<unknown> {
   })`)
 }
 
-/** What a page reads by `fetch`, or that it may not. */
+/** Resolves to the text that a page reads with `fetch`, or to its failure. */
 export function fetched (page: Page, url: string, method: string): Promise<unknown> {
   return page.evaluate(`fetch('${url}', { method: '${method}', headers: { 'last-event-id': '7' }, credentials: 'include' }).then((answer) => answer.text(), () => 'refused')`)
 }

@@ -20,7 +20,7 @@ import { fetched, seen, visit } from './page.js'
 const browser = openChromium()
 t.teardown(async () => (await browser).close())
 
-/** The origin of an app that serves an empty page. */
+/** Starts an app with an empty page. Returns its origin. */
 async function pageOf (t: Test, csp?: Record<string, string[]> | null): Promise<string> {
   const app = Fastify({ forceCloseConnections: true })
   t.teardown(() => app.close())
@@ -109,7 +109,7 @@ test('@fastify/swagger-ui', async (t) => {
   await reach(apps, await openAll(t, apps), 'on')
 })
 
-/** What is read of a compressed stream, as it comes. */
+/** Reads a compressed stream as it arrives. */
 async function openCompressed (t: Test, port: number, path: string): Promise<{ text: string, bytes: number }> {
   const request = get({ host: '127.0.0.1', port, path, agent: false, headers: { 'accept-encoding': 'gzip' } })
   t.teardown(() => request.destroy())
@@ -161,7 +161,7 @@ test('@fastify/compress', async (t) => {
 const BOUNDARY = 'x-boundary'
 const LAST = `\r\n--${BOUNDARY}--\r\n`
 
-/** Begins to send a form with a file. */
+/** Starts to send a form with a file. */
 function upload (t: Test, port: number, path: string): ClientRequest {
   const sending = request({ host: '127.0.0.1', port, path, method: 'POST', agent: false, headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` } })
   t.teardown(() => sending.destroy())

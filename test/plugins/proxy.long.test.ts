@@ -36,15 +36,15 @@ async function proxied (t: Test, { proxied = {}, sse: settings = {}, http2 = fal
   return { upstream, proxy: app, port: await listen(app) }
 }
 
-/** All that is left to a client after a proxy: whether it ended, or was broken off. */
+/** Reads a response to its end. Returns whether it ended or was aborted. */
 async function fateOf (client: Client): Promise<{ text: string, ended: boolean }> {
   return { ended: await client.over(), text: client.text }
 }
 
-/** What the proxy takes for an upstream that is gone, ms: longer than that is slow to answer on a busy machine. */
+/** Timeout of the proxy for its upstream, ms. Longer than a response takes on a busy machine. */
 const QUIET = 1_500
 
-/** What a source that opens late has seen of its stream, and how to give it its first item. */
+/** A source that waits for its first item: what it has seen of its stream, and a function that gives the item. */
 class Late {
   readonly seen: string[] = []
   give = (): void => {}

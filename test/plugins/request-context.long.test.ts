@@ -11,16 +11,16 @@ declare module '@fastify/request-context' {
 
 const NAMES = ['ann', 'bob']
 
-/** The user in the store of the code that runs. */
+/** Returns the user in the store of the running code. */
 const user = () => requestContext.get('user') ?? 'none'
 
-/** The user that a request is from. */
+/** Returns the user of a request. */
 const named = ({ query }: FastifyRequest) => (query as { user: string }).user
 
-/** The users whose data a client got. */
+/** Returns the users whose data a client received. */
 const usersIn = ({ text }: Client) => [...new Set(text.match(/(?<=data: )\w+/g))]
 
-/** Each callback that was called, the user of its request, and the user in its store. */
+/** Records for each call of a callback the user of its request and the user in its store. */
 class Calls {
   readonly all: string[] = []
 
@@ -28,14 +28,14 @@ class Calls {
     this.all.push(`${what} ${named(request)} ${user()}`)
   }
 
-  /** Waits until each callback was called for each user. */
+  /** Waits until each callback has been called for each user. */
   async until (...callbacks: string[]): Promise<void> {
     for (const what of callbacks) {
       for (const name of NAMES) await until(`${what} for ${name} in ${this.all}`, () => this.all.some((call) => call.startsWith(`${what} ${name} `)))
     }
   }
 
-  /** The callbacks that saw the store of another request. */
+  /** Returns the callbacks that saw the store of another request. */
   get strange (): string[] {
     return this.all.filter((call) => !/ (\w+) \1$/.test(call))
   }

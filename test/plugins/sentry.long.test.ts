@@ -18,7 +18,7 @@ interface SentSpan {
   status: string
 }
 
-/** What Sentry would have been sent. */
+/** Envelopes that would have been sent to Sentry. */
 const sent: { events: Captured[], spans: SentSpan[] } = { events: [], spans: [] }
 
 /** Reads an envelope: a line of JSON, then two for each item, its header and itself. */
@@ -33,7 +33,7 @@ function keep (body: string | Uint8Array): void {
 Sentry.init({
   dsn: 'http://key@127.0.0.1:9/1',
   tracesSampleRate: 1,
-  // the clients are of the same process, and would make their traces one
+  // the clients run in the same process, so that one trace would contain all of them
   tracePropagationTargets: [],
   transport: (options) => Sentry.createTransport(options, async ({ body }) => {
     keep(body)
@@ -61,10 +61,10 @@ function declare (app: FastifyInstance): void {
   })
 }
 
-/** The events of a client's request. */
+/** Returns the events of a client's request. */
 const eventsOf = (client: Client) => sent.events.filter(({ contexts }) => contexts.trace.trace_id === traceOf(client))
 
-/** The span of a whole request, once it has ended. */
+/** Resolves to the span of a request when it has ended. */
 async function spanOf (client: Client): Promise<SentSpan | undefined> {
   await Sentry.flush()
   return sent.spans.find((span) => span.is_segment && span.trace_id === traceOf(client))

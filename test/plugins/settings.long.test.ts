@@ -13,7 +13,7 @@ import { cert, key } from '../helpers/certificate.js'
 import { Client, dial, listen, makeApp, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
-/** Declares a stream of either kind, which stay open. */
+/** Declares a stream of each kind. Both stay open. */
 function declare (app: FastifyInstance): void {
   app.sseRoute('/route', { topics: ['a'] })
   app.get('/hand', (request, reply) => { reply.sse().subscribe('a') })
@@ -83,7 +83,7 @@ test('trustProxy', async (t) => {
   }
 })
 
-/** Fastify's instance, whatever it speaks. */
+/** A Fastify instance with any protocol. */
 async function prepare (t: Test, app: FastifyInstance): Promise<FastifyInstance> {
   t.teardown(() => app.close())
   await app.register(helmet)

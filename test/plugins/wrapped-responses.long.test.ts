@@ -14,7 +14,7 @@ import { inBothOrders, PATHS } from './orders.js'
 
 const require = createRequire(import.meta.url)
 
-/** What a client with gzip reads, as it comes. */
+/** Reads as a client with gzip, as the bytes arrive. */
 async function gunzipped (t: Test, port: number, path: string): Promise<() => string> {
   const request = get({ host: '127.0.0.1', port, path, agent: false, headers: { 'accept-encoding': 'gzip' } })
   t.teardown(() => request.destroy())

@@ -6,7 +6,7 @@ import { listen, makeApp, until } from '../helpers/app.js'
 import { codeOf, pathOf } from './document.js'
 import { run, runApp, tenLines, toJavaScript } from './run.js'
 
-/** What is logged to the console from now on, in place of its being printed. */
+/** Collects the lines for the console from now on instead of printing them. */
 function logged (t: Test): unknown[][] {
   const lines: unknown[][] = []
   const { log } = console
@@ -38,7 +38,7 @@ test('README, Client: an expired token is refreshed', async (t) => {
   const [, , code = ''] = codeOf('Client', 'ts')
   type SignedIn = (url: string, refresh: () => Promise<string>, options: object) => AsyncIterator<{ data: unknown }>
   const signedIn = await run<SignedIn>(t, code, 'signedIn')
-  // Node's fetch opens a connection once more when it leaves
+  // Node's fetch opens another connection when it disconnects
   const app = await makeApp(t, {}, { forceCloseConnections: true })
   const tokens = ['old', 'new']
   const seen: unknown[] = []
@@ -62,7 +62,7 @@ test('README: server and client share one declaration of events', async (t) => {
     files[folder] = { ...files[folder], [file.replace('.ts', '.js')]: toJavaScript(code) }
   }
   const folder = t.testdir({ 'package.json': '{ "type": "module" }', ...files })
-  // Node's fetch opens a connection once more when it leaves
+  // Node's fetch opens another connection when it disconnects
   const app = await makeApp(t, {}, { forceCloseConnections: true })
   await app.register((await import(join(folder, 'server/stocks.js'))).default)
   const { watchStocks } = await import(join(folder, 'web/stocks.js'))
@@ -119,7 +119,7 @@ test('README: a new client is sent the state, a client that resumes is not', asy
   for (const stream of [fresh, resumed]) stream.close()
 })
 
-/** The app of the route in ten lines with Swagger, and its document as it is served. */
+/** Starts the app of the route in ten lines with Swagger. Returns its document. */
 async function withSwagger (t: Test, version: string) {
   const [code] = codeOf('Swagger', 'ts')
   const app = await runApp(t, tenLines({ before: code.replace('3.1.0', version) }))

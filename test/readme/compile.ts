@@ -31,7 +31,7 @@ export function typeErrors (modules: readonly Block[]): string[] {
   })
 }
 
-/** The names of all properties and methods that the interfaces of a file of lib declare. */
+/** Returns the names of all properties and methods that the interfaces of a file of lib declare. */
 export function membersOf (file: string): string[] {
   const names = new Set<string>()
   function visit (node: ts.Node): void {

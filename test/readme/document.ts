@@ -57,24 +57,24 @@ export function anchorOf (title: string): string {
   return title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
 }
 
-/** What the blocks of a section in a language hold; `''` is no language. */
+/** Returns the code of the blocks of a section in a language; `''` is no language. */
 export function codeOf (section: string, language: string): [string, ...string[]] {
   const [first, ...others] = blocks.filter((block) => block.section === section && block.language === language).map(({ code }) => code)
   if (first === undefined) throw new Error(`README.md has no block of ${language || 'text'} under "${section}"`)
   return [first, ...others]
 }
 
-/** The path that a block names in its first line, if it does. */
+/** Returns the path in the first line of a block, if there is one. */
 export function pathOf (code: string): string | undefined {
   return /^\/\/ ([\w/-]+\.ts)\n/.exec(code)?.[1]
 }
 
-/** The text from a heading to the next one of level 2. */
+/** Returns the text from a heading to the next one of level 2. */
 export function sectionOf (title: string): string {
   return readme.split(`\n## ${title}\n`)[1]?.split('\n## ')[0] ?? ''
 }
 
-/** The cells of the table row for a name. */
+/** Returns the cells of the table row for a name. */
 export function rowOf (name: string): string[] {
   return readme.split('\n').find((line) => line.startsWith(`| \`${name}\``))?.split('|').map((cell) => cell.trim()) ?? []
 }

@@ -9,13 +9,13 @@ import { freePort } from '../helpers/free-port.js'
 import { until } from '../helpers/until.js'
 import { codeOf } from './document.js'
 
-// where Debian has it, which is on root's PATH only
+// path of Debian's package, which is in the PATH of root only
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 const there = isThere()
 
 if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests of the README\'s nginx block are left out')
 
-/** A test with nginx, left out where there is none. */
+/** Declares a test with nginx, skipped if it is not installed. */
 export function testNginx (name: string, run: (t: Test) => Promise<void>): void {
   if (there) test(name, run)
   else test(name, { skip: 'there is no nginx' }, () => {})
@@ -30,7 +30,7 @@ function isThere (): boolean {
   }
 }
 
-/** Starts nginx with the README's block before an app's port, as a process of this user's; its port. */
+/** Starts nginx with the README's block in front of an app's port, as this user. Returns its port. */
 export async function startNginx (t: Test, appPort: number): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const port = await freePort()

@@ -7,10 +7,10 @@ import { runApp, tenLines } from './run.js'
 
 const browser = await launchChromium(t)
 
-// a connection that Chromium opens ahead of need would hold app.close() up
+// app.close() would wait for a connection that Chromium opens in advance
 const server = { forceCloseConnections: true }
 
-/** An empty page of an app, which it has listen. */
+/** Starts an app and opens an empty page of it. */
 async function openPage (t: Test, app: FastifyInstance) {
   app.get('/', (request, reply) => reply.type('text/html').send('<link rel="icon" href="data:,">'))
   const port = await listen(app)

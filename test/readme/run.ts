@@ -7,7 +7,7 @@ import { codeOf, manifest, root } from './document.js'
 
 let modules = 0
 
-/** A block as JavaScript, with lib in place of the package. */
+/** Converts a block to JavaScript, with lib in place of the package. */
 export function toJavaScript (code: string): string {
   let source = code
   for (const [entry, target] of Object.entries(manifest.exports)) {
@@ -18,7 +18,7 @@ export function toJavaScript (code: string): string {
   return ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } }).outputText
 }
 
-/** Runs code of the README as a module in the test's folder, with other files there; what it has by a name. */
+/** Runs code of the README as a module in the test's folder, beside other files. Returns one of its variables. */
 export async function run<Value> (t: Test, code: string, name: string, files: Record<string, string> = {}): Promise<Value> {
   const file = `readme-${++modules}.mjs`
   const folder = t.testdir({ ...files, [file]: toJavaScript(`${code}\nexport { ${name} }`) })
@@ -27,13 +27,13 @@ export async function run<Value> (t: Test, code: string, name: string, files: Re
 
 /** Runs code that makes an `app`, which is closed at the end of the test. */
 export async function runApp (t: Test, code: string, files?: Record<string, string>): Promise<FastifyInstance> {
-  // a connection that a client opens once more when it leaves, or ahead of need, would hold close() up
+  // close() would wait for a connection that a client opens at a disconnect or in advance
   const app = await run<FastifyInstance>(t, code.replace('Fastify()', 'Fastify({ forceCloseConnections: true })'), 'app', files)
   t.teardown(() => app.close())
   return app
 }
 
-/** The route in ten lines, not listening yet, with code before its routes and after them. */
+/** Returns the route in ten lines without its listen() call, with code before and after its routes. */
 export function tenLines ({ before = '', after = '' }: { before?: string, after?: string }): string {
   const [code] = codeOf('A route in ten lines', 'ts')
   return code.replace('\napp.sseRoute', () => `\n${before}\napp.sseRoute`).replace(/^await app\.listen.*$/m, () => after)

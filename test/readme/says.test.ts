@@ -90,7 +90,7 @@ test('each client and runtime in the README has a test, with the version that is
   t.end()
 })
 
-/** The clients and runtimes of the README, each with the file that runs it. */
+/** Returns the clients and runtimes in the README, each with the file that runs it. */
 function clientRows (): { name: string, version: string, file: string }[] {
   return Array.from(sectionOf('Clients and runtimes').matchAll(/^\| `?([^|`]+?)`? \| (\d[^|]*) \| .*\]\((.*?)\) \|$/gm), ([, name = '', version = '', file = '']) => ({ name, version, file }))
 }

@@ -2,17 +2,17 @@ import { compareEventIds } from '../../lib/event/id.js'
 import type { Subscriber } from '../integration/subscriber.js'
 import type { Sent } from './publishers.js'
 
-/** What a reader got. */
+/** Events that a reader received. */
 export interface Checked {
   faults: string[]
   gaps: number
-  /** How many gaps took it back to an id lower than the one it held, since the log did not know that. */
+  /** Number of gaps that set its id back, because the log did not know its id. */
   back: number
-  /** How many events it was not sent, which gaps told of. */
+  /** Number of missed events that gaps announced. */
   missed: number
 }
 
-/** Whether nothing that was published is missing, doubled, out of order or other than it was, unless a gap told so. */
+/** Checks that no published event is missing, doubled, out of order or changed, except those that a gap announces. */
 export function check ({ received }: Pick<Subscriber, 'received'>, published: ReadonlyMap<string, Sent>): Checked {
   const faults: string[] = []
   const got = new Set<string>()
@@ -23,7 +23,7 @@ export function check ({ received }: Pick<Subscriber, 'received'>, published: Re
     if (event === 'gap') {
       const { lastEventId } = JSON.parse(data)
       if (lastEventId !== held) faults.push(`the gap ${id} is said to begin at ${lastEventId}, not at ${held}`)
-      // what the log holds after it comes then, perhaps again
+      // the events in the log after it follow, some of them a second time
       if (compareEventIds(id, before) < 0) back++
     } else {
       if (compareEventIds(before, id) >= 0) faults.push(`${id} came after ${before}, and no gap between`)
@@ -33,7 +33,7 @@ export function check ({ received }: Pick<Subscriber, 'received'>, published: Re
     before = id
   }
   const missing = [...published.keys()].filter((id) => compareEventIds(since, id) < 0 && !got.has(id))
-  // a Redis that lost its data may have lost what no process had read by then: the gap is before whatever came next
+  // a Redis that lost its data may have lost events that no process had read; the gap is before the next event
   const holes = received.flatMap(({ event, id, held }, i) => event === 'gap' ? [{ from: held ?? '', to: later(id, received[i + 1]?.id ?? id) }] : [])
   for (const id of missing) {
     if (!holes.some(({ from, to }) => compareEventIds(from, id) < 0 && compareEventIds(id, to) <= 0)) faults.push(`${id} is missing, and no gap tells of it`)

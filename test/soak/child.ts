@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-/** A process that is asked and answers, one question after the other. */
+/** A child process that answers one request at a time. */
 export class Child<Question extends string> {
-  /** Why it is over, once it is. */
+  /** Reason of its end; null while it runs. */
   over: string | null = null
   readonly #file: string
   readonly #process: ChildProcess
@@ -16,7 +16,7 @@ export class Child<Question extends string> {
     this.#process.once('exit', (code, signal) => { this.over = `${file} ended with ${signal ?? code}` })
   }
 
-  /** The next thing it says, which may take a minute. */
+  /** Resolves to its next message, within a minute. */
   async says<Answer> (): Promise<Answer> {
     const over = new AbortController()
     const ended = Promise.race([
@@ -38,7 +38,7 @@ export class Child<Question extends string> {
     return answer
   }
 
-  /** Tells it something that it does not answer. */
+  /** Sends a message without an answer. */
   tell (order: Question): void {
     this.#process.send(order)
   }

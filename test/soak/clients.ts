@@ -1,4 +1,4 @@
-// Started by soak.ts: all the clients, in a process of their own, so that the servers' are measured alone.
+// Started by soak.ts: all clients, in their own process, so that the servers are measured alone.
 import { Agent } from 'node:http'
 import { Hopper } from '../integration/hopper.js'
 import { type Random, randomFrom } from '../integration/random.js'
@@ -12,32 +12,32 @@ const HOPPERS = 20
 const PUBLISHERS = 4
 const VISITORS = 14
 
-/** What the clients did so far. */
+/** Counts of the clients so far. */
 export interface Done {
   published: number
   rejected: number
   visits: typeof visits
 }
 
-/** What they say at the end: what was wrong, and what the readers who check it got. */
+/** Report at the end: faults, and the events of the readers that check them. */
 export interface Account extends Done {
   faults: string[]
   received: number
   gaps: number
-  /** How many gaps took a reader back, since the log did not know the id it held. */
+  /** Number of gaps that set a reader back, because the log did not know its id. */
   back: number
-  /** How many events the gaps told of. */
+  /** Number of events that gaps announced. */
   missed: number
 }
 
-/** What they are asked: how far they are, or to leave and give account. */
+/** Requests to the clients: their counts, or disconnect and report. */
 export type Question = 'done' | 'account'
 
 const [seed = 0, ...given] = process.argv.slice(2).map(Number)
 const ports = [given.filter((_, i) => i % 2 === 0), given.filter((_, i) => i % 2 === 1)] as [number[], number[]]
 let stopped = false
 
-/** One of the ports, at random. */
+/** Returns a random port. */
 function anyOf (of: number[], random: Random): number {
   return of[random(of.length)] ?? 0
 }
@@ -78,7 +78,7 @@ function done (): Done {
   return { published: publishers.accepted.length, rejected: publishers.rejected.size, visits }
 }
 
-/** Ends it all; the readers stay until they have the last event of all. */
+/** Ends all clients. The readers stay until they have the last event. */
 async function account (): Promise<Account> {
   stopped = true
   publishers.stop()
@@ -95,7 +95,7 @@ async function account (): Promise<Account> {
   for (const hopper of hoppers) hopper.leave()
   agent.destroy()
 
-  // what was rejected may be stored all the same, and is then an event like all
+  // a rejected event may be stored nevertheless, and is then an ordinary event
   const published = new Map(publishers.accepted.map((event) => [event.id, event]))
   for (const { received } of hoppers) {
     for (const { id, data } of received) {

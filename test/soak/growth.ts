@@ -1,28 +1,28 @@
 import type { Amounts } from './measure.js'
 
-/** How much more there may be at the end: a part of what there was, and a number. */
+/** Allowed growth: a share of the value at the start, and a number. */
 interface Allowance {
   part: number
   more: number
 }
 
-/** Bytes. V8 compiles on for minutes, and the system gives memory back as it likes. */
+/** Bytes. V8 compiles for minutes, and the system decides when memory is given back. */
 export const MEMORY: Record<string, Allowance> = {
   heap: { part: 0.1, more: 2e6 },
   external: { part: 0.1, more: 2e6 },
   rss: { part: 0.15, more: 32e6 }
 }
 
-/** So many clients come and go at random. What is left behind by one in ten of them is soon more than that. */
+/** The number of clients varies at random. A leak of one in ten clients soon exceeds this. */
 const COUNT: Allowance = { part: 0.25, more: 24 }
-/** What does not depend on how many clients there are. */
+/** Values that do not depend on the number of clients. */
 const FIXED: Allowance = { part: 0, more: 2 }
 
 function allowanceOf (name: string): Allowance {
   return MEMORY[name] ?? (name.startsWith('listeners') ? FIXED : COUNT)
 }
 
-/** One that was measured at a time, ms. */
+/** A value and its time, ms. */
 export interface Measured {
   time: number
   amounts: Amounts
@@ -56,7 +56,7 @@ export function trendOf (points: ReadonlyArray<{ x: number, y: number }>): { fir
   return { first: median(points.slice(0, quarter)), last: median(points.slice(-quarter)), rise: slope * time * 0.75 }
 }
 
-/** What is not as it was. */
+/** Returns the values that differ from the start. */
 export function differences (before: Amounts, after: Amounts): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...names].filter((name) => (before[name] ?? 0) !== (after[name] ?? 0))

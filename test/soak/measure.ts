@@ -7,36 +7,36 @@ import type { FastifyRequest } from 'fastify'
 import type { SSEStats } from '../../lib/index.js'
 import type { HubState } from '../helpers/subscriber.js'
 
-/** How much there is of each thing, by its name. */
+/** Counts by name. */
 export type Amounts = Record<string, number>
 
-/** What there is in a process at one time. */
+/** Measurements of a process at one time. */
 export interface Sample {
   /** Bytes. */
   memory: Amounts
-  /** Numbers of things. */
+  /** Counts of objects. */
   counts: Amounts
-  /** Some requests that are not forgotten. */
+  /** Requests that are still referenced. */
   requests: string[]
-  /** What was counted of all its streams so far. */
+  /** Stats of all its streams so far. */
   stats: SSEStats[]
-  /** The CPU it took since it began, ms. */
+  /** CPU time since the start, ms. */
   cpu: number
 }
 
-/** What is looked at of a process. */
+/** Objects that are measured in a process. */
 export interface Measured {
   hubs: readonly HubState[]
   servers: ReadonlyArray<HttpServer | Http2Server>
-  /** The connections of all servers. */
+  /** Connections of all servers. */
   sockets: Watched<EventEmitter>
-  /** Who has a stream has its request. */
+  /** A stream references its request. */
   requests: Watched<FastifyRequest>
-  /** The clients of Redis that were made. */
+  /** Clients of Redis. */
   clients: Watched<EventEmitter>
 }
 
-/** Things that are looked at again, for as long as somebody keeps them. */
+/** Weak references to objects, counted until they are garbage. */
 export class Watched<Thing extends object> {
   readonly #refs = new Set<WeakRef<Thing>>()
   readonly #isOver: (thing: Thing) => unknown
@@ -61,7 +61,7 @@ export class Watched<Thing extends object> {
   }
 }
 
-/** All that were set by a call of the global function, also those that would not keep the process alive. */
+/** Timers set by the global function, unref'ed ones included. */
 const timers = new Watched<NodeJS.Timeout>((timer) => Reflect.get(timer, '_destroyed'))
 const set = globalThis.setTimeout
 globalThis.setTimeout = Object.assign((...args: Parameters<typeof set>) => {
@@ -70,9 +70,9 @@ globalThis.setTimeout = Object.assign((...args: Parameters<typeof set>) => {
   return timer
 }, set)
 
-/** Measures after a collection of garbage, whatever goes on. */
+/** Measures after a garbage collection. */
 export async function measure ({ hubs, servers, sockets, requests, clients }: Measured): Promise<Sample> {
-  // what the collection of one thing lets go of, the next one takes
+  // the next collection takes the objects that the first one released
   for (let i = 0; i < 3; i++) {
     globalThis.gc?.()
     await turn()
@@ -112,7 +112,7 @@ function filesOpen (): number {
   try {
     return readdirSync('/proc/self/fd').length
   } catch {
-    // the system does not tell
+    // the system does not have this number
     return 0
   }
 }

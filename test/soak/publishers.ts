@@ -6,16 +6,16 @@ import { TOPICS } from '../integration/hopper.js'
 import type { Random } from '../integration/random.js'
 import type { Published } from '../integration/subscriber.js'
 
-/** Whom an event is for: a topic, or all (null). */
+/** Audience of an event: a topic, or all (null). */
 type Audience = string | null
 
 export interface Sent extends Published {
   topic: Audience
 }
 
-/** Publishes through any server, mostly one event at a time, and keeps what became of each. */
+/** Publishes through any server, mostly one event at a time, and records each result. */
 export class Publishers {
-  /** What the servers said they published. */
+  /** Events that the servers confirmed. */
   readonly accepted: Sent[] = []
   /** For whom the events were that no Redis took; they may be stored all the same. By their data, which no other has. */
   readonly rejected = new Map<string, Audience>()
@@ -36,7 +36,7 @@ export class Publishers {
   async run (): Promise<void> {
     const random = this.#random
     while (!this.#stopped) {
-      // more at once than the narrow streams hold
+      // more events at once than the streams with small buffers can hold
       const count = random(25) === 0 ? 40 : 1
       const topic = random(30) === 0 ? null : TOPICS[random(TOPICS.length)] ?? null
       await Promise.all(Array.from({ length: count }, () => this.publish(topic)))
@@ -50,10 +50,10 @@ export class Publishers {
     this.#stopped = true
   }
 
-  /** Publishes one event; its id, or null where no Redis took it. */
+  /** Publishes one event. Returns its id, or null if no Redis took it. */
   async publish (topic: Audience): Promise<string | null> {
     const random = this.#random
-    // one or two lines, no two the same, with characters of one to four bytes
+    // a unique text of one or two lines, with characters of one to four bytes
     const data = `${this.#made++} ${'aé€𝄞'.repeat(random(60))}${'\n…'.repeat(random(2))}`
     const id = await this.#post(topic === null ? '/all' : `/log/topics/${topic}`, data)
     if (id === null) this.rejected.set(data, topic)

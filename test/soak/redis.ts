@@ -26,9 +26,9 @@ export class Redis {
     return redis
   }
 
-  /** Starts it, with the data it had. It stores each write before it answers. */
+  /** Starts Redis with its data. It stores each write before it answers. */
   async start (): Promise<void> {
-    // whoever restarts it may be in the midst of that
+    // end() may come while a restart is in progress
     if (this.#removed) return
     const options = ['--port', String(this.#port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
     const child = this.#process = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -50,7 +50,7 @@ export class Redis {
     await over
   }
 
-  /** Takes its data away, while it does not run. */
+  /** Deletes its data while it is stopped. */
   async empty (): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
     await mkdir(this.#folder)

@@ -2,7 +2,7 @@ import type { SSEStats } from '../../lib/index.js'
 import type { Done } from './clients.js'
 import type { Sample } from './measure.js'
 
-/** The columns: of what is measured in each server, both. */
+/** Columns of the report, for both servers. */
 const COLUMNS: ReadonlyArray<[name: string, width: number]> = [
   ['s', 5], ['open', 5], ['opened', 8], ['published', 10], ['rejected', 9], ['delivered', 10], ['gaps', 6], ['restarts', 9],
   ['heap MB', 13], ['rss MB', 9], ['files', 9], ['handles', 9], ['listeners', 10], ['timers', 9], ['CPU %', 7]
@@ -12,7 +12,7 @@ export function heading (): string {
   return row(COLUMNS.map(([name]) => name))
 }
 
-/** One line of what there is. */
+/** Formats one line of the report. */
 export function line (seconds: number, done: Done, restarts: number, samples: readonly Sample[], cpu: readonly number[]): string {
   const each = (of: (sample: Sample) => number, digits = 0) => samples.map((sample) => of(sample).toFixed(digits)).join(' ')
   const megabytes = (name: string, digits: number) => each(({ memory }) => (memory[name] ?? 0) / 1e6, digits)
@@ -24,12 +24,12 @@ export function line (seconds: number, done: Done, restarts: number, samples: re
   ])
 }
 
-/** What was counted by all apps of all servers. */
+/** Adds up the stats of all apps of all servers. */
 export function total (samples: readonly Sample[], name: Exclude<keyof SSEStats, 'closed'>): number {
   return samples.flatMap(({ stats }) => stats).reduce((sum, stats) => sum + stats[name], 0)
 }
 
-/** How many streams were closed for each reason. */
+/** Formats the number of closed streams by reason. */
 export function reasons (samples: readonly Sample[]): string {
   const closed = samples.flatMap(({ stats }) => stats).map(({ closed }) => Object.entries(closed))
   const counts = new Map<string, number>()

@@ -14,7 +14,7 @@ import { addTopicRoutes } from '../integration/topic-routes.js'
 import { hubOf } from '../helpers/subscriber.js'
 import { measure, Watched } from './measure.js'
 
-/** What it is asked to do: measure itself, or close its apps and exit by itself. */
+/** Requests to the server: measure itself, or close its apps and exit. */
 export type Order = 'measure' | 'close'
 
 const [library, url = '', places = ''] = process.argv.slice(2)
@@ -29,7 +29,7 @@ model.duplicate = (options) => {
 
 const FILLER = 'x'.repeat(32_768)
 
-/** More than a client takes that does not read. */
+/** More bytes than the buffers of a client that does not read. */
 async function pour (stream: SSEStream): Promise<void> {
   while (!stream.closed) {
     stream.send({ event: 'filler', data: FILLER })
@@ -46,7 +46,7 @@ async function addAll (app: FastifyInstance): Promise<void> {
     maxStreams: Number(places),
     maxStreamsPerClient: { max: 2, key: ({ headers, id }) => String(headers['x-user'] ?? id) },
     clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody'),
-    // less is kept here than in Redis, so that some of what is replayed has to come from there
+    // the process retains fewer events than Redis, so that some replays have to read from Redis
     history: { size: 100 },
     backplane: redisBackplane({ client: model, maxLength: 1_000, timeout: 1_000 })
   })

@@ -13,12 +13,12 @@ import type { Order } from './server.js'
 const seconds = Number(process.argv[2] ?? process.env.SOAK_SECONDS ?? 600)
 if (!(seconds >= 10)) throw new Error(`npm run soak -- <seconds>, at least 10, and not ${process.argv[2]}`)
 const WARM_UP = seconds / 6
-/** So that the last quarter has enough of them. */
+/** Seconds between measurements, so few that the last quarter has enough of them. */
 const EVERY = Math.max(1, seconds / 60)
 const RESTART_EVERY = Math.max(4, seconds / 50)
-/** The streams that each app of each server may have at once. */
+/** Maximum of open streams per app. */
 const PLACES = 14
-/** Within so many ms nothing is left of the last client: before what it has not taken would be cut. */
+/** Time after which nothing of the last client may be left, ms. Shorter than the close timeout. */
 const REST = 3_000
 const LIBRARIES = ['node-redis', 'ioredis']
 const RESTARTS = [['SIGTERM', 'with'], ['SIGKILL', 'with'], ['SIGTERM', 'without'], ['SIGKILL', 'without']] as const
@@ -31,21 +31,21 @@ interface Point {
 const ends: Array<() => unknown> = []
 let restarts = 0
 
-/** Ends Redis and starts it, in turn by either signal, with and without its data. */
+/** Ends Redis by SIGTERM and SIGKILL in turn, and starts it with and without its data. */
 async function restartAgain (redis: Redis, until: number): Promise<void> {
   const random = randomFrom(seed - 2)
   while (performance.now() + RESTART_EVERY * 1_000 < until) {
     await wait(RESTART_EVERY * 500 + random(RESTART_EVERY * 500))
     const [signal, data] = RESTARTS[restarts++ % RESTARTS.length] ?? RESTARTS[0]
     await redis.end(signal)
-    // for long enough that publishing fails, or not
+    // sometimes long enough for publishing to fail
     await wait(random(2_000))
     if (data === 'without') await redis.empty()
     await redis.start()
   }
 }
 
-/** What is wrong, in words. */
+/** Faults, in words. */
 async function soak (): Promise<string[]> {
   const redis = await Redis.start()
   ends.unshift(() => redis.remove())
@@ -81,7 +81,7 @@ async function soak (): Promise<string[]> {
   return [...faults, ...await closed(servers)]
 }
 
-/** What is not as it was before the first client, after the last. */
+/** Returns the values after the last client that differ from those before the first. */
 async function leftOf (before: readonly Sample[], measure: () => Promise<Sample[]>): Promise<string[]> {
   const end = performance.now() + REST
   for (;;) {
@@ -98,7 +98,7 @@ function grown (points: readonly Point[]): string[] {
   })
 }
 
-/** Nothing keeps a process alive once its apps are closed. */
+/** Checks that the processes exit when their apps are closed. */
 async function closed (servers: Array<Child<Order>>): Promise<string[]> {
   for (const server of servers) server.tell('close')
   await wait(500)

@@ -5,15 +5,15 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { ENDING, OPEN } from '../integration/every-route.js'
 import type { Random } from '../integration/random.js'
 
-/** Sends as fast as it can: whoever comes leaves soon, or there is no time for others. */
+/** A route that sends as fast as it can. Its clients disconnect soon, because it leaves no time for others. */
 const BUSY = '/by-hand-busy'
 const POURING = ['/pours/disconnect', '/pours/drop']
 const PATHS = [...OPEN, ...ENDING, ...ENDING, '/post', '/metrics']
 
-/** How often somebody came. */
+/** Number of visits. */
 export const visits = { http1: 0, http2: 0, slow: 0, kept: 0 }
 
-/** Comes over HTTP/1.1 and leaves in any way, at any time, with or without reading. */
+/** Connects over HTTP/1.1 and disconnects in any way at any time, with or without reading. */
 export async function visit (port: number, lastEventId: string, random: Random): Promise<void> {
   const path = PATHS[random(PATHS.length)] ?? ''
   const request = requestFor(path, lastEventId, random)
@@ -42,7 +42,7 @@ async function arrive (port: number, request: string): Promise<Socket> {
   return socket
 }
 
-/** By a reset, at once, or with a FIN and whatever the server has to say to that. */
+/** Disconnects by a reset, by destroying the socket, or by a FIN after which it reads the rest. */
 async function leave (socket: Socket, random: Random): Promise<void> {
   if (socket.destroyed) return
   const closed = new Promise((resolve) => { socket.on('close', resolve) })
@@ -57,7 +57,7 @@ async function leave (socket: Socket, random: Random): Promise<void> {
   await closed
 }
 
-/** Is sent more than it takes: it does not read until it is cut off or much is left out, and then may. */
+/** Slow client: it does not read until it is disconnected or many events are dropped. */
 export async function visitSlowly (port: number, random: Random): Promise<void> {
   visits.slow++
   const socket = await arrive(port, `GET ${POURING[random(2)]} HTTP/1.1\r\nhost: x\r\n\r\n`)
@@ -94,7 +94,7 @@ export async function visitHttp2 (port: number, random: Random): Promise<void> {
   })
   await wait(random(800))
   for (const stream of open) if (random(2) === 0) stream.close(random(2) === 0 ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_NO_ERROR)
-  // one of the routes never answers
+  // one of the routes never responds
   await Promise.race([Promise.all(others), wait(500)])
   await endSession(session)
   await wait(random(500))
@@ -107,12 +107,12 @@ async function endSession (session: ClientHttp2Session): Promise<void> {
   await closed
 }
 
-/** Comes on a connection that is kept, for a stream that the server ends. */
+/** Requests a stream that the server ends, on a kept connection. */
 export async function visitKept (port: number, agent: Agent, random: Random): Promise<void> {
   visits.kept++
   const path = ENDING[random(ENDING.length)] ?? ''
   const request = get({ host: '127.0.0.1', port, path, agent })
-  // where the connection is lost, the next one has another
+  // after a lost connection the next request opens another one
   await new Promise((resolve) => {
     request.on('error', resolve).on('response', (response: IncomingMessage) => { response.on('error', resolve).on('close', resolve).resume() })
   })
