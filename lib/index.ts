@@ -9,7 +9,7 @@ import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
 import { Hub } from './pubsub/hub.js'
 import { Limits } from './routes/limits.js'
-import { describeRoutes } from './openapi/describe.js'
+import { describeRoute } from './openapi/transform.js'
 import { readPluginOptions, readRouteOptions, type RouteDeclaration, streamOptions } from './options/read.js'
 import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
 import { type Plugin, Route } from './routes/route.js'
@@ -22,14 +22,15 @@ export type { Audience, Gap, HistorySettings, Page, PublishedEvent } from './pub
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
 export type {
   CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
-  SSESource, SSEStats, SSEStream, SSEStreamOptions
+  SSESource, SSEStats, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
-/** A route, with the very options object that Fastify's onRoute hooks saw. */
+/** A route, with the options object that Fastify's onRoute hooks got. */
 interface Registered {
-  app: FastifyInstance
   route: Route
   options: RouteOptions
+  /** Checks that @fastify/swagger can describe the route. @throws SSE_ERR_OPENAPI */
+  checkSchemas?: () => void
 }
 
 /** Where a route's options hold what was declared. Its handler does not tell, since other plugins' onRoute hooks may wrap it. */
@@ -43,6 +44,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   refuseSecond(app)
   const stream = streamOptions(settings.stream)
   const { history } = settings
+  const openapi = settings.openapi === true ? {} : settings.openapi
   const backplane = settings.backplane === undefined ? new InProcessBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const hub = new Hub(backplane, stream.writeData, settings.drain, app.log, endLogOf(app))
   const limits = new Limits(settings, hub[STATS])
@@ -72,19 +74,22 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.addHook('onRoute', function (options) {
     const route: Route | undefined = Reflect.get(options, ROUTE)
     if (route === undefined) options.handler = wrapHandler(options.handler)
-    else if (options.method !== 'HEAD') registered.push({ app: this, route, options })
+    else if (options.method !== 'HEAD') {
+      const events = { events: route.declared.events, gaps: route.gaps }
+      registered.push({ route, options, checkSchemas: openapi === false ? undefined : describeRoute(this, options, events, openapi.transform) })
+    }
     // after what the onRoute hooks that come after this one put there
     process.nextTick(() => { options.onSend = [options.onSend ?? [], pipeEventStream].flat() })
   })
 
   app.addHook('onReady', async () => {
-    for (const { route, options } of registered) {
+    for (const { route, options, checkSchemas } of registered) {
       route.compile(options)
       // the empty `response` has served; a document with it would be invalid
       const response = options.schema?.response
       if (response && Object.keys(response).length === 0) delete options.schema?.response
+      checkSchemas?.()
     }
-    if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events, gaps: route.gaps })))
   })
 
   app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))

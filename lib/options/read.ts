@@ -41,7 +41,7 @@ export interface PluginSettings {
   history: HistorySettings
   backplane: BackplaneFactory | undefined
   drain: { spread: number, event: SSEPublication | undefined, timeout: number }
-  openapi: boolean
+  openapi: NonNullable<SSEPluginOptions['openapi']>
   callbacks: PluginCallbacks
 }
 
