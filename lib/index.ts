@@ -54,14 +54,18 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.decorate('sse', hub)
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
-  app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
-    const { declared, stream, rest } = readRouteOptions(settings, typeof first === 'string' ? { ...second, url: first } : first)
+  app.decorate('sseRoute', function (this: FastifyInstance, url: string | SSERouteOptions, options?: Omit<SSERouteOptions, 'url'>) {
+    const { declared, stream, rest } = readRouteOptions(settings, typeof url === 'string' ? { ...options, url } : url)
     const route = new Route(this, shared, declared, stream)
     warnOfEventNames(this, declared, rest)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
     // an empty `response` makes Fastify set up the serializer compiler that the events need
     const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
-    return this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
+    const first = registered.length
+    this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
+    // all onRoute hooks have run, so that no onSend hook follows
+    for (const { options } of registered.slice(first)) appendPipeHook(options)
+    return this
   })
 
   app.decorateReply('sse', replySSE)
@@ -73,13 +77,14 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onRoute', function (options) {
     const route: Route | undefined = Reflect.get(options, ROUTE)
-    if (route === undefined) options.handler = wrapHandler(options.handler)
-    else if (options.method !== 'HEAD') {
+    if (route === undefined) {
+      options.handler = wrapHandler(options.handler)
+      // `after` calls back once all onRoute hooks have run, and before Fastify reads the hooks of a route
+      if (options.config?.sse === true && options.method !== 'HEAD') this.after(() => appendPipeHook(options))
+    } else if (options.method !== 'HEAD') {
       const events = { events: route.declared.events, gaps: route.gaps }
       registered.push({ route, options, checkSchemas: openapi === false ? undefined : describeRoute(this, options, events, openapi.transform) })
     }
-    // after what the onRoute hooks that come after this one put there
-    process.nextTick(() => { options.onSend = [options.onSend ?? [], pipeEventStream].flat() })
   })
 
   app.addHook('onReady', async () => {
@@ -99,6 +104,11 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   watchEarlierRoutes(app)
 
   await hub.open()
+}
+
+/** Makes `pipeEventStream` the last onSend hook of a route. Fastify reads `options.onSend` once all plugins are loaded. */
+function appendPipeHook (options: RouteOptions): void {
+  options.onSend = [options.onSend ?? [], pipeEventStream].flat()
 }
 
 /** Of two logs in one branch of instances, each would have part of the published events. @throws SSE_ERR_REGISTERED */

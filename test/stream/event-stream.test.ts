@@ -205,10 +205,13 @@ test('the response', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
     app.addHook('onRequest', async (_request, reply) => { reply.header('x-user', '\u65e5') })
     app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/hand/hook', { onSend: async () => {} }, (_request, reply) => { reply.sse() })
+    app.get('/hand/first', async (_request, reply) => reply.sse(['a'], { openOn: 'first-event' }))
+    app.get('/hand/config', { config: { sse: true } }, (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'] })
     app.setErrorHandler((error, _request, reply) => { reply.removeHeader('x-user').code(500).send(error) })
     const port = await listen(app)
-    for (const path of ['/hand', '/route', '/hand']) {
+    for (const path of ['/hand', '/hand/hook', '/hand/first', '/hand/config', '/route', '/hand']) {
       const { response } = await open(t, port, path)
       t.match(response, { statusCode: 500, statusMessage: 'Internal Server Error' })
       response.resume()
@@ -222,9 +225,10 @@ test('the response', async (t) => {
       route.onSend = [route.onSend ?? [], async (_request: FastifyRequest, reply: FastifyReply) => { reply.header('x-after', String(reply.getHeader('content-type'))) }].flat()
     })
     app.get('/hand', (_request, reply) => { reply.sse() })
+    app.get('/hand/config', { config: { sse: true } }, (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'], onSend: async (_request, reply) => { reply.header('x-own', 'yes') } })
     const port = await listen(app)
-    t.match((await open(t, port, '/hand')).response.headers, { 'x-after': 'text/event-stream' })
+    for (const path of ['/hand', '/hand/config']) t.match((await open(t, port, path)).response.headers, { 'x-after': 'text/event-stream' })
     t.match((await open(t, port, '/route')).response.headers, { 'x-after': 'text/event-stream', 'x-own': 'yes' })
   })
 
