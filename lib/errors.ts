@@ -43,6 +43,9 @@ export const SSE_ERR_ROUTE = createError<[string, string, string]>('SSE_ERR_ROUT
 /** Fastify's serializer compiler refused a schema in `events`; `cause` is its error. */
 export const SSE_ERR_SCHEMA = createError<[string, string, string]>('SSE_ERR_SCHEMA', 'The schema of event "%s" of %s cannot be compiled%s')
 
+/** A schema of a route that @fastify/swagger cannot describe; `cause` holds the error of its conversion to JSON Schema, if there was one. */
+export const SSE_ERR_OPENAPI = createError<[string, string, string]>('SSE_ERR_OPENAPI', 'The schema "%s" of %s is not JSON Schema, and its library does not convert it for the document of @fastify/swagger%s: give the transform that converts it to this plugin as the option "openapi": { transform }', 500, TypeError)
+
 /** The result of `source`, or the argument of `reply.sse()`, cannot be streamed. */
 export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source is an async iterable, an iterable, a Readable or a ReadableStream of events, or the Response of an event stream, got %s', 500, TypeError)
 

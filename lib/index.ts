@@ -15,7 +15,7 @@ import type { Plugin } from './routes/plugin.js'
 import { StreamRegistry } from './stream/registry.js'
 import { compileSettings } from './stream/settings.js'
 import { Limits } from './routes/limits.js'
-import { describeRoutes } from './openapi/describe.js'
+import { describeRoute } from './openapi/transform.js'
 import { asBackplane, readPluginOptions, readRouteOptions, type RouteDeclaration } from './options/read.js'
 import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.js'
 import { Route } from './routes/route.js'
@@ -27,14 +27,15 @@ export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
 export type {
   CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
-  SSESource, SSEStats, SSEStream, SSEStreamOptions
+  SSESource, SSEStats, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
-/** A route, with the very options object that Fastify's onRoute hooks saw. */
+/** A route, with the options object that Fastify's onRoute hooks got. */
 interface Registered {
-  app: FastifyInstance
   route: Route
   options: RouteOptions
+  /** Checks that @fastify/swagger can describe the route. @throws SSE_ERR_OPENAPI */
+  checkSchemas?: () => void
 }
 
 /** Where a route's options hold what was declared. Its handler does not tell, since other plugins' onRoute hooks may wrap it. */
@@ -47,6 +48,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const settings = readPluginOptions(options)
   refuseSecond(app)
   const { drain, history } = settings
+  const openapi = settings.openapi === true ? {} : settings.openapi
   const streamSettings = compileSettings(settings.stream)
   const { writeData } = streamSettings
   const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
@@ -73,14 +75,18 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.decorate('sse', new Facade(hub, registry, stats))
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
-  app.decorate('sseRoute', function (this: FastifyInstance, first: string | SSERouteOptions, second?: Omit<SSERouteOptions, 'url'>) {
-    const { declared, stream, rest } = readRouteOptions(settings, typeof first === 'string' ? { ...second, url: first } : first)
+  app.decorate('sseRoute', function (this: FastifyInstance, url: string | SSERouteOptions, options?: Omit<SSERouteOptions, 'url'>) {
+    const { declared, stream, rest } = readRouteOptions(settings, typeof url === 'string' ? { ...options, url } : url)
     const route = new Route(this, shared, declared, stream)
     warnOfEventNames(this, declared, rest)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
     // an empty `response` makes Fastify set up the serializer compiler that the events need
     const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
-    return this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
+    const first = registered.length
+    this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
+    // all onRoute hooks have run, so that no onSend hook follows
+    for (const { options } of registered.slice(first)) appendPipeHook(options)
+    return this
   })
 
   app.decorateReply('sse', replySSE)
@@ -92,20 +98,24 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onRoute', function (options) {
     const route: Route | undefined = Reflect.get(options, ROUTE)
-    if (route === undefined) options.handler = wrapHandler(options.handler)
-    else if (options.method !== 'HEAD') registered.push({ app: this, route, options })
-    // after what the onRoute hooks that come after this one put there
-    process.nextTick(() => { options.onSend = [options.onSend ?? [], pipeEventStream].flat() })
+    if (route === undefined) {
+      options.handler = wrapHandler(options.handler)
+      // `after` calls back once all onRoute hooks have run, and before Fastify reads the hooks of a route
+      if (options.config?.sse === true && options.method !== 'HEAD') this.after(() => appendPipeHook(options))
+    } else if (options.method !== 'HEAD') {
+      const events = { events: route.declared.events, gaps: route.gaps }
+      registered.push({ route, options, checkSchemas: openapi === false ? undefined : describeRoute(this, options, events, openapi.transform) })
+    }
   })
 
   app.addHook('onReady', async () => {
-    for (const { route, options } of registered) {
+    for (const { route, options, checkSchemas } of registered) {
       route.compile(options)
       // the empty `response` has served; a document with it would be invalid
       const response = options.schema?.response
       if (response && Object.keys(response).length === 0) delete options.schema?.response
+      checkSchemas?.()
     }
-    if (settings.openapi) describeRoutes(registered.map(({ app, route, options }) => ({ app, options, events: route.declared.events, gaps: route.gaps })))
   })
 
   app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))
@@ -118,6 +128,11 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   watchEarlierRoutes(app)
 
   await hub.open()
+}
+
+/** Makes `pipeEventStream` the last onSend hook of a route. Fastify reads `options.onSend` once all plugins are loaded. */
+function appendPipeHook (options: RouteOptions): void {
+  options.onSend = [options.onSend ?? [], pipeEventStream].flat()
 }
 
 /** Of two logs in one branch of instances, each would have part of the published events. @throws SSE_ERR_REGISTERED */

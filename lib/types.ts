@@ -1,7 +1,7 @@
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
-  RawServerDefault, RouteGenericInterface, RouteShorthandOptions
+  RawServerDefault, RouteGenericInterface, RouteOptions, RouteShorthandOptions
 } from 'fastify'
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
@@ -109,6 +109,15 @@ export interface SSEClientLimit<Request = FastifyRequest> {
   key?: (request: Request) => string
 }
 
+/** A route as @fastify/swagger passes it to a transform, with the document that it builds. */
+type SwaggerRoute = { schema: FastifySchema, url: string, route: RouteOptions } & ({ openapiObject: { openapi: string } } | { swaggerObject: { swagger: string } })
+
+/** Declares a method, because TypeScript takes for it also a function whose parameter has the narrower types of @fastify/swagger. */
+interface Transforming { transform (route: SwaggerRoute): { schema: FastifySchema, url: string } }
+
+/** A `transform` of @fastify/swagger. Changes the description of a route in a document. */
+export type SSESwaggerTransform = Transforming['transform']
+
 /** The options of the plugin. */
 export interface SSEPluginOptions extends SSEStreamOptions {
   /** The id by which a client is addressed. Default: the stream's own. */
@@ -129,8 +138,14 @@ export interface SSEPluginOptions extends SSEStreamOptions {
    * `app.close()` waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources to finish.
    */
   drain?: { spread?: number, event?: SSEPublication, timeout?: number }
-  /** Whether SSE routes are described in @fastify/swagger's document. Default true. */
-  openapi?: boolean
+  /**
+   * Whether SSE routes are described in the documents of @fastify/swagger. Default `true`.
+   *
+   * `{ transform }` also describes them. Give it the function that @fastify/swagger has as its global `transform`, such as the
+   * `jsonSchemaTransform` of fastify-type-provider-zod, because @fastify/swagger does not call its own for SSE routes.
+   * `app.ready()` rejects with SSE_ERR_OPENAPI for a schema that needs a transform and has none.
+   */
+  openapi?: boolean | { transform?: SSESwaggerTransform }
   /** A stream has opened, of a route or by `reply.sse()`; awaited before the route's own, and before what a source or interval sends or is replayed. */
   onConnect?: (request: FastifyRequest, stream: SSEStream) => unknown
   /** Called once for every stream that opened, after it closed for any reason, before the route's own. */
@@ -257,6 +272,14 @@ export interface SSE {
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * `true` on a route whose handler calls `reply.sse()`: saves about 1.8 KB of memory for each stream, as on routes of
+     * `sseRoute`. Default: off. Any other reply of the route is sent as without it.
+     */
+    sse?: boolean
+  }
+
   interface FastifyInstance<
     RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
     RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider

@@ -1,3 +1,4 @@
+import swagger from '@fastify/swagger'
 import { Registry } from 'prom-client'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { type Test, test } from 'tap'
@@ -79,6 +80,12 @@ const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]>
     byRegister({ heartbeats: 1 }), bySseRoute({ history: false }), byHandler((reply) => reply.sse(['a'], { foo: 1 } as object))],
   SSE_ERR_ROUTE: [500, /route GET \/: "payload" needs an "interval"$/, bySseRoute({ payload: () => 'a' })],
   SSE_ERR_SCHEMA: [500, /schema of event "a" of GET \/ cannot be compiled$/, bySseRoute({ topics: [], events: { a: { $ref: 'nowhere#' } } })],
+  SSE_ERR_OPENAPI: [500, /^The schema "body" of POST \/ is not JSON Schema, .* as the option "openapi": \{ transform \}$/, async (t) => {
+    const app = await makeApp(t)
+    app.setValidatorCompiler(() => () => true)
+    await app.register(swagger)
+    return app.sseRoute('/', { method: 'POST', schema: { body: { '~standard': { version: 1, vendor: 'unknown' } } }, topics: [] }).ready()
+  }],
   SSE_ERR_SOURCE: [500, /source is an async iterable, .* got (1|an object \(Object\))$/, byRequest(first(1)), byRequest(first({})), byHandler((reply) => reply.sse(1 as never))],
   SSE_ERR_UPSTREAM: [502, /^The server whose event stream is passed on answered with status 304$/, byRequest(first(new Response(null, { status: 304 })))],
   SSE_ERR_NOT_REGISTERED: [500, /^sseMetrics\(\) needs the plugin: await /, async (t) => sseMetrics(Fastify(), { register: new Registry() })],

@@ -1,6 +1,6 @@
 import { isText } from '../event/serializers.js'
 import type { EventSchemas } from '../event/types.js'
-import { isStandardSchema, type Schema, toJSONSchema } from '../event/standard-schema.js'
+import { isStandardSchema, type Schema, type SchemaSide, toJSONSchema } from '../event/standard-schema.js'
 
 export type { Schema }
 
@@ -84,15 +84,19 @@ function data (schema: unknown, dialect: Dialect, definitions?: Definitions): Sc
 }
 
 /**
- * A schema as JSON Schema. Those of other libraries are converted by https://standardschema.dev/json-schema. A type
- * with an id in zod's registry is expected among the document's components, where fastify-type-provider-zod puts it.
+ * Converts a schema to JSON Schema; schemas of other libraries by https://standardschema.dev/json-schema. A type that an event
+ * or a response refers to, and that has an id in zod's registry, is expected among the document's components, where the
+ * `jsonSchemaTransformObject` of fastify-type-provider-zod puts it.
  *
- * @param definitions gets what the result refers to, because `#` is another document there: a type that contains itself
- * and the other types that the conversion has named
+ * @param definitions gets the schemas that the result refers to, because `#` is another document there: a type that contains
+ * itself, and the other types that the conversion has named
  */
-export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Definitions = new Map()): Schema {
-  const converted = isStandardSchema(schema) ? toJSONSchema(schema, dialect === '3.0' ? ['openapi-3.0', 'draft-2020-12'] : ['draft-2020-12']) : undefined
-  if (isStandardSchema(schema) && converted !== undefined) return hoist(converted, idOf(schema), schema['~standard'].vendor === 'zod', dialect, definitions)
+export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Definitions = new Map(), side: SchemaSide = 'output'): Schema {
+  const converted = isStandardSchema(schema) ? toJSONSchema(schema, dialect === '3.0' ? ['openapi-3.0', 'draft-2020-12'] : ['draft-2020-12'], side) : undefined
+  if (isStandardSchema(schema) && converted !== undefined) {
+    const areComponents = side === 'output' && schema['~standard'].vendor === 'zod'
+    return hoist(converted, side === 'output' ? idOf(schema) : `${idOf(schema)}-input`, areComponents, dialect, definitions)
+  }
   if (!isObject(schema)) return {}
   return dialect === '3.0' ? withExample(schema) : schema
 }
@@ -100,7 +104,7 @@ export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Defi
 const ids = new WeakMap<object, string>()
 let count = 0
 
-/** The same for a schema wherever it is described, because @fastify/swagger keeps one schema of each `$id`. */
+/** Returns the same `$id` for a schema wherever it is described, because @fastify/swagger keeps one schema of each `$id`. */
 function idOf (schema: object): string {
   const id = ids.get(schema) ?? `sse-data-${++count}`
   ids.set(schema, id)
@@ -108,9 +112,9 @@ function idOf (schema: object): string {
 }
 
 /** Moves what a schema refers to within itself to `definitions`. Swagger 2.0 leaves it open, because it has no place for them. */
-function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: string, isZod: boolean, dialect: Dialect, definitions: Definitions): Schema {
+function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: string, areComponents: boolean, dialect: Dialect, definitions: Definitions): Schema {
   const local: Array<[string, unknown]> = Object.entries({ ...Object($defs), ...Object(defs) })
-  const names = new Map(local.map(([name], index) => [name, isZod && !/^__schema\d+$/.test(name) ? null : `${id}-${index + 1}`]))
+  const names = new Map(local.map(([name], index) => [name, areComponents && !/^__schema\d+$/.test(name) ? null : `${id}-${index + 1}`]))
   let refersToItself = false
 
   function refer (ref: string): Schema {

@@ -24,7 +24,7 @@ export interface PluginSettings {
   history: HistorySettings
   backplane: BackplaneFactory | undefined
   drain: DrainSettings
-  openapi: boolean
+  openapi: NonNullable<SSEPluginOptions['openapi']>
   callbacks: Pick<SSEPluginOptions, 'onConnect' | 'onDisconnect' | 'onError'>
 }
 

@@ -71,7 +71,10 @@ export const pluginRules: Rules<SSEPluginOptions> = {
     const { spread = 0, event: _, timeout = 0, ...others } = value as { spread?: unknown, event?: unknown, timeout?: unknown }
     return isEmpty(others) && wholeMilliseconds.test(spread) && millisecondsOrOff.test(timeout)
   }),
-  openapi: aBoolean,
+  openapi: {
+    takes: 'true, false or { transform?: a function }',
+    test: (value) => aBoolean.test(value) || (isOptions(value) && isTransform(value))
+  },
   onConnect: aFunction,
   onDisconnect: aFunction,
   onError: aFunction
@@ -123,6 +126,10 @@ export function isOptions (value: unknown): value is object {
 
 function isHistory ({ size = 0, maxAge = 0, ...others }: { size?: unknown, maxAge?: unknown }): boolean {
   return isEmpty(others) && Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
+}
+
+function isTransform ({ transform = String, ...others }: { transform?: unknown }): boolean {
+  return isEmpty(others) && typeof transform === 'function'
 }
 
 /** Whether nothing is left: what an option does not know would be a mistake unseen. */

@@ -57,7 +57,12 @@ export class StreamResponse extends StreamPayload {
   /** Sends the reply: Fastify runs the onSend hooks, then pipes. */
   send (headers: Readonly<Record<string, string>>): void {
     writeStreamHeaders(this.#reply, headers)
-    this.#reply.send(this)
+    try {
+      this.#reply.send(this)
+    } catch (error) {
+      // Fastify sets the headers of a stream outside of its error handling: Node refuses some of them, such as one with non-Latin text
+      this.#reply.send(error)
+    }
   }
 
   protected onPipe (destination: Writable, endDestination: boolean): void {

@@ -45,7 +45,7 @@ const ofPlugin = options({
   ...ofLimits,
   history: fc.oneof(fc.constant(false), fc.record({ size: fc.maxSafeNat(), maxAge: ms }, { requiredKeys: [] })),
   drain: fc.record({ spread: fc.nat(), event: anEvent, timeout: ms }, { requiredKeys: [] }),
-  openapi: fc.boolean()
+  openapi: fc.oneof(fc.boolean(), fc.record({ transform: aFunction }, { requiredKeys: [] }))
 })
 
 const ofRoutes = {

@@ -20,7 +20,7 @@ test('OpenAPI documents with recursive zod types are valid', async (t) => {
     t.teardown(() => app.close())
     app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
     await app.register(swagger, openapi({ version, transform: jsonSchemaTransform, transformObject: jsonSchemaTransformObject }))
-    await app.register(sse)
+    await app.register(sse, { openapi: { transform: jsonSchemaTransform } })
     app.sseRoute({ url: '/', events: { node: Node, pair: z.object({ first: Node, second: Node, any: z.json() }), json: z.json() }, source: () => [] })
     await app.ready()
     return published(app.swagger())

@@ -1,7 +1,7 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance } from 'fastify'
-import sse from '../../lib/index.js'
+import sse, { type SSEPluginOptions } from '../../lib/index.js'
 
 export interface SwaggerOptions extends Omit<FastifyDynamicSwaggerOptions, 'openapi'> {
   /** The document's version; default 3.2.0. */
@@ -14,12 +14,14 @@ export function openapi ({ version = '3.2.0', securitySchemes, ...options }: Swa
   return { openapi: { openapi: version, info: { title: 'test', version: '1' }, ...(securitySchemes && { components: { securitySchemes } }) }, ...options }
 }
 
-/** An app that is ready, with @fastify/swagger, the plugin and these routes. */
-export async function build (t: { teardown (close: () => unknown): void }, options: SwaggerOptions, routes: (app: FastifyInstance) => void): Promise<FastifyInstance> {
+/** Makes an app that is ready, with @fastify/swagger, the plugin and these routes. */
+export async function build (
+  t: { teardown (close: () => unknown): void }, options: SwaggerOptions, routes: (app: FastifyInstance) => void, ofPlugin: SSEPluginOptions = {}
+): Promise<FastifyInstance> {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, openapi(options))
-  await app.register(sse)
+  await app.register(sse, ofPlugin)
   routes(app)
   await app.ready()
   return app

@@ -10,13 +10,16 @@ export const author = { type: 'object', properties: { name: { type: 'string' } }
 export const json = (schema: object) => ({ type: 'string', contentMediaType: 'application/json', contentSchema: schema })
 export const id = 'OpenapiZodAuthor'
 
-/** An app all of whose schemas are zod's, as fastify-type-provider-zod has it set up. */
-export async function build (version: string) {
+/**
+ * Makes an app whose schemas are all zod's, set up for fastify-type-provider-zod.
+ * @param withTransform whether @fastify/swagger and the plugin get its transform; without it the plugin converts the schemas
+ */
+export async function build (version: string, withTransform = true) {
   const app = Fastify().withTypeProvider<ZodTypeProvider>()
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
-  await app.register(swagger, openapi({ version, transform: jsonSchemaTransform, transformObject: jsonSchemaTransformObject }))
-  await app.register(sse)
+  await app.register(swagger, openapi({ version, ...(withTransform && { transform: jsonSchemaTransform }), transformObject: jsonSchemaTransformObject }))
+  await app.register(sse, { openapi: withTransform ? { transform: jsonSchemaTransform } : true })
 
   const Author = z.globalRegistry.has(authors) ? authors : authors.register(z.globalRegistry, { id })
   app.sseRoute({
@@ -24,7 +27,7 @@ export async function build (version: string) {
     schema: {
       params: z.object({ topic: z.string() }),
       querystring: z.object({ limit: z.number() }),
-      response: { 404: z.object({ message: z.string() }) }
+      response: { 404: z.object({ message: z.string() }), 410: { content: { 'application/json': { schema: z.object({ since: z.number() }) } } } }
     },
     events: { post: z.object({ text: z.string(), author: Author }), left: z.string() },
     source: function * () {
@@ -38,8 +41,11 @@ export async function build (version: string) {
     schema: { response: { 200: { description: 'Mine.', content: { 'text/event-stream': { schema: z.number() } } } } },
     source: () => ['1']
   })
+  // fastify-type-provider-zod refuses a type that contains itself and has no id
+  if (!withTransform) app.sseRoute({ method: 'POST', url: '/trees', schema: { body: Tree, querystring: z.object({ author: Author, tree: Tree, other: Tree.optional() }), response: { 201: Tree, 202: z.object({ left: Tree, right: Tree }) } }, events: { tree: Tree }, source: () => [] })
   await app.ready()
   return app
 }
 
 const authors = z.object({ name: z.string() })
+const Tree = z.object({ name: z.string(), get children () { return z.array(Tree) } })

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { at, event, media, operation } from './app.js'
+import { at, event, media, operation, published } from './app.js'
 import { author, build, id, json, versions } from './zod-app.js'
 
 test('routes with zod schemas, and such without any, boot and send', async (t) => {
@@ -38,3 +38,28 @@ test('a response that the user declared in zod is kept', async (t) => {
     t.match(media(app.swagger(), '/own'), { schema: { type: 'number' } })
   }
 })
+
+test('without the transform the plugin converts zod’s schemas of requests and responses', async (t) => {
+  for (const version of versions) {
+    const [own, zods] = [await build(version, false), await build(version)]
+    t.teardown(() => Promise.all([own.close(), zods.close()]))
+    for (const url of ['/posts/{topic}', '/anything', '/own']) t.same(operation(own.swagger(), url), operation(zods.swagger(), url), `${version} ${url}`)
+    const document = published(own.swagger())
+    const described = operation(document, '/trees', 'post')
+    const [author, tree, other] = [0, 1, 2].map((index) => at(described, 'parameters', String(index), 'schema'))
+    t.match(resolved(document, author), { type: 'object', properties: { name: { type: 'string' } } })
+    // in OpenAPI 3.0 zod puts the reference into `allOf`
+    t.match(JSON.stringify(other), String(at(tree, '$ref')))
+    const content = (...path: string[]) => at(described, ...path, 'content', 'application/json', 'schema')
+    const { left, right } = Object(at(content('responses', '202'), 'properties'))
+    t.same(left, right)
+    for (const reference of [tree, content('requestBody'), content('responses', '201'), left]) {
+      t.match(resolved(document, reference), { type: 'object', properties: { name: { type: 'string' }, children: { items: reference } } }, version)
+    }
+  }
+})
+
+/** The schema that a reference leads to. */
+function resolved (document: unknown, reference: unknown): unknown {
+  return at(document, ...String(at(reference, '$ref')).slice(2).split('/'))
+}

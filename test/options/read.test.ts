@@ -124,7 +124,10 @@ const ofPlugin: Record<string, Refusal> = {
       'timeout null': { timeout: null }
     }
   },
-  openapi: { takes: 'true or false', refuses: except('true') }
+  openapi: {
+    takes: 'true, false or { transform?: a function }',
+    refuses: { ...except('true', 'an object'), 'a transform of another type': { transform: true }, 'transform null': { transform: null }, 'a name that there is not': { transfrom: () => {} } }
+  }
 }
 
 const ofRoutes: Record<string, Refusal> = {
@@ -268,7 +271,7 @@ test('what an option takes, it takes', async (t) => {
     history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000 }],
     backplane: [(history: HistorySettings) => new MemoryBackplane(history)],
     drain: [{}, { spread: 0 }, { spread: 60_000 }, { event: 'bye' }, { event: { event: 'bye' }, timeout: 0 }, { timeout: LONGEST }],
-    openapi: [true, false],
+    openapi: [true, false, {}, { transform: () => {} }, { transform: undefined }],
     events: [{ price: {} }, { price: {}, closed: { type: 'string' } }],
     interval: [0.5, 1, LONGEST],
     payload: [() => {}],

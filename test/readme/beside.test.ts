@@ -1,6 +1,8 @@
 import { join } from 'node:path'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { register } from 'prom-client'
 import { type Test, test } from 'tap'
+import { z } from 'zod'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, until } from '../helpers/app.js'
 import { codeOf, pathOf } from './document.js'
@@ -130,6 +132,20 @@ test('README, OpenAPI: the 3.2 description of the route in ten lines is the one 
   const [shown] = codeOf('OpenAPI', 'json')
   const { document } = await withSwagger(t, '3.2.0')
   t.strictSame(document.paths['/stocks/{symbol}'].get.responses['200'].content, JSON.parse(shown))
+})
+
+test('README, Your own transforms: a global transform that both plugins are given runs on ordinary routes and on SSE routes', async (t) => {
+  const [code] = codeOf('Your own transforms', 'ts')
+  const app = await runApp(t, `import Fastify from 'fastify'\nimport sse from 'fastify-sse-routes'\nconst app = Fastify()\n${code}`)
+  app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
+  const schema = { params: z.object({ symbol: z.string().min(2) }) }
+  app.get('/names/:symbol', { schema }, () => '')
+  app.sseRoute('/stocks/:symbol', { schema, events: { price: z.object({ price: z.number() }) }, source: () => [] })
+  await app.ready()
+  const { paths } = JSON.parse(JSON.stringify(app.swagger()))
+  const parameters = [{ schema: { type: 'string', minLength: 2 }, in: 'path', name: 'symbol', required: true }]
+  for (const path of ['/names/{symbol}', '/stocks/{symbol}']) t.strictSame(paths[path].get.parameters, parameters)
+  t.match(paths['/stocks/{symbol}'].get.responses['200'].content['text/event-stream'].schema, { type: 'object', properties: { price: { type: 'number' } } })
 })
 
 test('README, Swagger: Swagger UI is served with a document of the given version and title', async (t) => {

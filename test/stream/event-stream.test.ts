@@ -205,10 +205,13 @@ test('the response', async (t) => {
     const app = await makeApp(t, { maxStreams: 1 })
     app.addHook('onRequest', async (_request, reply) => { reply.header('x-user', '\u65e5') })
     app.get('/reply', (_request, reply) => { reply.sse() })
+    app.get('/reply/hook', { onSend: async () => {} }, (_request, reply) => { reply.sse() })
+    app.get('/reply/first', async (_request, reply) => reply.sse(['a'], { openOn: 'first-event' }))
+    app.get('/reply/config', { config: { sse: true } }, (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'] })
     app.setErrorHandler((error, _request, reply) => { reply.removeHeader('x-user').code(500).send(error) })
     const port = await listen(app)
-    for (const path of ['/reply', '/route', '/reply']) {
+    for (const path of ['/reply', '/reply/hook', '/reply/first', '/reply/config', '/route', '/reply']) {
       const { response } = await open(t, port, path)
       t.match(response, { statusCode: 500, statusMessage: 'Internal Server Error' })
       response.resume()
@@ -222,9 +225,10 @@ test('the response', async (t) => {
       route.onSend = [route.onSend ?? [], async (_request: FastifyRequest, reply: FastifyReply) => { reply.header('x-after', String(reply.getHeader('content-type'))) }].flat()
     })
     app.get('/reply', (_request, reply) => { reply.sse() })
+    app.get('/reply/config', { config: { sse: true } }, (_request, reply) => { reply.sse() })
     app.sseRoute('/route', { topics: ['a'], onSend: async (_request, reply) => { reply.header('x-own', 'yes') } })
     const port = await listen(app)
-    t.match((await open(t, port, '/reply')).response.headers, { 'x-after': 'text/event-stream' })
+    for (const path of ['/reply', '/reply/config']) t.match((await open(t, port, path)).response.headers, { 'x-after': 'text/event-stream' })
     t.match((await open(t, port, '/route')).response.headers, { 'x-after': 'text/event-stream', 'x-own': 'yes' })
   })
 

@@ -1,10 +1,12 @@
 import { createServer } from 'node:http2'
 import { Readable } from 'node:stream'
+import type { SwaggerTransform } from '@fastify/swagger'
 import Fastify, { type FastifyReply } from 'fastify'
+import { jsonSchemaTransform } from 'fastify-type-provider-zod'
 import { describe, expect, test } from 'tstyche'
 import sse, {
   sse as named, type CloseReason, type SSE, type SSEClientLimit, type SSEInput, type SSEPayload, type SSEPluginOptions, type SSERouteOptions, type SSEStats, type SSEStream,
-  type SSEStreamOptions
+  type SSEStreamOptions, type SSESwaggerTransform
 } from '../../lib/index.js'
 
 const app = Fastify()
@@ -34,6 +36,9 @@ describe('register', () => {
       drain: { spread: 0, event: { event: 'restart' }, timeout: 0 },
       openapi: false
     })
+    app.register(sse, { openapi: { transform: jsonSchemaTransform } })
+    app.register(sse, { openapi: { transform: ({ schema, url, route }) => ({ schema: { ...schema, hide: route.method === 'POST' }, url }) } })
+    expect<SSESwaggerTransform>().type.toBeAssignableFrom<SwaggerTransform>()
   })
 
   test('register refuses other options and wrong types', () => {
@@ -54,6 +59,9 @@ describe('register', () => {
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ drain: { event: number } }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ serializer: (data: unknown) => number }>()
     expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ clientId: () => number }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ openapi: { transform: true } }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ openapi: { transform: () => string } }>()
+    expect<SSEPluginOptions>().type.not.toBeAssignableFrom<{ openapi: { transform: (route: number) => { schema: {}, url: '' } } }>()
     expect<SSEPluginOptions>().type.not.toHaveProperty('interval')
   })
 })

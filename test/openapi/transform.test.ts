@@ -1,10 +1,10 @@
-import swagger from '@fastify/swagger'
+import swagger, { type SwaggerTransform } from '@fastify/swagger'
 import swaggerUI from '@fastify/swagger-ui'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyInstance, type FastifySchema, type RouteOptions } from 'fastify'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { parse } from 'yaml'
-import sse from '../../lib/index.js'
+import sse, { type SSEPluginOptions } from '../../lib/index.js'
 import { at, build, event, media, openapi, operation, Price, price, prices, pricesMedia, published } from './app.js'
 
 test('a route is described in the document without a response schema', async (t) => {
@@ -145,14 +145,14 @@ test('shared schemas, and schemas that refer to themselves, are referred to', as
   t.match(at(document, 'components', 'schemas'), { Price: price, Tree: { type: 'object' } })
 })
 
-test('the user’s transform, swaggerTransform and transformObject still run, and see the description', async (t) => {
+test('a global transform that the plugin is given, or a route’s own swaggerTransform, runs first, and transformObject sees the description', async (t) => {
   const seen: string[] = []
-  const see = (name: string, { response }: FastifySchema) => seen.push(`${name} ${Object.keys(Object(at(response, '200', 'content')))}`)
+  const transform: SwaggerTransform = ({ schema, url }) => {
+    seen.push(`transform ${url} ${Object.keys(Object(schema.response))}`)
+    return { schema: { ...schema, tags: ['transformed'] }, url: `/api${url}` }
+  }
   const app = await build(t, {
-    transform: ({ schema, url }) => {
-      see('transform', schema)
-      return { schema: { ...schema, tags: ['transformed'] }, url: `/api${url}` }
-    },
+    transform,
     transformObject: (document) => ({ ...('openapiObject' in document ? document.openapiObject : {}), 'x-media': media('openapiObject' in document && document.openapiObject, '/api/prices') })
   }, (app) => {
     prices(app)
@@ -160,20 +160,41 @@ test('the user’s transform, swaggerTransform and transformObject still run, an
       url: '/own',
       config: {
         swaggerTransform: ({ schema, url }) => {
-          see('swaggerTransform', schema)
+          seen.push(`swaggerTransform ${url} ${Object.keys(Object(schema.response))}`)
           return { schema: { ...schema, tags: ['own'] }, url }
         }
       },
       source: () => []
     })
     app.sseRoute({ url: '/none', config: { swaggerTransform: false }, source: () => [] })
-  })
+  }, { openapi: { transform } })
   const document = app.swagger()
-  t.strictSame(seen.slice(-2), ['transform text/event-stream', 'swaggerTransform text/event-stream'])
+  t.strictSame(seen, ['transform /prices ', 'swaggerTransform /own '])
   t.strictSame(at(operation(document, '/api/prices'), 'tags'), ['transformed'])
+  t.strictSame(media(document, '/api/prices'), pricesMedia)
   t.strictSame(at(operation(document, '/own'), 'tags'), ['own'])
+  t.ok(media(document, '/own'))
+  t.strictSame(Object.keys(Object(operation(document, '/none'))), ['responses'])
   t.ok(media(document, '/none'))
   t.strictSame(at(published(document), 'x-media'), pricesMedia)
+})
+
+test('a global transform that the plugin is not given runs on ordinary routes only', async (t) => {
+  const app = await build(t, { transform: ({ schema, url }) => ({ schema: { ...schema, tags: ['transformed'] }, url }) }, (app) => {
+    prices(app)
+    app.get('/ordinary', async () => '')
+  })
+  t.strictSame(at(operation(app.swagger(), '/ordinary'), 'tags'), ['transformed'])
+  t.strictSame(Object.keys(Object(operation(app.swagger(), '/prices'))), ['responses'])
+  t.strictSame(media(app.swagger(), '/prices'), pricesMedia)
+})
+
+test('a transform that returns no schema leaves the route’s', async (t) => {
+  const app = await build(t, {}, (app) => {
+    app.sseRoute({ url: '/a', schema: { summary: 'A' }, config: { swaggerTransform: () => Object({ url: '/b' }) }, source: () => [] })
+  })
+  t.equal(at(operation(app.swagger(), '/b'), 'summary'), 'A')
+  t.ok(media(app.swagger(), '/b'))
 })
 
 test('@fastify/swagger may come first or last, and around the plugin', async (t) => {
@@ -211,7 +232,8 @@ test('@fastify/swagger may come first or last, and around the plugin', async (t)
 })
 
 test('@fastify/swagger’s function may have another name', async (t) => {
-  const app = await build(t, { decorator: 'describe', transform: ({ schema, url }) => ({ schema: { ...schema, tags: ['transformed'] }, url }) }, prices)
+  const transform: SwaggerTransform = ({ schema, url }) => ({ schema: { ...schema, tags: ['transformed'] }, url })
+  const app = await build(t, { decorator: 'describe', transform }, prices, { openapi: { transform } })
   const document = app.getDecorator<() => unknown>('describe')()
   t.strictSame(media(document, '/prices'), pricesMedia)
   t.strictSame(at(operation(document, '/prices'), 'tags'), ['transformed'])
@@ -277,15 +299,18 @@ test('Swagger UI serves it', async (t) => {
 
 test('the description is in the document only', async (t) => {
   const seen: RouteOptions[] = []
+  const given = { rateLimit: 1 }
   const app = await build(t, {}, (app) => {
     app.addHook('onRoute', (options) => { seen.push(options) })
-    app.sseRoute({ url: '/prices', config: { rateLimit: 1 }, schema: { summary: 'Prices' }, source: () => ['a'] })
+    app.sseRoute({ url: '/prices', config: given, schema: { summary: 'Prices' }, source: () => ['a'] })
   })
   t.ok(media(app.swagger(), '/prices'))
   for (const { schema, config } of seen) {
     t.strictSame(published(schema), { summary: 'Prices' })
-    t.match(config, { rateLimit: 1, swaggerTransform: undefined })
+    t.match(config, { rateLimit: 1 })
   }
+  t.strictSame(seen.map(({ method, config }) => [method, Object.keys(Object(config))]), [['GET', ['rateLimit', 'swaggerTransform']], ['HEAD', ['rateLimit']]])
+  t.strictSame(given, { rateLimit: 1 })
   t.equal((await app.inject('/prices')).body, 'data: a\n\n')
 })
 
@@ -321,22 +346,21 @@ test('a document the user wrote is left alone, and so is one without event strea
   t.strictSame(Object.keys(Object(at(app.getDecorator<() => unknown>('describe')(), 'paths'))), ['/ordinary'])
 })
 
-test('a transform that takes no description leaves the routes as their user wrote them, and the log says so', async (t) => {
+test('a transform that refuses the description does not get it, and the route is described without a warning', async (t) => {
   const lines: string[] = []
+  const transform: SwaggerTransform = ({ schema, url }) => {
+    if (schema.response !== undefined) throw new Error('no responses here')
+    return { schema, url }
+  }
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line) => { lines.push(line) } } } })
   t.teardown(() => app.close())
-  await app.register(swagger, openapi({
-    transform: ({ schema, url }) => {
-      if (schema.response !== undefined) throw new Error('no responses here')
-      return { schema, url }
-    }
-  }))
-  await app.register(sse)
+  await app.register(swagger, openapi({ transform }))
+  await app.register(sse, { openapi: { transform } })
   prices(app)
   await app.ready()
-  t.strictSame(operation(app.swagger(), '/prices'), { responses: { 200: { description: 'Default Response' } } })
+  t.strictSame(media(app.swagger(), '/prices'), pricesMedia)
   t.strictSame(parse(app.swagger({ yaml: true })), published(app.swagger()))
-  t.match(lines.map((line) => JSON.parse(line)), [{ err: { message: 'no responses here' }, msg: 'SSE routes are not described: a transform of @fastify/swagger does not take their description' }])
+  t.strictSame(lines, [])
 })
 
 test('an error in the user’s own transforms is theirs to see', async (t) => {
@@ -346,8 +370,50 @@ test('an error in the user’s own transforms is theirs to see', async (t) => {
     prices(app)
   })
   t.throws(() => before.swagger(), { message: 'broken' })
+  const given = await build(t, {}, prices, { openapi: { transform: broken } })
+  t.throws(() => given.swagger(), { message: 'broken' })
   const after = await build(t, { transformObject: broken }, prices)
   t.throws(() => after.swagger(), { message: 'broken' })
+})
+
+/** Schemas of a library that follows Standard Schema and cannot convert to JSON Schema, and of one whose conversion fails. */
+const unknown = { '~standard': { version: 1, vendor: 'unknown' } }
+const failing = { '~standard': { version: 1, vendor: 'failing', jsonSchema: { input: () => { throw new Error('cannot be said') } } } }
+
+/** Makes an app ready that has a route with this schema. Its compilers take any schema. */
+async function readyWith (t: Test, schema: FastifySchema, options: SSEPluginOptions = {}, config = {}, withSwagger = true): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.setValidatorCompiler(() => () => true).setSerializerCompiler(() => String)
+  if (withSwagger) await app.register(swagger, openapi())
+  await app.register(sse, options)
+  app.sseRoute({ method: 'POST', url: '/a/:id', schema, config, source: () => [] })
+  await app.ready()
+  return app
+}
+
+test('a schema that is not JSON Schema and cannot be converted to it is refused at ready', async (t) => {
+  const error = (name: string) => ({
+    code: 'SSE_ERR_OPENAPI',
+    message: `The schema "${name}" of POST /a/:id is not JSON Schema, and its library does not convert it for the document of @fastify/swagger: ` +
+      'give the transform that converts it to this plugin as the option "openapi": { transform }'
+  })
+  for (const name of ['body', 'querystring', 'params', 'headers']) await t.rejects(readyWith(t, { [name]: unknown }), error(name), name)
+  await t.rejects(readyWith(t, Object({ query: unknown })), error('querystring'))
+  await t.rejects(readyWith(t, { body: { content: { 'application/json': { schema: unknown } } } }), error('body'))
+  await t.rejects(readyWith(t, { response: { 404: unknown } }), error('response.404'))
+  await t.rejects(readyWith(t, { body: failing }), { ...error('body'), cause: { message: 'cannot be said' } })
+  await t.rejects(readyWith(t, { body: unknown }, {}, { swaggerTransform: false }), error('body'))
+})
+
+test('a schema that is not JSON Schema is not refused where no document would show it', async (t) => {
+  const transform: SwaggerTransform = ({ url }) => ({ schema: { summary: 'transformed' }, url })
+  await readyWith(t, { body: unknown }, {}, {}, false)
+  await readyWith(t, { body: unknown }, { openapi: false })
+  t.strictSame(at((await readyWith(t, { body: unknown, hide: true })).swagger(), 'paths'), {})
+  for (const app of [await readyWith(t, { body: unknown }, { openapi: { transform } }), await readyWith(t, { body: unknown }, {}, { swaggerTransform: transform })]) {
+    t.equal(at(operation(app.swagger(), '/a/{id}', 'post'), 'summary'), 'transformed')
+  }
 })
 
 test('without @fastify/swagger nothing is needed', async (t) => {
