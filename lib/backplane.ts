@@ -1,3 +1,4 @@
+// Tested by test/pubsub/backplane.test.ts
 import type { FastifyBaseLogger } from 'fastify'
 
 /** Who receives a published event: the streams of a topic, the streams of a client id, or all streams. */

@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Audience } from './backplane.js'
-import type { CloseReason, SSEStream } from './types.js'
+import type { CloseReason } from './stats.js'
+import type { SSEStream } from './types.js'
 
 /** A stream at its end. */
 export interface StreamEnd {

@@ -1,7 +1,8 @@
+// Tested by test/issues/registered-twice.test.ts
 import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { Callbacks } from './routes/callbacks.js'
-import { RouteCounters, STATS } from './stats.js'
+import { StatsByRoute, STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
 import { endLogOf } from './stream/end-log.js'
 import { SSE_ERR_REGISTERED } from './errors.js'
@@ -23,11 +24,12 @@ import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptio
 
 export type { Audience, Backplane, BackplaneFactory, BackplaneListener, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
+export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
 export type {
-  CloseReason, ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
-  SSESource, SSEStats, SSEStream, SSEStreamOptions, SSESwaggerTransform
+  ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
+  SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
 /** A route, with the options object that Fastify's onRoute hooks got. */
@@ -52,7 +54,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const streamSettings = compileSettings(settings.stream)
   const { writeData } = streamSettings
   const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
-  const stats = new RouteCounters()
+  const stats = new StatsByRoute()
   const registry = new StreamRegistry({
     stats,
     drain,

@@ -1,16 +1,44 @@
 import type { FastifyRequest } from 'fastify'
-import type { CloseReason, SSEStats } from './types.js'
 
-/** Which limit refused a request. */
+/** The reason why a stream closed. `'error'`: a source, payload or callback failed. */
+export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
+
+/** The result of `app.sse.stats()`: counts of this process since its start. */
+export interface SSEStats {
+  /** Streams open now. */
+  active: number
+  /** Streams opened. */
+  opened: number
+  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
+  rejected: number
+  /** Streams opened by clients that reconnected with an id of the log. */
+  resumed: number
+  /** Events written. */
+  sent: number
+  /** Events dropped by `overflow: 'drop'`. */
+  dropped: number
+  /** Published events that were replayed to reconnecting clients. They count as sent as well. */
+  replayed: number
+  /** Ticks of an interval that were skipped for a stream, because its client was behind or its payload slow. */
+  skipped: number
+  /** Gap events sent. */
+  gaps: number
+  /** Bytes written, without those of HTTP. */
+  bytes: number
+  /** Streams closed, by reason. */
+  closed: Record<CloseReason, number>
+}
+
+/** The limit that refused a request. */
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
-/** Receivers of measured times. */
+/** Callbacks for measured times. */
 export interface Measures {
   lag (ms: number): void
   duration (reason: CloseReason, ms: number): void
 }
 
-/** What was counted of one route's streams. */
+/** Counts of one route's streams. */
 export class RouteStats {
   opened = 0
   resumed = 0
@@ -22,57 +50,57 @@ export class RouteStats {
   bytes = 0
   readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
   readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
-  /** Told how long published events waited for their client's socket, ms. */
+  /** Called with the time that published events waited for their client's socket, ms. Null if it is not measured. */
   lag: ((ms: number) => void) | null = null
 
-  /** Gets how long each stream was open, ms, when it closes. */
+  /** Called when a stream closes, with the time that it was open, ms. Null if it is not measured. */
   duration: ((reason: CloseReason, ms: number) => void) | null = null
 
   get active (): number {
     return this.opened - sum(this.closed)
   }
 
-  /** Gives what is measured to `measures`, besides those before. */
+  /** Adds callbacks. */
   measure ({ lag, duration }: Measures): void {
     this.lag = both(this.lag, lag)
     this.duration = both(this.duration, duration)
   }
 }
 
-/** Where other entries, perhaps of the package's other build, find the counters of `app.sse`. */
+/** The key of the stats in `app.sse`. A registered symbol, because the ESM and the CJS build of the package share it. */
 export const STATS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 
-/** The counters of all routes that had streams, by URL pattern. */
-export class RouteCounters {
+/** The stats of all routes that had streams, by URL pattern. */
+export class StatsByRoute {
   readonly #byRoute = new Map<string, RouteStats>()
   readonly #measures: Array<(route: string) => Measures> = []
 
-  /** Those of the route that a request came to. */
+  /** Returns the stats of a request's route. */
   of ({ routeOptions: { url = '' } }: FastifyRequest): RouteStats {
-    let counters = this.#byRoute.get(url)
-    if (counters === undefined) {
-      counters = new RouteStats()
-      for (const measuresOf of this.#measures) counters.measure(measuresOf(url))
-      this.#byRoute.set(url, counters)
+    let stats = this.#byRoute.get(url)
+    if (stats === undefined) {
+      stats = new RouteStats()
+      for (const measuresOf of this.#measures) stats.measure(measuresOf(url))
+      this.#byRoute.set(url, stats)
     }
-    return counters
+    return stats
   }
 
-  entries (): Iterable<[route: string, counters: RouteStats]> {
+  entries (): Iterable<[route: string, stats: RouteStats]> {
     return this.#byRoute
   }
 
-  /** Measures lag and duration on every route, also on those to come, for what `measuresOf` returns. */
+  /** Measures lag and duration on every route, also on later ones. @param measuresOf called once per route */
   measure (measuresOf: (route: string) => Measures): void {
     this.#measures.push(measuresOf)
-    for (const [route, counters] of this.#byRoute) counters.measure(measuresOf(route))
+    for (const [route, stats] of this.#byRoute) stats.measure(measuresOf(route))
   }
 
   total (): SSEStats {
     const all = [...this.#byRoute.values()]
-    const of = (count: (counters: RouteStats) => number) => all.reduce((total, counters) => total + count(counters), 0)
+    const of = (count: (stats: RouteStats) => number) => all.reduce((total, stats) => total + count(stats), 0)
     const closed = new RouteStats().closed
-    for (const counters of all) for (const reason of reasons(closed)) closed[reason] += counters.closed[reason]
+    for (const stats of all) for (const reason of reasons(closed)) closed[reason] += stats.closed[reason]
     return {
       active: of(({ active }) => active),
       opened: of(({ opened }) => opened),

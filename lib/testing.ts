@@ -1,3 +1,4 @@
+// Tested by test/issues/inject-takes-too-little.test.ts
 import type { OutgoingHttpHeaders } from 'node:http'
 import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'
@@ -5,44 +6,44 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import { real } from './clock.js'
 import { TIMEOUT_MAX } from './timer-list.js'
 
-/** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
+/** The response is not an event stream. The error has its `statusCode`, `headers` and `body`. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
 
-/** Nothing came within the time limit. */
+/** No response or no event arrived within `timeout`. */
 export const SSE_ERR_TIMEOUT = createError<[string, number]>('SSE_ERR_TIMEOUT', '%s did not come within %d ms')
 
-/** An event as a client sees it. */
+/** An event as a client receives it. */
 export interface InjectedEvent {
-  /** The event's own `id`; undefined where it has none. */
+  /** The id of the event; undefined if the event has no `id:` line. */
   id: string | undefined
-  /** `message` where none was sent. */
+  /** The event name; `message` if none was sent. */
   event: string
   data: string
 }
 
 /**
- * Options of `app.inject`; `timeout`: how long to wait for the answer, and then for each event, ms, whatever comments
- * come before it. Default 5000. 0 or Infinity: no limit.
+ * The options of `app.inject`, and `timeout`: the time to wait for the response, and then for each event, ms. Comments do
+ * not restart it. Default 5000. 0 or Infinity: no limit.
  */
 export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeout?: number }
 
-/** An open stream: its events, in order, as they come. It is read no further than what is asked for. */
+/** An open stream: an async iterable of its events. It reads only as many events as are requested, so that backpressure applies. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
   statusCode: number
   headers: OutgoingHttpHeaders
-  /** All text that was read so far, with comments, `retry` and `id` lines. */
+  /** The text that was read so far, with comments, `retry:` and `id:` lines. */
   readonly raw: string
-  /** The next event, or undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
+  /** Returns the next event; undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
   next (): Promise<InjectedEvent | undefined>
-  /** Waits for more text, which is added to `raw`; undefined at the end. `next` yields the events in it. @throws SSE_ERR_TIMEOUT */
+  /** Returns the next part of the text and appends it to `raw`; undefined at the end. `next` returns the events in it. @throws SSE_ERR_TIMEOUT */
   read (): Promise<string | undefined>
-  /** Leaves, as a client that disconnects. Calls of `next` and `read` that wait resolve to undefined. */
+  /** Disconnects. Pending calls of `next` and `read` resolve to undefined. */
   close (): void
 }
 
 /**
- * Opens an event stream of `app` without a port.
- * @param options a path, or an object
+ * Opens an event stream of an app by `app.inject`, without a port.
+ * @param options a path, or an object of options
  * @throws SSE_ERR_NO_STREAM, SSE_ERR_TIMEOUT
  */
 export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: string | InjectSSEOptions): Promise<InjectedStream> {
@@ -65,7 +66,7 @@ export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: 
   let closed = false
   let reading: Promise<string | undefined> | undefined
 
-  /** Calls at the same time share the next chunk, and one that comes after a timeout is not lost. */
+  /** Reads the next chunk. Concurrent calls share it, and a chunk that arrives after a timeout is kept. */
   function readOn (): Promise<string | undefined> {
     reading ??= readChunk().finally(() => { reading = undefined })
     return reading

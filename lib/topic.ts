@@ -1,3 +1,4 @@
+// Tested by test/pubsub/topics.test.ts
 import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, describeValue } from './errors.js'
 
 /** True for a value that can name a topic or a client. */

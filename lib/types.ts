@@ -1,3 +1,4 @@
+// Tested by test/types/options.tst.ts
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
@@ -6,15 +7,16 @@ import type {
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
 import type { FetchResponse } from './event/fetch-response.js'
+import type { CloseReason, SSEStats } from './stats.js'
 import type {
   EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
 
-/** What a route that declares `Events` sends; any event where it declares none. */
+/** The events that a route with the schemas `Events` sends; any event for a route without `events`. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
   PayloadWith<EventDataMap<Provider, Events>, Events>
 
-/** One item of a source, or what one call of `payload` returns: a payload of the route, or with `items: 'data'` its data. */
+/** One item of a source, or the result of one call of `payload`: a payload of the route, or with `items: 'data'` its data. */
 export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
   'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
 
@@ -22,90 +24,89 @@ type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends Event
   PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
 
 /**
- * What can be streamed to its end, at the client's pace: an iterable, a Readable, a web stream of items or of bytes that
- * are UTF-8, or the answer of `fetch` to a request for an event stream, whose events are passed on.
+ * A source, which is read to its end at the pace of the client: an iterable, a Readable, a web stream of items or of UTF-8
+ * bytes, or the Response of `fetch` to a request for an event stream, whose events are passed on.
  */
 export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item | Uint8Array> | FetchResponse
 
-/** Why a stream was closed; `'error'` is a source or hook that failed. */
-export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
-
-/** One client's open response. */
+/** The event stream of one client. */
 export interface SSEStream<Payload = SSEInput> {
   /** Unique among all streams. */
   readonly id: string
-  /** What the option `clientId` said; the stream's own `id` without it. */
+  /** The result of the option `clientId`. Default: the `id` of the stream. */
   readonly clientId: string
-  /** The Last-Event-ID header, decoded as UTF-8 (as Latin-1 where it is none), or the query's `lastEventId`; null where there is none. */
+  /** The Last-Event-ID header, decoded as UTF-8 (as Latin-1 if it is not valid UTF-8), or the query parameter `lastEventId`; null without both. */
   readonly lastEventId: string | null
-  /** Aborted when the stream closes. */
+  /** Aborts when the stream closes. */
   readonly signal: AbortSignal
   readonly closed: boolean
   /** Null while the stream is open. */
   readonly closeReason: CloseReason | null
   readonly request: FastifyRequest
   /**
-   * Sends one event. Resolves to true once the client takes more, so that `await` paces the sender,
-   * and to false if the stream is or gets closed; never stays pending.
+   * Sends one event. Resolves to true once the client takes more, so that `await` applies backpressure to the sender.
+   * Resolves to false if the stream is closed, or closes before.
    * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT, and with
    * SSE_ERR_CUSTOM_ID for an id on a stream with topics, before anything is written.
    */
   send (payload: Payload): Promise<boolean>
   /**
-   * Has the stream get what is published to these topics. In `onConnect`, and in a handler right after `reply.sse()`,
-   * that includes what its client missed; later it is what comes from now on, or from where its replay is. @throws SSE_ERR_TOPIC
+   * Subscribes the stream to topics. Calls in `onConnect`, and in a handler in the same tick as `reply.sse()`, include
+   * the events that the client missed. Later calls start with the next event, or at the position of a running replay.
+   * @throws SSE_ERR_TOPIC
    */
   subscribe (...topics: string[]): void
+  /** Ends subscriptions to topics. */
   unsubscribe (...topics: string[]): void
-  /** Ends the response; what the client has not taken 5 s later is cut. A second call does nothing. */
+  /** Ends the response. Disconnects the client if it has not taken the rest after 5 s. A second call does nothing. */
   close (): void
 }
 
-/** The options of one stream: set for all at `register`, for a route's in `sseRoute`, for one in `reply.sse`. */
+/** The options of a stream: of all streams at `register`, of a route's streams in `sseRoute`, of one stream in `reply.sse()`. */
 export interface SSEStreamOptions {
-  /** After so many ms without a byte a comment is sent; `false` or `0`: never. Default 15000. */
+  /** Time without a byte after which a comment is sent, ms; `false` or `0`: never. Default 15000. */
   heartbeat?: number | false
-  /** Sent as `retry:` when the stream opens, ms. Default: not sent. */
+  /** Value of the `retry:` line at the start of the stream, ms. Default: no line. */
   retry?: number
-  /** Added to the response; they win over the plugin's own, but for content-type. */
+  /** Headers of the response. They replace the plugin's headers, except content-type. */
   headers?: Readonly<Record<string, string>>
-  /** Makes text of data that is not a string. Default `JSON.stringify`. */
+  /** Converts data that is not a string to text. Default `JSON.stringify`. */
   serializer?: (data: unknown) => string
-  /** Bytes that may wait for one client before `overflow` acts. Default 1048576. */
+  /** Bytes that may wait for one client; above it `overflow` applies. Default 1048576. */
   maxBufferedBytes?: number
-  /** `'disconnect'` (default): close the stream; `'drop'`: leave events out till the client has caught up, then send `gap`. */
+  /** `'disconnect'` (default): aborts the stream; `'drop'`: drops events until the client has caught up, then sends `gap`. */
   overflow?: 'disconnect' | 'drop'
-  /** Closes a stream that was sent no event for so many ms. Default 0: never. */
+  /** Time without an event after which the stream is closed, ms. Default 0: never. */
   idleTimeout?: number
-  /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
+  /** Time after which the stream is closed, ms, plus or minus 10 %. Default 0: never. */
   maxLifetime?: number
-  /** Events that are sent within so many ms go out in one write. Default 0: within a tick of the event loop. */
+  /** Time within which events are collected into one write, ms. Default 0: one tick of the event loop. */
   flushInterval?: number
 }
 
-/** The options of `reply.sse()` without a source: of a stream that the handler writes to. */
+/** The options of `reply.sse()` without a source, for a stream that the handler writes to. */
 export interface SSEManualOptions extends SSEStreamOptions {
-  /** The handler threw after `reply.sse()`, or the source, the serializer or a callback failed. Default: `request.log.error`. */
+  /** Called if the handler throws after `reply.sse()`, or a source, serializer or callback fails. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called once for a stream that opened, after it closed for any reason. */
+  /** Called once after an open stream has closed, for any reason. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
 }
 
-/** The options of `reply.sse` with a source or a function. */
+/** The options of `reply.sse()` with a source or a function. */
 export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
-  /** When the headers are sent: at once (default), or with the source's first item. */
+  /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
   /** `'payload'` (default): each item is a payload; `'data'`: each item is the data of an event. */
   items?: Items
-  /** Sent after the last item of a source that ended normally; not if the source failed or the client left. */
+  /** Event after the last item of a source that ended normally; not sent if the source failed or the client disconnected. */
   end?: SSEPayload | string
 }
 
-/** How many streams may be open at once for each `key`. */
+/** A limit of open streams per `key`. */
 export interface SSEClientLimit<Request = FastifyRequest> {
-  /** A whole number above 0. */
+  /** Open streams per key: a whole number above 0. */
   max: number
-  /** A string that is not empty; anything else fails the request with SSE_ERR_OPTION. Default: `request.ip`, of an IPv6 address its /64 network. */
+  /** Returns a non-empty string; any other result fails the request with SSE_ERR_OPTION. Default: `request.ip`, for IPv6 its /64 network. */
   key?: (request: Request) => string
 }
 
@@ -120,22 +121,22 @@ export type SSESwaggerTransform = Transforming['transform']
 
 /** The options of the plugin. */
 export interface SSEPluginOptions extends SSEStreamOptions {
-  /** The id by which a client is addressed. Default: the stream's own. */
+  /** Returns the client id, to which `app.sse.sendTo` sends. Default: the id of the stream. */
   clientId?: (request: FastifyRequest) => string
-  /** How many streams may be open; more are answered 503 with Retry-After. Default: no limit. */
+  /** Streams that may be open; further requests get 503 with Retry-After. Default: no limit. */
   maxStreams?: number
-  /** How many streams one client may have open; more are answered 429 with Retry-After. A list limits by several keys. */
+  /** Streams that one client may have open; further requests get 429 with Retry-After. A list limits by several keys. Default: no limit. */
   maxStreamsPerClient?: SSEClientLimit | readonly SSEClientLimit[]
   /**
-   * How many published events, and for how many ms (0: no limit), a client that comes back can be sent again;
-   * `false`: none. Default `{ size: 1000, maxAge: 0 }`.
+   * Published events that are retained for replay to reconnecting clients: at most `size` events, none older than `maxAge`
+   * ms (0: no limit). `false`: none. Default `{ size: 1000, maxAge: 0 }`.
    */
   history?: { size?: number, maxAge?: number } | false
-  /** Where published events go. Default: the memory of this process. */
+  /** The log of published events. Default: in the memory of this process. */
   backplane?: BackplaneFactory
   /**
-   * At `app.close()` each stream is sent `event`, if there is one, then `retry:` with a random time of up to `spread` ms (default 3000).
-   * `app.close()` waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources to finish.
+   * At `app.close()` each stream ends with `event`, if it is set, and a `retry:` line with a random time of up to `spread`
+   * ms (default 3000). `app.close()` waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources.
    */
   drain?: { spread?: number, event?: SSEPublication, timeout?: number }
   /**
@@ -146,17 +147,16 @@ export interface SSEPluginOptions extends SSEStreamOptions {
    * `app.ready()` rejects with SSE_ERR_OPENAPI for a schema that needs a transform and has none.
    */
   openapi?: boolean | { transform?: SSESwaggerTransform }
-  /** A stream has opened, of a route or by `reply.sse()`; awaited before the route's own, and before what a source or interval sends or is replayed. */
+  /** Called when any stream has opened. Awaited before the `onConnect` of the route, and before any payload, item or replay. */
   onConnect?: (request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called once for every stream that opened, after it closed for any reason, before the route's own. */
+  /** Called once after any open stream has closed, before the `onDisconnect` of the route. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called for the failures of streams whose route, or call of `reply.sse()`, has no `onError`. Default: `request.log.error`. */
+  /** Called with failures of streams whose route or `reply.sse()` has no `onError`. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
 }
 
 type MaybePromise<T> = T | Promise<T>
-
-/** The options of `app.sseRoute`: all of Fastify's for a route but `handler` and the hook `onError`, and these. */
+/** The options of `app.sseRoute`: those of a Fastify route without `handler` and the hook `onError`, and these. */
 export interface SSERouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -177,97 +177,73 @@ export interface SSERouteOptions<
   /** Default GET. */
   method?: HTTPMethods | HTTPMethods[]
   /**
-   * Whether an Accept header that rules out text/event-stream is answered 406 (`'strict'`) or ignored (`'any'`).
-   * Default: `'strict'` for GET and HEAD requests, `'any'` for others, because official SDKs ask a POST route for JSON.
+   * Whether a request whose Accept header excludes text/event-stream gets 406 (`'strict'`) or a stream (`'any'`).
+   * Default: `'strict'` for GET and HEAD requests, `'any'` for others, because the official OpenAI and Anthropic SDKs ask POST routes for JSON.
    */
   accept?: 'strict' | 'any'
+  /** Returns the client id, in place of the plugin's option. */
   clientId?: (this: Instance, request: Request) => string
-  /** How many streams of this route may be open, besides the plugin's limit. */
+  /** Streams of this route that may be open, in addition to the plugin's limit. */
   maxStreams?: number
-  /** How many streams of this route one client may have open, besides the plugin's limits. */
+  /** Streams of this route that one client may have open, in addition to the plugin's limits. */
   maxStreamsPerClient?: SSEClientLimit<Request> | ReadonlyArray<SSEClientLimit<Request>>
-  /** The events this route sends, by name; see README for what it checks, compiles and documents. */
+  /** Schemas of the data of the events that this route sends, by event name. They type, serialize and document the events. */
   events?: Events
-  /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
+  /** Time between the starts of two calls of `payload`, ms: above 0, at most 2147483647. */
   interval?: number
   /**
-   * Returns the next event, or nothing to skip a tick. `signal` is aborted after `payloadTimeout`, and when the stream
-   * closes; of a `shared` payload, when the last of its streams closes.
+   * Returns the next event, or nothing to skip a tick. `signal` aborts after `payloadTimeout`, and when the stream closes
+   * (with `shared`: the last of its streams).
    */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
   MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
-  /** A call of `payload` that has not settled after so many ms fails with SSE_ERR_PAYLOAD_TIMEOUT. Default 30000, 0: never. */
+  /** Time after which a call of `payload` fails with SSE_ERR_PAYLOAD_TIMEOUT, ms; 0: never. Default 30000. */
   payloadTimeout?: number
-  /** Whether the first payload comes at once (default), or after one interval. */
+  /** `true` (default): calls `payload` at once when the stream opens; `false`: after one interval. */
   immediate?: boolean
-  /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
+  /** `true`: one call of `payload` per tick for all streams; a function: for all streams with the same key. Default `false`. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
-  /** Returns what is streamed to its end. */
+  /** Returns the source of the stream, which closes at the end of the source. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
   /**
-   * `'payload'` (default): items of `source` and results of `payload` are payloads; `'data'`: each is the data of an event,
-   * of `message` where the route declares `events`.
+   * `'payload'` (default): items of `source` and results of `payload` are payloads. `'data'`: each is the data of an event
+   * (the event `message`, if the route declares `events`).
    */
   items?: Items
-  /** Sent after the last item of a `source` that ended normally; not if it failed or the client left. */
+  /** Event after the last item of a `source` that ended normally; not sent if it failed or the client disconnected. */
   end?: NonNullable<Payload>
-  /** When the headers are sent: at once (default), or with the source's first item. */
+  /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
-  /** What the stream is subscribed to: it gets what is published to these topics, and what it missed of them. */
+  /** Topics to which the stream is subscribed: it is sent their events, and those that its client missed. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
-  /** The stream is open; awaited before the first payload, item or replayed event. */
+  /** Called when the stream has opened. Awaited before the first payload, item or replayed event. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
-  /** Once for every stream that opened, whatever ended it. */
+  /** Called once after an open stream has closed, for any reason. */
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
-  /** A payload, source, serializer or hook failed. Default: `request.log.error`. */
+  /** Called when a payload, source, serializer or callback fails. Default: `request.log.error`. */
   onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
 }
 
-/** What `app.sse.stats()` tells of this process since it started. */
-export interface SSEStats {
-  /** Streams open now. */
-  active: number
-  /** Streams opened. */
-  opened: number
-  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
-  rejected: number
-  /** Streams opened whose client came back with an id of the log. */
-  resumed: number
-  /** Events written. */
-  sent: number
-  /** Events left out by `overflow: 'drop'`. */
-  dropped: number
-  /** Published events written that the client had missed; they count as sent, too. */
-  replayed: number
-  /** Ticks of an interval that a stream did not get, since its client was behind or its payload slow. */
-  skipped: number
-  /** Gap events sent. */
-  gaps: number
-  /** Bytes written, without HTTP's own. */
-  bytes: number
-  /** Streams closed, by reason. */
-  closed: Record<CloseReason, number>
-}
-
-/** An event that is published: its id comes from the log. */
+/** An event to publish. It has no `id`, because the log sets it. */
 export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
 
-/** `app.sse`. */
+/** `app.sse`: publishes events to the streams of all processes that share the backplane. */
 export interface SSE {
   /**
-   * Publishes an event to all streams that are subscribed to a topic, here and in all processes that share the
-   * backplane; resolves to the event's id once the log has it. The data goes through the plugin's `serializer`.
+   * Publishes an event to all streams that are subscribed to a topic, in all processes that share the backplane. Resolves
+   * to the event's id once the log has it. The plugin's `serializer` converts the data.
    * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
+   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with SSE_ERR_CLOSING; then no stream is sent the event.
    */
   publish (topic: string, payload: SSEPublication): Promise<string>
-  /** As `publish`, to all open streams. */
+  /** Publishes an event to all open streams, like `publish`. */
   broadcast (payload: SSEPublication): Promise<string>
-  /** As `publish`, to the streams of one client id. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
+  /** Publishes an event to the streams of one client id, like `publish`. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
   sendTo (clientId: string, payload: SSEPublication): Promise<string>
-  /** The streams that are open in this process, by `id`. */
+  /** The open streams of this process, by `id`. */
   readonly streams: ReadonlyMap<string, SSEStream>
+  /** Returns the counts of all routes together. */
   stats (): SSEStats
 }
 
@@ -285,7 +261,7 @@ declare module 'fastify' {
     RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
   > {
     readonly sse: SSE
-    /** Declares a route that answers with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_ROUTE */
+    /** Declares a route that responds with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE */
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
@@ -303,18 +279,18 @@ declare module 'fastify' {
   }
 
   interface FastifyReply {
-    /** Makes this reply an event stream that the handler writes to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
+    /** Responds with an event stream that the handler writes to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
     sse (options?: SSEManualOptions): SSEStream
     /**
-     * Streams `source` to its end. The promise resolves when the response is over, for any reason: return or await it in the handler.
+     * Streams `source` to its end. The promise resolves when the response has closed, for any reason. Return or await it in the handler.
      * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE
      */
     sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
       source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
     ): Promise<void>
     /**
-     * Streams the source that `run` returns or resolves to. Without one, closes the stream when `run` has settled, and aborts it
-     * if `run` has failed. The promise resolves when the response is over, for any reason.
+     * Streams the source that `run` returns or resolves to. Without a source, closes the stream when `run` has settled, and
+     * aborts it if `run` has failed. The promise resolves when the response has closed, for any reason.
      * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
      */
     sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (

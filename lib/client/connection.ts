@@ -1,3 +1,4 @@
+// Tested by test/client/reading.test.ts
 import { cut, messageOf, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 

@@ -1,3 +1,4 @@
+// Tested by test/client/reading.test.ts
 export type SSEErrorCode = 'SSE_ERR_CONNECTION' | 'SSE_ERR_INACTIVITY_TIMEOUT' | 'SSE_ERR_NO_STREAM' | 'SSE_ERR_DATA' | 'SSE_ERR_LAST_EVENT_ID' | 'SSE_ERR_OPTION'
 
 /** Optional fields of an SSEError. */

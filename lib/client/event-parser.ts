@@ -1,3 +1,4 @@
+// Tested by test/client/reading.test.ts
 import { createParser } from 'eventsource-parser'
 import type { SSEMessage } from './types.js'
 

@@ -1,3 +1,4 @@
+// Tested by test/client/coming-back.test.ts
 import { Connection } from './connection.js'
 import { quote, SSEError } from './errors.js'
 import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'

@@ -1,3 +1,4 @@
+// Tested by test/issues/client-ends-for-good.test.ts
 import { quote, SSEError } from './errors.js'
 
 /** Control characters other than TAB, and DEL. `Headers` refuses them. */

@@ -1,3 +1,4 @@
+// Tested by test/client/reading.test.ts
 import { messageOf, quote, SSEError } from './errors.js'
 import { LAST_EVENT_ID, lastEventIdHeader } from './last-event-id.js'
 import type { EventsOption, SSEClientOptions, SSERetry, TextOption } from './types.js'

@@ -1,3 +1,4 @@
+// Tested by test/client/coming-back.test.ts
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 

@@ -1,3 +1,4 @@
+// Tested by test/types/client.tst.ts
 import type { SSEError } from './errors.js'
 
 /** The data of a `gap` event: some events are missing, because the log no longer reaches back to this client's last event. */

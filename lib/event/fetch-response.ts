@@ -1,4 +1,5 @@
-/** The `Response` of `fetch`, as the type definitions of any library declare it. Tested in test/issues/upstream-events-framed-twice.test.ts. */
+// Tested by test/issues/upstream-events-framed-twice.test.ts
+/** The `Response` of `fetch`, as the type definitions of any library declare it. */
 export interface FetchResponse {
   readonly status: number
   readonly headers: { get (name: string): string | null }

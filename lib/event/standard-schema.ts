@@ -1,3 +1,4 @@
+// Tested by test/issues/schemas-of-libraries.long.test.ts
 /** A JSON Schema, or another object of an OpenAPI document. */
 export type Schema = Record<string, unknown>
 

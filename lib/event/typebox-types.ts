@@ -1,3 +1,4 @@
+// Tested by test/types/typebox-1.tst.ts
 /** Kinds of TypeBox 1 that stand for one type each. */
 interface Plain {
   String: string

@@ -1,3 +1,4 @@
+// Tested by test/types/events-of.tst.ts
 import type { SSEInput, SSEPayload } from './encode.js'
 import type { TypeBoxStatic } from './typebox-types.js'
 

@@ -1,3 +1,4 @@
+// Tested by test/issues/upstream-events-framed-twice.test.ts
 import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
 import type { FetchResponse } from './fetch-response.js'

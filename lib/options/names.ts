@@ -1,3 +1,4 @@
+// Tested by test/issues/misspelt-options.test.ts
 import { SSE_ERR_UNKNOWN_OPTION } from '../errors.js'
 
 /** The calls that take options. */

@@ -1,3 +1,4 @@
+// Tested by test/options/read.test.ts
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { describeValue } from '../errors.js'
 import { isNonEmptyString } from '../topic.js'

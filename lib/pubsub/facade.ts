@@ -1,6 +1,7 @@
-import { STATS, type RouteCounters } from '../stats.js'
+// Tested by test/pubsub/hub.test.ts
+import { type SSEStats, STATS, type StatsByRoute } from '../stats.js'
 import type { StreamRegistry } from '../stream/registry.js'
-import type { SSE, SSEPublication, SSEStats, SSEStream } from '../types.js'
+import type { SSE, SSEPublication, SSEStream } from '../types.js'
 import type { Hub } from './hub.js'
 
 interface Internals {
@@ -10,13 +11,13 @@ interface Internals {
 
 const internals = new WeakMap<SSE, Internals>()
 
-/** `app.sse`: the public methods of the hub and the registry, and nothing else of them. Tested in test/pubsub/hub.test.ts. */
+/** `app.sse`: the public methods of the hub and the registry, and nothing else of them. */
 export class Facade implements SSE {
   readonly streams: ReadonlyMap<string, SSEStream>
-  readonly [STATS]: RouteCounters
+  readonly [STATS]: StatsByRoute
   readonly #hub: Hub
 
-  constructor (hub: Hub, registry: StreamRegistry, stats: RouteCounters) {
+  constructor (hub: Hub, registry: StreamRegistry, stats: StatsByRoute) {
     this.#hub = hub
     this.streams = registry.streams
     this[STATS] = stats

@@ -1,3 +1,4 @@
+// Tested by test/pubsub/replay.test.ts
 import type { Gap, Page, PublishedEvent } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'

@@ -1,3 +1,4 @@
+// Tested by test/redis/backplane.test.ts
 import type { Connection } from './connection.js'
 import { LOSS_MARKER, type LogEntry, readEntries, toMap } from './entry.js'
 

@@ -1,3 +1,4 @@
+// Tested by test/redis/outage.test.ts
 import { real } from '../clock.js'
 
 /** The part of a node-redis client that is used. */

@@ -1,3 +1,4 @@
+// Tested by test/redis/foreign.test.ts
 import type { Audience, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
 import { publishedEvent } from '../pubsub/history.js'

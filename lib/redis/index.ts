@@ -1,3 +1,4 @@
+// Tested by test/redis/options.test.ts
 import type { BackplaneFactory } from '../backplane.js'
 import { SSE_ERR_NOT_INSTALLED, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import { RedisBackplane } from './backplane.js'

@@ -1,3 +1,4 @@
+// Tested by test/redis/lost.test.ts
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 import { compareEventIds, nextId, previousId } from '../event/id.js'

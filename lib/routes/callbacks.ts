@@ -1,3 +1,4 @@
+// Tested by test/issues/another-users-data.test.ts
 import type { FastifyInstance } from 'fastify'
 import { toError } from '../errors.js'
 import type { PluginSettings } from '../options/read.js'

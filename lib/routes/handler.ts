@@ -1,3 +1,4 @@
+// Tested by test/issues/handlers-by-hand.test.ts
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, FastifyReply, RouteHandlerMethod } from 'fastify'
 import type { EventStream } from '../stream/event-stream.js'
@@ -5,22 +6,23 @@ import { logLateFailure } from '../stream/late-failure.js'
 import type { Callbacks } from './callbacks.js'
 import { isThenable } from './thenable.js'
 
-/** A stream that a handler made by `reply.sse()`, and where its failures go. */
+/** A stream that a handler made by `reply.sse()`, and the callbacks that report its failures. */
 interface HandlerStream {
   stream: EventStream
   callbacks: Callbacks
 }
 
-/** The streams that handlers made, by their reply. */
+/** Streams made by handlers, by their reply. */
 export const streamsOfHandlers = new WeakMap<FastifyReply, HandlerStream>()
 
-/** Channel on which Fastify tells of a handler that fails: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
+/** The channel to which Fastify publishes failures of handlers: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
 const FAILED = 'tracing:fastify.request.handler:error'
 let watching = 0
 
 /**
- * Aborts the streams of handlers that fail on routes declared before the plugin was loaded, which cannot be wrapped any
- * more. Apps without such routes do without: with a subscriber, Fastify keeps an object for each request.
+ * Aborts the streams of failing handlers on routes that were declared before the plugin was loaded, whose handlers cannot be
+ * wrapped. Subscribes only if there are such routes, because with a subscriber Fastify makes an object for each request.
+ *
  */
 export function watchEarlierRoutes (app: FastifyInstance): void {
   if (app.printRoutes().startsWith('(empty')) return
@@ -36,8 +38,8 @@ function onFailure (message: unknown): void {
 }
 
 /**
- * A handler that fails after `reply.sse()` aborts its stream. Fastify gets neither its error nor what it returns, because
- * it could only log that the reply is sent already.
+ * Wraps a handler so that a failure after `reply.sse()` aborts its stream. Neither the error nor the result reaches Fastify,
+ * because Fastify could only log that the reply was sent already.
  */
 export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
@@ -55,17 +57,17 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   }
 }
 
-/** What Fastify gets of the value that a handler returns: nothing, if it made a stream. */
+/** Returns the result of a handler, or undefined if the handler made a stream. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return value
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
-  // where the first event is awaited, the reply is not sent yet, and Fastify would send one without a body
+  // with `openOn: 'first-event'` the reply is not sent yet, and Fastify would send one without a body
   return stream.state === 'pending' ? stream.finished() : undefined
 }
 
-/** @returns whether the error is reported; not where the stream has not started, so that Fastify can answer with it */
+/** Aborts the stream of a failed handler. @returns false if the reply is not sent yet, so that Fastify replies with the error */
 function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { RejectReason, RouteCounters } from '../stats.js'
+import type { RejectReason, StatsByRoute } from '../stats.js'
 import { SSE_ERR_OPTION, SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, describeValue } from '../errors.js'
 import { isNonEmptyString } from '../topic.js'
 import { isClosed, onceClosed } from '../stream/connection.js'
@@ -17,13 +17,13 @@ const RETRY_AFTER = '5'
 /** The limits of the plugin, or of a route and its plugin. */
 export class Limits {
   readonly #limits: readonly Limit[]
-  readonly #counters: RouteCounters
+  readonly #counters: StatsByRoute
 
   /**
    * @param counters count each refused request
    * @param outer the limits of the plugin, where these are a route's
    */
-  constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: RouteCounters, outer: readonly Limit[] = []) {
+  constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: StatsByRoute, outer: readonly Limit[] = []) {
     const ofAll = maxStreams === Infinity ? [] : [new Limit('maxStreams', maxStreams, () => '')]
     const ofClients = [maxStreamsPerClient].flat().map(({ max, key }) => new Limit('maxStreamsPerClient', max, key === undefined ? address : checked(key)))
     this.#limits = [...outer, ...ofAll, ...ofClients]

@@ -1,4 +1,4 @@
-/** The third argument of a route's `payload`. Tested in test/issues/payload-never-settles.test.ts. */
+/** The third argument of a route's `payload`. */
 export class PayloadCall {
   #controller: AbortController | null = null
 

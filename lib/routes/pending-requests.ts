@@ -1,3 +1,4 @@
+// Tested by test/issues/topics-never-settle.test.ts
 import type { FastifyReply } from 'fastify'
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { endSession, isClosed, onceClosed, type RawReply, sessionOf } from '../stream/connection.js'
@@ -12,7 +13,7 @@ interface Wait {
   cancel: ((error?: Error) => void) | null
 }
 
-/** Requests that wait for a promise of the application before their stream opens. The wait ends when the client disconnects or the server closes. Tested in test/issues/topics-never-settle.test.ts. */
+/** Requests that wait for a promise of the application before their stream opens. The wait ends when the client disconnects or the server closes. */
 export class PendingRequests {
   readonly #waits = new Set<Wait>()
   #closing = false

@@ -1,3 +1,4 @@
+// Tested by test/routes/route.test.ts
 import type { PluginSettings } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'

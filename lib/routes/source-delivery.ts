@@ -1,3 +1,4 @@
+// Tested by test/routes/source.test.ts
 import type { FastifyReply } from 'fastify'
 import type { Callbacks } from './callbacks.js'
 import { real } from '../clock.js'
@@ -14,7 +15,7 @@ export interface DeliverySettings {
   end?: SSEInput
 }
 
-/** Sends one source to one stream: reads it to its end, sends `end`, then closes the stream. A failure aborts the stream. Tested in test/routes/source.test.ts. */
+/** Sends one source to one stream: reads it to its end, sends `end`, then closes the stream. A failure aborts the stream. */
 export class SourceDelivery implements Producer<EventStream> {
   readonly #createSource: (stream: EventStream) => Source
   readonly #settings: DeliverySettings

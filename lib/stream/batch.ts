@@ -1,3 +1,4 @@
+// Tested by test/integration/writes.test.ts
 /** Size from which a Buffer that streams share costs less than a string that Node encodes for each stream, bytes. */
 const LARGE = 16_384
 

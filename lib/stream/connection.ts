@@ -1,3 +1,4 @@
+// Tested by test/integration/connections.test.ts
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'

@@ -1,3 +1,4 @@
+// Tested by test/stream/event-stream.test.ts
 import type { FastifyRequest } from 'fastify'
 import type { Gap, PublishedEvent } from '../backplane.js'
 import type { StreamEnd } from '../diagnostics.js'
@@ -5,7 +6,7 @@ import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
 import type { FlushQueue } from './flush-queue.js'
 
-/** The plugin as its streams know it. Tested with the streams, in test/streams.test.ts. */
+/** The plugin as its streams know it. */
 export interface StreamHost<Stream> {
   readonly timers: TimerLists
   readonly flushQueue: FlushQueue

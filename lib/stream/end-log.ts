@@ -1,3 +1,4 @@
+// Tested by test/issues/no-line-when-a-stream-ends.test.ts
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { StreamEnd } from '../diagnostics.js'
 

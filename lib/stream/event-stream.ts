@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { now } from '../clock.js'
-import type { RouteStats } from '../stats.js'
+import type { CloseReason, RouteStats } from '../stats.js'
 import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
 import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
 import { firstLines, readLastEventId } from './headers.js'
@@ -15,7 +15,7 @@ import { validTopics } from '../topic.js'
 import { rejected } from './logged-promise.js'
 import { type ResponseOwner, StreamResponse } from './response.js'
 import { newStreamId } from './id.js'
-import type { CloseReason, SSEStream } from '../types.js'
+import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
 /** A comment that keeps proxies from closing the connection. No blank line follows, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */

@@ -1,8 +1,9 @@
+// Tested by test/integration/writes.test.ts
 import { now } from '../clock.js'
 import type { TimerList, TimerLists, Task } from '../timer-list.js'
 import { Batch } from './batch.js'
 
-/** A write buffer in a flush queue. Tested in test/stream/event-stream.test.ts. */
+/** A write buffer in a flush queue. */
 export interface Flushable {
   /** Whether it is in the queue. */
   queued: boolean

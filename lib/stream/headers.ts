@@ -1,3 +1,4 @@
+// Tested by test/stream/event-stream.test.ts
 import { isUtf8 } from 'node:buffer'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { encodeRetry } from '../event/encode.js'
@@ -13,7 +14,7 @@ const DEFAULTS = [
 
 /**
  * Returns the id of the last event that a reconnecting client received: the Last-Event-ID header, or the query parameter
- * `lastEventId` for clients that cannot set a header. Null if there is none. Tested in test/pubsub/replay.test.ts.
+ * `lastEventId` for clients that cannot set a header. Null if there is none.
  */
 export function readLastEventId (request: FastifyRequest): string | null {
   const header = request.headers['last-event-id']

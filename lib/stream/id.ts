@@ -1,3 +1,4 @@
+// Tested by test/stream/event-stream.test.ts
 import { randomFillSync } from 'node:crypto'
 
 /** Characters of an id, 6 random bits each, so that an id cannot be guessed. */

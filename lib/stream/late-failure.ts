@@ -1,3 +1,4 @@
+// Tested by test/issues/clients-that-have-left.test.ts
 import type { FastifyRequest } from 'fastify'
 
 /** Logs a failure that follows the close of its stream, at level debug, because the close most likely caused it. */

@@ -1,9 +1,10 @@
+// Tested by test/issues/calls-without-await.test.ts
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 
 /**
  * A promise whose rejection is logged if nothing awaits it. It never becomes an unhandled rejection, which would end the
- * process, because `send` and `publish` are often called without `await`. Tested in test/issues/sends-without-await.test.ts.
+ * process, because `send` and `publish` are often called without `await`.
  */
 class LoggedPromise<Value> extends Promise<Value> {
   #awaited = false

@@ -1,3 +1,4 @@
+// Tested by test/integration/connections.test.ts
 import type { Batch } from './batch.js'
 import { isClosed, type RawReply } from './connection.js'
 import type { Sink } from './sink.js'
@@ -5,7 +6,7 @@ import type { Sink } from './sink.js'
 /**
  * Buffers the batches of a pipelined response until the responses before it are done. Node would buffer them as well, but
  * once 16 KiB wait it stops reading from the connection, and does not notice that the client disconnects.
- * Tested in test/integration/pipelining.test.ts.
+ *
  */
 export class QueuedSink implements Sink {
   readonly #raw: RawReply

@@ -1,8 +1,9 @@
+// Tested by test/integration/shutdown.test.ts
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 import { real } from '../clock.js'
 import { channels, type StreamEnd, tell } from '../diagnostics.js'
 import { isEventId } from '../event/id.js'
-import type { RouteCounters, RouteStats } from '../stats.js'
+import type { StatsByRoute, RouteStats } from '../stats.js'
 import { TimerLists } from '../timer-list.js'
 import type { StreamHost, Subscription } from './contracts.js'
 import type { EndLog } from './end-log.js'
@@ -11,7 +12,7 @@ import { FlushQueue } from './flush-queue.js'
 import type { DrainSettings } from './settings.js'
 
 interface RegistryOptions {
-  stats: RouteCounters
+  stats: StatsByRoute
   drain: DrainSettings
   /** The text of the event that ends every stream at shutdown; `''` for none. */
   lastEvent: string

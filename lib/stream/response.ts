@@ -1,3 +1,4 @@
+// Tested by test/integration/connections.test.ts
 import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { real } from '../clock.js'

@@ -1,3 +1,4 @@
+// Tested by test/options/read.test.ts
 import { type DataWriter, plainData } from '../event/encode.js'
 import type { SSEPublication, SSEStreamOptions } from '../types.js'
 

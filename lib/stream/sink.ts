@@ -1,3 +1,4 @@
+// Tested by test/integration/connections.test.ts
 import { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import { Socket } from 'node:net'

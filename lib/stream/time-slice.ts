@@ -1,3 +1,4 @@
+// Tested by test/issues/endless-source.test.ts
 import { real } from '../clock.js'
 
 /** Time that loops which never wait may block the event loop, ms. */

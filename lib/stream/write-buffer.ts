@@ -1,13 +1,13 @@
+// Tested by test/pubsub/slow-subscribers.test.ts
 import { getDefaultHighWaterMark } from 'node:stream'
 import type { Batch } from './batch.js'
 import { now, real } from '../clock.js'
-import type { RouteStats } from '../stats.js'
+import type { CloseReason, RouteStats } from '../stats.js'
 import type { StreamEnd } from '../diagnostics.js'
 import { type Flushable, FlushTimer, type FlushQueue, type FlushScheduler } from './flush-queue.js'
 import type { Sink } from './sink.js'
 import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
-import type { CloseReason } from '../types.js'
 
 /** The owner of a write buffer. Each callback may come within a fan-out loop: code of the application is called in a later tick. */
 export interface WriteBufferOwner {
