@@ -2,9 +2,10 @@ import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { real } from '../clock.js'
 import { StreamPayload, eventStreamReplies } from './reply-payload.js'
+import { needsFirstByte } from './fastify-internals.js'
 import { contentType, writeStreamHeaders } from './headers.js'
 import {
-  discardBody, endSession, isClosed, isHttp2, disableSocketTimeout, needsFirstByte, createSink, type Sink, sessionOf, waitsForTurn, onceClosed, whenTurnComes
+  discardBody, endSession, isClosed, isHttp2, disableSocketTimeout, createSink, type Sink, sessionOf, waitsForTurn, onceClosed, whenTurnComes
 } from './sink.js'
 import { QueuedSink } from './queued-sink.js'
 
