@@ -22,7 +22,6 @@ let watching = 0
 /**
  * Aborts the streams of failing handlers on routes that were declared before the plugin was loaded, whose handlers cannot be
  * wrapped. Subscribes only if there are such routes, because with a subscriber Fastify makes an object for each request.
- *
  */
 export function watchEarlierRoutes (app: FastifyInstance): void {
   if (app.printRoutes().startsWith('(empty')) return

@@ -6,7 +6,6 @@ import type { Sink } from './sink.js'
 /**
  * Buffers the batches of a pipelined response until the responses before it are done. Node would buffer them as well, but
  * once 16 KiB wait it stops reading from the connection, and does not notice that the client disconnects.
- *
  */
 export class QueuedSink implements Sink {
   readonly #raw: RawReply

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import { Stream, type Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { mayHaveTrailers } from './fastify-internals.js'
 import { contentType } from './headers.js'
 
 /** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
@@ -82,12 +83,4 @@ export function pipeEventStream (request: FastifyRequest, reply: FastifyReply, p
     throw error
   }
   payload.pipe(raw)
-}
-
-let trailers: symbol | undefined
-
-/** Fastify tells of a trailer by its name only: whether there are any says a field of its own, null without. */
-function mayHaveTrailers (reply: FastifyReply): boolean {
-  trailers ??= Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.trailers')
-  return trailers === undefined || Reflect.get(reply, trailers) !== null
 }

@@ -3,12 +3,13 @@ import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { real } from '../clock.js'
 import { StreamPayload, eventStreamReplies } from './reply-payload.js'
+import { needsFirstByte } from './fastify-internals.js'
 import { contentType, writeStreamHeaders } from './headers.js'
 import {
   discardBody, disableSocketTimeout, endSession, isClosed, isHttp2, onceClosed, sessionOf, waitsForTurn, whenTurnComes
 } from './connection.js'
 import { QueuedSink } from './queued-sink.js'
-import { createSink, needsFirstByte, type Sink } from './sink.js'
+import { createSink, type Sink } from './sink.js'
 
 /** Time that a client has to take the rest of a closed stream before its connection is destroyed, ms. */
 const CLOSE_TIMEOUT = 5_000

@@ -104,15 +104,6 @@ class ChunkedSink implements Sink {
   }
 }
 
-/**
- * Whether the first byte has to be there with the headers: a transform sends them with it, and @fastify/aws-lambda takes the
- * stream that `inject` gives with `payloadAsStream` for empty without one. The only sign of that option is light-my-request's own field.
- */
-export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
-  const injected: unknown = Reflect.get(raw, '_lightMyRequest')
-  return destination !== raw || (typeof injected === 'object' && injected !== null && 'stream' in injected)
-}
-
 /** A compressor, perhaps within the response: it holds bytes until `flush()`. */
 type Flushing = { flush?: () => void }
 

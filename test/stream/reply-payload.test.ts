@@ -24,6 +24,7 @@ test('the onSend hook that pipes event streams is the last one of SSE routes and
     'HEAD /route': ['later'],
     'GET,POST /prefix/': ['later', 'pipe'],
     'HEAD /prefix/': ['later'],
+    'HEAD /prefix': ['later'],
     'GET /ordinary': ['later'],
     'HEAD /ordinary': ['later'],
     'GET /asks': ['later', 'pipe'],
