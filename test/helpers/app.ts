@@ -78,7 +78,7 @@ export async function open (t: Test, port: number, path: string, options: Reques
 }
 
 /** A bare connection, to write requests byte by byte. */
-export async function dial (t: Test, port: number): Promise<Socket & { text: string }> {
+export async function connectSocket (t: Test, port: number): Promise<Socket & { text: string }> {
   const socket = Object.assign(connect({ host: '127.0.0.1', port }), { text: '' })
   t.teardown(() => socket.destroy())
   socket.on('data', (data) => { socket.text += String(data) })

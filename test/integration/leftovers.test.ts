@@ -10,7 +10,7 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { type Test, test } from 'tap'
 import type { Hub } from '../../lib/pubsub/hub.js'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { addRoutes, ENDING, OPEN } from './every-route.js'
 
 /** Timers that lib has set and that are neither over nor cleared, also those that would not keep the process alive. */
@@ -179,7 +179,7 @@ test('a connection that is kept has the listeners that it had', async (t) => {
 
 test('so has one on which requests wait for each other', async (t) => {
   const { hub, sockets, port } = await start(t)
-  const socket = await dial(t, port)
+  const socket = await connectSocket(t, port)
   const [kept] = sockets
   let before: unknown
   for (let round = 1; round <= 20; round++) {

@@ -5,7 +5,7 @@ import cookie from '@fastify/cookie'
 import { test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 const BIG = 'x'.repeat(10_000)
 
@@ -184,7 +184,7 @@ test('better-sse', async (t) => {
       await once(reply.raw, 'close')
       stream = reply.sse()
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -245,7 +245,7 @@ test('WebFram and GoFrame', async (t) => {
     const app = await makeApp(t)
     let left = 0
     app.sseRoute('/', { interval: 1, payload: () => BIG, onDisconnect: () => { left++ } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('events', () => socket.text.includes('data: x'))
     socket.resetAndDestroy()

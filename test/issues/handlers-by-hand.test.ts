@@ -148,8 +148,8 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
       await client.until('x')
     }
     clients.get('/client')?.leave()
-    const { dial } = await import('../helpers/app.js')
-    const socket = await dial(t, port)
+    const { connectSocket } = await import('../helpers/app.js')
+    const socket = await connectSocket(t, port)
     socket.write('GET /left HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(10)
     socket.destroy()
@@ -244,9 +244,9 @@ test('reply.sse(function)', async (t) => {
       calls += 100
     })
     const port = await listen(app)
-    const { dial } = await import('../helpers/app.js')
+    const { connectSocket } = await import('../helpers/app.js')
     for (const query of ['', '?openOn=first-event']) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write(`GET /${query} HTTP/1.1\r\nHost: x\r\n\r\n`)
       await wait(10)
       socket.destroy()

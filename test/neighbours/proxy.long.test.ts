@@ -3,7 +3,7 @@ import proxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { type Client, dial, listen, open, until } from '../helpers/app.js'
+import { type Client, connectSocket, listen, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 interface Proxied {
@@ -105,7 +105,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     const late = new Late()
     const { port, proxy } = await proxied(t, { late })
     const left = once(proxy.server, 'request').then(([request]) => once(request.socket, 'close'))
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write('GET /late HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the source to be asked', () => late.seen.length)
     socket.destroy()

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 let waiting = 0
 
@@ -51,7 +51,7 @@ test('maxStreams', async (t) => {
     const port = await listen(app)
     for (let round = 0; round < 3; round++) {
       for (const path of ['/ends', '/fails', '/refused', '/client-id', '/open', '/reply', '/waits', '/gone']) {
-        const socket = await dial(t, port)
+        const socket = await connectSocket(t, port)
         const before = waiting
         socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
         if (path === '/waits') await until(path, () => waiting > before)

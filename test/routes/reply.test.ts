@@ -3,7 +3,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('reply.sse(source)', async (t) => {
   t.test('reply.sse(source) handles errors of its source while onSend hooks run', async (t) => {
@@ -38,7 +38,7 @@ test('reply.sse(source)', async (t) => {
     const port = await listen(app)
     t.ok(await (await open(t, port, '/', { method: 'HEAD' })).over())
     for (const path of ['/', '/late']) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
       await wait(15)
       socket.destroy()

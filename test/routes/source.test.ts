@@ -4,7 +4,7 @@ import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promis
 import { test } from 'tap'
 import type { SSESource } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('a source', async (t) => {
   t.test('a source of any supported kind is streamed to its end', async (t) => {
@@ -177,7 +177,7 @@ test('a source', async (t) => {
     app.sseRoute('/first', { openOn: 'first-event', source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
     const port = await listen(app)
     ;(await open(t, port, '/')).leave()
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -341,7 +341,7 @@ test('openOn: first-event', async (t) => {
       },
       onDisconnect: () => t.fail('onDisconnect was called for a stream that did not open')
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the source to start', () => asked)
     socket.destroy()

@@ -10,7 +10,7 @@ import { test } from 'tap'
 import type { Hub } from '../../lib/pubsub/hub.js'
 import { injectSSE } from '../../lib/testing.js'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 const EVENT = `data: ${'x'.repeat(1_000)}\n\n`
 
@@ -321,7 +321,7 @@ test('reply.sse()', async (t) => {
       stream = reply.sse()
       t.equal(await stream.send('x'), false)
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -661,7 +661,7 @@ test('a stream', async (t) => {
       stream.send('x').catch(t.error)
       reply.raw.destroy()
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
     await wait(10)
