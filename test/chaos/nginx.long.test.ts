@@ -43,7 +43,7 @@ testNginx('behind nginx', async (t) => {
           const took = performance.now() - start
           t.ok(took < 1_000, `an event arrives in ${Math.round(took)} ms`)
         }
-        client.leave()
+        client.disconnect()
       }
 
       for (const resets of [true, false]) {

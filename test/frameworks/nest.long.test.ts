@@ -53,7 +53,7 @@ test('@nestjs/platform-fastify', async (t) => {
     const client = await open(t, port, '/source')
     await client.until('data: two')
     t.strictSame(seen, [])
-    client.leave()
+    client.disconnect()
     await until('the interceptor', () => seen.length === 3)
     t.strictSame(seen.splice(0), ['stopped client', 'finally', 'handled /source'])
     t.strictSame(await fateOf(await open(t, port, '/failing')), { ended: false, text: 'data: one\n\n' })

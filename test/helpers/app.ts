@@ -63,7 +63,7 @@ export class Client {
     this.response.resume()
   }
 
-  leave (): void {
+  disconnect (): void {
     this.request.destroy()
   }
 }

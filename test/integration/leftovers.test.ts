@@ -120,7 +120,7 @@ test('after any mix of connects and disconnects nothing is left', async (t) => {
   t.teardown(stop)
   const holders = await Promise.all(Array.from({ length: 8 }, () => open(t, port, '/topics', { headers: { 'x-user': 'somebody' } })))
   await mix(port, 60, 3)
-  for (const holder of holders) holder.leave()
+  for (const holder of holders) holder.disconnect()
   await mix(port, 60, 17)
   stop()
   await until('all connections are gone', () => sockets.size === 0)

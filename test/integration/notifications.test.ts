@@ -33,7 +33,7 @@ test('a notification reaches all streams of one user, and nobody else’s', asyn
   }
   t.notMatch(his.text, 'for her')
 
-  tab.leave()
+  tab.disconnect()
   await notify(app, ada, 'ada', 'for the other tab')
   await other.until('for the other tab')
   t.pass('one tab less leaves the other alone')

@@ -51,7 +51,7 @@ test('@fastify/sse', async (t) => {
       const client = await open(t, port, path)
       client.pause()
       await wait(50)
-      client.leave()
+      client.disconnect()
     }
     await until('both', () => settled && cleaned)
   })
@@ -87,7 +87,7 @@ test('@fastify/sse', async (t) => {
     let stream: SSEStream | undefined
     app.get('/', async (_request, reply) => { stream = reply.sse() })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the end', () => stream?.closed)
     t.equal(await stream?.send('x'), false)
   })
@@ -150,7 +150,7 @@ test('fastify-sse-v2', async (t) => {
     for (const path of ['/throws', '/reply']) t.notOk(await (await open(t, port, path)).over())
     const client = await open(t, port, '/runs')
     await client.until('data: 3')
-    client.leave()
+    client.disconnect()
     await until('it is gone', () => app.sse.streams.size === 0)
     const before = given
     await wait(50)

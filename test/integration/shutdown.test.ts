@@ -97,7 +97,7 @@ test('after any mix of connects and disconnects nothing is left', async (t) => {
   const paths = ['/interval', '/shared/a', '/shared/b', '/source', '/hand']
   for (let round = 0; round < 5; round++) {
     const clients = await Promise.all(Array.from({ length: 50 }, (_, i) => open(t, port, paths[i % paths.length] ?? '')))
-    for (const client of clients.sort(() => Math.random() - 0.5)) client.leave()
+    for (const client of clients.sort(() => Math.random() - 0.5)) client.disconnect()
     await until('all are gone', () => app.sse.streams.size === 0)
   }
   t.equal((app.sse as unknown as Hub).timers.size, 0, 'no heartbeat, idle timeout or interval')

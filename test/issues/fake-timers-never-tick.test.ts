@@ -164,7 +164,7 @@ test('fake timers of node:test drive history.maxAge', async (t) => {
     mock.timers.tick(ms)
     const client = await open(t, portOf(app), `/?lastEventId=${ids[0]}`)
     await client.until(text)
-    client.leave()
+    client.disconnect()
   }
 })
 
@@ -189,7 +189,7 @@ test('an open stream continues when fake timers are enabled and reset', async (t
     const [old, other] = [calls, await open(t, portOf(app), '/')]
     await other.until('data: call', 3)
     await until('the first stream to continue', () => calls > old + 6)
-    other.leave()
+    other.disconnect()
     await until('the second stream to be closed', () => app.sse.stats().active === 1)
     // the timer that is set now is that of the first stream
     const left = calls

@@ -68,7 +68,7 @@ test('onConnect of the plugin is called for every stream', async (t) => {
       const connected = calls.indexOf('connected')
       for (const later of ['own onConnect', 'payload']) t.ok(!calls.includes(later) || calls.indexOf(later) > connected, `${path}: ${later} was called before onConnect had finished`)
       if (path === '/source' || path === '/function') t.ok(calls.indexOf('source') > connected, path)
-      client.leave()
+      client.disconnect()
       await until('the stream to be closed', () => calls.includes('own onDisconnect'))
     }
   })
@@ -110,7 +110,7 @@ test('onDisconnect of the plugin is called for every stream, before that of the 
   for (const path of paths) {
     calls.length = 0
     const client = await open(t, port, path)
-    client.leave()
+    client.disconnect()
     await until('both calls', () => calls.includes('own onDisconnect'))
     t.ok(calls.indexOf('onDisconnect') < calls.indexOf('own onDisconnect'), path)
   }
@@ -139,7 +139,7 @@ test('onError of the plugin gets the errors of streams without an onError', asyn
       calls.length = errors.length = 0
       const client = await open(t, port, `${prefix}/failing/${name}`)
       await until(`${prefix} ${name}`, () => calls.length + errors.length > 0)
-      client.leave()
+      client.disconnect()
       t.strictSame([errors, calls], prefix === '' ? [[name], []] : [[], [`own onError: ${name}`]])
     }
   }

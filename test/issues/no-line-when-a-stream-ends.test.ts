@@ -51,7 +51,7 @@ test('the end of a stream is logged once, at level info, by the logger of its re
       const before = ends().length
       const client = await open(t, port, `/${reason}`)
       if (reason === 'client') await client.until('hello')
-      if (reason === 'client') client.leave()
+      if (reason === 'client') client.disconnect()
       if (reason === 'drain') await app.close()
       await until(reason, () => ends().length > before)
       t.equal(ends().at(-1)?.closeReason, reason)

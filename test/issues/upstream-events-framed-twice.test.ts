@@ -105,7 +105,7 @@ test('the body of a Response is cancelled when the client disconnects', async (t
   for (const [index, path] of ['/', '/reply'].entries()) {
     const client = await open(t, port, path)
     await client.until('hello')
-    client.leave()
+    client.disconnect()
     await until('the upstream server to notice', () => aborted.length === index + 1)
   }
   t.strictSame(errors, [])

@@ -145,7 +145,7 @@ test('@fastify/rate-limit', async (t) => {
   for (const app of apps) {
     const clients = await openAll(t, [app])
     t.match(clients.map(({ response }) => response.headers), [{ 'x-ratelimit-limit': '3', 'x-ratelimit-remaining': '2' }, { 'x-ratelimit-remaining': '1' }])
-    for (const client of clients) client.leave()
+    for (const client of clients) client.disconnect()
     await until('they have left', () => app.app.sse.streams.size === 0)
     const third = await open(t, app.port, '/route')
     t.equal(third.response.statusCode, 200)

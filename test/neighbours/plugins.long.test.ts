@@ -49,7 +49,7 @@ test('@fastify/cors', async (t) => {
     const refused = await open(t, port, '/route', { headers: { origin } })
     t.match(await answerOf(refused), { status: 503, body: { code: 'SSE_ERR_TOO_MANY_STREAMS' } })
     t.match(refused.response.headers, { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'retry-after' })
-    for (const client of [third, ...clients]) client.leave()
+    for (const client of [third, ...clients]) client.disconnect()
   }
   const [narrow] = await inBothOrders(t, (app) => app.register(cors, { origin, credentials: true, allowedHeaders: ['content-type'] }), { routes: (app) => app.sseRoute('/hello', { source: () => ['hello'] }) })
   t.equal(await fetched(page, `http://127.0.0.1:${narrow.port}/hello`, 'GET'), 'refused')
@@ -241,7 +241,7 @@ test('@fastify/multipart', async (t) => {
     leaving.write('x'.repeat(10_000))
     const leaver = await answered(leaving)
     await leaver.until('event: progress')
-    leaver.leave()
+    leaver.disconnect()
     await until('the end', () => reasons.length > 0)
     t.strictSame(reasons, ['client'])
   }

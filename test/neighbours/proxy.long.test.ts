@@ -82,7 +82,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
         for (const client of clients) await client.until(`data: ${data}`)
       }
       const [quiet, leaver] = clients
-      leaver?.leave()
+      leaver?.disconnect()
       await until('the upstream stream to be gone', () => upstream.sse.streams.size === 1)
       t.match(upstream.sse.stats().closed, { client: 1 })
       t.strictSame(await fateOf(await open(t, port, '/ends')), { text: 'data: x\n\n', ended: true })
@@ -141,7 +141,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     await waiting.upstream.sse.publish('a', 'still')
     await client.until('data: still')
     t.notOk(closed)
-    client.leave()
+    client.disconnect()
     await closing
 
     const forced = await proxied(t)

@@ -88,7 +88,7 @@ export async function checkTraces (t: Test, spans: Spans, port: number): Promise
   const clients = await Promise.all(['ann', 'bob'].map((name) => open(t, port, `/interval?user=${name}`)))
   t.not(...clients.map(traceOf) as [string, string])
   for (const client of clients) await client.until('data: ', 4)
-  for (const client of clients) client.leave()
+  for (const client of clients) client.disconnect()
   for (const client of clients) {
     t.strictSame(tracesIn(client), [traceOf(client)])
     for (const name of ['topics', 'onConnect', 'payload', 'signal', 'onDisconnect']) await spans.ended(traceOf(client), name)

@@ -183,7 +183,7 @@ test('a client of a rarely used topic gets no gap, because heartbeats carry the 
   await client.until('\n\n')
   const busy = await publishAll(app, 'busy', ...Array.from({ length: 50 }, (_, index) => String(index)))
   await client.until(`id: ${busy.at(-1)}\n\n`)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => stream?.closed)
   await app.sse.publish('quiet', 'missed')
   const [opening, ...beats] = idsOf(client.text)

@@ -84,7 +84,7 @@ test('a client that disconnects during its replay gets no payload, and payload i
   const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
   client.pause()
   await until('the replay to start', () => app.sse.stats().replayed > 0)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => app.sse.streams.size === 0)
   await wait(30)
 })

@@ -162,7 +162,7 @@ test('a stream without topics', async (t) => {
         await client.until(`id: ${id}\ndata: x\n\n`)
         const later = await app.sse.publish('busy', 'y')
         await client.until(`\nid: ${later}\n\n:\n`)
-        client.leave()
+        client.disconnect()
       }
     }
   })

@@ -68,7 +68,7 @@ test('a slow client with overflow: disconnect', async (t) => {
       return closed.overflow > 0
     })
     t.ok(most > 0 && most <= 100_000 + 2 * 20_100, `${most} bytes waited at most`)
-    slow.leave()
+    slow.disconnect()
   })
 
   t.test('events published in onDisconnect of a slow client arrive in the same order on all streams', async (t) => {

@@ -176,7 +176,7 @@ test('subscribe', async (t) => {
     onlyStream(app).subscribe('a')
     await client.until('\n\n')
     t.equal(client.text, `id: ${second}\n\n`)
-    client.leave()
+    client.disconnect()
     await until('the stream to be closed', () => app.sse.streams.size === 0)
     await publishAll(app, 'a', '3')
     const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) } })

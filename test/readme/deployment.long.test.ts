@@ -25,7 +25,7 @@ testNginx('through nginx events come as they are sent, a client that leaves is s
     await client.until(`data: ${text}\n\n`)
   }
   const lastEventId = idsOf(client.text).at(-1)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
   await app.sse.publish('a', 'four')
   const again = await open(t, port, '/', { headers: { 'last-event-id': lastEventId } })
@@ -80,7 +80,7 @@ test('over HTTP/2, and over HTTP/1.1 on the same port, the time is sent', async 
   const client = new Client(request, response)
   await client.until('\n\n')
   t.equal(response.httpVersion, '1.1')
-  client.leave()
+  client.disconnect()
 })
 
 testRedis('what one process publishes is sent by another, and by it to who was away', async (t, server) => {

@@ -27,7 +27,7 @@ test('maxStreams', async (t) => {
       t.match(headers, { 'retry-after': '5', 'content-type': /json/ })
     }
     t.match(app.sse.stats(), { active: 2, opened: 2, rejected: 2 })
-    one?.leave()
+    one?.disconnect()
     await until('a stream to be closed', () => app.sse.streams.size === 1)
     t.equal((await open(t, port, '/open')).response.statusCode, 200)
   })

@@ -72,7 +72,7 @@ test('reply.sse(source)', async (t) => {
       return reply.sse(source)
     })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the log line', () => lines.some((line) => line.includes('cannot be closed')))
   })
 

@@ -70,7 +70,7 @@ test('sseRoute', async (t) => {
     app.addHook('onRequestAbort', async (_request) => { aborted = true })
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the hook to run', () => aborted)
   })
 
@@ -183,11 +183,11 @@ test('onDisconnect', async (t) => {
     const port = await listen(app)
     for (const path of ['/client', '/server', '/error', '/idle', '/lifetime', '/overflow', '/drain']) {
       const client = await open(t, port, path)
-      if (path === '/client') client.leave()
+      if (path === '/client') client.disconnect()
       if (path === '/overflow') client.pause()
       if (path === '/drain') await app.close()
       await until(path, () => reasons.at(-1) === path.slice(1))
-      if (path === '/overflow') client.leave()
+      if (path === '/overflow') client.disconnect()
     }
     await wait(20)
     t.strictSame(reasons, ['client', 'server', 'error', 'idle', 'lifetime', 'overflow', 'drain'])

@@ -102,7 +102,7 @@ test('a source', async (t) => {
     for (const [path, word] of Object.entries(expected)) {
       const client = await open(t, port, path)
       await client.until('data: x')
-      client.leave()
+      client.disconnect()
       await until(word, () => calls.includes(word))
     }
     t.match(app.sse.stats(), { active: 0, closed: { client: 4 } })
@@ -134,7 +134,7 @@ test('a source', async (t) => {
       await wait(50)
       return given > 1 && given === before
     })
-    client.leave()
+    client.disconnect()
     await until('the source to be stopped', () => stopped)
     t.equal(given, before)
   })
@@ -176,7 +176,7 @@ test('a source', async (t) => {
     app.sseRoute('/', { source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
     app.sseRoute('/first', { openOn: 'first-event', source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
     const port = await listen(app)
-    ;(await open(t, port, '/')).leave()
+    ;(await open(t, port, '/')).disconnect()
     const socket = await connectSocket(t, port)
     socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
@@ -251,7 +251,7 @@ test('a source', async (t) => {
     for (const [i, path] of ['/', '/reply'].entries()) {
       const client = await open(t, port, path)
       await client.until('data: x')
-      client.leave()
+      client.disconnect()
       await until('the log line', () => lines.filter((line) => line.includes('cannot stop')).length === i + 1)
     }
   })

@@ -80,7 +80,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       for (const client of clients) await client.until('data: ', 4)
       t.strictSame(clients.map(({ text }) => [...new Set(text.match(/(?<=data: )\w+/g))]), [['ann'], ['bob'], ['tick']])
       t.match(clients[0]?.response.headers, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' })
-      for (const client of clients) client.leave()
+      for (const client of clients) client.disconnect()
       await called(server, '/interval signal ann', '/interval client ann', '/interval client bob', '/shared client cid')
       t.equal((await server.state()).streams, 0)
     })
@@ -95,7 +95,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.notMatch(later.text, 'data: one')
       const lost = await open(t, http, '/topics', { headers: { 'last-event-id': '1-1' } })
       await lost.until('event: gap')
-      for (const client of [live, later, lost]) client.leave()
+      for (const client of [live, later, lost]) client.disconnect()
       await until('they have left', async () => (await server.state()).streams === 0)
     })
 
@@ -113,7 +113,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       await called(server, '/lifetime lifetime ann')
       const waiting = await open(t, http, '/words?wait&user=bob')
       await waiting.until('data: two')
-      waiting.leave()
+      waiting.disconnect()
       await called(server, '/words finally bob')
       t.strictSame(await post(http, 'body'), { status: 200, text: 'data: body\n\n' })
       t.match(await post(http, 'refuse'), { status: 422 })
@@ -132,7 +132,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.ok((await server.state()).rss - before.rss < 50_000_000)
       client.resume()
       await until('the source to go on', async () => (await server.state()).produced > waiting + 100)
-      client.leave()
+      client.disconnect()
       await called(server, '/endless client undefined')
     })
 
@@ -148,7 +148,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
         await server.publish('flood', 'y')
         return dropped.text.includes('event: gap')
       })
-      dropped.leave()
+      dropped.disconnect()
     })
 
     await t.test('HTTPS and HTTP/2 carry streams, and app.close() ends all of them and the process', async (t) => {

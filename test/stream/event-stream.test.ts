@@ -252,7 +252,7 @@ test('the response', async (t) => {
     const app = await makeApp(t)
     app.get('/', (_request, reply) => { reply.trailer('x-sum', async () => '42').sse() })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
   })
 
@@ -370,7 +370,7 @@ test('send', async (t) => {
     const client = await open(t, await listen(app), '/')
     client.pause()
     await wait(200)
-    client.leave()
+    client.disconnect()
     await until('send() to resolve to false', () => results.at(-1) === false)
   })
 
@@ -427,7 +427,7 @@ test('send', async (t) => {
     const fast = await open(t, port, '/')
     fast.response.removeAllListeners('data').resume()
     t.equal((await (await fetch(`http://127.0.0.1:${port}/other`)).text()), 'here')
-    fast.leave()
+    fast.disconnect()
     await until('all streams to be closed', () => app.sse.streams.size === 0)
   })
 })
@@ -643,7 +643,7 @@ test('a stream', async (t) => {
     t.match(first, { closed: false, closeReason: null })
     t.equal(app.sse.streams.get(String(first?.id)), first)
     const aborted = new Promise((resolve) => { first?.signal.addEventListener('abort', resolve) })
-    one.leave()
+    one.disconnect()
     await aborted
     t.match(first, { closed: true, closeReason: 'client' })
     second?.close()
