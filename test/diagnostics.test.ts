@@ -26,7 +26,7 @@ test('channels of node:diagnostics_channel report streams that open and close', 
   app.sseRoute('/a', { source: () => ['x', 'y'] })
   app.get('/b', (_request, reply) => { reply.sse().send('z') })
   const port = await listen(app)
-  await (await open(t, port, '/a')).over()
+  await (await open(t, port, '/a')).finished()
   const client = await open(t, port, '/b')
   await client.until('data: z')
   client.disconnect()

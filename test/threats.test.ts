@@ -109,13 +109,13 @@ test('an open stream continues after its user has lost the permission, until it 
   const id = await app.sse.publish('private', 'still there')
   for (const client of [ann, bob]) await client.until('still there')
 
-  t.ok(await bob.over(), 'closed by maxLifetime')
+  t.ok(await bob.finished(), 'closed by maxLifetime')
   for (const stream of app.sse.streams.values()) if (stream.clientId === 'ann') stream.close()
-  t.ok(await ann.over(), 'closed by the app')
+  t.ok(await ann.finished(), 'closed by the app')
   await app.sse.publish('private', 'later')
   for (const user of ['ann', 'bob']) {
     const back = await open(t, port, '/', { headers: { user, 'last-event-id': id } })
-    await back.over()
+    await back.finished()
     t.equal(back.response.statusCode, 401)
     t.notMatch(back.text, 'later')
   }
@@ -179,7 +179,7 @@ test('a content-length copied from another response does not turn events into a 
   app.addHook('onRequest', async (_request, reply) => { reply.header('content-length', '5') })
   app.sseRoute('/', { source: () => ['a', 'HTTP/1.1 200 OK'] })
   const client = await open(t, await listen(app), '/')
-  t.ok(await client.over())
+  t.ok(await client.finished())
   t.notOk(client.response.headers['content-length'])
   t.equal(client.text, 'data: a\n\ndata: HTTP/1.1 200 OK\n\n')
 })

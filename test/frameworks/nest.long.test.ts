@@ -17,7 +17,7 @@ async function start (t: Test): Promise<{ app: FastifyInstance, port: number, cl
 
 /** All that a client was sent, and whether it ended. */
 async function fateOf (client: Client): Promise<{ ended: boolean, text: string }> {
-  return { ended: await client.over(), text: client.text }
+  return { ended: await client.finished(), text: client.text }
 }
 
 test('@nestjs/platform-fastify', async (t) => {

@@ -49,7 +49,7 @@ export class Client {
   }
 
   /** Waits until the response is over; true if it ended as it should, false if it was broken off. */
-  async over (): Promise<boolean> {
+  async finished (): Promise<boolean> {
     await until('the end of the response', () => this.ended || this.error !== null)
     return this.ended
   }

@@ -24,7 +24,7 @@ test('HTTP/1.1', async (t) => {
     for (const path of ['/plain', '/stream', '/plain', '/stream', '/stream']) {
       const client = await open(t, port, path, { agent })
       sockets.add(client.response.socket)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.text, path === '/plain' ? 'plain' : 'data: a\n\ndata: b\n\n')
     }
     t.equal(sockets.size, 1)
@@ -102,7 +102,7 @@ test('HTTP/1.1', async (t) => {
     for (const client of clients) t.match(client, { ended: false, error: null })
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     t.teardown(() => agent.destroy())
-    t.ok(await (await open(t, port, '/ends', { agent })).over())
+    t.ok(await (await open(t, port, '/ends', { agent })).finished())
   })
 })
 

@@ -168,7 +168,7 @@ test('a connection that is kept has the listeners that it had', async (t) => {
   for (let round = 0; round < 20; round++) {
     for (const options of requests) {
       const client = await open(t, port, options.path, { agent, ...options })
-      t.ok(await client.over(), options.path)
+      t.ok(await client.finished(), options.path)
     }
     await until('all but one are closed', () => hub.streams.size === 1)
     before ??= emitters().map(listenersOf)

@@ -83,7 +83,7 @@ test('who signs in as somebody else ends the streams of who the cookie stood for
   await notify(app, bob, 'ada', 'still hers')
   await tab.until('still hers')
   t.equal((await signInAgain(ada, 'carl')).statusCode, 200)
-  t.ok(await tab.over(), 'as the browser has another cookie now')
+  t.ok(await tab.finished(), 'as the browser has another cookie now')
   await notify(app, bob, 'bob', 'still his')
   await his.until('still his')
   t.equal(app.sse.streams.size, 1)

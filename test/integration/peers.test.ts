@@ -61,13 +61,13 @@ test('@fastify/sse', async (t) => {
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
     await app.close()
-    t.ok(await client.over())
+    t.ok(await client.finished())
   })
 
   t.test('HEAD on a route that stays open is answered at once', async (t) => {
     const app = await makeApp(t, { heartbeat: 10 })
     app.sseRoute('/', { onConnect: () => {} })
-    t.ok(await (await open(t, await listen(app), '/', { method: 'HEAD' })).over())
+    t.ok(await (await open(t, await listen(app), '/', { method: 'HEAD' })).finished())
   })
 
   t.test('a heartbeat before the first event does not end the stream', async (t) => {
@@ -107,7 +107,7 @@ test('@fastify/sse', async (t) => {
     let seen: unknown
     app.sseRoute('/', { source: async function * () { yield 'a'; throw new Error('late') }, onError: (error) => { seen = error } })
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.equal(client.text, 'data: a\n\n')
     t.match(seen, { message: 'late' })
   })
@@ -147,7 +147,7 @@ test('fastify-sse-v2', async (t) => {
     app.get('/reply', async (_request, reply) => reply.sse((async function * () { throw new Error('x') })()))
     app.sseRoute('/runs', { source: async function * () { for (;;) yield wait(5, String(given++)) } })
     const port = await listen(app)
-    for (const path of ['/throws', '/reply']) t.notOk(await (await open(t, port, path)).over())
+    for (const path of ['/throws', '/reply']) t.notOk(await (await open(t, port, path)).finished())
     const client = await open(t, port, '/runs')
     await client.until('data: 3')
     client.disconnect()

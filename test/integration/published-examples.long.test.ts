@@ -115,7 +115,7 @@ test('work on orders ends with the app', async (t) => {
   const client = await open(t, port, `/orders/${id}`)
   await client.until('placed')
   await app.close()
-  t.ok(await client.over())
+  t.ok(await client.finished())
   // as long as a step takes, and some more
   await wait(1_300)
   t.strictSame(logged, [], 'nothing is published afterwards')

@@ -104,7 +104,7 @@ test('after reply.raw.end() by other code, nothing follows the last chunk', asyn
       reply.raw.end()
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'data: acknowledged\n\n')
   })
 

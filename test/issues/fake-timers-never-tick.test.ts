@@ -111,7 +111,7 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     mock.timers.tick(50_000)
     t.equal(app.sse.streams.size, 1)
     mock.timers.tick(12_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(app.sse.stats().closed.idle, 1)
   })
 
@@ -122,7 +122,7 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     mock.timers.tick(3_200_000)
     t.equal(app.sse.streams.size, 1)
     mock.timers.tick(800_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(app.sse.stats().closed.lifetime, 1)
   })
 
@@ -202,5 +202,5 @@ test('app.close() resolves under fake timers', async (t) => {
   const client = await connect()
   await client.until('data: first\n')
   await app.close()
-  t.ok(await client.over())
+  t.ok(await client.finished())
 })

@@ -45,7 +45,7 @@ test('app.close() answers a request whose topics are pending with 503', async (t
   const port = await listen(app)
   const client = await closeWhilePending(app, asked, () => open(t, port, '/'))
   t.equal(client.response.statusCode, 503)
-  await client.over()
+  await client.finished()
   t.match(client.text, CLOSING)
 })
 

@@ -133,7 +133,7 @@ test('@fastify/jwt', async (t) => {
     ]
     const short = await open(t, port, '/short', { headers })
     late = 3_600_000
-    t.ok(await short.over())
+    t.ok(await short.finished())
     t.match(await answerOf(await open(t, port, '/short', { headers })), { status: 401, body: { code: 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED' } })
     await app.sse.sendTo('ada', 'late')
     for (const client of clients) await client.until('data: late')

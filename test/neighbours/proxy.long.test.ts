@@ -38,7 +38,7 @@ async function proxied (t: Test, { proxied = {}, sse: settings = {}, http2 = fal
 
 /** All that is left to a client after a proxy: whether it ended, or was broken off. */
 async function fateOf (client: Client): Promise<{ text: string, ended: boolean }> {
-  return { ended: await client.over(), text: client.text }
+  return { ended: await client.finished(), text: client.text }
 }
 
 /** What the proxy takes for an upstream that is gone, ms: longer than that is slow to answer on a busy machine. */
@@ -91,14 +91,14 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
       const heartbeats = quiet?.text.split('\n').length ?? 0
       await until('longer than the timeout', () => Number(quiet?.text.split('\n').length) > heartbeats + 1.2 * QUIET / 50)
       await upstream.close()
-      t.match(await quiet?.over(), true)
+      t.match(await quiet?.finished(), true)
       t.match(quiet?.text, /retry: \d+\n$/)
     })
   }
 
   t.test('over undici a stream that is quiet for longer than bodyTimeout is broken off', { buffered: true }, async (t) => {
     const { port } = await proxied(t, { proxied: { undici: { bodyTimeout: QUIET } }, sse: { heartbeat: false } })
-    t.notOk(await (await open(t, port, '/route')).over())
+    t.notOk(await (await open(t, port, '/route')).finished())
   })
 
   t.test('of a client that leaves before the first item the upstream hears with that item', { buffered: true }, async (t) => {
@@ -147,6 +147,6 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     const forced = await proxied(t)
     const cut = await open(t, forced.port, '/route')
     await forced.proxy.close()
-    t.notOk(await cut.over())
+    t.notOk(await cut.finished())
   })
 })

@@ -100,7 +100,7 @@ test('@fastify/request-context', async (t) => {
     await Promise.all(shared.map((client) => client.until('data: ', 4)))
     t.strictSame(shared.map(usersIn), [['none'], ['none']], 'a shared payload runs in no client\'s context')
     for (const client of shared) client.disconnect()
-    for (const path of ['/idle', '/lifetime', '/failing']) await Promise.all((await both(path)).map((client) => client.over()))
+    for (const path of ['/idle', '/lifetime', '/failing']) await Promise.all((await both(path)).map((client) => client.finished()))
     await both('/payload')
     for (const route of ['interval', 'shared', 'source', 'idle', 'lifetime', 'payload', 'failing']) {
       await calls.until(`${route} clientId`, `${route} topics`, `${route} onConnect`)

@@ -98,7 +98,7 @@ test('@sentry/node', async (t) => {
 
     await t.test('captures a failure before a stream opens itself, and one of an open stream where onError does', async (t) => {
       const [failing, byHand, logged, refused] = await Promise.all(['/failing', '/by-hand', '/logged', '/refused'].map((path) => open(t, port, `${path}?user=ann`))) as [Client, Client, Client, Client]
-      for (const client of [failing, byHand, logged]) t.notOk(await client.over())
+      for (const client of [failing, byHand, logged]) t.notOk(await client.finished())
       t.match(await answerOf(refused), { status: 500 })
       for (const client of [failing, byHand, refused]) await until('its event', () => eventsOf(client).length > 0)
       t.match(eventsOf(failing), [{ exception: { values: [{ value: 'source' }] }, tags: { user: 'ann' } }])

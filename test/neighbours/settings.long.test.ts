@@ -138,7 +138,7 @@ test('https', async (t) => {
   await app.sse.publish('a', 'hello')
   for (const client of clients) await client.until('data: hello')
   await app.close()
-  for (const client of clients) t.ok(await client.over())
+  for (const client of clients) t.ok(await client.finished())
 })
 
 test('http2 with https and allowHTTP1', async (t) => {
@@ -148,5 +148,5 @@ test('http2 with https and allowHTTP1', async (t) => {
   await app.sse.publish('a', 'hello')
   for (const client of clients) await client.until('data: hello')
   await overHttp2(t, app, connect(`https://127.0.0.1:${port}`, { ca: cert, servername: 'localhost' }))
-  for (const client of clients) t.ok(await client.over())
+  for (const client of clients) t.ok(await client.finished())
 })

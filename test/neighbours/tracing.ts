@@ -99,7 +99,7 @@ export async function checkTraces (t: Test, spans: Spans, port: number): Promise
 export async function checkFailures (t: Test, spans: Spans, port: number): Promise<void> {
   for (const [path, message] of [['/failing', 'source'], ['/by-hand', 'hand']]) {
     const client = await open(t, port, `${path}`)
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.strictSame(tracesIn(client), [traceOf(client)])
     t.match(await spans.ended(traceOf(client), 'onError'), { events: [{ name: 'exception', attributes: { 'exception.message': message } }] })
   }

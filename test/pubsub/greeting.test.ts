@@ -159,7 +159,7 @@ test('a transform that throws aborts its own stream and no other', async (t) => 
     await client?.until('data: bad')
     await client?.until('data: next')
   }
-  t.equal(await clients[1]?.over(), false)
+  t.equal(await clients[1]?.finished(), false)
 })
 
 test('a stream is aborted and SSE_ERR_BACKPLANE is logged when the backplane returns no events and no gap', async (t) => {

@@ -34,7 +34,7 @@ testNginx('through nginx events come as they are sent, a client that leaves is s
   await again.until('data: five\n\n')
   t.strictSame(again.text.match(/data: .*/g), ['data: four', 'data: five'])
   await app.close()
-  t.ok(await again.over(), 'the end reaches the client')
+  t.ok(await again.finished(), 'the end reaches the client')
   t.match(again.text, /\nretry: \d+\n$/)
 })
 
@@ -45,7 +45,7 @@ testNginx('through nginx a source that fails is no end', async (t) => {
   const port = await startNginx(t, await listen(app))
   for (const [path, clean] of [['/fails', false], ['/ends', true]] as const) {
     const client = await open(t, port, path)
-    t.equal(await client.over(), clean, path)
+    t.equal(await client.finished(), clean, path)
     t.equal(client.text, 'data: one\n\n')
   }
 })

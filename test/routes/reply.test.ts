@@ -17,7 +17,7 @@ test('reply.sse(source)', async (t) => {
     app.get('/rejects', async (_request, reply) => reply.sse(Promise.reject(new Error('upstream'))))
     app.get('/file', async (_request, reply) => reply.sse(createReadStream('/there/is/no/such/file')))
     const port = await listen(app)
-    for (const path of ['/rejects', '/file']) t.notOk(await (await open(t, port, path)).over(), path)
+    for (const path of ['/rejects', '/file']) t.notOk(await (await open(t, port, path)).finished(), path)
     t.strictSame(unhandled, [])
   })
 
@@ -36,7 +36,7 @@ test('reply.sse(source)', async (t) => {
       return reply.sse(Promise.resolve(make()))
     })
     const port = await listen(app)
-    t.ok(await (await open(t, port, '/', { method: 'HEAD' })).over())
+    t.ok(await (await open(t, port, '/', { method: 'HEAD' })).finished())
     for (const path of ['/', '/late']) {
       const socket = await connectSocket(t, port)
       socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)

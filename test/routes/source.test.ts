@@ -62,7 +62,7 @@ test('a source', async (t) => {
     })
     t.ok(given < 5_000)
     client.resume()
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text.split('\n\n').length - 1, 5_000)
   })
 
@@ -196,7 +196,7 @@ test('a source', async (t) => {
     }
     app.get('/', (_request, reply) => reply.sse((async () => failing())()))
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
   })
 
   t.test('a source that fails aborts the response after the events sent so far have arrived', async (t) => {
@@ -215,10 +215,10 @@ test('a source', async (t) => {
     const port = await listen(app)
     for (const path of ['/', '/unsendable', '/reply']) {
       const client = await open(t, port, path)
-      t.notOk(await client.over(), path)
+      t.notOk(await client.finished(), path)
       t.equal(client.text, `data: ${'x'.repeat(100_000)}\n\n`)
     }
-    for (const path of ['/no-source', '/text', '/object']) t.notOk(await (await open(t, port, path)).over())
+    for (const path of ['/no-source', '/text', '/object']) t.notOk(await (await open(t, port, path)).finished())
     t.match(errors, ['broken', /"id" of an event/, /A source is an async iterable.*got 3/, /got "text"/, /got an object/])
     t.equal(app.sse.stats().closed.error, 6)
   })
@@ -233,7 +233,7 @@ test('a source', async (t) => {
       }
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'event: error\ndata: broken\n\n')
   })
 

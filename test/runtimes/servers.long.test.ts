@@ -106,10 +106,10 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
         ['/failing', false, 'data: one\n\n']
       ] as const) {
         const client = await open(t, http, path)
-        t.strictSame([await client.over(), client.text], [ended, text], path)
+        t.strictSame([await client.finished(), client.text], [ended, text], path)
       }
       await called(server, '/words finally ann')
-      t.ok(await (await open(t, http, '/lifetime?user=ann')).over())
+      t.ok(await (await open(t, http, '/lifetime?user=ann')).finished())
       await called(server, '/lifetime lifetime ann')
       const waiting = await open(t, http, '/words?wait&user=bob')
       await waiting.until('data: two')
@@ -118,7 +118,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.strictSame(await post(http, 'body'), { status: 200, text: 'data: body\n\n' })
       t.match(await post(http, 'refuse'), { status: 422 })
       const head = await open(t, http, '/topics', { method: 'HEAD' })
-      t.ok(await head.over())
+      t.ok(await head.finished())
       t.match(head.response.headers, { 'content-type': 'text/event-stream' })
       t.strictSame(await (await fetch(`http://127.0.0.1:${http}/injected`)).json(), { data: '{"n":0}' })
     })
@@ -143,7 +143,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       await fetch(`http://127.0.0.1:${http}/flood`, { method: 'POST' })
       await called(server, '/flooded overflow undefined')
       for (const client of [flooded, dropped]) client.resume()
-      t.notOk(await flooded.over())
+      t.notOk(await flooded.finished())
       await until('the gap', async () => {
         await server.publish('flood', 'y')
         return dropped.text.includes('event: gap')
@@ -164,7 +164,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       const ended = once(stream, 'end')
       await until('the events', () => plain.text.includes('ann') && secure.text.includes('bob') && stream.text.includes('cid'))
       t.strictSame(await server.close(), [0, null])
-      for (const client of [plain, secure]) t.ok(await client.over())
+      for (const client of [plain, secure]) t.ok(await client.finished())
       await ended
       for (const { text } of [plain, secure, stream]) t.match(text, /retry: \d+\n$/)
     })
