@@ -56,7 +56,7 @@ export function hubOf (app: FastifyInstance): Hub {
 }
 
 /** Waits until a number has not changed for a while. */
-export async function atRest (what: string, read: () => number): Promise<void> {
+export async function untilStable (what: string, read: () => number): Promise<void> {
   let [last, times] = [NaN, 0]
   await until(`${what} at rest`, () => {
     const now = read()

@@ -4,7 +4,7 @@ import { test, type Test } from 'tap'
 import { compareEventIds } from '../../lib/event/id.js'
 import type { SSEPluginOptions, SSEStats, SSEStream } from '../../lib/index.js'
 import { type Client, listen, makeApp, open, until } from '../helpers/app.js'
-import { atRest, eventsOf, hubOf, idsOf, publishAll, serveTopics } from '../helpers/subscriber.js'
+import { untilStable, eventsOf, hubOf, idsOf, publishAll, serveTopics } from '../helpers/subscriber.js'
 
 const FILL = 'x'.repeat(20_000)
 
@@ -156,7 +156,7 @@ test('a slow client with overflow: drop', async (t) => {
     const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => FILL))
     const client = await open(t, await listen(app), '/on/a', { headers: { 'last-event-id': ids[0] } })
     client.pause()
-    await atRest('the replay to stop', () => app.sse.stats().replayed)
+    await untilStable('the replay to stop', () => app.sse.stats().replayed)
     ids.push(...await publishAll(app, 'a', 'live 1', 'live 2'))
     client.resume()
     await waitForEvent(client, ids.at(-1))
@@ -256,7 +256,7 @@ test('a stream that subscribes while its client is behind', async (t) => {
     const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => FILL))
     const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
     client.pause()
-    await atRest('the replay to stop', () => app.sse.stats().replayed)
+    await untilStable('the replay to stop', () => app.sse.stats().replayed)
     for (let i = 0; i < 10; i++) stream?.send(FILL).catch(t.error)
     t.ok(app.sse.stats().dropped > 0)
     client.resume()
