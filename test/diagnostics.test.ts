@@ -26,10 +26,10 @@ test('channels of node:diagnostics_channel report streams that open and close', 
   app.sseRoute('/a', { source: () => ['x', 'y'] })
   app.get('/b', (_request, reply) => { reply.sse().send('z') })
   const port = await listen(app)
-  await (await open(t, port, '/a')).over()
+  await (await open(t, port, '/a')).finished()
   const client = await open(t, port, '/b')
   await client.until('data: z')
-  client.leave()
+  client.disconnect()
   await until('both streams to be closed', () => closed.length === 2)
   t.strictSame(opened.map(({ stream }) => stream.request.url), ['/a', '/b'])
   t.match(closed, [
@@ -79,7 +79,7 @@ test('a channel of node:diagnostics_channel reports gaps', async (t) => {
   const client = await open(t, port, `/?lastEventId=${ids[0]}`)
   await client.until('event: gap')
   t.match(gaps, [{ stream: { lastEventId: ids[0] }, lastEventId: ids[0], oldestId: ids[2] }])
-  client.leave()
+  client.disconnect()
 
   const slow: Client = await open(t, port, '/drop')
   slow.pause()

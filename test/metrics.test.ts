@@ -166,7 +166,7 @@ test('metrics count open streams, and closed streams by their reason', async (t)
     const isOpen = Number(reason === 'client' || reason === 'drain')
     t.match(before[`/${reason}`], { sse_streams_open: isOpen, sse_streams_opened_total: 1, [`sse_streams_closed_total ${reason}`]: 1 - isOpen })
   }
-  client?.leave()
+  client?.disconnect()
   await until('the stream to be closed', () => app.sse.streams.size === 1)
   await app.close()
   const after = (await scrape()).routes

@@ -8,7 +8,7 @@ import { type Test, test } from 'tap'
 import { SSEError, sse } from '../lib/client/index.js'
 import { newStreamId } from '../lib/stream/id.js'
 import { injectSSE } from '../lib/testing.js'
-import { dial, listen, makeApp, open, until } from './helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from './helpers/app.js'
 import { root } from './readme/document.js'
 import { hubOf } from './helpers/subscriber.js'
 import { serve } from './client/server.js'
@@ -42,7 +42,7 @@ test('a client with any Last-Event-ID gets only events of its own topics and bro
   const port = await listen(app)
   const ids = [await app.sse.publish('secret', 'SECRET'), await app.sse.publish('own', 'own'), await app.sse.sendTo('ann', 'SECRET'), await app.sse.publish('secret', 'SECRET')]
   for (const request of forgedRequests(ids)) {
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write(`${request}\r\n`, 'latin1')
     await until('the stream to be open', () => app.sse.streams.size === 1)
     await app.sse.publish('secret', 'SECRET')
@@ -109,13 +109,13 @@ test('an open stream continues after its user has lost the permission, until it 
   const id = await app.sse.publish('private', 'still there')
   for (const client of [ann, bob]) await client.until('still there')
 
-  t.ok(await bob.over(), 'closed by maxLifetime')
+  t.ok(await bob.finished(), 'closed by maxLifetime')
   for (const stream of app.sse.streams.values()) if (stream.clientId === 'ann') stream.close()
-  t.ok(await ann.over(), 'closed by the app')
+  t.ok(await ann.finished(), 'closed by the app')
   await app.sse.publish('private', 'later')
   for (const user of ['ann', 'bob']) {
     const back = await open(t, port, '/', { headers: { user, 'last-event-id': id } })
-    await back.over()
+    await back.finished()
     t.equal(back.response.statusCode, 401)
     t.notMatch(back.text, 'later')
   }
@@ -163,7 +163,7 @@ test('pipelined requests count against the limits, each once', async (t) => {
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`
   // all places are free the second time, also if the turn of a pipelined request had come
   for (const rejected of [5, 10]) {
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write(get('/short') + get('/').repeat(24))
     await until('the other requests to be refused', () => app.sse.stats().rejected === rejected)
     await until('the first response to end', () => socket.text.includes('0\r\n\r\n'))
@@ -179,7 +179,7 @@ test('a content-length copied from another response does not turn events into a 
   app.addHook('onRequest', async (_request, reply) => { reply.header('content-length', '5') })
   app.sseRoute('/', { source: () => ['a', 'HTTP/1.1 200 OK'] })
   const client = await open(t, await listen(app), '/')
-  t.ok(await client.over())
+  t.ok(await client.finished())
   t.notOk(client.response.headers['content-length'])
   t.equal(client.text, 'data: a\n\ndata: HTTP/1.1 200 OK\n\n')
 })

@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { connect as connectSecure, type TLSSocket } from 'node:tls'
 import { type Test, test } from 'tap'
 import { cert, key } from '../helpers/certificate.js'
-import { dial, until } from '../helpers/app.js'
+import { connectSocket, until } from '../helpers/app.js'
 import { ChaosApp, KINDS } from './app.js'
 import { BODY, HOLDS, requestFor } from './requests.js'
 
@@ -160,7 +160,7 @@ test('over HTTP/2', async (t) => {
 
   t.test('bytes that are not HTTP/2 leave nothing', async (t) => {
     for (const bytes of ['GET /topics HTTP/1.1\r\nhost: x\r\n\r\n', '\0\0\0\0', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0garbage']) {
-      const socket = await dial(t, chaos.port)
+      const socket = await connectSocket(t, chaos.port)
       socket.write(bytes)
       await turn()
       socket.resetAndDestroy()
@@ -201,7 +201,7 @@ test('over TLS', async (t) => {
 
   async function clients (t: Test, requests: string[], reads = true): Promise<{ secure: TLSSocket & { text: string }, plain: Socket }[]> {
     return Promise.all(requests.map(async (request) => {
-      const plain = await dial(t, chaos.port)
+      const plain = await connectSocket(t, chaos.port)
       plain.removeAllListeners('data')
       const secure = Object.assign(connectSecure({ socket: plain, ...trust }), { text: '' })
       secure.on('error', () => {})
@@ -215,13 +215,13 @@ test('over TLS', async (t) => {
   t.test('TLS handshakes that are incomplete or invalid leave nothing', async (t) => {
     // the first bytes of a ClientHello
     const hello = Buffer.from('16030100c8010000c40303', 'hex')
-    const sockets = await Promise.all(Array.from({ length: 8 }, () => dial(t, chaos.port)))
+    const sockets = await Promise.all(Array.from({ length: 8 }, () => connectSocket(t, chaos.port)))
     for (const [i, socket] of sockets.entries()) if (i % 2 === 0) socket.write(hello.subarray(0, 1 + i))
     await until('all sockets to be connected', () => chaos.sockets.size === 1 + sockets.length)
     for (const socket of sockets.slice(0, 4)) socket.resetAndDestroy()
     await until('Node to end the silent connections', () => chaos.sockets.size === 1)
     for (const bytes of [requestFor('/topics'), '\0'.repeat(100)]) {
-      const socket = await dial(t, chaos.port)
+      const socket = await connectSocket(t, chaos.port)
       socket.write(bytes)
       await until('the connection to be refused', () => socket.destroyed || socket.readableEnded)
     }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
-import { dial, open, until } from '../helpers/app.js'
+import { connectSocket, open, until } from '../helpers/app.js'
 import { testNginx } from '../readme/nginx.js'
 import { ChaosApp, KINDS } from './app.js'
 import { startNginx } from '../helpers/nginx.js'
@@ -20,7 +20,7 @@ const GETS = KINDS.filter((kind) => kind !== '/post')
 /** Connects clients to every kind of route through nginx. */
 async function clients (t: Test, port: number): Promise<(Socket & { text: string })[]> {
   return Promise.all(KINDS.map(async (kind) => {
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write(requestFor(kind))
     return socket
   }))
@@ -43,7 +43,7 @@ testNginx('behind nginx', async (t) => {
           const took = performance.now() - start
           t.ok(took < 1_000, `an event arrives in ${Math.round(took)} ms`)
         }
-        client.leave()
+        client.disconnect()
       }
 
       for (const resets of [true, false]) {
@@ -58,7 +58,7 @@ testNginx('behind nginx', async (t) => {
       }
 
       const held = await Promise.all(GETS.map(async (kind) => {
-        const socket = await dial(t, nginx.port)
+        const socket = await connectSocket(t, nginx.port)
         socket.write(requestFor(kind, { 'x-hold': 'preHandler' }))
         return socket
       }))

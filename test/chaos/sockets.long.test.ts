@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { dial, until } from '../helpers/app.js'
+import { connectSocket, until } from '../helpers/app.js'
 import { ChaosApp, KINDS } from './app.js'
 import { HOLDS, readWitness, requestFor } from './requests.js'
 
@@ -12,7 +12,7 @@ const EACH = 2
 
 /** Connects clients that each write a request. With `reads` false they do not read. */
 async function connectClients (t: Test, port: number, requests: string[], reads = true): Promise<(Socket & { text: string })[]> {
-  const sockets = await Promise.all(requests.map(() => dial(t, port)))
+  const sockets = await Promise.all(requests.map(() => connectSocket(t, port)))
   for (const [i, socket] of sockets.entries()) {
     if (!reads) socket.pause()
     socket.write(requests[i] ?? '')
@@ -108,7 +108,7 @@ test('over HTTP/1.1', async (t) => {
     for (const kind of KINDS) {
       const streams = new Set<{ close (): void }>()
       chaos.onOpen = (stream) => { streams.add(stream) }
-      const socket = await dial(t, chaos.port)
+      const socket = await connectSocket(t, chaos.port)
       socket.write(requestFor(kind) + requestFor('/json'))
       await until('the stream', () => streams.size === 1 && /\ndata: /.test(socket.text))
       // written in pieces while the first stream is open
@@ -156,7 +156,7 @@ test('over HTTP/1.1', async (t) => {
 
   t.test('requests that arrive byte by byte are answered', async (t) => {
     const requests = KINDS.map((kind) => requestFor(kind))
-    const sockets = await Promise.all(requests.map(() => dial(t, chaos.port)))
+    const sockets = await Promise.all(requests.map(() => connectSocket(t, chaos.port)))
     for (const socket of sockets) socket.setNoDelay()
     for (let i = 0; i < Math.max(...requests.map(({ length }) => length)); i++) {
       for (const [n, socket] of sockets.entries()) if (requests[n]?.[i]) socket.write(requests[n][i] ?? '')
@@ -234,7 +234,7 @@ test('over HTTP/1.1', async (t) => {
     const before = chaos.app.sse.stats()
     chaos.onOpen = ({ signal }) => signal.addEventListener('abort', () => { closed++ })
     for (const path of paths) {
-      const socket = await dial(t, (proxy.address() as AddressInfo).port)
+      const socket = await connectSocket(t, (proxy.address() as AddressInfo).port)
       sockets.push(socket)
       socket.write(requestFor(path))
     }

@@ -132,7 +132,7 @@ test('events that are not declared', async (t) => {
       onError: (error) => { told.push(error) }
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'event: price\ndata: 2\n\n')
     t.match(told, [{ code: 'SSE_ERR_UNKNOWN_EVENT' }])
     t.equal(told.length, 1)

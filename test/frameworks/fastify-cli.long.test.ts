@@ -41,7 +41,7 @@ test('fastify-cli', async (t) => {
     await fetch(`http://127.0.0.1:${server.port}/prices`, { method: 'POST', body: 'new', headers: { 'content-type': 'text/plain' } })
     await client.until('data: new')
     server.child.kill('SIGTERM')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, /retry: \d+\n$/)
     t.strictSame(await server.ended, [0, null])
   })

@@ -17,7 +17,7 @@ async function start (t: Test): Promise<{ app: FastifyInstance, port: number, cl
 
 /** All that a client was sent, and whether it ended. */
 async function fateOf (client: Client): Promise<{ ended: boolean, text: string }> {
-  return { ended: await client.over(), text: client.text }
+  return { ended: await client.finished(), text: client.text }
 }
 
 test('@nestjs/platform-fastify', async (t) => {
@@ -53,7 +53,7 @@ test('@nestjs/platform-fastify', async (t) => {
     const client = await open(t, port, '/source')
     await client.until('data: two')
     t.strictSame(seen, [])
-    client.leave()
+    client.disconnect()
     await until('the interceptor', () => seen.length === 3)
     t.strictSame(seen.splice(0), ['stopped client', 'finally', 'handled /source'])
     t.strictSame(await fateOf(await open(t, port, '/failing')), { ended: false, text: 'data: one\n\n' })

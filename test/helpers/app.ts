@@ -49,7 +49,7 @@ export class Client {
   }
 
   /** Waits until the response is over; true if it ended as it should, false if it was broken off. */
-  async over (): Promise<boolean> {
+  async finished (): Promise<boolean> {
     await until('the end of the response', () => this.ended || this.error !== null)
     return this.ended
   }
@@ -63,7 +63,7 @@ export class Client {
     this.response.resume()
   }
 
-  leave (): void {
+  disconnect (): void {
     this.request.destroy()
   }
 }
@@ -78,7 +78,7 @@ export async function open (t: Test, port: number, path: string, options: Reques
 }
 
 /** A bare connection, to write requests byte by byte. */
-export async function dial (t: Test, port: number): Promise<Socket & { text: string }> {
+export async function connectSocket (t: Test, port: number): Promise<Socket & { text: string }> {
   const socket = Object.assign(connect({ host: '127.0.0.1', port }), { text: '' })
   t.teardown(() => socket.destroy())
   socket.on('data', (data) => { socket.text += String(data) })

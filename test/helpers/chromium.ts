@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { chromium, type Browser } from 'playwright-core'
 import type { Test } from 'tap'
 
-const places = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', chromium.executablePath()]
+const paths = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', chromium.executablePath()]
 
 /** A headless Chromium; an error that says what to install where there is none. */
 export async function openChromium (): Promise<Browser> {
-  const executablePath = places.find((place) => place && existsSync(place))
+  const executablePath = paths.find((place) => place && existsSync(place))
   if (!executablePath) throw new Error('The pages need Chromium: run `apt-get install chromium` or `npx playwright-core install chromium`, or set CHROMIUM_PATH.')
   return chromium.launch({
     executablePath,

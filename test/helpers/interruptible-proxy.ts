@@ -3,14 +3,14 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
 /** A TCP proxy to a server. While it is interrupted, its connections are reset and new ones are refused. */
-export interface Line {
+export interface InterruptibleProxy {
   url: string
-  cut (): void
-  mend (): Promise<void>
+  interrupt (): void
+  restore (): Promise<void>
 }
 
 /** Starts a proxy to the server at `url`. */
-export async function layLine (t: Test, url: string): Promise<Line> {
+export async function startInterruptibleProxy (t: Test, url: string): Promise<InterruptibleProxy> {
   const { port, hostname: host } = new URL(url)
   const sockets = new Set<Socket>()
   const server = createServer((near) => {
@@ -27,11 +27,11 @@ export async function layLine (t: Test, url: string): Promise<Line> {
     await once(server.listen(port, '127.0.0.1'), 'listening')
     return (server.address() as AddressInfo).port
   }
-  const cut = () => {
+  const interrupt = () => {
     server.close()
     for (const socket of sockets) socket.resetAndDestroy()
   }
-  t.teardown(cut)
+  t.teardown(interrupt)
   const own = await listen(0)
-  return { url: `http://127.0.0.1:${own}`, cut, mend: async () => { await listen(own) } }
+  return { url: `http://127.0.0.1:${own}`, interrupt, restore: async () => { await listen(own) } }
 }

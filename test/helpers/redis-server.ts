@@ -9,7 +9,7 @@ import { freePort } from './free-port.js'
 import { until } from './until.js'
 
 /** The Redis servers of this machine, by name. */
-export const SERVERS = ['redis-server', 'valkey-server'].filter(isThere)
+export const SERVERS = ['redis-server', 'valkey-server'].filter(isInstalled)
 
 if (SERVERS.length === 0) console.error(`There is no redis-server on the PATH (apt-get install redis-server): the tests of ${basename(process.argv[1] ?? '')} are left out`)
 
@@ -19,7 +19,7 @@ export function testRedis (name: string, run: (t: Test, server: RedisServer) => 
   for (const command of SERVERS) test(`${command}: ${name}`, async (t) => run(t, await RedisServer.start(t, command)))
 }
 
-function isThere (command: string): boolean {
+function isInstalled (command: string): boolean {
   try {
     execFileSync(command, ['--version'], { stdio: 'ignore' })
     return true

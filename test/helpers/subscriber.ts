@@ -72,7 +72,7 @@ export function hubOf ({ sse }: Pick<FastifyInstance, 'sse'>): HubState {
 }
 
 /** Waits until a number has not changed for a while. */
-export async function atRest (what: string, read: () => number): Promise<void> {
+export async function untilStable (what: string, read: () => number): Promise<void> {
   let [last, times] = [NaN, 0]
   await until(`${what} at rest`, () => {
     const now = read()

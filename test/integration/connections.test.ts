@@ -10,7 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('HTTP/1.1', async (t) => {
   t.test('a kept HTTP/1.1 connection carries other requests before and after a stream', async (t) => {
@@ -24,7 +24,7 @@ test('HTTP/1.1', async (t) => {
     for (const path of ['/plain', '/stream', '/plain', '/stream', '/stream']) {
       const client = await open(t, port, path, { agent })
       sockets.add(client.response.socket)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.text, path === '/plain' ? 'plain' : 'data: a\n\ndata: b\n\n')
     }
     t.equal(sockets.size, 1)
@@ -37,7 +37,7 @@ test('HTTP/1.1', async (t) => {
     app.get('/slow', async () => { await wait(50); return 'slow' })
     app.sseRoute('/stream', { source: () => ['a', 'b'] })
     app.sseRoute('/fails', { source: async function * () { yield 'c'; throw new Error('x') }, onError: () => {} })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /stream HTTP/1.1\r\nHost: x\r\n\r\nGET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
     await once(socket, 'close')
     t.match(socket.text, /slow[^]*data: a\n\n[^]*data: b\n\n\r\n0\r\n\r\n[^]*slow[^]*data: c\n\n\r\n$/, 'in order, the last without an end')
@@ -49,7 +49,7 @@ test('HTTP/1.1', async (t) => {
     app.sseRoute('/', { onConnect: () => {}, onDisconnect: (_request, stream) => { reasons.push(stream.closeReason) } })
     const port = await listen(app)
     for (let round = 1; round <= 3; round++) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n')
       await until('both are open', () => app.sse.streams.size === 2)
       socket.destroy()
@@ -57,7 +57,7 @@ test('HTTP/1.1', async (t) => {
     }
     t.ok(reasons.every((reason) => reason === 'client'))
     t.match(app.sse.stats(), { active: 0, rejected: 0 })
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('both are open', () => app.sse.streams.size === 2)
     const closed = app.close()
@@ -69,7 +69,7 @@ test('HTTP/1.1', async (t) => {
   t.test('an HTTP/1.0 response has no chunks and ends with its connection', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { source: () => ['a', 'b'] })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.0\r\n\r\n')
     await once(socket, 'close')
     t.match(socket.text, /\r\n\r\ndata: a\n\ndata: b\n\n$/)
@@ -80,7 +80,7 @@ test('HTTP/1.1', async (t) => {
     const app = await makeApp(t)
     const reasons: unknown[] = []
     app.sseRoute({ method: 'POST', url: '/', interval: 10, payload: (request) => ({ data: request.body }), onDisconnect: (request, stream) => { reasons.push(stream.closeReason) } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('POST / HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{"a":')
     socket.write('1}')
     await until('events', () => socket.text.split('{"a":1}').length > 5)
@@ -102,7 +102,7 @@ test('HTTP/1.1', async (t) => {
     for (const client of clients) t.match(client, { ended: false, error: null })
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     t.teardown(() => agent.destroy())
-    t.ok(await (await open(t, port, '/ends', { agent })).over())
+    t.ok(await (await open(t, port, '/ends', { agent })).finished())
   })
 })
 

@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf, type HubState } from '../helpers/subscriber.js'
 import { addRoutes, ENDING, OPEN } from './every-route.js'
 
@@ -120,7 +120,7 @@ test('any mix of connects and disconnects leaves no stream, timer or socket', as
   t.teardown(stop)
   const holders = await Promise.all(Array.from({ length: 8 }, () => open(t, port, '/topics', { headers: { 'x-user': 'somebody' } })))
   await mix(port, 60, 3)
-  for (const holder of holders) holder.leave()
+  for (const holder of holders) holder.disconnect()
   await mix(port, 60, 17)
   stop()
   await until('all connections are gone', () => sockets.size === 0)
@@ -168,7 +168,7 @@ test('a kept connection has the same listeners after a stream as before', async 
   for (let round = 0; round < 20; round++) {
     for (const options of requests) {
       const client = await open(t, port, options.path, { agent, ...options })
-      t.ok(await client.over(), options.path)
+      t.ok(await client.finished(), options.path)
     }
     await until('all but one are closed', () => hub.streams.size === 1)
     before ??= emitters().map(listenersOf)
@@ -179,7 +179,7 @@ test('a kept connection has the same listeners after a stream as before', async 
 
 test('a connection with pipelined requests has the same listeners after the streams as before', async (t) => {
   const { hub, sockets, port } = await start(t)
-  const socket = await dial(t, port)
+  const socket = await connectSocket(t, port)
   const [kept] = sockets
   let before: unknown
   for (let round = 1; round <= 20; round++) {

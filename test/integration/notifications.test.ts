@@ -33,7 +33,7 @@ test('a notification reaches all streams of one user and no other', async (t) =>
   }
   t.notMatch(his.text, 'for her')
 
-  tab.leave()
+  tab.disconnect()
   await notify(app, ada, 'ada', 'for the other tab')
   await other.until('for the other tab')
   t.pass('one tab less leaves the other alone')
@@ -83,7 +83,7 @@ test('signing in as another user ends the streams of the former user', async (t)
   await notify(app, bob, 'ada', 'still hers')
   await tab.until('still hers')
   t.equal((await signInAgain(ada, 'carl')).statusCode, 200)
-  t.ok(await tab.over(), 'as the browser has another cookie now')
+  t.ok(await tab.finished(), 'as the browser has another cookie now')
   await notify(app, bob, 'bob', 'still his')
   await his.until('still his')
   t.equal(app.sse.streams.size, 1)

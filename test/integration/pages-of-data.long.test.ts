@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
-import { layLine } from '../helpers/interruptible-proxy.js'
+import { startInterruptibleProxy } from '../helpers/interruptible-proxy.js'
 import { startDemoServer } from '../helpers/demo-server.js'
 import { readEvents } from './read-events.js'
 import { drawn, everySecond, linesOf, linesOn, moves, newest, text, times } from './shown.js'
@@ -24,17 +24,17 @@ async function serverTimes (path: string): Promise<number[]> {
 }
 
 t.test('the start page', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, line.url)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, proxy.url)
   await moves('the clock', () => text(page, '#clock'))
   t.match(await text(page, '.code pre'), /^app\.sseRoute\(\{\n {2}url: '\/time',/, 'shows the code behind its clock')
   await looksWell(t, page)
   t.strictSame(faults, [])
 
   const states = await badgeStates(page)
-  line.cut()
+  proxy.interrupt()
   await until('it counts down', async () => (await page.evaluate<string[]>('countdowns')).some((shown) => /reconnecting in \d s/.test(shown)))
-  await line.mend()
+  await proxy.restore()
   await badge(page, 'resumed')
   await moves('the clock', () => text(page, '#clock'))
   await badge(page, 'live')
@@ -43,8 +43,8 @@ t.test('the start page', { buffered: true }, async (t) => {
 })
 
 t.test('the dashboard', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, `${line.url}/dashboard.html`)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/dashboard.html`)
   await Promise.all([
     moves('the time', () => text(page, '#measured')),
     ...['cpu', 'memory', 'delay', 'traffic'].map((chart) => moves(`the ${chart} chart`, () => drawn(page, `#${chart}`)))
@@ -53,11 +53,11 @@ t.test('the dashboard', { buffered: true }, async (t) => {
   t.strictSame(faults, [])
 
   const before = await times(page, '#cpu')
-  line.cut()
+  proxy.interrupt()
   await badge(page, 'waiting')
   const gone = Date.now()
   await until('the server has measured twice', async () => (await serverTimes('/dashboard')).filter((time) => time > gone).length >= 2)
-  await line.mend()
+  await proxy.restore()
   const back = Date.now()
   await until('the page goes on', async () => await newest(page, '#cpu') > back)
   const after = await times(page, '#cpu')
@@ -68,8 +68,8 @@ t.test('the dashboard', { buffered: true }, async (t) => {
 })
 
 t.test('the logs', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, `${line.url}/logs.html`)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/logs.html`)
   const rows = page.locator('#lines li')
   const shown = (text: string) => rows.filter({ hasText: text }).first().waitFor()
   const log = (path: string) => fetch(server.url + path)
@@ -103,10 +103,10 @@ t.test('the logs', { buffered: true }, async (t) => {
   await until('the end is in sight', atEnd)
   t.equal(await jump.isVisible(), false)
 
-  line.cut()
+  proxy.interrupt()
   await badge(page, 'waiting')
   for (const path of ['/missed/1', '/missed/2', '/missed/3']) await log(path)
-  await line.mend()
+  await proxy.restore()
   await shown('/missed/3')
   const seen = await linesOn(page)
   t.strictSame(seen, await linesOf(server.logFile, seen[0], seen.at(-1)), 'has each line that was written meanwhile, once')
@@ -119,8 +119,8 @@ t.test('the logs', { buffered: true }, async (t) => {
 })
 
 t.test('the stocks', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, `${line.url}/stocks.html?symbol=CRUX`)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/stocks.html?symbol=CRUX`)
   const other = await visit(browser, `${server.url}/stocks.html?symbol=DUNE`)
   const trade = (quantity: number) => fetch(`${server.url}/trades`, {
     method: 'POST',
@@ -145,13 +145,13 @@ t.test('the stocks', { buffered: true }, async (t) => {
   await looksWell(t, page)
   t.strictSame([...faults, ...other.faults], [])
 
-  line.cut()
+  proxy.interrupt()
   await badge(page, 'waiting')
   const gone = Date.now()
   for (const quantity of [11, 22, 33]) await trade(quantity)
   await traded(other.page, 33)
   await until('the others have seen some seconds more', async () => await newest(other.page, '#chart') >= gone + 2_000)
-  await line.mend()
+  await proxy.restore()
   await traded(page, 33)
   await until('the page goes on', async () => await newest(page, '#chart') >= gone + 4_000)
   t.ok(everySecond(await times(page, '#chart')), 'has the price of every second')

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
-import { layLine } from '../helpers/interruptible-proxy.js'
+import { startInterruptibleProxy } from '../helpers/interruptible-proxy.js'
 import { startDemoServer } from '../helpers/demo-server.js'
 import { startLanguageModel } from './language-model.js'
 import { inRoom, notified, notify, said, say, signIn } from './shown.js'
@@ -15,8 +15,8 @@ const server = await startDemoServer(t, { OPENAI_BASE_URL: model.url })
 t.jobs = 4
 
 t.test('the chat', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, `${line.url}/chat.html`)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/chat.html`)
   const send = page.locator('#send')
   const words = async () => (await page.locator('#talk .writing').allTextContents()).join().split(' ').length
   /** Reads from the log the number of tokens of each answer, oldest first. */
@@ -41,11 +41,11 @@ t.test('the chat', { buffered: true }, async (t) => {
   await page.locator('#prompt').fill('Once more')
   await page.keyboard.press('Enter')
   await until('the next answer grows', async () => await words() > 5)
-  line.cut()
+  proxy.interrupt()
   await page.getByText('The connection was lost: the answer is not complete.').waitFor()
   await badge(page, 'waiting')
   await until('the server has noticed it', async () => (await made()).length === 2)
-  await line.mend()
+  await proxy.restore()
   await badge(page, 'resumed', 'live')
   model.finish()
   await page.getByRole('button', { name: 'Ask again' }).click()
@@ -56,8 +56,8 @@ t.test('the chat', { buffered: true }, async (t) => {
 })
 
 t.test('the room', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const [ada, bob] = await Promise.all([visit(browser, `${line.url}/room.html`), visit(browser, `${server.url}/room.html`)])
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const [ada, bob] = await Promise.all([visit(browser, `${proxy.url}/room.html`), visit(browser, `${server.url}/room.html`)])
   await ada.page.getByLabel('Your name').fill('Ada')
   await bob.page.getByLabel('Your name').fill('Bob')
   await say(ada.page, 'Is <b>anybody</b> here?')
@@ -81,7 +81,7 @@ t.test('the room', { buffered: true }, async (t) => {
   t.equal(await ada.page.getByLabel('Your name').inputValue(), 'Ada')
   t.strictSame([...ada.faults, ...bob.faults], [])
 
-  line.cut()
+  proxy.interrupt()
   await badge(ada.page, 'waiting')
   for (const text of ['one', 'two', 'three']) {
     await say(bob.page, text)
@@ -90,7 +90,7 @@ t.test('the room', { buffered: true }, async (t) => {
   await say(ada.page, 'I hear nothing')
   await ada.page.getByText('Not sent: the server cannot be reached').waitFor()
   t.equal(await ada.page.getByLabel('Message', { exact: true }).inputValue(), 'I hear nothing', 'what was not sent is kept')
-  await line.mend()
+  await proxy.restore()
   await badge(ada.page, 'resumed')
   await inRoom(ada.page, 'three')
   t.strictSame(await said(ada.page), await said(bob.page), 'who comes back has each message, once')
@@ -127,15 +127,15 @@ t.test('the list of a room', { buffered: true }, async (t) => {
 })
 
 t.test('the notifications', { buffered: true }, async (t) => {
-  const line = await layLine(t, server.url)
-  const { page, faults } = await visit(browser, `${line.url}/notifications.html`)
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/notifications.html`)
   await badge(page, 'idle')
   t.equal(await page.getByLabel('Text').isVisible(), false, 'who is not signed in cannot send')
   await looksWell(t, page)
   await signIn(page, 'ada')
   const tab = await page.context().newPage()
   const others = watch(tab)
-  await tab.goto(`${line.url}/notifications.html`)
+  await tab.goto(`${proxy.url}/notifications.html`)
   await tab.getByText('For ada').waitFor()
   await notify(page, 'Tea is ready')
   for (const each of [page, tab]) await notified(each, 'Tea is ready')
@@ -145,7 +145,7 @@ t.test('the notifications', { buffered: true }, async (t) => {
   await looksWell(t, page)
   t.strictSame([...faults, ...others], [])
 
-  line.cut()
+  proxy.interrupt()
   await Promise.all([page, tab].map((each) => badge(each, 'waiting')))
   const bob = await visit(browser, `${server.url}/notifications.html`)
   await signIn(bob.page, 'bob')
@@ -154,7 +154,7 @@ t.test('the notifications', { buffered: true }, async (t) => {
     await notify(bob.page, text)
     await until('it is sent', async () => await bob.page.getByLabel('Text').inputValue() === '')
   }
-  await line.mend()
+  await proxy.restore()
   for (const each of [page, tab]) {
     await notified(each, 'three')
     t.strictSame(await each.locator('#notifications p').allTextContents(), ['three', 'two', 'one', 'Tea is ready'], 'who comes back has each notification, once')

@@ -5,7 +5,7 @@ import cookie from '@fastify/cookie'
 import { test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 const BIG = 'x'.repeat(10_000)
 
@@ -51,7 +51,7 @@ test('@fastify/sse', async (t) => {
       const client = await open(t, port, path)
       client.pause()
       await wait(50)
-      client.leave()
+      client.disconnect()
     }
     await until('both', () => settled && cleaned)
   })
@@ -61,13 +61,13 @@ test('@fastify/sse', async (t) => {
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
     await app.close()
-    t.ok(await client.over())
+    t.ok(await client.finished())
   })
 
   t.test('@fastify/sse: HEAD on a route whose streams stay open is answered immediately', async (t) => {
     const app = await makeApp(t, { heartbeat: 10 })
     app.sseRoute('/', { onConnect: () => {} })
-    t.ok(await (await open(t, await listen(app), '/', { method: 'HEAD' })).over())
+    t.ok(await (await open(t, await listen(app), '/', { method: 'HEAD' })).finished())
   })
 
   t.test('@fastify/sse: a heartbeat before the first event does not end the stream', async (t) => {
@@ -87,7 +87,7 @@ test('@fastify/sse', async (t) => {
     let stream: SSEStream | undefined
     app.get('/', async (_request, reply) => { stream = reply.sse() })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the end', () => stream?.closed)
     t.equal(await stream?.send('x'), false)
   })
@@ -107,7 +107,7 @@ test('@fastify/sse', async (t) => {
     let seen: unknown
     app.sseRoute('/', { source: async function * () { yield 'a'; throw new Error('late') }, onError: (error) => { seen = error } })
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.equal(client.text, 'data: a\n\n')
     t.match(seen, { message: 'late' })
   })
@@ -147,10 +147,10 @@ test('fastify-sse-v2', async (t) => {
     app.get('/reply', async (_request, reply) => reply.sse((async function * () { throw new Error('x') })()))
     app.sseRoute('/runs', { source: async function * () { for (;;) yield wait(5, String(given++)) } })
     const port = await listen(app)
-    for (const path of ['/throws', '/reply']) t.notOk(await (await open(t, port, path)).over())
+    for (const path of ['/throws', '/reply']) t.notOk(await (await open(t, port, path)).finished())
     const client = await open(t, port, '/runs')
     await client.until('data: 3')
-    client.leave()
+    client.disconnect()
     await until('it is gone', () => app.sse.streams.size === 0)
     const before = given
     await wait(50)
@@ -184,7 +184,7 @@ test('better-sse', async (t) => {
       await once(reply.raw, 'close')
       stream = reply.sse()
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -245,7 +245,7 @@ test('WebFram and GoFrame', async (t) => {
     const app = await makeApp(t)
     let left = 0
     app.sseRoute('/', { interval: 1, payload: () => BIG, onDisconnect: () => { left++ } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('events', () => socket.text.includes('data: x'))
     socket.resetAndDestroy()

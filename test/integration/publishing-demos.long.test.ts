@@ -115,7 +115,7 @@ test('app.close() ends the work on orders', async (t) => {
   const client = await open(t, port, `/orders/${id}`)
   await client.until('placed')
   await app.close()
-  t.ok(await client.over())
+  t.ok(await client.finished())
   // longer than one step takes
   await wait(1_300)
   t.strictSame(logged, [], 'nothing is published afterwards')

@@ -30,7 +30,7 @@ test('app.close', async (t) => {
     await app.close()
     const took = performance.now() - start
     t.ok(took < 1_000, `${took} ms`)
-    for (const client of clients) t.ok(await client.over())
+    for (const client of clients) t.ok(await client.finished())
     const delays = clients.map(({ text }) => Number(/retry: (\d+)\n$/.exec(text)?.[1]))
     t.ok(delays.every((ms) => ms >= 0 && ms <= 1_000))
     t.ok(new Set(delays).size > 100, 'not all at the same time')
@@ -52,7 +52,7 @@ test('app.close', async (t) => {
     const closed = app.close()
     await wait(10)
     for (const go of goOn) go()
-    t.ok(await (await late).over())
+    t.ok(await (await late).finished())
     t.match((await late).text, /retry: \d+\n$/)
     t.equal((await waits).response.statusCode, 503)
     await closed
@@ -69,7 +69,7 @@ test('app.close', async (t) => {
     const start = performance.now()
     await app.close()
     t.ok(performance.now() - start < 1_000)
-    t.ok(await (await client).over())
+    t.ok(await (await client).finished())
   })
 
   t.test('the process exits without process.exit() after app.close()', async (t) => {
@@ -97,7 +97,7 @@ test('any mix of connects and disconnects leaves app.sse without streams and tim
   const paths = ['/interval', '/shared/a', '/shared/b', '/source', '/hand']
   for (let round = 0; round < 5; round++) {
     const clients = await Promise.all(Array.from({ length: 50 }, (_, i) => open(t, port, paths[i % paths.length] ?? '')))
-    for (const client of clients.sort(() => Math.random() - 0.5)) client.leave()
+    for (const client of clients.sort(() => Math.random() - 0.5)) client.disconnect()
     await until('all are gone', () => app.sse.streams.size === 0)
   }
   t.equal(hubOf(app).timers.size, 0, 'no heartbeat, idle timeout or interval')

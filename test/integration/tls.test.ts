@@ -32,7 +32,7 @@ test('over TLS', async (t) => {
   t.test('headers, events and the end arrive over TLS', async (t) => {
     const client = await openSecurely(t, port, '/short')
     t.match(client.response.headers, { 'content-type': 'text/event-stream' })
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'data: a\n\ndata: b\n\n')
   })
 
@@ -50,7 +50,7 @@ test('over TLS', async (t) => {
     await client.until('event 100 ')
     client.pause()
     setTimeout(() => client.resume(), 50)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     const numbers = Array.from(client.text.matchAll(/^data: event (\d+) x{200}$/gm), ([, n]) => Number(n))
     t.strictSame(numbers, Array.from({ length: EVENTS }, (_, n) => n + 1))
   })

@@ -99,7 +99,7 @@ test('headers, first events and an immediate end are one write', async (t) => {
   const port = await listen(app)
   for (const [visits, path] of ['/source', '/hand'].entries()) {
     const client = await open(t, port, path)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'data: a\n\ndata: b\n\ndata: c\n\n')
     t.equal(count.writes, visits + 1)
   }

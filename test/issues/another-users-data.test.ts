@@ -30,7 +30,7 @@ test('data of one user is sent to that user only', async (t) => {
     const ann = await open(t, port, '/?user=ann')
     const bob = await open(t, port, '/?user=bob')
     await Promise.all([ann.until('data: ', 4), bob.until('data: ', 4)])
-    ann.leave()
+    ann.disconnect()
     await until('the stream of ann to be closed', () => app.sse.streams.size === 1)
     const before = bob.text.length
     await until('four more events', () => bob.text.slice(before).split('data: ').length > 4)
@@ -89,8 +89,8 @@ test('a shared payload runs in the context in which its route was declared', asy
     await bob.until('data: ')
     t.strictSame(usersIn(ann.text), ['declared'])
     await until('a pending call', () => awaited)
-    ann.leave()
-    bob.leave()
+    ann.disconnect()
+    bob.disconnect()
     await until('the signal of the pending call to be aborted', () => aborted.length > 0)
     t.strictSame([...new Set(aborted)], ['declared'])
   })
@@ -147,7 +147,7 @@ test('callbacks run in the context of their request', async (t) => {
       for (const name of ['ann', 'bob']) {
         const client = await open(t, port, `/${reason}?user=${name}`)
         await client.until('data: ')
-        if (reason === 'client') client.leave()
+        if (reason === 'client') client.disconnect()
       }
     }
     for (const stream of app.sse.streams.values()) if (stream.request.url.startsWith('/server')) stream.close()
@@ -189,7 +189,7 @@ test('callbacks run in the context of their request', async (t) => {
     const clients = await Promise.all(['ann', 'bob'].map((name) => open(t, port, `/?user=${name}`)))
     await Promise.all(clients.map((client) => client.until('data: ')))
     t.strictSame(clients.map(({ text }) => usersIn(text)), [['ann'], ['bob']])
-    for (const client of clients) client.leave()
+    for (const client of clients) client.disconnect()
     await until('both streams to be closed', () => calls.length === 4)
     for (const call of calls) t.match(call, /^(left|stopped) (ann|bob) \2$/)
   })

@@ -35,7 +35,7 @@ test('a blank line follows events and ids only', async (t) => {
     const client = await open(t, await listen(app), '/')
     await client.until('retry: 1000\n:\n')
     await app.close()
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, /^retry: 1000\n(:\n)+retry: \d+\n$/)
   })
 

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import Fastify from 'fastify'
 import { test } from 'tap'
 import sse, { type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('after reply.raw.end() by other code, nothing follows the last chunk', async (t) => {
   t.test('after reply.raw.end(), no sent event, published event or heartbeat is written, and send() resolves to false', async (t) => {
@@ -23,7 +23,7 @@ test('after reply.raw.end() by other code, nothing follows the last chunk', asyn
       await app.sse.publish('topic', 'fourth')
     })
     app.get('/plain', () => 'plain')
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the end of the response', () => socket.text.includes('\r\n0\r\n\r\n'))
     // much longer than a heartbeat interval
@@ -104,7 +104,7 @@ test('after reply.raw.end() by other code, nothing follows the last chunk', asyn
       reply.raw.end()
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'data: acknowledged\n\n')
   })
 

@@ -18,7 +18,7 @@ test('content-type', async (t) => {
     const port = await listen(app)
     for (const path of ['/options', '/hook', '/on-send', '/reply', '/reply-options']) {
       const client = await open(t, port, path)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.response.headers['content-type'], path === '/reply' ? 'text/event-stream;charset="UTF-8"' : TYPE, path)
       t.equal(client.text, 'data: ü\n\n')
       t.equal((await app.inject(path)).headers['content-type'], client.response.headers['content-type'], `inject ${path}`)
@@ -36,7 +36,7 @@ test('content-type', async (t) => {
     const port = await listen(app)
     for (const path of ['/options', '/hook', '/on-send', '/reply', '/trailers']) {
       const client = await open(t, port, path)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.response.headers['content-type'], 'text/event-stream', path)
     }
   })

@@ -2,7 +2,7 @@
 // Cause: the request ended while a hook was pending, or Node had paused the socket because of an unread body or pipelined requests and noticed no disconnect.
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('nothing is started for a client that has disconnected', async (t) => {
   for (const openOn of ['request', 'first-event'] as const) {
@@ -13,7 +13,7 @@ test('nothing is started for a client that has disconnected', async (t) => {
       app.sseRoute('/', { openOn, source: () => { calls++; return [] } })
       const port = await listen(app)
       for (let i = 0; i < 20; i++) {
-        const socket = await dial(t, port)
+        const socket = await connectSocket(t, port)
         socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
         await wait(2)
         socket.destroy()
@@ -33,7 +33,7 @@ test('a disconnected client is noticed at once, without a heartbeat', async (t) 
     const port = await listen(app)
     for (const path of ['/', '/reply']) {
       for (const head of [`Content-Length: ${1_000_000}`, 'Transfer-Encoding: chunked']) {
-        const socket = await dial(t, port)
+        const socket = await connectSocket(t, port)
         socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\n${head.startsWith('T') ? 'ffff0\r\n' : ''}${'x'.repeat(200_000)}`)
         await until('the stream to be open', () => app.sse.streams.size === 1)
         socket.destroy()
@@ -46,7 +46,7 @@ test('a disconnected client is noticed at once, without a heartbeat', async (t) 
     const app = await makeApp(t, { heartbeat: false, maxStreams: 200 })
     app.sseRoute('/', { topics: ['a'], headers: { 'x-long': 'x'.repeat(200) } })
     const port = await listen(app)
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(200))
     await until('all requests to have a place', () => app.sse.streams.size === 200)
     await app.sse.publish('a', 'x'.repeat(1_000))
@@ -61,7 +61,7 @@ test('a disconnected client is noticed at once, without a heartbeat', async (t) 
     app.sseRoute('/:name', { topics: ['a'], onConnect: (request, stream) => stream.send(`hello ${request.url}`) })
     app.sseRoute('/closed', { onConnect: (_request, stream) => { stream.send('closed').catch(t.error); stream.close() } })
     app.sseRoute('/source', { source: async function * () { yield 'x'.repeat(50_000); yield 'y' } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
     socket.write(get('/1') + get('/2') + get('/closed') + get('/source'))
     await until('three streams to be open and one to be closed', () => app.sse.streams.size === 3 && app.sse.stats().closed.server === 1)
@@ -82,7 +82,7 @@ test('a disconnected client is noticed at once, without a heartbeat', async (t) 
     let given = 0
     app.sseRoute('/', { topics: ['a'] })
     app.sseRoute('/fails', { source: async function * () { for (; given < 40; given++) yield 'x'.repeat(500_000); throw new Error('failure') } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     let ended = false
     socket.on('end', () => { ended = true })
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /fails HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -109,7 +109,7 @@ test('a disconnected client is noticed at once, without a heartbeat', async (t) 
     const app = await makeApp(t, { heartbeat: false, maxBufferedBytes: 1_000 })
     app.sseRoute('/', { topics: ['a'] })
     app.sseRoute('/big', { onConnect: (_request, stream) => { for (let i = 0; i < 5; i++) stream.send('x'.repeat(1_000)).catch(t.error) } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     let ended = false
     socket.on('end', () => { ended = true })
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /big HTTP/1.1\r\nHost: x\r\n\r\n')

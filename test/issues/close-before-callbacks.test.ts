@@ -61,7 +61,7 @@ test('app.close() waits for callbacks and sources of its streams', async (t) => 
     const before = performance.now()
     await app.close()
     t.ok(performance.now() - before < 1_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
   })
 
   t.test('app.close() sends drain.event to every stream', async (t) => {
@@ -73,7 +73,7 @@ test('app.close() waits for callbacks and sources of its streams', async (t) => 
     const clients = await Promise.all(['/topics', '/interval', '/reply'].map((path) => open(t, port, path)))
     await app.close()
     for (const client of clients) {
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.match(client.text, /event: bye\ndata: \{"back":true\}\n\nretry: \d+\n$/)
     }
   })

@@ -111,7 +111,7 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     mock.timers.tick(50_000)
     t.equal(app.sse.streams.size, 1)
     mock.timers.tick(12_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(app.sse.stats().closed.idle, 1)
   })
 
@@ -122,7 +122,7 @@ test('fake timers of node:test drive the times of a stream', async (t) => {
     mock.timers.tick(3_200_000)
     t.equal(app.sse.streams.size, 1)
     mock.timers.tick(800_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(app.sse.stats().closed.lifetime, 1)
   })
 
@@ -164,7 +164,7 @@ test('fake timers of node:test drive history.maxAge', async (t) => {
     mock.timers.tick(ms)
     const client = await open(t, portOf(app), `/?lastEventId=${ids[0]}`)
     await client.until(text)
-    client.leave()
+    client.disconnect()
   }
 })
 
@@ -189,7 +189,7 @@ test('an open stream continues when fake timers are enabled and reset', async (t
     const [old, other] = [calls, await open(t, portOf(app), '/')]
     await other.until('data: call', 3)
     await until('the first stream to continue', () => calls > old + 6)
-    other.leave()
+    other.disconnect()
     await until('the second stream to be closed', () => app.sse.stats().active === 1)
     // the timer that is set now is that of the first stream
     const left = calls
@@ -202,5 +202,5 @@ test('app.close() resolves under fake timers', async (t) => {
   const client = await connect()
   await client.until('data: first\n')
   await app.close()
-  t.ok(await client.over())
+  t.ok(await client.finished())
 })

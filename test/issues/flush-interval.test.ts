@@ -3,14 +3,14 @@
 import { test } from 'tap'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, until } from '../helpers/app.js'
 
 test('flushInterval', async (t) => {
   t.test('events sent within flushInterval leave in one write', async (t) => {
     const app = await makeApp(t)
     let stream: SSEStream | undefined
     app.sseRoute('/', { topics: ['a'], flushInterval: 400, onConnect: (_request, own) => { stream = own } })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     const chunks: string[] = []
     socket.on('data', (chunk) => { chunks.push(String(chunk)) })
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -34,7 +34,7 @@ test('flushInterval', async (t) => {
   t.test('more than 16 KiB are written without waiting for flushInterval', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { flushInterval: 60_000, onConnect: (_request, own) => own.send('x'.repeat(20_000)) })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the event', () => socket.text.includes('x\n\n'))
   })

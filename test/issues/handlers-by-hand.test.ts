@@ -25,7 +25,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
       const { app, lines } = await makeLoggedApp(t)
       app.get('/', handler)
       const client = await open(t, await listen(app), '/')
-      t.notOk(await client.over())
+      t.notOk(await client.finished())
       t.equal(client.text, 'data: x\n\n')
       await until('the log line', () => lines.length > 0)
       t.equal(lines.length, 1, lines.join(''))
@@ -43,7 +43,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
       await stream.send('x')
       throw new Error('failure')
     })
-    t.notOk(await (await open(t, await listen(app), '/')).over())
+    t.notOk(await (await open(t, await listen(app), '/')).finished())
     t.strictSame(errors, ['failure false'])
     t.strictSame(lines, [])
   })
@@ -55,7 +55,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     app.get('/sync', (_request, reply) => { reply.sse().send('x').catch(t.error); throw new Error('failure') })
     app.get('/async', async (_request, reply) => { await reply.sse().send('x'); await wait(5); throw new Error('failure') })
     const port = await listen(app)
-    for (const path of ['/sync', '/async']) t.notOk(await (await open(t, port, path)).over(), path)
+    for (const path of ['/sync', '/async']) t.notOk(await (await open(t, port, path)).finished(), path)
     t.equal(app.sse.stats().closed.error, 2)
   })
 
@@ -63,7 +63,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     const { app } = await makeLoggedApp(t)
     app.addHook('onSend', async () => { await wait(20) })
     app.get('/', (_request, reply) => { reply.sse(); throw new Error('failure') })
-    t.notOk(await (await open(t, await listen(app), '/')).over())
+    t.notOk(await (await open(t, await listen(app), '/')).finished())
   })
 
   t.test('a handler that rejects with an AbortError after its client disconnected is not logged', async (t) => {
@@ -76,7 +76,7 @@ test('a handler that fails after reply.sse() aborts its stream', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     await client.until('x')
-    client.leave()
+    client.disconnect()
     await until('the handler to reject', () => failed)
     await wait(10)
     t.strictSame(lines, [])
@@ -147,9 +147,9 @@ test('reply.sse(source) is a promise that resolves once the response is over', a
       clients.set(path, client)
       await client.until('x')
     }
-    clients.get('/client')?.leave()
-    const { dial } = await import('../helpers/app.js')
-    const socket = await dial(t, port)
+    clients.get('/client')?.disconnect()
+    const { connectSocket } = await import('../helpers/app.js')
+    const socket = await connectSocket(t, port)
     socket.write('GET /left HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(10)
     socket.destroy()
@@ -196,11 +196,11 @@ test('reply.sse(function)', async (t) => {
     app.get('/throws', (_request, reply) => reply.sse((stream) => { stream.send('a').catch(t.error); throw new Error('failure') }))
     const port = await listen(app)
     const resolves = await open(t, port, '/resolves')
-    t.ok(await resolves.over())
+    t.ok(await resolves.finished())
     t.equal(resolves.text, 'data: a\n\ndata: b\n\n')
     for (const path of ['/rejects', '/throws']) {
       const client = await open(t, port, path)
-      t.notOk(await client.over(), path)
+      t.notOk(await client.finished(), path)
       t.equal(client.text, 'data: a\n\n')
     }
     t.match(app.sse.stats().closed, { server: 1, error: 2 })
@@ -221,7 +221,7 @@ test('reply.sse(function)', async (t) => {
     })
     const client = await open(t, await listen(app), '/')
     await client.until('x')
-    client.leave()
+    client.disconnect()
     await until('the handler to finish', () => done.length === 3)
     t.strictSame(done, ['signal', 'finally', 'over'])
   })
@@ -244,9 +244,9 @@ test('reply.sse(function)', async (t) => {
       calls += 100
     })
     const port = await listen(app)
-    const { dial } = await import('../helpers/app.js')
+    const { connectSocket } = await import('../helpers/app.js')
     for (const query of ['', '?openOn=first-event']) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write(`GET /${query} HTTP/1.1\r\nHost: x\r\n\r\n`)
       await wait(10)
       socket.destroy()
@@ -292,7 +292,7 @@ test('options of reply.sse()', async (t) => {
     const port = await listen(app)
     for (const path of ['/fails', '/closes']) {
       const client = await open(t, port, path)
-      await client.over()
+      await client.finished()
       t.equal(client.text, 'data: x\n\n', path)
     }
     t.strictSame(ended, ['closed'])

@@ -68,7 +68,7 @@ test('onConnect of the plugin is called for every stream', async (t) => {
       const connected = calls.indexOf('connected')
       for (const later of ['own onConnect', 'payload']) t.ok(!calls.includes(later) || calls.indexOf(later) > connected, `${path}: ${later} was called before onConnect had finished`)
       if (path === '/source' || path === '/function') t.ok(calls.indexOf('source') > connected, path)
-      client.leave()
+      client.disconnect()
       await until('the stream to be closed', () => calls.includes('own onDisconnect'))
     }
   })
@@ -78,7 +78,7 @@ test('onConnect of the plugin is called for every stream', async (t) => {
     for (const path of paths) {
       calls.length = 0
       const client = await open(t, port, path)
-      t.notOk(await client.over(), path)
+      t.notOk(await client.finished(), path)
       await until('the call of onError', () => calls.includes('own onError: refused'))
       t.notOk(calls.includes('own onConnect') || calls.includes('payload'), path)
     }
@@ -90,7 +90,7 @@ test('onConnect of the plugin is called for every stream', async (t) => {
     for (const path of paths) {
       calls.length = 0
       const client = await open(t, port, path)
-      t.ok(await client.over(), path)
+      t.ok(await client.finished(), path)
       await until('the stream to be closed', () => calls.includes('own onDisconnect'))
       t.notOk(calls.includes('own onConnect') || calls.includes('payload'), path)
     }
@@ -110,7 +110,7 @@ test('onDisconnect of the plugin is called for every stream, before that of the 
   for (const path of paths) {
     calls.length = 0
     const client = await open(t, port, path)
-    client.leave()
+    client.disconnect()
     await until('both calls', () => calls.includes('own onDisconnect'))
     t.ok(calls.indexOf('onDisconnect') < calls.indexOf('own onDisconnect'), path)
   }
@@ -121,7 +121,7 @@ test('onDisconnect of the plugin is called for every stream, before that of the 
 test('an onDisconnect of the plugin that throws calls onError, and onDisconnect of the route is still called', async (t) => {
   const { port, calls } = await createApp(t, { onDisconnect: () => { throw new Error('failed') } })
   const client = await open(t, port, '/source')
-  await client.over()
+  await client.finished()
   await until('both calls', () => calls.includes('own onDisconnect') && calls.includes('own onError: failed'))
   t.strictSame(calls.slice(0, 2), ['own onConnect', 'source'])
 })
@@ -139,7 +139,7 @@ test('onError of the plugin gets the errors of streams without an onError', asyn
       calls.length = errors.length = 0
       const client = await open(t, port, `${prefix}/failing/${name}`)
       await until(`${prefix} ${name}`, () => calls.length + errors.length > 0)
-      client.leave()
+      client.disconnect()
       t.strictSame([errors, calls], prefix === '' ? [[name], []] : [[], [`own onError: ${name}`]])
     }
   }
@@ -148,7 +148,7 @@ test('onError of the plugin gets the errors of streams without an onError', asyn
 
 test('an onError of the plugin that rejects is logged together with the first error', async (t) => {
   const { port, lines } = await createApp(t, { onError: async () => { throw new Error('second') } })
-  await (await open(t, port, '/failing/source')).over()
+  await (await open(t, port, '/failing/source')).finished()
   await until('both log lines', () => lines.length === 2)
   t.match(lines.map((line) => JSON.parse(line)), [{ msg: 'source' }, { msg: 'onError of an event stream failed', err: { message: 'second' } }])
 })

@@ -30,7 +30,7 @@ test('the end of a stream is logged once, at level info, by the logger of its re
     const { app, lines, ends } = await createApp(t)
     app.sseRoute('/', { source: () => ['a', 'b', 'é'] })
     const client = await open(t, await listen(app), '/')
-    await client.over()
+    await client.finished()
     await until('the log line', () => ends().length > 0)
     t.match(ends(), [{ level: 30, msg: 'event stream closed', closeReason: 'server', events: 3, bytes: Buffer.byteLength(client.text) }])
     t.ok(Number(ends()[0]?.ms) >= 0 && Number(ends()[0]?.ms) < 10_000)
@@ -51,7 +51,7 @@ test('the end of a stream is logged once, at level info, by the logger of its re
       const before = ends().length
       const client = await open(t, port, `/${reason}`)
       if (reason === 'client') await client.until('hello')
-      if (reason === 'client') client.leave()
+      if (reason === 'client') client.disconnect()
       if (reason === 'drain') await app.close()
       await until(reason, () => ends().length > before)
       t.equal(ends().at(-1)?.closeReason, reason)
@@ -115,7 +115,7 @@ test('a disableRequestLogging that throws is logged and does not affect streams'
     }
   })
   const client = await open(t, await listen(app), '/')
-  t.ok(await client.over())
+  t.ok(await client.finished())
   await until('the log line', () => lines.some(({ msg }) => msg === 'disableRequestLogging failed'))
 })
 

@@ -22,7 +22,7 @@ test('a client that is disconnected because of maxBufferedBytes sees an error', 
         if (close === 'raw') reply.raw.end()
       })
       const client = await open(t, await listen(app), '/', { method: 'POST' })
-      t.notOk(await client.over(), 'the response is aborted')
+      t.notOk(await client.finished(), 'the response is aborted')
       t.equal(stream?.closeReason, 'overflow')
       t.match(app.sse.stats().closed, { overflow: 1, server: 0 })
       t.equal(lines.filter((line) => line.includes('maxBufferedBytes (100000)')).length, 1, lines.join(''))
@@ -59,7 +59,7 @@ test('a client that is disconnected because of maxBufferedBytes sees an error', 
       }
     })
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     await until('the source to be stopped', () => stopped)
     t.match(app.sse.stats().closed, { overflow: 1, server: 0, error: 0 })
   })

@@ -104,7 +104,7 @@ test('a response that middleware has wrapped', async (t) => {
       await client.until(`data: ${event}\n\n`)
     }
     stream?.close()
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(seen.join(''), client.text)
   })
 })

@@ -15,7 +15,7 @@ test('an onSend hook gets an instance of Stream as payload and can pipe it', asy
   const port = await listen(app)
   for (const path of ['/', '/reply']) {
     const client = await open(t, port, path)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, /DATA: A\n\nDATA: B\n\n$/)
   }
 })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
-import { type Client, dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { type Client, connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf } from '../helpers/subscriber.js'
 
 const unhandled: unknown[] = []
@@ -45,7 +45,7 @@ test('app.close() answers a request whose topics are pending with 503', async (t
   const port = await listen(app)
   const client = await closeWhilePending(app, asked, () => open(t, port, '/'))
   t.equal(client.response.statusCode, 503)
-  await client.over()
+  await client.finished()
   t.match(client.text, CLOSING)
 })
 
@@ -106,7 +106,7 @@ test('a client that disconnects while its topics are pending frees its place and
     app.addHook('onRequestAbort', async (_request) => { over++ })
     const port = await listen(app)
     for (let client = 0; client < 3; client++) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
       await until('the call of topics', () => asked.length === client + 1)
       socket.destroy()
@@ -126,7 +126,7 @@ test('a client that disconnects while its topics are pending frees its place and
 test('a client that disconnected before its topics are requested opens no stream', async (t) => {
   const { app, asked } = await createAppWithTopics(t)
   app.addHook('preHandler', async ({ raw }) => { await once(raw.socket, 'close') })
-  const socket = await dial(t, await listen(app))
+  const socket = await connectSocket(t, await listen(app))
   socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   socket.destroySoon()
   await until('the call of topics', () => asked.length > 0)

@@ -90,7 +90,7 @@ test('on a route with `events`, the data of a Response is not changed and its ev
   app.sseRoute('/undeclared', { events: { price }, source: () => fetch(url), onError })
   t.equal((await app.inject('/')).body, PASSED_ON)
   const client = await open(t, await listen(app), '/undeclared')
-  t.notOk(await client.over())
+  t.notOk(await client.finished())
   t.match(errors, [{ code: 'SSE_ERR_UNKNOWN_EVENT' }])
 })
 
@@ -105,7 +105,7 @@ test('the body of a Response is cancelled when the client disconnects', async (t
   for (const [index, path] of ['/', '/reply'].entries()) {
     const client = await open(t, port, path)
     await client.until('hello')
-    client.leave()
+    client.disconnect()
     await until('the upstream server to notice', () => aborted.length === index + 1)
   }
   t.strictSame(errors, [])
@@ -118,7 +118,7 @@ test('a Response that is aborted aborts its stream', async (t) => {
   const { app, errors, onError } = await makeGateway(t)
   app.sseRoute('/', { source: () => fetch(url), onError })
   const client = await open(t, await listen(app), '/')
-  t.notOk(await client.over())
+  t.notOk(await client.finished())
   t.equal(client.text, 'data: hello\n\n')
   t.equal(errors.length, 1)
 })
@@ -145,7 +145,7 @@ test('a Response with a status other than 2xx', async (t) => {
     const { app, errors, onError } = await makeGateway(t)
     app.sseRoute('/', { source: () => fetch(url), onError })
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.match(errors, [{ code: 'SSE_ERR_UPSTREAM', statusCode: 401 }])
   })
 })

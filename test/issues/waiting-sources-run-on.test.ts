@@ -53,7 +53,7 @@ async function disconnectWhilePending (t: Test, source: () => SSESource | Promis
   for (const path of ['/', '/reply']) {
     const client = await open(t, port, path)
     await client.until('data: ')
-    client.leave()
+    client.disconnect()
     await until('the stream to be closed', () => app.sse.streams.size === 0)
   }
   return lines

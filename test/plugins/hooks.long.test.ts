@@ -133,7 +133,7 @@ test('@fastify/jwt', async (t) => {
     ]
     const short = await open(t, port, '/short', { headers })
     late = 3_600_000
-    t.ok(await short.over())
+    t.ok(await short.finished())
     t.match(await answerOf(await open(t, port, '/short', { headers })), { status: 401, body: { code: 'FST_JWT_AUTHORIZATION_TOKEN_EXPIRED' } })
     await app.sse.sendTo('ada', 'late')
     for (const client of clients) await client.until('data: late')
@@ -145,7 +145,7 @@ test('@fastify/rate-limit', async (t) => {
   for (const app of apps) {
     const clients = await openAll(t, [app])
     t.match(clients.map(({ response }) => response.headers), [{ 'x-ratelimit-limit': '3', 'x-ratelimit-remaining': '2' }, { 'x-ratelimit-remaining': '1' }])
-    for (const client of clients) client.leave()
+    for (const client of clients) client.disconnect()
     await until('they have left', () => app.app.sse.streams.size === 0)
     const third = await open(t, app.port, '/route')
     t.equal(third.response.statusCode, 200)

@@ -20,7 +20,7 @@ test('@opentelemetry/instrumentation-http', async (t) => {
       await reach(apps, clients, 'on')
       const serverSpan = (client: Client) => spans.in(traceOf(client)).find(({ kind }) => kind === SpanKind.SERVER)
       for (const client of clients) t.equal(serverSpan(client), undefined)
-      for (const client of clients) client.leave()
+      for (const client of clients) client.disconnect()
       for (const client of clients) await until('the end', () => serverSpan(client))
       for (const client of clients) t.match(serverSpan(client), { attributes: { 'http.response.status_code': 200 } })
     })

@@ -43,7 +43,7 @@ export async function openAll (t: Test, apps: Beside[], headers: Record<string, 
 
 /** Reads a JSON response. */
 export async function answerOf (client: Client): Promise<{ status: number | undefined, body: unknown }> {
-  await client.over()
+  await client.finished()
   return { status: client.response.statusCode, body: JSON.parse(client.text) }
 }
 

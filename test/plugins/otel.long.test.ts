@@ -26,7 +26,7 @@ test('@fastify/otel', async (t) => {
     await t.test('failures of an open stream are recorded where onError records them', (t) => checkFailures(t, spans, port))
     await t.test('the error of a handler that fails after reply.sse() is in its span if this plugin is registered after @fastify/otel', async (t) => {
       const client = await open(t, port, '/by-hand')
-      await client.over()
+      await client.finished()
       await spans.ended(traceOf(client), 'onError')
       const handler = () => spans.in(traceOf(client)).find(({ name }) => name.startsWith('handler - '))
       await until('the end of the handler', handler)

@@ -49,7 +49,7 @@ test('@fastify/cors', async (t) => {
     const refused = await open(t, port, '/route', { headers: { origin } })
     t.match(await answerOf(refused), { status: 503, body: { code: 'SSE_ERR_TOO_MANY_STREAMS' } })
     t.match(refused.response.headers, { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'retry-after' })
-    for (const client of [third, ...clients]) client.leave()
+    for (const client of [third, ...clients]) client.disconnect()
   }
   const [narrow] = await inBothOrders(t, (app) => app.register(cors, { origin, credentials: true, allowedHeaders: ['content-type'] }), { routes: (app) => app.sseRoute('/hello', { source: () => ['hello'] }) })
   t.equal(await fetched(page, `http://127.0.0.1:${narrow.port}/hello`, 'GET'), 'refused')
@@ -79,12 +79,12 @@ test('@fastify/static', async (t) => {
   await reach(apps, clients, 'on')
   for (const { port } of apps) {
     const page = await open(t, port, '/')
-    t.ok(await page.over())
+    t.ok(await page.finished())
     t.equal(page.text, 'page')
     t.equal(page.response.headers['x-file'], '1')
     for (const path of PATHS) {
       const head = await open(t, port, path, { method: 'HEAD' })
-      t.ok(await head.over())
+      t.ok(await head.finished())
       t.match(head.response.headers, { 'content-type': 'text/event-stream' })
     }
   }
@@ -103,7 +103,7 @@ test('@fastify/swagger-ui', async (t) => {
   for (const { port } of apps) {
     t.match(await answerOf(await open(t, port, '/docs/json')), { status: 200, body: { paths: { '/route': { get: { responses: { 200: { content: { 'text/event-stream': {} } } } } } } } })
     const page = await open(t, port, '/docs/')
-    t.ok(await page.over())
+    t.ok(await page.finished())
     t.match(page.text, 'swagger-ui-bundle.js')
   }
   await reach(apps, await openAll(t, apps), 'on')
@@ -153,7 +153,7 @@ test('@fastify/compress', async (t) => {
 
   const refusing = await compressing({ onUnsupportedEncoding: () => 'none of these' })
   for (const client of await openAll(t, refusing, { 'accept-encoding': 'gzip' })) {
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'none of these')
   }
 })
@@ -216,14 +216,14 @@ test('@fastify/multipart', async (t) => {
     await client.until('event: progress')
     t.notMatch(client.text, 'done')
     sending.end(`${'y'.repeat(10_000)}${LAST}`)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, 'event: done\ndata: {"bytes":20000,"truncated":false}\n')
 
     for (const path of ['/whole', '/hand']) {
       const fits = upload(t, port, path)
       fits.end(`${'x'.repeat(20_000)}${LAST}`)
       const client = await answered(fits)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.text, 'event: done\ndata: 20000\n\n')
       const tooLarge = upload(t, port, path)
       tooLarge.end(`${'x'.repeat(200_000)}${LAST}`)
@@ -233,7 +233,7 @@ test('@fastify/multipart', async (t) => {
     const cut = upload(t, port, '/progress')
     cut.end(`${'x'.repeat(200_000)}${LAST}`)
     const short = await answered(cut)
-    t.ok(await short.over())
+    t.ok(await short.finished())
     t.match(short.text, 'event: done\ndata: {"bytes":100000,"truncated":true}\n')
 
     reasons.length = 0
@@ -241,7 +241,7 @@ test('@fastify/multipart', async (t) => {
     leaving.write('x'.repeat(10_000))
     const leaver = await answered(leaving)
     await leaver.until('event: progress')
-    leaver.leave()
+    leaver.disconnect()
     await until('the end', () => reasons.length > 0)
     t.strictSame(reasons, ['client'])
   }
@@ -277,7 +277,7 @@ test('@fastify/websocket', async (t) => {
       const closed = once(socket, 'close')
       await beside.app.close()
       await closed
-      for (const client of clients) t.ok(await client.over())
+      for (const client of clients) t.ok(await client.finished())
     }
     await Promise.all(apps.map(close))
   })

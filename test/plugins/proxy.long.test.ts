@@ -3,7 +3,7 @@ import proxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import sse, { type SSEPluginOptions, type SSEStream } from '../../lib/index.js'
-import { type Client, dial, listen, open, until } from '../helpers/app.js'
+import { type Client, connectSocket, listen, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 interface Proxied {
@@ -38,7 +38,7 @@ async function proxied (t: Test, { proxied = {}, sse: settings = {}, http2 = fal
 
 /** Reads a response to its end. Returns whether it ended or was aborted. */
 async function fateOf (client: Client): Promise<{ text: string, ended: boolean }> {
-  return { ended: await client.over(), text: client.text }
+  return { ended: await client.finished(), text: client.text }
 }
 
 /** Timeout of the proxy for its upstream, ms. Longer than a response takes on a busy machine. */
@@ -82,7 +82,7 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
         for (const client of clients) await client.until(`data: ${data}`)
       }
       const [quiet, leaver] = clients
-      leaver?.leave()
+      leaver?.disconnect()
       await until('the upstream stream to be gone', () => upstream.sse.streams.size === 1)
       t.match(upstream.sse.stats().closed, { client: 1 })
       t.strictSame(await fateOf(await open(t, port, '/ends')), { text: 'data: x\n\n', ended: true })
@@ -91,21 +91,21 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
       const heartbeats = quiet?.text.split('\n').length ?? 0
       await until('longer than the timeout', () => Number(quiet?.text.split('\n').length) > heartbeats + 1.2 * QUIET / 50)
       await upstream.close()
-      t.match(await quiet?.over(), true)
+      t.match(await quiet?.finished(), true)
       t.match(quiet?.text, /retry: \d+\n$/)
     })
   }
 
   t.test('@fastify/http-proxy over undici aborts a stream that is silent for longer than bodyTimeout', { buffered: true }, async (t) => {
     const { port } = await proxied(t, { proxied: { undici: { bodyTimeout: QUIET } }, sse: { heartbeat: false } })
-    t.notOk(await (await open(t, port, '/route')).over())
+    t.notOk(await (await open(t, port, '/route')).finished())
   })
 
   t.test('the upstream of @fastify/http-proxy sees a disconnect before the first item only with that item', { buffered: true }, async (t) => {
     const late = new Late()
     const { port, proxy } = await proxied(t, { late })
     const left = once(proxy.server, 'request').then(([request]) => once(request.socket, 'close'))
-    const socket = await dial(t, port)
+    const socket = await connectSocket(t, port)
     socket.write('GET /late HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the source to be asked', () => late.seen.length)
     socket.destroy()
@@ -141,12 +141,12 @@ test('@fastify/http-proxy', { jobs: 8 }, async (t) => {
     await waiting.upstream.sse.publish('a', 'still')
     await client.until('data: still')
     t.notOk(closed)
-    client.leave()
+    client.disconnect()
     await closing
 
     const forced = await proxied(t)
     const cut = await open(t, forced.port, '/route')
     await forced.proxy.close()
-    t.notOk(await cut.over())
+    t.notOk(await cut.finished())
   })
 })

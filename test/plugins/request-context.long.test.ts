@@ -94,13 +94,13 @@ test('@fastify/request-context', async (t) => {
       const clients = await both(path)
       await Promise.all(clients.map((client) => client.until('data: ', path === '/interval' ? 4 : 1)))
       t.strictSame(clients.map(usersIn), [['ann'], ['bob']], path)
-      for (const client of clients) client.leave()
+      for (const client of clients) client.disconnect()
     }
     const shared = await both('/shared')
     await Promise.all(shared.map((client) => client.until('data: ', 4)))
     t.strictSame(shared.map(usersIn), [['none'], ['none']], 'a shared payload runs in no client\'s context')
-    for (const client of shared) client.leave()
-    for (const path of ['/idle', '/lifetime', '/failing']) await Promise.all((await both(path)).map((client) => client.over()))
+    for (const client of shared) client.disconnect()
+    for (const path of ['/idle', '/lifetime', '/failing']) await Promise.all((await both(path)).map((client) => client.finished()))
     await both('/payload')
     for (const route of ['interval', 'shared', 'source', 'idle', 'lifetime', 'payload', 'failing']) {
       await calls.until(`${route} clientId`, `${route} topics`, `${route} onConnect`)

@@ -77,7 +77,7 @@ test('@sentry/node', async (t) => {
     const clients = await openAll(t, apps)
     await reach(apps, clients, 'on')
     for (const client of clients) t.equal(await spanOf(client), undefined)
-    for (const client of clients) client.leave()
+    for (const client of clients) client.disconnect()
     for (const client of clients) {
       await until('the end', () => spanOf(client))
       t.match(await spanOf(client), { name: /^GET \/(route|hand)$/, status: 'ok' })
@@ -89,7 +89,7 @@ test('@sentry/node', async (t) => {
       const clients = await Promise.all(['ann', 'bob'].map((name) => open(t, port, `/interval?user=${name}`)))
       for (const client of clients) await client.until('data: ', 4)
       t.strictSame(clients.map(({ text }) => [...new Set(text.match(/(?<=data: )\w+/g))]), [['ann'], ['bob']])
-      for (const client of clients) client.leave()
+      for (const client of clients) client.disconnect()
       for (const [client, name] of [[clients[0], 'ann'], [clients[1], 'bob']] as [Client, string][]) {
         await until('its message', () => eventsOf(client).length > 0)
         t.match(eventsOf(client), [{ message: `${name} left`, tags: { user: name } }])
@@ -98,7 +98,7 @@ test('@sentry/node', async (t) => {
 
     await t.test('@sentry/node captures a failure before a stream opens, and one of an open stream if onError reports it', async (t) => {
       const [failing, byHand, logged, refused] = await Promise.all(['/failing', '/by-hand', '/logged', '/refused'].map((path) => open(t, port, `${path}?user=ann`))) as [Client, Client, Client, Client]
-      for (const client of [failing, byHand, logged]) t.notOk(await client.over())
+      for (const client of [failing, byHand, logged]) t.notOk(await client.finished())
       t.match(await answerOf(refused), { status: 500 })
       for (const client of [failing, byHand, refused]) await until('its event', () => eventsOf(client).length > 0)
       t.match(eventsOf(failing), [{ exception: { values: [{ value: 'source' }] }, tags: { user: 'ann' } }])

@@ -10,7 +10,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { type Test, test } from 'tap'
 import sse from '../../lib/index.js'
 import { cert, key } from '../helpers/certificate.js'
-import { Client, dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { Client, connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { answerOf } from './orders.js'
 
 /** Declares a stream of each kind. Both stay open. */
@@ -38,7 +38,7 @@ test('requestTimeout', async (t) => {
   declare(app)
   const port = await listen(app)
   const clients = [await open(t, port, '/route'), await open(t, port, '/hand')]
-  const slow = await dial(t, port)
+  const slow = await connectSocket(t, port)
   slow.write('GET /route HTTP/1.1\r\n')
   await until('the end of a request that does not come', () => slow.text.includes('408 Request Timeout'))
   await app.sse.publish('a', 'after')
@@ -50,7 +50,7 @@ test('connectionTimeout', async (t) => {
   declare(app)
   const port = await listen(app)
   const clients = [await open(t, port, '/route'), await open(t, port, '/hand')]
-  const quiet = await dial(t, port)
+  const quiet = await connectSocket(t, port)
   await once(quiet, 'close')
   await app.sse.publish('a', 'after')
   for (const client of clients) await client.until('data: after')
@@ -60,7 +60,7 @@ test('keepAliveTimeout', async (t) => {
   const app = await makeApp(t, {}, { keepAliveTimeout: 500, forceCloseConnections: true })
   app.sseRoute('/ends', { source: async function * () { yield 'x'; await wait(600); yield 'y' } })
   const port = await listen(app)
-  const socket = await dial(t, port)
+  const socket = await connectSocket(t, port)
   const ask = 'GET /ends HTTP/1.1\r\nHost: x\r\n\r\n'
   socket.write(ask)
   await until('the end', () => socket.text.includes('data: y') && socket.text.endsWith('0\r\n\r\n'))
@@ -138,7 +138,7 @@ test('https', async (t) => {
   await app.sse.publish('a', 'hello')
   for (const client of clients) await client.until('data: hello')
   await app.close()
-  for (const client of clients) t.ok(await client.over())
+  for (const client of clients) t.ok(await client.finished())
 })
 
 test('http2 with https and allowHTTP1', async (t) => {
@@ -148,5 +148,5 @@ test('http2 with https and allowHTTP1', async (t) => {
   await app.sse.publish('a', 'hello')
   for (const client of clients) await client.until('data: hello')
   await overHttp2(t, app, connect(`https://127.0.0.1:${port}`, { ca: cert, servername: 'localhost' }))
-  for (const client of clients) t.ok(await client.over())
+  for (const client of clients) t.ok(await client.finished())
 })

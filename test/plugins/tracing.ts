@@ -88,7 +88,7 @@ export async function checkTraces (t: Test, spans: Spans, port: number): Promise
   const clients = await Promise.all(['ann', 'bob'].map((name) => open(t, port, `/interval?user=${name}`)))
   t.not(...clients.map(traceOf) as [string, string])
   for (const client of clients) await client.until('data: ', 4)
-  for (const client of clients) client.leave()
+  for (const client of clients) client.disconnect()
   for (const client of clients) {
     t.strictSame(tracesIn(client), [traceOf(client)])
     for (const name of ['topics', 'onConnect', 'payload', 'signal', 'onDisconnect']) await spans.ended(traceOf(client), name)
@@ -99,7 +99,7 @@ export async function checkTraces (t: Test, spans: Spans, port: number): Promise
 export async function checkFailures (t: Test, spans: Spans, port: number): Promise<void> {
   for (const [path, message] of [['/failing', 'source'], ['/by-hand', 'hand']]) {
     const client = await open(t, port, `${path}`)
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.strictSame(tracesIn(client), [traceOf(client)])
     t.match(await spans.ended(traceOf(client), 'onError'), { events: [{ name: 'exception', attributes: { 'exception.message': message } }] })
   }

@@ -49,7 +49,7 @@ test('@fastify/throttle', async (t) => {
   for (const { port } of apps) {
     const begun = performance.now()
     const client = await open(t, port, '/ends')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(eventsOf(client.text).length, 10)
     t.ok(performance.now() - begun > 700, '10 KB at 5 KB/s')
   }

@@ -3,7 +3,7 @@ import { compareEventIds } from '../../lib/event/id.js'
 import type { SSEStream } from '../../lib/index.js'
 import type { InjectedEvent } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
-import { atRest, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
+import { untilStable, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
 /** Returns a gap event; `id` is the position from which the stream continues. */
 function gap (id: string | undefined, lastEventId: string | undefined, oldestId: string | null | undefined): InjectedEvent {
@@ -159,7 +159,7 @@ test('a slow client gets one gap when the log drops events before its replay has
   const ids = await publishAll(app, 'a', ...Array.from({ length: 300 }, () => fill))
   const client = await open(t, await listen(app), '/on/a', { headers: { 'last-event-id': ids[0] } })
   client.pause()
-  await atRest('the replay to stop', () => app.sse.stats().replayed)
+  await untilStable('the replay to stop', () => app.sse.stats().replayed)
   const { replayed } = app.sse.stats()
   t.ok(replayed > 0 && replayed < 250, `${replayed} events were enough to fill the buffers of the kernel`)
   ids.push(...await publishAll(app, 'a', ...Array.from({ length: 250 }, () => 'small')))
@@ -183,7 +183,7 @@ test('a client of a rarely used topic gets no gap, because heartbeats carry the 
   await client.until('\n\n')
   const busy = await publishAll(app, 'busy', ...Array.from({ length: 50 }, (_, index) => String(index)))
   await client.until(`id: ${busy.at(-1)}\n\n`)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => stream?.closed)
   await app.sse.publish('quiet', 'missed')
   const [opening, ...beats] = idsOf(client.text)

@@ -84,7 +84,7 @@ test('a client that disconnects during its replay gets no payload, and payload i
   const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
   client.pause()
   await until('the replay to start', () => app.sse.stats().replayed > 0)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => app.sse.streams.size === 0)
   await wait(30)
 })
@@ -159,7 +159,7 @@ test('a transform that throws aborts its own stream and no other', async (t) => 
     await client?.until('data: bad')
     await client?.until('data: next')
   }
-  t.equal(await clients[1]?.over(), false)
+  t.equal(await clients[1]?.finished(), false)
 })
 
 test('a stream is aborted and SSE_ERR_BACKPLANE is logged when the backplane returns no events and no gap', async (t) => {

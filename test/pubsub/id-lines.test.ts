@@ -103,7 +103,7 @@ data: x
       ids.add(await app.sse.publish('busy', 'x'))
       await wait(10)
     }
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.strictSame(reasons, ['idle'])
     t.ok(idsOf(client.text).length >= 3, `${idsOf(client.text).length} id lines were sent meanwhile`)
   })
@@ -117,7 +117,7 @@ data: x
       await wait(10)
     }
     t.notOk(client.ended)
-    t.ok(await client.over(), 'the stream closes after the last event')
+    t.ok(await client.finished(), 'the stream closes after the last event')
     t.equal(app.sse.stats().closed.idle, 1)
   })
 })
@@ -162,7 +162,7 @@ test('a stream without topics', async (t) => {
         await client.until(`id: ${id}\ndata: x\n\n`)
         const later = await app.sse.publish('busy', 'y')
         await client.until(`\nid: ${later}\n\n:\n`)
-        client.leave()
+        client.disconnect()
       }
     }
   })

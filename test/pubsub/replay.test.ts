@@ -5,7 +5,7 @@ import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import type { Page, SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
-import { atRest, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
+import { untilStable, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index))
 
@@ -220,9 +220,9 @@ test('a replay follows the pace of the client, also when it is much larger than 
   let most = 0
   const sample = setInterval(() => { most = Math.max(most, stream?.request.raw.socket.writableLength ?? 0) }, 1)
   t.teardown(() => clearInterval(sample))
-  await atRest('the replay to stop', () => app.sse.stats().replayed)
+  await untilStable('the replay to stop', () => app.sse.stats().replayed)
   t.ok(app.sse.stats().replayed < 1_000, `${app.sse.stats().replayed} events were enough to fill the buffers of the kernel`)
-  await atRest('the reads to stop', () => reads)
+  await untilStable('the reads to stop', () => reads)
   ids.push(...await publishAll(app, 'a', 'live 1', 'live 2'))
   client.resume()
   await until('all events', () => idsOf(client.text.slice(-1_000)).includes(ids.at(-1) ?? ''))

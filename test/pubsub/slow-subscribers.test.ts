@@ -4,7 +4,7 @@ import { test, type Test } from 'tap'
 import { compareEventIds } from '../../lib/event/id.js'
 import type { SSEPluginOptions, SSEStats, SSEStream } from '../../lib/index.js'
 import { type Client, listen, makeApp, open, until } from '../helpers/app.js'
-import { atRest, eventsOf, hubOf, idsOf, publishAll, serveTopics } from '../helpers/subscriber.js'
+import { untilStable, eventsOf, hubOf, idsOf, publishAll, serveTopics } from '../helpers/subscriber.js'
 
 const FILL = 'x'.repeat(20_000)
 
@@ -47,7 +47,7 @@ test('a slow client with overflow: disconnect', async (t) => {
     t.strictSame(disconnected, [streams[0]])
     ids.push(...await publishAll(app, 'a', 'after'))
     slow.resume()
-    t.notOk(await slow.over(), 'the response is aborted, so that the client reconnects')
+    t.notOk(await slow.finished(), 'the response is aborted, so that the client reconnects')
     const got = eventIdsOf(slow)
     t.strictSame(got, ids.slice(0, got.length), 'no event is missing in what the slow client got')
     t.ok(got.length < ids.length - 1)
@@ -68,7 +68,7 @@ test('a slow client with overflow: disconnect', async (t) => {
       return closed.overflow > 0
     })
     t.ok(most > 0 && most <= 100_000 + 2 * 20_100, `${most} bytes waited at most`)
-    slow.leave()
+    slow.disconnect()
   })
 
   t.test('events published in onDisconnect of a slow client arrive in the same order on all streams', async (t) => {
@@ -156,7 +156,7 @@ test('a slow client with overflow: drop', async (t) => {
     const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => FILL))
     const client = await open(t, await listen(app), '/on/a', { headers: { 'last-event-id': ids[0] } })
     client.pause()
-    await atRest('the replay to stop', () => app.sse.stats().replayed)
+    await untilStable('the replay to stop', () => app.sse.stats().replayed)
     ids.push(...await publishAll(app, 'a', 'live 1', 'live 2'))
     client.resume()
     await waitForEvent(client, ids.at(-1))
@@ -186,7 +186,7 @@ test('a stream that subscribes while its client is behind', async (t) => {
     const id = await app.sse.publish('a', 'missed')
     await until('the stream to be closed', () => stream?.closeReason === 'overflow')
     client.resume()
-    await client.over()
+    await client.finished()
     const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) ?? '' } })
     await again.until(`id: ${id}\ndata: missed\n\n`)
   })
@@ -256,7 +256,7 @@ test('a stream that subscribes while its client is behind', async (t) => {
     const ids = await publishAll(app, 'a', ...Array.from({ length: 1_000 }, () => FILL))
     const client = await open(t, await listen(app), '/', { headers: { 'last-event-id': ids[0] } })
     client.pause()
-    await atRest('the replay to stop', () => app.sse.stats().replayed)
+    await untilStable('the replay to stop', () => app.sse.stats().replayed)
     for (let i = 0; i < 10; i++) stream?.send(FILL).catch(t.error)
     t.ok(app.sse.stats().dropped > 0)
     client.resume()

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, takeData } from '../helpers/subscriber.js'
 
 /** Returns the number of streams of each topic. */
@@ -97,7 +97,7 @@ test('the topics of a route', async (t) => {
     app.sseRoute('/', { topics: () => new Promise((resolve) => { asked++; answer = resolve }) })
     let left = 0
     app.addHook('onRequestAbort', async (_request) => { left++ })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the call of topics', () => asked === 1)
     socket.destroy()
@@ -176,7 +176,7 @@ test('subscribe', async (t) => {
     onlyStream(app).subscribe('a')
     await client.until('\n\n')
     t.equal(client.text, `id: ${second}\n\n`)
-    client.leave()
+    client.disconnect()
     await until('the stream to be closed', () => app.sse.streams.size === 0)
     await publishAll(app, 'a', '3')
     const again = await open(t, port, '/', { headers: { 'last-event-id': idsOf(client.text).at(-1) } })

@@ -25,7 +25,7 @@ testNginx('through nginx events come as they are sent, a client that leaves is s
     await client.until(`data: ${text}\n\n`)
   }
   const lastEventId = idsOf(client.text).at(-1)
-  client.leave()
+  client.disconnect()
   await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
   await app.sse.publish('a', 'four')
   const again = await open(t, port, '/', { headers: { 'last-event-id': lastEventId } })
@@ -34,7 +34,7 @@ testNginx('through nginx events come as they are sent, a client that leaves is s
   await again.until('data: five\n\n')
   t.strictSame(again.text.match(/data: .*/g), ['data: four', 'data: five'])
   await app.close()
-  t.ok(await again.over(), 'the end reaches the client')
+  t.ok(await again.finished(), 'the end reaches the client')
   t.match(again.text, /\nretry: \d+\n$/)
 })
 
@@ -45,7 +45,7 @@ testNginx('through nginx a source that fails is no end', async (t) => {
   const port = await startNginx(t, await listen(app))
   for (const [path, clean] of [['/fails', false], ['/ends', true]] as const) {
     const client = await open(t, port, path)
-    t.equal(await client.over(), clean, path)
+    t.equal(await client.finished(), clean, path)
     t.equal(client.text, 'data: one\n\n')
   }
 })
@@ -80,7 +80,7 @@ test('README, HTTP/2: the time is sent over HTTP/2, and over HTTP/1.1 on the sam
   const client = new Client(request, response)
   await client.until('\n\n')
   t.equal(response.httpVersion, '1.1')
-  client.leave()
+  client.disconnect()
 })
 
 testRedis('README, Several processes: an event of one process is sent by another, also to a client that reconnects', async (t, server) => {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 let waiting = 0
 
@@ -27,7 +27,7 @@ test('maxStreams', async (t) => {
       t.match(headers, { 'retry-after': '5', 'content-type': /json/ })
     }
     t.match(app.sse.stats(), { active: 2, opened: 2, rejected: 2 })
-    one?.leave()
+    one?.disconnect()
     await until('a stream to be closed', () => app.sse.streams.size === 1)
     t.equal((await open(t, port, '/open')).response.statusCode, 200)
   })
@@ -51,7 +51,7 @@ test('maxStreams', async (t) => {
     const port = await listen(app)
     for (let round = 0; round < 3; round++) {
       for (const path of ['/ends', '/fails', '/refused', '/client-id', '/open', '/reply', '/waits', '/gone']) {
-        const socket = await dial(t, port)
+        const socket = await connectSocket(t, port)
         const before = waiting
         socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
         if (path === '/waits') await until(path, () => waiting > before)

@@ -3,7 +3,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('reply.sse(source)', async (t) => {
   t.test('reply.sse(source) handles errors of its source while onSend hooks run', async (t) => {
@@ -17,7 +17,7 @@ test('reply.sse(source)', async (t) => {
     app.get('/rejects', async (_request, reply) => reply.sse(Promise.reject(new Error('upstream'))))
     app.get('/file', async (_request, reply) => reply.sse(createReadStream('/there/is/no/such/file')))
     const port = await listen(app)
-    for (const path of ['/rejects', '/file']) t.notOk(await (await open(t, port, path)).over(), path)
+    for (const path of ['/rejects', '/file']) t.notOk(await (await open(t, port, path)).finished(), path)
     t.strictSame(unhandled, [])
   })
 
@@ -36,9 +36,9 @@ test('reply.sse(source)', async (t) => {
       return reply.sse(Promise.resolve(make()))
     })
     const port = await listen(app)
-    t.ok(await (await open(t, port, '/', { method: 'HEAD' })).over())
+    t.ok(await (await open(t, port, '/', { method: 'HEAD' })).finished())
     for (const path of ['/', '/late']) {
-      const socket = await dial(t, port)
+      const socket = await connectSocket(t, port)
       socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
       await wait(15)
       socket.destroy()
@@ -72,7 +72,7 @@ test('reply.sse(source)', async (t) => {
       return reply.sse(source)
     })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the log line', () => lines.some((line) => line.includes('cannot be closed')))
   })
 

@@ -70,7 +70,7 @@ test('sseRoute', async (t) => {
     app.addHook('onRequestAbort', async (_request) => { aborted = true })
     app.sseRoute('/', { onConnect: () => {} })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the hook to run', () => aborted)
   })
 
@@ -154,7 +154,7 @@ test('onConnect', async (t) => {
       onError: (error) => { errors.push(error.message) }
     })
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
     t.strictSame(errors, ['no greeting'])
   })
 
@@ -183,11 +183,11 @@ test('onDisconnect', async (t) => {
     const port = await listen(app)
     for (const path of ['/client', '/server', '/error', '/idle', '/lifetime', '/overflow', '/drain']) {
       const client = await open(t, port, path)
-      if (path === '/client') client.leave()
+      if (path === '/client') client.disconnect()
       if (path === '/overflow') client.pause()
       if (path === '/drain') await app.close()
       await until(path, () => reasons.at(-1) === path.slice(1))
-      if (path === '/overflow') client.leave()
+      if (path === '/overflow') client.disconnect()
     }
     await wait(20)
     t.strictSame(reasons, ['client', 'server', 'error', 'idle', 'lifetime', 'overflow', 'drain'])
@@ -212,7 +212,7 @@ test('onError', async (t) => {
     app.sseRoute('/', { source: () => { throw new Error('broken') } })
     app.get('/reply', async (request, reply) => reply.sse((async function * () { throw new Error('broken too') })()))
     const port = await listen(app)
-    for (const path of ['/', '/reply']) t.notOk(await (await open(t, port, path)).over())
+    for (const path of ['/', '/reply']) t.notOk(await (await open(t, port, path)).finished())
     t.match(lines, [{ level: 50, reqId: 'req-1', err: { message: 'broken' } }, { level: 50, reqId: 'req-2', err: { message: 'broken too' } }])
   })
 
@@ -220,7 +220,7 @@ test('onError', async (t) => {
     const lines: string[] = []
     const app = await makeApp(t, {}, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
     app.sseRoute('/', { source: () => { throw new Error('first') }, onError: async () => { throw new Error('second') } })
-    t.notOk(await (await open(t, await listen(app), '/')).over())
+    t.notOk(await (await open(t, await listen(app), '/')).finished())
     t.match(lines, [/first/, /second/])
   })
 })

@@ -4,7 +4,7 @@ import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promis
 import { test } from 'tap'
 import type { SSESource } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
 test('a source', async (t) => {
   t.test('a source of any supported kind is streamed to its end', async (t) => {
@@ -62,7 +62,7 @@ test('a source', async (t) => {
     })
     t.ok(given < 5_000)
     client.resume()
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text.split('\n\n').length - 1, 5_000)
   })
 
@@ -102,7 +102,7 @@ test('a source', async (t) => {
     for (const [path, word] of Object.entries(expected)) {
       const client = await open(t, port, path)
       await client.until('data: x')
-      client.leave()
+      client.disconnect()
       await until(word, () => calls.includes(word))
     }
     t.match(app.sse.stats(), { active: 0, closed: { client: 4 } })
@@ -134,7 +134,7 @@ test('a source', async (t) => {
       await wait(50)
       return given > 1 && given === before
     })
-    client.leave()
+    client.disconnect()
     await until('the source to be stopped', () => stopped)
     t.equal(given, before)
   })
@@ -176,8 +176,8 @@ test('a source', async (t) => {
     app.sseRoute('/', { source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
     app.sseRoute('/first', { openOn: 'first-event', source: (_request, stream) => later(stream.signal).finally(() => { over++ }) })
     const port = await listen(app)
-    ;(await open(t, port, '/')).leave()
-    const socket = await dial(t, port)
+    ;(await open(t, port, '/')).disconnect()
+    const socket = await connectSocket(t, port)
     socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -196,7 +196,7 @@ test('a source', async (t) => {
     }
     app.get('/', (_request, reply) => reply.sse((async () => failing())()))
     const client = await open(t, await listen(app), '/')
-    t.notOk(await client.over())
+    t.notOk(await client.finished())
   })
 
   t.test('a source that fails aborts the response after the events sent so far have arrived', async (t) => {
@@ -215,10 +215,10 @@ test('a source', async (t) => {
     const port = await listen(app)
     for (const path of ['/', '/unsendable', '/reply']) {
       const client = await open(t, port, path)
-      t.notOk(await client.over(), path)
+      t.notOk(await client.finished(), path)
       t.equal(client.text, `data: ${'x'.repeat(100_000)}\n\n`)
     }
-    for (const path of ['/no-source', '/text', '/object']) t.notOk(await (await open(t, port, path)).over())
+    for (const path of ['/no-source', '/text', '/object']) t.notOk(await (await open(t, port, path)).finished())
     t.match(errors, ['broken', /"id" of an event/, /A source is an async iterable.*got 3/, /got "text"/, /got an object/])
     t.equal(app.sse.stats().closed.error, 6)
   })
@@ -233,7 +233,7 @@ test('a source', async (t) => {
       }
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'event: error\ndata: broken\n\n')
   })
 
@@ -251,7 +251,7 @@ test('a source', async (t) => {
     for (const [i, path] of ['/', '/reply'].entries()) {
       const client = await open(t, port, path)
       await client.until('data: x')
-      client.leave()
+      client.disconnect()
       await until('the log line', () => lines.filter((line) => line.includes('cannot stop')).length === i + 1)
     }
   })
@@ -341,7 +341,7 @@ test('openOn: first-event', async (t) => {
       },
       onDisconnect: () => t.fail('onDisconnect was called for a stream that did not open')
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the source to start', () => asked)
     socket.destroy()

@@ -80,7 +80,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       for (const client of clients) await client.until('data: ', 4)
       t.strictSame(clients.map(({ text }) => [...new Set(text.match(/(?<=data: )\w+/g))]), [['ann'], ['bob'], ['tick']])
       t.match(clients[0]?.response.headers, { 'content-type': 'text/event-stream', 'transfer-encoding': 'chunked' })
-      for (const client of clients) client.leave()
+      for (const client of clients) client.disconnect()
       await called(server, '/interval signal ann', '/interval client ann', '/interval client bob', '/shared client cid')
       t.equal((await server.state()).streams, 0)
     })
@@ -95,7 +95,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.notMatch(later.text, 'data: one')
       const lost = await open(t, http, '/topics', { headers: { 'last-event-id': '1-1' } })
       await lost.until('event: gap')
-      for (const client of [live, later, lost]) client.leave()
+      for (const client of [live, later, lost]) client.disconnect()
       await until('they have left', async () => (await server.state()).streams === 0)
     })
 
@@ -106,19 +106,19 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
         ['/failing', false, 'data: one\n\n']
       ] as const) {
         const client = await open(t, http, path)
-        t.strictSame([await client.over(), client.text], [ended, text], path)
+        t.strictSame([await client.finished(), client.text], [ended, text], path)
       }
       await called(server, '/words finally ann')
-      t.ok(await (await open(t, http, '/lifetime?user=ann')).over())
+      t.ok(await (await open(t, http, '/lifetime?user=ann')).finished())
       await called(server, '/lifetime lifetime ann')
       const waiting = await open(t, http, '/words?wait&user=bob')
       await waiting.until('data: two')
-      waiting.leave()
+      waiting.disconnect()
       await called(server, '/words finally bob')
       t.strictSame(await post(http, 'body'), { status: 200, text: 'data: body\n\n' })
       t.match(await post(http, 'refuse'), { status: 422 })
       const head = await open(t, http, '/topics', { method: 'HEAD' })
-      t.ok(await head.over())
+      t.ok(await head.finished())
       t.match(head.response.headers, { 'content-type': 'text/event-stream' })
       t.strictSame(await (await fetch(`http://127.0.0.1:${http}/injected`)).json(), { data: '{"n":0}' })
     })
@@ -132,7 +132,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       t.ok((await server.state()).rss - before.rss < 50_000_000)
       client.resume()
       await until('the source to go on', async () => (await server.state()).produced > waiting + 100)
-      client.leave()
+      client.disconnect()
       await called(server, '/endless client undefined')
     })
 
@@ -143,12 +143,12 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       await fetch(`http://127.0.0.1:${http}/flood`, { method: 'POST' })
       await called(server, '/flooded overflow undefined')
       for (const client of [flooded, dropped]) client.resume()
-      t.notOk(await flooded.over())
+      t.notOk(await flooded.finished())
       await until('the gap', async () => {
         await server.publish('flood', 'y')
         return dropped.text.includes('event: gap')
       })
-      dropped.leave()
+      dropped.disconnect()
     })
 
     await t.test('HTTPS and HTTP/2 carry streams, and app.close() ends all of them and the process', async (t) => {
@@ -164,7 +164,7 @@ for (const [name, runtime] of Object.entries(await findRuntimes())) {
       const ended = once(stream, 'end')
       await until('the events', () => plain.text.includes('ann') && secure.text.includes('bob') && stream.text.includes('cid'))
       t.strictSame(await server.close(), [0, null])
-      for (const client of [plain, secure]) t.ok(await client.over())
+      for (const client of [plain, secure]) t.ok(await client.finished())
       await ended
       for (const { text } of [plain, secure, stream]) t.match(text, /retry: \d+\n$/)
     })

@@ -9,7 +9,7 @@ import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
-import { dial, listen, makeApp, open, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 import { hubOf } from '../helpers/subscriber.js'
 
 const EVENT = `data: ${'x'.repeat(1_000)}\n\n`
@@ -31,7 +31,7 @@ test('the response', async (t) => {
       connection: 'keep-alive'
     })
     t.notOk(client.response.headers['access-control-allow-origin'])
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, '')
     t.match((await open(t, port, '/', { agent: false })).response.headers, { connection: 'close' }, 'a client that sends "connection: close" gets it back')
   })
@@ -76,7 +76,7 @@ test('the response', async (t) => {
     for (const path of ['/', '/own']) {
       const client = await open(t, port, path, { method: 'HEAD' })
       t.equal(client.response.headers['content-type'], 'text/event-stream')
-      t.ok(await client.over())
+      t.ok(await client.finished())
     }
     t.strictSame(sent, [false, false])
     t.equal(app.sse.stats().opened, 0)
@@ -142,11 +142,11 @@ test('the response', async (t) => {
     app.sseRoute('/cut', { source: function * () { yield 'a'; throw new Error('broken') } })
     const port = await listen(app)
     const client = await open(t, port, '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, /^:\ndata/, 'a comment flushes the headers')
     t.equal(client.text.split('\n\n').length, 101, 'all 100 events arrived')
     const cut = await open(t, port, '/cut')
-    t.notOk(await cut.over())
+    t.notOk(await cut.finished())
     t.match(cut.text, 'data: a\n\n')
   })
 
@@ -195,7 +195,7 @@ test('the response', async (t) => {
     for (const path of ['/', '/reply']) {
       const client = await open(t, port, path)
       t.equal(client.response.statusCode, 500)
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.match(JSON.parse(client.text), { statusCode: 500, message: 'broken' })
     }
     await until('the streams to be closed', () => app.sse.stats().active === 0)
@@ -238,7 +238,7 @@ test('the response', async (t) => {
     app.get('/', (_request, reply) => { reply.sse().close() })
     app.register(sse)
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.response.headers, { 'content-type': 'text/event-stream' })
   })
 
@@ -246,7 +246,7 @@ test('the response', async (t) => {
     const app = await makeApp(t)
     app.sseRoute('/', { topics: ['a'], onSend: async (_request, reply) => { reply.code(204) } })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.response.statusCode, 204)
     t.notOk(client.response.headers['content-type'])
     t.match(app.sse.stats(), { opened: 0 })
@@ -256,7 +256,7 @@ test('the response', async (t) => {
     const app = await makeApp(t)
     app.get('/', (_request, reply) => { reply.trailer('x-sum', async () => '42').sse() })
     const client = await open(t, await listen(app), '/')
-    client.leave()
+    client.disconnect()
     await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
   })
 
@@ -268,7 +268,7 @@ test('the response', async (t) => {
       stream.send('a').then(() => stream.close(), t.error)
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.match(client.text, 'data: a')
     t.match(client.response.trailers, { 'x-sum': '42' })
   })
@@ -325,7 +325,7 @@ test('reply.sse()', async (t) => {
       stream = reply.sse()
       t.equal(await stream.send('x'), false)
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await wait(20)
     socket.destroy()
@@ -359,7 +359,7 @@ test('send', async (t) => {
     t.ok(sent < 20_000, `the sender waits after ${sent} events`)
     client.resume()
     await until('the remaining events to be sent', () => sent === 20_000)
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text.split('\n\n').length - 1, 20_000)
     t.equal(app.sse.stats().dropped, 0)
   })
@@ -374,7 +374,7 @@ test('send', async (t) => {
     const client = await open(t, await listen(app), '/')
     client.pause()
     await wait(200)
-    client.leave()
+    client.disconnect()
     await until('send() to resolve to false', () => results.at(-1) === false)
   })
 
@@ -402,7 +402,7 @@ test('send', async (t) => {
       stream.close()
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'data: good\n\n')
   })
 
@@ -414,7 +414,7 @@ test('send', async (t) => {
       stream.close()
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, Array.from({ length: 50_000 }, (_, i) => `id: ${i}\ndata: €\n\n`).join(''))
     t.equal(app.sse.stats().bytes, Buffer.byteLength(client.text))
     t.equal(app.sse.stats().sent, 50_000)
@@ -431,7 +431,7 @@ test('send', async (t) => {
     const fast = await open(t, port, '/')
     fast.response.removeAllListeners('data').resume()
     t.equal((await (await fetch(`http://127.0.0.1:${port}/other`)).text()), 'here')
-    fast.leave()
+    fast.disconnect()
     await until('all streams to be closed', () => app.sse.streams.size === 0)
   })
 })
@@ -499,7 +499,7 @@ test('a client that falls behind', async (t) => {
       client.pause()
       await until('the client to be slow', () => [...hubOf(app).streams.values()].some(({ needsDrain }) => needsDrain))
       client.resume()
-      t.ok(await client.over(), path)
+      t.ok(await client.finished(), path)
       t.equal(client.text.match(/^data: /gm)?.length, EVENTS)
     }
     t.match(app.sse.stats().closed, { server: 4, overflow: 0 })
@@ -605,10 +605,10 @@ test('a stream', async (t) => {
     app.get('/0', (request, reply) => { reply.sse({ retry: 0 }).close() })
     const port = await listen(app)
     const client = await open(t, port, '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(client.text, 'retry: 1234\n')
     const zero = await open(t, port, '/0')
-    t.ok(await zero.over())
+    t.ok(await zero.finished())
     t.equal(zero.text, 'retry: 0\n')
   })
 
@@ -631,7 +631,7 @@ test('a stream', async (t) => {
     ]
     for (const [path, headers, expected] of given) {
       const client = await open(t, port, path, { headers })
-      t.ok(await client.over())
+      t.ok(await client.finished())
       t.equal(client.text, `data: ${JSON.stringify({ id: expected })}\n\n`)
     }
   })
@@ -647,14 +647,14 @@ test('a stream', async (t) => {
     t.match(first, { closed: false, closeReason: null })
     t.equal(app.sse.streams.get(String(first?.id)), first)
     const aborted = new Promise((resolve) => { first?.signal.addEventListener('abort', resolve) })
-    one.leave()
+    one.disconnect()
     await aborted
     t.match(first, { closed: true, closeReason: 'client' })
     second?.close()
     second?.close()
     t.equal(second?.closeReason, 'server')
     t.ok(second?.signal.aborted)
-    t.ok(await two.over())
+    t.ok(await two.finished())
     t.match(app.sse.stats(), { active: 0, opened: 2, closed: { client: 1, server: 1 } })
   })
 
@@ -665,7 +665,7 @@ test('a stream', async (t) => {
       stream.send('x').catch(t.error)
       reply.raw.destroy()
     })
-    const socket = await dial(t, await listen(app))
+    const socket = await connectSocket(t, await listen(app))
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await until('the stream to be closed', () => app.sse.stats().closed.client === 1)
     await wait(10)
@@ -700,7 +700,7 @@ test('a stream', async (t) => {
       await stream.send('busy')
     })
     const client = await open(t, await listen(app), '/')
-    t.ok(await client.over())
+    t.ok(await client.finished())
     t.equal(reasons[0]?.[0], 'idle')
     t.ok(Number(reasons[0]?.[1]) >= 240)
   })
@@ -717,7 +717,7 @@ test('a stream', async (t) => {
       })
     })
     const port = await listen(app)
-    await Promise.all(Array.from({ length: 20 }, async () => (await open(t, port, '/')).over()))
+    await Promise.all(Array.from({ length: 20 }, async () => (await open(t, port, '/')).finished()))
     t.equal(times.length, 20)
     t.ok(Math.min(...times) >= 178, `${Math.min(...times)}`)
     t.ok(Math.max(...times) - Math.min(...times) > 5, 'the streams do not all close at once')
