@@ -5,12 +5,12 @@ import type { Client, ClientName } from './clients.js'
 
 const BODY = 'data: é\n\n'
 
-/** Answers that are no stream, though their type and body would be. */
+/** Statuses that are not a stream, although content type and body are one's. */
 const STATUSES = [201, 202, 204, 206, 300, 304, 305, 400, 401, 403, 404, 406, 410, 429, 500, 502, 503, 504]
-/** After these our client comes back, which an EventSource does not: they pass. */
+/** Temporary statuses: our client reconnects after them, an EventSource does not. */
 const PASSING = [429, 500, 502, 503, 504]
 
-/** What a stream's content-type may be, and who takes it otherwise. */
+/** Content types, whether they are a stream, and the clients that deviate. */
 const TYPES: Array<[type: string, isStream: boolean, deviates?: ClientName[], because?: string]> = [
   ['text/event-stream', true],
   ['text/event-stream;charset=utf-8', true],
@@ -31,7 +31,7 @@ const TYPES: Array<[type: string, isStream: boolean, deviates?: ClientName[], be
 
 const REDIRECTS = [301, 302, 303, 307, 308]
 
-/** Serves the answers, each by its own path with the client's name at the end; how often each was asked for. */
+/** Serves each answer at its own path, which ends in the client's name. Returns the number of requests by path. */
 export function serveAnswers (app: FastifyInstance): Map<string, number> {
   const asked = new Map<string, number>()
   app.addHook('onRequest', async ({ url }) => { asked.set(url, (asked.get(url) ?? 0) + 1) })
@@ -53,7 +53,7 @@ export function serveAnswers (app: FastifyInstance): Map<string, number> {
 
 const at = (path: string, { name }: Client) => `/${path}/${encodeURIComponent(name)}`
 
-/** A client gives up at a status that is not 200. */
+/** Asserts that a client gives up at a status other than 200. */
 export async function stopsAtStatus (t: Test, client: Client, origin: string, asked: Map<string, number>): Promise<void> {
   for (const status of STATUSES) {
     const path = at(`status/${status}`, client)
@@ -71,7 +71,7 @@ export async function stopsAtStatus (t: Test, client: Client, origin: string, as
   }
 }
 
-/** A client reads a stream by its type, and nothing else. */
+/** Asserts that a client decides by the content type alone. */
 export async function looksAtType (t: Test, client: Client, origin: string): Promise<void> {
   for (const [place, [type, isStream, deviates = [], because]] of TYPES.entries()) {
     const deviation = deviates.includes(client.name) ? `: ${because}` : ''
@@ -87,10 +87,10 @@ export async function looksAtType (t: Test, client: Client, origin: string): Pro
   }
 }
 
-/** They come back to where they were sent, since the request of an EventSource keeps that url; the others ask once more where they began. */
+/** Clients that reconnect to the target of a redirect, because the request of an EventSource keeps that url. The others start again at the first url. */
 const STAY_REDIRECTED: ClientName[] = ['Chromium', 'undici']
 
-/** A client follows a redirection, and comes back. */
+/** Asserts that a client follows a redirect and reconnects. */
 export async function followsRedirects (t: Test, client: Client, origin: string, asked: Map<string, number>): Promise<void> {
   for (const status of REDIRECTS) {
     const path = at(`redirect/${status}`, client)
@@ -103,7 +103,7 @@ export async function followsRedirects (t: Test, client: Client, origin: string,
   }
 }
 
-/** A client stays away as long as it is told, longer than timers go; two deviate, they come back at once. */
+/** Asserts that a client waits for a `retry:` beyond the range of timers. Two deviate and reconnect at once. */
 export async function staysAway (t: Test, clients: Client[], origin: string, asked: Map<string, number>): Promise<void> {
   const deviating: ClientName[] = ['eventsource', 'undici']
   const paths = clients.map((client) => at('far', client))
@@ -116,7 +116,7 @@ export async function staysAway (t: Test, clients: Client[], origin: string, ask
   await Promise.all(followed.map((one) => one.close()))
 }
 
-/** Where only a POST is answered, a client's GET is not. */
+/** Asserts that a route for POST refuses the GET of a client. */
 export async function asksByGet (t: Test, client: Client, origin: string): Promise<void> {
   const followed = await client.follow(origin + at('post', client))
   await until(`${client.name}: the end`, async () => (await followed.seen()).over)

@@ -1,6 +1,6 @@
 import type { Received } from './clients.js'
 
-/** A stream, which ends after its bytes, and the events that the standard's parser makes of it. */
+/** The bytes of a stream and the events that the standard's parser reads from it. */
 export type ByteCase = [stream: string | Uint8Array, events: Received[]]
 
 const message = (data: string, lastEventId = '', event = 'message'): Received => ({ event, data, lastEventId })
@@ -16,7 +16,7 @@ export const byteCases: ByteCase[] = [
   ['data:1\r\n\rdata:2\n\r\n', [message('1'), message('2')]],
   ['data:1\r\rdata:2\r\r\ndata:3\r\r', [message('1'), message('2'), message('3')]],
   ['\n\r\r\n\n\ndata:1\n\n\n\n', [message('1')]],
-  // what has no blank line after it is nothing
+  // an event without a blank line after it is dropped
   ['data:1\n\ndata:2\n', [message('1')]],
   ['data:1\n\ndata:2', [message('1')]],
   ['data:1\r\n', []],
@@ -38,7 +38,7 @@ export const byteCases: ByteCase[] = [
   ['data :1\n\n data:1\n\nDATA:1\n\n\tdata:1\n\ndata\0:1\n\ndat:1\n\ndata1\n\n', []],
   ['data:1:2: 3\n\n', [message('1:2: 3')]],
   ['::data:1\n:\n:data:2\ndata:3\n\n', [message('3')]],
-  // a comment of its own keeps nothing and ends nothing
+  // a comment neither keeps nor ends an event
   ['data:1\n:\ndata:2\n\n', [message('1\n2')]],
   // names
   ['event: a\ndata:1\n\ndata:2\n\n', [message('1', '', 'a'), message('2')]],
@@ -59,7 +59,7 @@ export const byteCases: ByteCase[] = [
   ['id:  1\ndata:1\n\n', [message('1', ' 1')]],
   ['ID:1\nid :2\ndata:1\n\n', [message('1')]],
   ['id: …\nevent: é\ndata: 𝄞\n\n', [message('𝄞', '…', 'é')]],
-  // byte order marks: the first is none of the text
+  // byte order marks: the first is not part of the text
   ['\uFEFFdata:1\n\ndata:2\n\n', [message('1'), message('2')]],
   ['\uFEFF\uFEFFdata:1\n\ndata:2\n\n', [message('2')]],
   ['data:1\n\n\uFEFFdata:2\n\ndata:3\n\n', [message('1'), message('3')]],
@@ -67,7 +67,7 @@ export const byteCases: ByteCase[] = [
   ['data:\uFEFF1\n\n', [message('\uFEFF1')]],
   ['\uFEFF', []],
   ['\u00EF\u00BB\u00BFdata:1\n\ndata:2\n\n', [message('2')]],
-  // what is no UTF-8
+  // invalid UTF-8
   [bytes('data:', [0xFF, 0xFE], '\n\n'), [message('\uFFFD\uFFFD')]],
   [bytes('data:', [0xE2, 0x80], '\ndata:', [0xF0, 0x9D, 0x84], '\n\n'), [message('\uFFFD\n\uFFFD')]],
   [bytes('data:', [0xC0, 0x80, 0xED, 0xA0, 0x80], '\n\n'), [message('\uFFFD'.repeat(5))]],
@@ -76,7 +76,7 @@ export const byteCases: ByteCase[] = [
   [`data:${'x𝄞'.repeat(50)}\n\n`, [message('x𝄞'.repeat(50))]]
 ]
 
-/** Streams whose ids stay with the events that follow, which some clients do not tell. */
+/** Streams whose ids apply to later events too, which some clients do not report. */
 export const heldIds: ByteCase[] = [
   ['id:1\n\ndata:2\n\n', [message('2', '1')]],
   ['id:1\ndata:1\n\ndata:2\n\n', [message('1', '1'), message('2', '1')]],

@@ -3,40 +3,40 @@ import type { Test } from 'tap'
 import { EventSource as UndiciEventSource } from 'undici'
 import { sse } from '../../lib/client/index.js'
 
-/** An event as a client has it. */
+/** An event as a client reads it. */
 export interface Received {
   event: string
   data: string
   lastEventId: string
 }
 
-/** What a client has seen of one url. */
+/** What a client has read from one url. */
 export interface Seen {
   events: Received[]
   opened: number
-  /** How often it was told that there is no connection, or none any more. */
+  /** The number of error events. */
   failed: number
-  /** It has given up, and does not come back by itself. */
+  /** True once the client has given up and does not reconnect. */
   over: boolean
 }
 
 export interface Followed {
   seen (): Promise<Seen>
-  /** How many events it has seen: less to bring than all of them, where one waits for many. */
+  /** The number of events: less to transfer from a page than all of them, for a wait for many. */
   received (): Promise<number>
   close (): Promise<void>
 }
 
 export type ClientName = 'Chromium' | 'eventsource' | 'undici' | 'our client'
 
-/** One face for every client. */
+/** One interface for all clients. */
 export interface Client {
   name: ClientName
-  /** @param names the events it listens to, besides those without a name */
+  /** @param names the events to listen to, besides unnamed ones */
   follow (url: string, names?: string[], withCredentials?: boolean): Promise<Followed>
 }
 
-/** An EventSource, whoever's. */
+/** An EventSource of any implementation. */
 export interface Source {
   readonly readyState: number
   close (): void
@@ -48,13 +48,13 @@ export interface Watched {
   seen: Omit<Seen, 'over'>
 }
 
-/** Notes what an EventSource tells. Runs in pages as well, by its text. */
+/** Records the events of an EventSource. Runs in pages too, by its source text. */
 export function watch (source: Source, names: string[]): Watched {
   const seen: Watched['seen'] = { events: [], opened: 0, failed: 0 }
-  // a Set: a second listener for one name would note each event twice
+  // a Set, because a second listener for a name would record each event twice
   for (const name of new Set(['message', 'open', 'error', ...names])) {
     source.addEventListener(name, (event) => {
-      // a server's events may have these names as well
+      // events of a server may have these names too
       if ('data' in event && 'lastEventId' in event) seen.events.push({ event: event.type, data: String(event.data), lastEventId: String(event.lastEventId) })
       else if (event.type === 'open') seen.opened++
       else seen.failed++
@@ -76,7 +76,7 @@ function eventSource (t: Test, name: ClientName, open: (url: string) => Source):
   }
 }
 
-/** It tells of all events, whatever their names. */
+/** Our client, which yields events of all names. */
 function ours (t: Test): Client {
   return {
     name: 'our client',

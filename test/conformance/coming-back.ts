@@ -5,20 +5,20 @@ import type { SSEInput } from '../../lib/event/encode.js'
 import { until } from '../helpers/until.js'
 import type { Client, ClientName } from './clients.js'
 
-/** How long a client waits that was told nothing, ms: 3 s in all of them but ours. */
+/** Default reconnect delay, ms: 3 s in all clients except ours. */
 const BY_ITSELF = 2_900
-/** Timers may be early by a fraction, and clocks differ, ms. */
+/** Tolerance for early timers and different clocks, ms. */
 const EARLY = 5
 
-/** A stream that ends, and what a client that comes back to it must do. */
+/** A stream that ends, and the expected reconnect. */
 interface EndingStream {
-  /** Payloads that a route sends, or the bytes of a stream that none would send. */
+  /** Payloads that a route sends, or bytes that no route sends. */
   sends: SSEInput[] | string
-  /** What `stream.lastEventId` must be then. */
+  /** The expected `stream.lastEventId`. */
   lastEventId?: string | null
-  /** After so many ms, and long before it would by itself. */
+  /** The expected delay, ms, far below the default. */
   after?: number
-  /** What some client does in place of that, and why. */
+  /** Clients that deviate, and why. */
   deviations?: Partial<Record<ClientName, Deviation & { because: string }>>
 }
 
@@ -36,15 +36,15 @@ const withId = (id: string | number, lastEventId: string | null = String(id)): E
 const endingStreams: EndingStream[] = [
   { sends: ['no id'], lastEventId: null },
   ...[0, '0', '1', 'a b', ':', 'id: 1', '"', '%E2%80%A6', '~'.repeat(1_000)].map((id) => withId(id)),
-  // HTTP keeps no white space at the ends of a value
+  // HTTP strips white space at the ends of a header value
   withId(' 1', '1'),
   withId('1 ', '1'),
   withId('\t1\t', '1'),
   withId(' ', null),
-  // the longest that is taken, and controls past U+0080, which a header may have
+  // the longest id, and controls past U+0080, which a header may have
   ...['x'.repeat(8_000), 'a\tb', 'a\x80b', 'a\x85b', 'a\x9fb'].map((id) => withId(id)),
   ...['…', '𝄞', '日本'].map((id) => ({ ...withId(id), deviations: { eventsource: notInHeader, undici: notInHeader } })),
-  // by some as Latin-1
+  // sent by some clients as Latin-1
   withId('é'),
   { sends: [{ id: '1', data: 'x' }, { id: '', data: 'y' }], lastEventId: null },
   { sends: [{ id: '1', data: 'x' }, 'y'], lastEventId: '1' },
@@ -78,7 +78,7 @@ interface Asked {
   time: number
 }
 
-/** Serves the streams at `/ending/<place>/<client>`, and stays open for who comes back; what was asked there. */
+/** Serves the streams at `/ending/<place>/<client>`, and a stream that stays open to a client that reconnects. Returns the requests. */
 export function serveEnding (app: FastifyInstance): Map<string, Asked[]> {
   const asked = new Map<string, Asked[]>()
   const note = (url: string, lastEventId: string | null) => {
@@ -103,7 +103,7 @@ export function serveEnding (app: FastifyInstance): Map<string, Asked[]> {
   return asked
 }
 
-/** What one client does at the ends of all the streams, some at a time: a browser has six connections to a server. */
+/** Runs one client against all streams, some at a time, because a browser has six connections to a server. */
 export async function comesBackToAll (t: Test, client: Client, origin: string, asked: Map<string, Asked[]>): Promise<void> {
   const places = endingStreams.keys()
   await Promise.all(Array.from({ length: 4 }, async () => {

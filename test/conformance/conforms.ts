@@ -10,7 +10,7 @@ import { readsBytes, readsPayloads, serveBytes, servePayloads } from './reading.
 import { cutInPieces } from './pieces.js'
 import { missNothing } from './resume.js'
 
-/** Tests what clients make of this plugin's streams. @param open the clients, those of a page on a page of `origin` */
+/** Tests that clients read the streams of this plugin. @param open starts the clients, those of a page on a page of `origin` */
 export async function conforms (open: (origin: string) => Client[] | Promise<Client[]>): Promise<void> {
   const app = await makeApp(t, { heartbeat: false }, { forceCloseConnections: true })
   await app.register(cors, { origin: '*' })

@@ -18,10 +18,10 @@ async function serve (t: Test): Promise<string> {
   return `http://127.0.0.1:${await listen(app)}`
 }
 
-/** What a page sees of another origin's streams, with and without credentials, as @fastify/cors allows it. */
+/** Tests that a page reads streams of another origin, with and without credentials, as @fastify/cors allows. */
 export async function crossesOrigins (t: Test, chromium: Client & { page: Page }): Promise<void> {
   const origin = await serve(t)
-  // a cookie is a host's, whatever the port
+  // a cookie belongs to a host, with any port
   await chromium.page.context().addCookies([{ name: 'who', value: 'me', url: origin }])
   const cases: Array<[path: string, withCredentials: boolean, cookie: string | null]> = [
     ['/for-none', false, null],

@@ -1,23 +1,23 @@
 import { heldIds } from './byte-cases.js'
 import type { ClientName, Received } from './clients.js'
 
-/** Clients that tell an event's own id, and not the last one that holds. Ours says so; the package `eventsource` deviates. */
+/** Clients that report the id of the event itself, not the last id. Ours documents it; the package `eventsource` deviates. */
 export const ownIds: ReadonlySet<ClientName> = new Set(['eventsource', 'our client'])
 
 interface ByteDeviation {
   client: ClientName
   because: string
   streams: string[]
-  /** Where it deviates in one way only that the bytes come. */
+  /** The way of delivery in which the client deviates, if it is one only. */
   way?: 'whole' | 'pieces'
-  /** What it makes of the stream, where the standard has it see these events. */
+  /** Maps the events of the standard to those that the client reads. */
   sees: (events: Received[]) => Received[]
 }
 
 const held = heldIds.map(([stream]) => String(stream))
 const withoutHeld = (events: Received[]) => events.map((event) => ({ ...event, lastEventId: event.data === '1' ? '1' : '' }))
 
-/** Where a client does not make of a stream what the standard has it make. Asserted, so that a mending is noticed. */
+/** Deviations of clients from the standard. Asserted, so that a fix is noticed. */
 export const byteDeviations: ByteDeviation[] = [
   {
     client: 'eventsource',

@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
 import { type Client, type Source, watch, type Watched } from './clients.js'
 
-/** What a page has for its client. */
+/** The globals of the page for its client. */
 declare global {
   var watched: Watched[], watch: (source: Source, names: string[]) => Watched
 }

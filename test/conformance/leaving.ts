@@ -3,14 +3,14 @@ import type { Test } from 'tap'
 import { until } from '../helpers/until.js'
 import type { Client } from './clients.js'
 
-/** What a route saw of a client. */
+/** A client as a route saw it. */
 interface Visit {
   accept: string | undefined
   cacheControl: string | undefined
   closeReason?: string | null
 }
 
-/** Serves `/open/<client>`, which stays open; who came there. */
+/** Serves `/open/<client>`, which stays open. Returns the clients that connected. */
 export function serveOpen (app: FastifyInstance): Map<string, Visit> {
   const visits = new Map<string, Visit>()
   app.sseRoute<{ Params: { client: string } }>('/open/:client', {
@@ -20,7 +20,7 @@ export function serveOpen (app: FastifyInstance): Map<string, Visit> {
   return visits
 }
 
-/** What a client asks with is accepted, and its `close()` is the end at the server as well. */
+/** Asserts that the request of a client is accepted, and that its `close()` closes the stream at the server. */
 export async function leaves (t: Test, client: Client, origin: string, visits: Map<string, Visit>): Promise<void> {
   const followed = await client.follow(`${origin}/open/${encodeURIComponent(client.name)}`)
   await until(`${client.name} to be open`, async () => (await followed.seen()).opened === 1)

@@ -1,15 +1,15 @@
 import type { SSEInput } from '../../lib/event/encode.js'
 
-/** What a client must see: an event's data, or its name and data; null: no event. */
+/** The event that a client must read: its data, or its name and data; null: no event. */
 type Sees = string | [event: string, data: string] | null
 
-/** What is sent, and what the standard's parser makes of it. */
+/** A payload, and the events that the standard's parser reads from it. */
 export type PayloadCase = [payload: SSEInput, sees: Sees]
 
 const named = (event: string): PayloadCase => [{ event, data: event }, [event, event]]
 
 export const payloadCases: PayloadCase[] = [
-  // line breaks in data: all three are one, and none is lost
+  // line breaks in data: all three kinds count, and none is lost
   ['a\nb', 'a\nb'],
   ['a\rb', 'a\nb'],
   ['a\r\nb', 'a\nb'],
@@ -26,7 +26,7 @@ export const payloadCases: PayloadCase[] = [
   ['\n\n', '\n\n'],
   ['\r\n\r\n\r', '\n\n\n'],
   ['', ''],
-  // what only looks like one
+  // text that only looks like a line break
   ['a\u0085b\u2028c\u2029d\ve\ff', 'a\u0085b\u2028c\u2029d\ve\ff'],
   // white space
   [' a', ' a'],
@@ -42,7 +42,7 @@ export const payloadCases: PayloadCase[] = [
   // NUL
   ['\0', '\0'],
   ['a\0b\n\0', 'a\0b\n\0'],
-  // what looks like a field
+  // text that looks like a field
   ['data: x', 'data: x'],
   ['data', 'data'],
   ['id: 1', 'id: 1'],
@@ -61,7 +61,7 @@ export const payloadCases: PayloadCase[] = [
   ['\uDD1E\uD834', '\uFFFD\uFFFD'],
   ['\uD834\uDD1E', '𝄞'],
   ['\uFFFE\uFFFF', '\uFFFE\uFFFF'],
-  // no strings
+  // data that is not a string
   [{ data: { a: 'x\r\ny\u2028' } }, '{"a":"x\\r\\ny\u2028"}'],
   [{ data: '\uD834'.concat('"') }, '\uFFFD"'],
   [{ data: ['\uD834'] }, '["\\ud834"]'],
@@ -73,7 +73,7 @@ export const payloadCases: PayloadCase[] = [
   ...['message', 'open', 'error', 'close', '__proto__', 'constructor', 'toString', 'a b', ' a', 'a ', ':', 'a:b', '…', '𝄞', 'é', 'data', '0'].map(named),
   [{ event: '', data: 'no name' }, 'no name'],
   [{ event: '\uD834', data: 'half' }, ['\uFFFD', 'half']],
-  // no data: no event, and its name is gone
+  // without data: no event, and the name is dropped
   [{ event: 'lost' }, null],
   ['after a name', 'after a name'],
   [{ comments: 'x' }, null],
@@ -85,7 +85,7 @@ export const payloadCases: PayloadCase[] = [
   [{ data: undefined }, null],
   [{ retry: 60_000 }, null],
   [{ retry: 60_000, data: 'retry' }, 'retry'],
-  // ids, each of which holds until the next
+  // ids, each of which applies until the next
   [{ id: 0, data: 'zero' }, 'zero'],
   ['after zero', 'after zero'],
   [{ id: '', data: 'reset' }, 'reset'],
@@ -99,15 +99,15 @@ export const payloadCases: PayloadCase[] = [
   ...[' 1', '1 ', 'a b', '…', '𝄞', 'é', '\uFEFF', ':', 'id: 1', -1.5, '\uD834', '\t'].map((id): PayloadCase => [{ id, data: 'id' }, 'id'])
 ]
 
-/** Characters of four bytes, shifted so that each of them lies across some border of a chunk. */
+/** Characters of four bytes, shifted so that each lies across a chunk border in some case. */
 export const longCases = (times: number): PayloadCase[] => ['', 'a', 'ab', 'abc'].flatMap((start): PayloadCase[] => {
   const text = start + '𝄞'.repeat(times)
   return [[text, text], [{ data: [text] }, JSON.stringify([text])]]
 })
 
 /**
- * The events that the standard's parser makes of payloads.
- * @param idsHold as the standard has it; false: an event has the id that was sent with it
+ * The events that the standard's parser reads from payloads.
+ * @param idsHold true as in the standard; false: an event has the id that was sent with it
  */
 export function mustSee (cases: PayloadCase[], idsHold: boolean) {
   let lastEventId = ''

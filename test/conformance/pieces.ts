@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { Test } from 'tap'
 
-/** Writes bytes in chunks of such a size, and lets each be read before the next. */
+/** Writes bytes in chunks of a size. Waits after each, so that it is read before the next. */
 export async function writePieces (response: ServerResponse, bytes: Buffer, size: number): Promise<void> {
   for (let i = 0; i < bytes.length && !response.destroyed; i += size) {
     response.write(bytes.subarray(i, i + size))
@@ -17,7 +17,7 @@ async function passOn (answer: IncomingMessage, response: ServerResponse): Promi
   response.end()
 }
 
-/** A proxy that passes on an answer three bytes at a time, so that each longer character is cut; its port. */
+/** Starts a proxy that passes on responses three bytes at a time, so that each longer character is cut. Returns its port. */
 export async function cutInPieces (t: Test, port: number): Promise<number> {
   const server = createServer(({ url, headers }, response) => {
     const asked = get({ host: '127.0.0.1', port, path: url, headers, agent: false }, (answer) => {

@@ -10,18 +10,18 @@ import { byteDeviations, ownIds } from './deviations.js'
 import type { Client } from './clients.js'
 import { longCases, mustSee, namesIn, type PayloadCase, payloadCases } from './payload-cases.js'
 
-/** How the bytes come: at once, or few by few. */
+/** The ways of delivery: at once, or in small chunks. */
 export type Way = 'whole' | 'pieces'
 
 const LAST: PayloadCase = [{ event: 'last', data: '' }, ['last', '']]
 const tables: Record<string, PayloadCase[]> = {
   all: [...payloadCases, LAST],
-  // longer than a socket takes at once, and short enough to be sent in pieces
+  // longer than a socket takes at once, and short enough to be sent in small chunks
   long: [...longCases(40_000), LAST],
   short: [...longCases(50), LAST]
 }
 
-/** Routes of the plugin that send each client the tables, once. */
+/** Declares routes that send each client the tables, once. */
 export function servePayloads (app: FastifyInstance): void {
   const sent = new Set<string>()
   app.sseRoute<{ Params: { table: string } }>('/payloads/:table/:way/:client', {
@@ -33,7 +33,7 @@ export function servePayloads (app: FastifyInstance): void {
   })
 }
 
-/** What one client makes of a table that it reads at a path. */
+/** Asserts the events that one client reads of a table at a path. */
 export async function readsPayloads (t: Test, client: Client, origin: string, table: string, way: Way): Promise<void> {
   const cases = tables[table] ?? []
   const followed = await client.follow(`${origin}/payloads/${table}/${way}/${encodeURIComponent(client.name)}`, namesIn(cases))
@@ -47,7 +47,7 @@ export async function readsPayloads (t: Test, client: Client, origin: string, ta
 const streams: ByteCase[] = [...byteCases, ...heldIds]
 const names = streams.flatMap(([, events]) => events.map(({ event }) => event))
 
-/** Sends each client the streams of bytes by themselves, once: `/<way>/<place>/<client>`; its origin. */
+/** Serves each stream of bytes once to each client at `/<way>/<place>/<client>`. Returns the origin. */
 export async function serveBytes (t: Test): Promise<string> {
   const sent = new Set<string>()
   const server = createServer(async ({ url = '' }, response) => {
@@ -66,7 +66,7 @@ export async function serveBytes (t: Test): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** What one client makes of the streams. */
+/** Asserts the events that one client reads of the streams. */
 export async function readsBytes (t: Test, client: Client, origin: string, way: Way): Promise<void> {
   for (const [place, [stream, events]] of streams.entries()) {
     const text = String(stream)

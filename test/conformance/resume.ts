@@ -8,7 +8,7 @@ import { RedisServer } from '../helpers/redis-server.js'
 import { until } from '../helpers/until.js'
 import type { Client, Received } from './clients.js'
 
-/** Clients that follow a topic, whose server ends, breaks and restarts, see each event once. */
+/** Asserts that clients of a topic read each event once, while the server closes and breaks streams and restarts. */
 export async function missNothing (t: Test, clients: Client[]): Promise<void> {
   const { url } = await RedisServer.start(t)
   const start = async (port = 0): Promise<FastifyInstance> => {

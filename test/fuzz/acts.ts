@@ -3,16 +3,16 @@ import type { Audience } from '../../lib/backplane.js'
 import type { Model } from './model.js'
 import type { World } from './world.js'
 
-/** What is done on the server: at once, so that several fall into one tick. Resolves when it has come to what it should. */
+/** An action on the server. It starts at once, so that several fall into one tick, and resolves once its result is as expected. */
 export interface Act {
   readonly name: string
   run (model: Model, world: World): Promise<void>
 }
 
-/** What makes an event big. */
+/** The text that makes an event big. */
 const FILLER = 'x'.repeat(65_536)
 
-/** What is no payload, and for what reason. */
+/** Values that are not payloads, with the error code. */
 const BAD: ReadonlyArray<readonly [unknown, string]> = [
   [7, 'SSE_ERR_PAYLOAD'], [[], 'SSE_ERR_PAYLOAD'], [{ event: 'a\nb' }, 'SSE_ERR_FIELD'],
   [{ retry: -1 }, 'SSE_ERR_FIELD'], [{ data: 1n }, 'SSE_ERR_SERIALIZATION']
@@ -32,7 +32,7 @@ export function publish (to: Audience, name: string, big = false): Act {
   }
 }
 
-/** To the id of its stream, which is its client id as well where it was given none. */
+/** Sends to the id of a stream, which is the client id too if the application gave none. */
 export function sendToStream (number: number): Act {
   return {
     name: `send to the stream of ${number}`,
@@ -43,14 +43,14 @@ export function sendToStream (number: number): Act {
   }
 }
 
-/** @param id one of the application's own */
+/** @param id a custom id */
 export function send (number: number, id?: string): Act {
   return {
     name: `send to ${number}${id === undefined ? '' : ` with the id "${id}"`}`,
     async run (model, world) {
       const client = model.client(number)
       const stream = world.streams[number]
-      // within a replay it has no place that could be foreseen
+      // its place within a replay cannot be predicted
       if (stream === undefined || client.replaying) return
       const data = String(model.next++)
       const payload = id === undefined ? data : { id, data }
@@ -66,7 +66,7 @@ export function send (number: number, id?: string): Act {
         if (taken) ok(open, 'a stream that is closed takes nothing')
         else ok(stream.closed, 'a stream that is open refuses nothing')
       })
-      // a client that does not read may be waited for until it is gone
+      // `send` may wait for a client that does not read until it is gone
       if (client.link !== 'paused') await settled
     }
   }

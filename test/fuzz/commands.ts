@@ -14,17 +14,17 @@ interface Opening {
   overflow: 'disconnect' | 'drop'
   clientId: string
   topics: string[]
-  /** Comes with this id, and not with the one that it holds. */
+  /** Connects with this id instead of the client's last event id. */
   strange: string | null
-  /** Reads nothing at first. */
+  /** Does not read at first. */
   paused: boolean
-  /** How much is published while it comes. */
+  /** Number of events published while it connects. */
   meanwhile: number
-  /** How much is published while it is greeted. */
+  /** Number of events published during `onConnect`. */
   greeted: number
 }
 
-/** Something that is done, and then compared; `may` says when it can be done. */
+/** A command whose result is compared with the model; `may` tells when it can run. */
 function command (name: string, run: (model: Model, world: World) => Promise<void>, may: (model: Readonly<Model>) => boolean = () => true): Command {
   return {
     check: (model) => !model.over && may(model),
@@ -56,7 +56,7 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
     let greet = () => {}
     world.greeting = new Promise((resolve) => { greet = resolve })
     const opening = Follower.open(world.socketPath, path, { 'x-client': clientId, 'x-number': String(number) }, came, paused)
-    // only one that came with an id of the log is to get what is published before it is open
+    // only a client with an id of the log gets events published before its stream is open
     if (model.holdsAll && model.positionOf(came) !== null) {
       for (let i = 0; i < meanwhile; i++) {
         await publish('all', '').run(model, world)
@@ -65,10 +65,10 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
     }
     const follower = world.followers[number] = await opening
     client.clientId = world.streams[number]?.clientId ?? ''
-    // to one with an id of the log all that is in there by then is replayed
+    // a client with an id of the log gets a replay of all events of the log by then
     const replayed = isEventId(came)
     if (!replayed) model.arrive(client, came)
-    // what the log does not hold that long would be a gap
+    // events that the log drops meanwhile would be a gap
     if (model.holdsAll) for (let i = 0; i < greeted; i++) await publish('all', '').run(model, world)
     if (replayed) model.arrive(client, came)
     greet()
@@ -78,7 +78,7 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
   }, (model) => model.client(number).link === 'away')
 }
 
-/** @param racing how much is published just before, of which it gets a part */
+/** @param racing number of events published just before, of which the client gets a part */
 function leave (number: number, racing: number): Command {
   return command(`leave ${number}${racing > 0 ? ` while ${racing} are published` : ''}`, async (model, world) => {
     const client = model.client(number)
@@ -91,18 +91,18 @@ function leave (number: number, racing: number): Command {
   }, (model) => model.client(number).link !== 'away')
 }
 
-/** With the id that it holds, a client will be sent all that it did not get, and nothing that it got; or the id is one of the application's own. */
+/** Asserts that a client with its last event id would get exactly the events that it missed, or that the id is a custom one. */
 function holdsItsPlace (model: Model, { due, own, came }: Client, { got, lastEventId }: Follower): void {
   const taken = due.slice(0, got.length)
   deepStrictEqual(got.map(({ text }) => text), taken.map(({ text }) => text()))
   if (own) {
     const id = taken.findLast(({ id }) => id !== undefined)?.id ?? (came === '' || isEventId(came) ? undefined : came)
-    // until its first own id came, it may hold one of the log's
+    // before its first custom id it may hold an id of the log
     if (id !== undefined) strictEqual(lastEventId, id, 'the id of its own')
     return
   }
   const position = model.positionOf(lastEventId)
-  // none, or a strange one
+  // no id, or one of another log
   if (position === null) return
   for (const [i, { index }] of due.entries()) {
     if (index !== null) strictEqual(index <= position, i < got.length, `event ${index} ${i < got.length ? 'came' : 'did not come'}, and the client holds the id of ${position}`)
@@ -129,14 +129,14 @@ function resume (number: number): Command {
   }, (model) => model.client(number).link === 'paused')
 }
 
-/** It was sent a part, and then the end. */
+/** Asserts that a client got a part of its events, then the end of the stream. */
 async function gotPart (client: Client, follower: Follower): Promise<void> {
   await soon(() => ok(follower.over, 'the response is over'))
   ok(follower.got.length < client.due.length, 'something was left out')
   client.due.length = follower.got.length
 }
 
-/** It was sent a part, and then told of the rest. */
+/** Asserts that a client got a part of its events, then a gap for the rest. */
 async function gotGap (model: Model, { due, own }: Client, follower: Follower): Promise<void> {
   const { got } = follower
   const had = got.length
@@ -152,8 +152,8 @@ async function gotGap (model: Model, { due, own }: Client, follower: Follower): 
 }
 
 /**
- * More than a paused client can be sent; those who read take each event before the next.
- * @param number one that stops reading before, if it reads
+ * Publishes more than fits into the buffers of a paused client. Clients that read get each event before the next.
+ * @param number a client that is paused before, if it reads
  */
 function flood (act: Act, number: number): Command {
   return command(`${FLOOD} big ones: ${act.name}, unread by ${number}`, async (model, world) => {
@@ -179,7 +179,7 @@ const closeApp = command('close the app', async (model, world) => {
     const follower = world.followers[number]
     if (client.link === 'away' || follower === undefined) continue
     client.link = 'reading'
-    // it comes back for the rest
+    // reconnects for the rest
     if (client.flooded || client.replaying) await gotPart(client, follower)
   }
   await rejects(world.app.sse.publish('a', 'late'), { code: 'SSE_ERR_CLOSING' })
@@ -196,7 +196,7 @@ const opening = fc.record<Opening>({
   overflow: fc.constantFrom('disconnect', 'drop'),
   clientId,
   topics: fc.uniqueArray(topic, { minLength: 1 }),
-  // of no log, of another log, of a form like the log's
+  // ids of no log, of another log, in a form like the log's
   strange: fc.option(fc.constantFrom('1-1', '9999999999999-0', '5-', 'an id', '5-5'), { freq: 8 }),
   paused: fc.boolean(),
   meanwhile: fc.nat({ max: 3 }),
@@ -214,10 +214,10 @@ const act = fc.oneof(
   { weight: 1, arbitrary: number.map(close) }
 )
 
-/** So many of one kind, so that it is as likely as that among all. */
+/** Repeats a kind of command, so that it is more likely. */
 const times = (count: number, arbitrary: fc.Arbitrary<Command>) => Array<typeof arbitrary>(count).fill(arbitrary)
 
-/** Sequences of all that can be done to an app and its streams. What cannot be done in its place is left out. */
+/** Random sequences of commands on an app and its streams. A command that cannot run at its place is skipped. */
 export const commands = fc.commands([
   ...times(8, fc.tuple(number, opening).map((args) => open(...args))),
   ...times(4, fc.tuple(number, fc.nat({ max: 2 })).map((args) => leave(...args))),

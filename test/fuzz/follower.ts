@@ -1,19 +1,19 @@
 import { once } from 'node:events'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 
-/** An event that came, and the id that its client held before it, and after. */
+/** A received event, and the client's last event id before and after it. */
 export interface Got {
-  /** `gap` with its data, or the first word of the data. */
+  /** `gap` and its data, or the first word of the data. */
   readonly text: string
   readonly before: string
   readonly after: string
 }
 
-/** A client over a real socket, which can stop reading. Knows of the format what an EventSource has to, and no more. */
+/** A client with a real socket that can stop reading. It parses the format like an EventSource. */
 export class Follower {
   readonly got: Got[] = []
   lastEventId: string
-  /** The response has ended, or was broken off. */
+  /** The response has ended or was aborted. */
   over = false
   readonly #request: ClientRequest
   readonly #response: IncomingMessage
@@ -28,7 +28,7 @@ export class Follower {
     if (paused) response.pause()
   }
 
-  /** @param lastEventId `''`: it comes for the first time */
+  /** @param lastEventId `''` for the first connection */
   static async open (socketPath: string, path: string, headers: Record<string, string>, lastEventId: string, paused: boolean): Promise<Follower> {
     const asked = request({ socketPath, path, agent: false, headers: lastEventId === '' ? headers : { ...headers, 'last-event-id': lastEventId } }).end()
     const [response] = await once(asked, 'response') as [IncomingMessage]

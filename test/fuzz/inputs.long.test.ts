@@ -12,13 +12,13 @@ import { numRuns, seed } from './runs.js'
 
 const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true, withTypedArray: true })
 
-/** An object with some of these options, and with all that are needed: right, or now and then anything at all. */
+/** An object with some of these options and all required ones. Values are valid, or sometimes arbitrary. */
 function options (valid: Record<string, fc.Arbitrary<unknown>>, needed: string[] = []): fc.Arbitrary<Record<string, unknown>> {
   const either = Object.entries(valid).map(([name, right]) => [name, fc.oneof({ weight: 30, arbitrary: right }, { weight: 1, arbitrary: anything })] as const)
   return fc.record(Object.fromEntries(either), { requiredKeys: needed })
 }
 
-/** What gives something when it is called, whatever with. */
+/** A function that returns a value for any arguments. */
 const giving = (result: fc.Arbitrary<unknown>) => result.map((value) => Object.assign(() => value, { [fc.toStringMethod]: () => `() => ${fc.stringify(value)}` }))
 const aFunction = giving(anything)
 const ms = fc.oneof(fc.nat(), fc.double({ min: 0, max: 2 ** 31, noNaN: true }))
@@ -68,12 +68,12 @@ const ofRoute = fc.oneof(
   options({ ...ofRoutes, ...timed, ...streaming, ...following })
 )
 
-/** Registers, declares a route and asks for it. What is wrong has to be told: by an error of the plugin, or a status with its code. */
+/** Registers the plugin, declares a route and requests it. Mistakes have to show as an error of the plugin or a status with its code. */
 async function tryOptions (plugin: object, route: object, names: string[]): Promise<'refused' | 'answered'> {
   const app = Fastify()
   try {
     try {
-      // what the types would refuse
+      // values that the types refuse
       await app.register(sse, plugin as SSEPluginOptions)
       app.sseRoute({ url: '/', onError: () => {}, ...route } as SSERouteOptions)
       await app.ready()
@@ -90,7 +90,7 @@ async function tryOptions (plugin: object, route: object, names: string[]): Prom
       match(String(stream.headers['content-type']), /^text\/event-stream/)
       stream.close()
     } catch (error) {
-      // a callback gave what is none of its answers
+      // a callback returned a value that is not allowed
       match((error as Error & { body: string }).body, /"code":"SSE_ERR_/)
     }
     return 'answered'
@@ -136,10 +136,10 @@ test(`topics of any name get exactly their events, once: ${numRuns(100)} sets of
   }), { seed, numRuns: numRuns(100) })
 })
 
-/** All bytes but those that end a header. */
+/** All bytes except those that end a header. */
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array.filter((byte) => byte !== 10 && byte !== 13)))
 
-/** What Node's parser does not let through. */
+/** Header values that Node's parser refuses. */
 const forbidden = (value: Buffer) => value.some((byte) => (byte < 32 && byte !== 9) || byte === 127)
 
 test(`the server answers requests with random headers: ${numRuns(150)} of each`, async (t) => {
@@ -151,7 +151,7 @@ test(`the server answers requests with random headers: ${numRuns(150)} of each`,
   await publishAll(app, 'mine', 'one')
   const ids = [...await publishAll(app, 'secret', 'secret', 'secret'), ...await publishAll(app, 'mine', 'two')]
 
-  /** Asks with a header; what it is answered, up to an event published after that. */
+  /** Sends a request with a header. Resolves to the response up to an event that is published afterwards. */
   async function ask (name: string, value: Buffer): Promise<{ status: number, text: string }> {
     const socket = connect({ host: '127.0.0.1', port })
     let text = ''

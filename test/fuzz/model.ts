@@ -4,7 +4,7 @@ import type { CloseReason } from '../../lib/index.js'
 
 /** An event in the log. */
 export interface Logged {
-  /** Set once `publish` has resolved, which is before anybody asks. */
+  /** Set once `publish` has resolved, before it is read. */
   id: string
   readonly data: string
   readonly to: Audience
@@ -12,18 +12,18 @@ export interface Logged {
   readonly big: boolean
 }
 
-/** What a client is to get: the text of it is asked for when ids are known. */
+/** An event that a client is to get. Its text is a function, because ids are known later. */
 export interface Due {
   readonly text: () => string
-  /** Its place in the log; null for what is not in there. */
+  /** Its place in the log; null for an event outside the log. */
   readonly index: number | null
-  /** The application's own, which it is sent with. */
+  /** The custom id that it is sent with. */
   readonly id?: string
 }
 
-/** One who opens streams, leaves and comes back, and the stream he has or had last. */
+/** A client that connects, disconnects and reconnects, and its current or last stream. */
 export class Client {
-  /** Whether the server holds the stream open. */
+  /** True while the stream is open at the server. */
   open = false
   link: 'away' | 'reading' | 'paused' = 'away'
   readonly due: Due[] = []
@@ -31,27 +31,27 @@ export class Client {
   overflow: 'disconnect' | 'drop' = 'disconnect'
   clientId = ''
   topics = new Set<string>()
-  /** The stream was subscribed, if only for a time. */
+  /** True once the stream was subscribed to a topic. */
   followed = false
-  /** The id it came with. */
+  /** The last event id of the request. */
   came = ''
-  /** Its ids are the application's own. */
+  /** True while its ids are custom ones. */
   own = false
-  /** How many big events wait for it since it is paused. */
+  /** Number of big events that wait for the paused client. */
   waiting = 0
-  /** Paused, it was sent more than it can have taken. */
+  /** True if the paused client was sent more than fits into its buffers. */
   flooded = false
-  /** Paused while there was more to replay than it can have taken. */
+  /** True if the replay of the paused client is longer than fits into its buffers. */
   replaying = false
 }
 
-/** `plain` has a client id by its header, `unnamed` none; both follow no topic by themselves. */
+/** `plain` has a client id from its header, `unnamed` none. Neither has topics at first. */
 export type Route = 'topics' | 'plain' | 'unnamed'
 
-/** So many big events are more than sockets take and `maxBufferedBytes` allows, together. */
+/** Number of big events that exceed the socket buffers and `maxBufferedBytes` together. */
 export const FLOOD = 16
 
-/** What the plugin promises, as small as it can be said: a log, and for each client what it must have been sent. */
+/** A minimal model of the plugin: a log, and for each client the events that it must get. */
 export class Model {
   readonly log: Logged[] = []
   readonly clients = [new Client(), new Client(), new Client()]
@@ -64,7 +64,7 @@ export class Model {
   readonly #start: string
   readonly #size: number
 
-  /** @param start the log's position before its first event; @param size how many events it holds */
+  /** @param start position before the first event; @param size number of events that the log retains */
   constructor (start: string, size: number) {
     this.#start = start
     this.#size = size
@@ -76,12 +76,12 @@ export class Model {
     return client
   }
 
-  /** Whether no event of a sequence is ever forgotten. */
+  /** True if the log retains all events of a sequence. */
   get holdsAll (): boolean {
     return this.#size >= 1_000
   }
 
-  /** Where an id stands in the log, -1 before its first event; null if it was never there. */
+  /** The place of an id in the log; -1 before the first event, null for an unknown id. */
   positionOf (id: string): number | null {
     if (id === this.#start) return -1
     const index = this.log.findLastIndex((event) => event.id === id)
@@ -99,7 +99,7 @@ export class Model {
     return event
   }
 
-  /** A client has opened a stream. */
+  /** Records that a client has opened a stream. */
   arrive (client: Client, came: string): void {
     Object.assign(client, { open: true, link: 'reading', came, followed: client.route === 'topics', flooded: false, replaying: false })
     client.own = came !== '' && !isEventId(came) && !client.followed
@@ -118,14 +118,14 @@ export class Model {
     }
   }
 
-  /** It stops reading: once it has all that is due, or before it got anything. */
+  /** Records that a client stops reading, after all events that are due, or before the first. */
   pause (client: Client, hasAll: boolean): void {
     client.link = 'paused'
     client.waiting = 0
     client.replaying = !hasAll && this.#bigIn(client) > 0
   }
 
-  /** Whether it can be said how much of a replay is taken by a client that reads nothing. */
+  /** True if the part of a replay that fits into the buffers of a paused client is known. */
   mayPause (client: Client): boolean {
     const big = this.#bigIn(client)
     return big === 0 || big >= FLOOD
@@ -140,7 +140,7 @@ export class Model {
   subscribe (client: Client, topic: string): void {
     if (!client.open) return
     client.topics.add(topic)
-    // what it missed of the topic was passed over
+    // the events of the topic that it missed were skipped
     if (!client.followed && !client.own && isEventId(client.came) && this.positionOf(client.came) !== this.log.length - 1) {
       client.due.push(this.#gap(client.came))
     }
@@ -154,12 +154,12 @@ export class Model {
     this.closed[reason]++
   }
 
-  /** The data of a gap that is told now to one that holds this id. */
+  /** The data of a gap that is sent now to a client with this last event id. */
   gapAfter (lastEventId: string): string {
     return `gap ${JSON.stringify({ lastEventId: lastEventId === '' ? null : lastEventId, oldestId: this.log[this.#first]?.id ?? null })}`
   }
 
-  /** The place of the oldest event that is held. */
+  /** The place of the oldest retained event. */
   get #first (): number {
     return Math.max(0, this.log.length - this.#size)
   }

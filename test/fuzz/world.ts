@@ -8,16 +8,16 @@ import { hubOf, type HubState } from '../helpers/subscriber.js'
 import type { Follower } from './follower.js'
 import { Model } from './model.js'
 
-/** What a sequence is played on. */
+/** The settings of the app on which a sequence runs. */
 export interface Setting {
-  /** Of the log, events; 0: `history: false`. */
+  /** Size of the log, events; 0: `history: false`. */
   size: number
   heartbeat: number
 }
 
 let worlds = 0
 
-/** Waits until what is asserted holds. */
+/** Waits until an assertion holds. */
 export async function soon (assert: () => void): Promise<void> {
   for (const end = performance.now() + 3_000; ; await turn()) {
     try {
@@ -29,18 +29,18 @@ export async function soon (assert: () => void): Promise<void> {
   }
 }
 
-/** An app that listens, and the clients that came to it. */
+/** A listening app and its clients. */
 export class World {
   readonly socketPath = join(tmpdir(), `sse-${process.pid}-${++worlds}`)
   readonly app: FastifyInstance
   readonly followers: Array<Follower | undefined> = []
   /** The newest stream of each client. */
   readonly streams: Array<SSEStream | undefined> = []
-  /** Why each stream was closed, as its route was told, and what its signal told. */
+  /** The close reason of each stream, as its route got it, and whether its signal was aborted. */
   readonly told = new Map<string, { reasons: Array<CloseReason | null>, aborted: number }>()
-  /** What `onConnect` waits for when it has said hello. */
+  /** The promise that `onConnect` awaits after its first event. */
   greeting = Promise.resolve()
-  /** Sends that wait for their client. */
+  /** Pending calls of `send`. */
   waiting = 0
 
   constructor (app: FastifyInstance) {
@@ -49,7 +49,7 @@ export class World {
 
   static async open ({ size, heartbeat }: Setting): Promise<{ world: World, model: Model }> {
     const app = Fastify({ forceCloseConnections: true })
-    // limits of time that no sequence reaches, of which nothing may be left either
+    // timeouts that no sequence reaches, and whose timers must not be left either
     const limits = { idleTimeout: 3_600_000, maxLifetime: 3_600_000 }
     await app.register(sse, { ...limits, heartbeat, history: size === 0 ? false : { size }, maxBufferedBytes: 65_536, drain: { spread: 0 } })
     const world = new World(app)
@@ -69,7 +69,7 @@ export class World {
     return hubOf(this.app)
   }
 
-  /** Waits until the clients have got what the model says, and all is counted so. */
+  /** Waits until the clients have the events of the model, and the stats agree. */
   agree (model: Model): Promise<void> {
     return soon(() => {
       this.#compareClients(model)
@@ -77,12 +77,12 @@ export class World {
     })
   }
 
-  /** Waits until those clients that read have got what the model says. */
+  /** Waits until the clients that read have the events of the model. */
   readersAgree (model: Model): Promise<void> {
     return soon(() => this.#compareClients(model))
   }
 
-  /** Nothing is left once the app is closed. */
+  /** Asserts that nothing is left after the app is closed. */
   async end (): Promise<void> {
     await this.app.close()
     const { streams, topics, clients, timers } = this.hub
