@@ -1,5 +1,5 @@
 // Tested by test/issues/registered-twice.test.ts
-import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifySchema, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { Callbacks } from './routes/callbacks.js'
 import { StatsByRoute, STATS } from './stats.js'
@@ -82,8 +82,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     const route = new Route(this, shared, declared, stream)
     warnOfEventNames(this, declared, rest)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)
-    // an empty `response` makes Fastify set up the serializer compiler that the events need
-    const schema = declared.events ? { ...rest.schema, response: Object.assign({}, rest.schema?.response) } : rest.schema
+    const schema = declared.events ? forceSerializerSetup(rest.schema) : rest.schema
     const first = registered.length
     this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
     // all onRoute hooks have run, so that no onSend hook follows
@@ -113,9 +112,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   app.addHook('onReady', async () => {
     for (const { route, options, checkSchemas } of registered) {
       route.compile(options)
-      // the empty `response` has served; a document with it would be invalid
-      const response = options.schema?.response
-      if (response && Object.keys(response).length === 0) delete options.schema?.response
+      removeForcedResponse(options)
       checkSchemas?.()
     }
   })
@@ -130,6 +127,19 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   watchEarlierRoutes(app)
 
   await hub.open()
+}
+
+/**
+ * Adds a `response` to a schema, perhaps an empty one, because Fastify sets up the serializer compiler only for routes that
+ * have one. Events are compiled with it, and Fastify has no public way to ask for it.
+ */
+function forceSerializerSetup (schema: FastifySchema | undefined): FastifySchema {
+  return { ...schema, response: Object.assign({}, schema?.response) }
+}
+
+/** Removes a `response` that is empty, because an OpenAPI document with it would be invalid. */
+function removeForcedResponse ({ schema }: RouteOptions): void {
+  if (schema?.response && Object.keys(schema.response).length === 0) delete schema.response
 }
 
 /** Makes `pipeEventStream` the last onSend hook of a route. Fastify reads `options.onSend` once all plugins are loaded. */

@@ -104,11 +104,11 @@ function address (request: FastifyRequest): string {
   return network(ip)
 }
 
-/** An IPv6 client has at least a /64 network of addresses to itself: its first four groups stand for it. */
+/** Returns the /64 network of an IPv6 address, its first four groups, because one client has at least a /64 network of addresses. */
 function network (ip: string): string {
   const address = ip.replace(/%.*/, '')
   if (!isIPv6(address) || address.toLowerCase().startsWith('::ffff:')) return ip
-  // the URL parser writes an address in its one normal form
+  // the URL parser gives an address its one normal form; `net.SocketAddress` of Bun 1.4 keeps the form that it is given
   const groups = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const zeros = '0:'.repeat(8 - groups.split(':').filter(Boolean).length)
   return groups.replace('::', `:${zeros}`).split(':').filter(Boolean).slice(0, 4).join(':')
