@@ -8,15 +8,15 @@ import type { Test } from 'tap'
 export interface ExampleServer {
   url: string
   logFile: string
-  /** Sends a signal to the server's process. */
+  /** Sends a signal to the process of the server. */
   signal (name: NodeJS.Signals): void
-  /** How the process ended: its exit code, and the signal if one killed it. */
+  /** Exit code of the process, and the signal if one killed it. */
   ended: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Starts the examples as `npm start` does, or another server of them, in a separate process on a free port, which ends with the test. */
+/** Starts the examples as `npm start` does, or another server file, in a separate process on a free port. The process ends with the test. */
 export async function startExampleServer (t: Test, env: Record<string, string> = {}, file = 'examples/server.ts'): Promise<ExampleServer> {
   const logFile = join(t.testdir(), 'server.log')
   const { PATH, HOME } = process.env
