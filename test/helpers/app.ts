@@ -8,7 +8,7 @@ import { until } from './until.js'
 
 export { until }
 
-/** An app with the plugin, closed at the end of the test, which waits no longer than `drain.timeout` for sources that never finish. */
+/** Creates an app with the plugin, closed at the end of the test. It waits at most `drain.timeout` for sources that never finish. */
 export async function makeApp (t: Test, options: SSEPluginOptions = {}, server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = Fastify(server)
   t.teardown(() => app.close())
@@ -16,13 +16,13 @@ export async function makeApp (t: Test, options: SSEPluginOptions = {}, server: 
   return app
 }
 
-/** Lets an app listen; its port. */
+/** Makes an app listen, and returns its port. */
 export async function listen (app: FastifyInstance): Promise<number> {
   await app.listen({ host: '127.0.0.1', port: 0 })
   return (app.server.address() as AddressInfo).port
 }
 
-/** A client over a real socket that keeps what it was sent. */
+/** A client over a real socket that records the text it receives. */
 export class Client {
   text = ''
   ended = false
@@ -39,7 +39,7 @@ export class Client {
     response.on('error', (error) => { this.error = error })
   }
 
-  /** Waits until the text so far has `part` (so many times). */
+  /** Waits until the received text contains `part` so many times. */
   async until (part: string, times = 1): Promise<void> {
     let [found, from] = [0, 0]
     await until(`${times} × ${JSON.stringify(part)} in ${JSON.stringify(this.text.slice(-200))}`, () => {
@@ -48,13 +48,13 @@ export class Client {
     })
   }
 
-  /** Waits until the response is over; true if it ended as it should, false if it was broken off. */
+  /** Waits until the response has finished. Returns true if it ended normally, false if it was aborted. */
   async finished (): Promise<boolean> {
     await until('the end of the response', () => this.ended || this.error !== null)
     return this.ended
   }
 
-  /** Reads no further, so that the kernel's buffers fill. */
+  /** Stops reading, so that the buffers of the kernel fill. */
   pause (): void {
     this.response.pause()
   }
@@ -68,7 +68,7 @@ export class Client {
   }
 }
 
-/** Requests a path of an app that listens. */
+/** Requests a path of a listening app. */
 export async function open (t: Test, port: number, path: string, options: RequestOptions = {}): Promise<Client> {
   const request = get({ host: '127.0.0.1', port, path, agent: false, ...options })
   t.teardown(() => request.destroy())
@@ -77,7 +77,7 @@ export async function open (t: Test, port: number, path: string, options: Reques
   return new Client(request, response)
 }
 
-/** A bare connection, to write requests byte by byte. */
+/** Opens a TCP connection, to write requests byte by byte. */
 export async function connectSocket (t: Test, port: number): Promise<Socket & { text: string }> {
   const socket = Object.assign(connect({ host: '127.0.0.1', port }), { text: '' })
   t.teardown(() => socket.destroy())

@@ -1,4 +1,4 @@
-/** Of a server that tests start on this machine, and for nothing else: it signs itself, and its key is known to all. */
+/** Key and certificate of test servers on this machine, and for nothing else: self-signed, and the key is public. */
 export const key = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgr/xJqCYLspnd2Mjb
 YIgOz5tN13QU5YW3Ym4CIUg2Fq6hRANCAASMwsMKmez97es5wthoYPPIp4wQUna3

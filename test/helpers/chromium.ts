@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 
 const paths = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', chromium.executablePath()]
 
-/** A headless Chromium; an error that says what to install where there is none. */
+/** Starts a headless Chromium. Throws an error that says what to install if there is none. */
 export async function openChromium (): Promise<Browser> {
   const executablePath = paths.find((place) => place && existsSync(place))
   if (!executablePath) throw new Error('The pages need Chromium: run `apt-get install chromium` or `npx playwright-core install chromium`, or set CHROMIUM_PATH.')
@@ -14,7 +14,7 @@ export async function openChromium (): Promise<Browser> {
   })
 }
 
-/** One that ends with the test. */
+/** Starts a Chromium that closes at the end of the test. */
 export async function launchChromium (t: Test): Promise<Browser> {
   const browser = await openChromium()
   t.teardown(() => browser.close())

@@ -8,9 +8,9 @@ import type { Test } from 'tap'
 export interface DemoServer {
   url: string
   logFile: string
-  /** Sends a signal to the server's process. */
+  /** Sends a signal to the process of the server. */
   signal (name: NodeJS.Signals): void
-  /** How the process ended: its exit code, and the signal if one killed it. */
+  /** Exit code of the process, and the signal if one killed it. */
   ended: Promise<{ code: number | null, signal: NodeJS.Signals | null }>
 }
 

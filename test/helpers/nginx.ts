@@ -7,23 +7,23 @@ import type { Test } from 'tap'
 import { freePort } from './free-port.js'
 import { until } from './until.js'
 
-/** An nginx with one worker before an app, gone at the end of its test. */
+/** An nginx with one worker in front of an app, ended with the test. */
 export interface Nginx {
   port: number
-  /** Has it read its configuration again: a new worker, while the old one has its connections. */
+  /** Reloads the configuration: starts a new worker, while the old one keeps its connections. */
   reload (): Promise<void>
-  /** Kills the worker at once (SIGKILL); the master starts another. */
+  /** Kills the worker at once (SIGKILL); the master starts another one. */
   killWorker (): Promise<void>
-  /** Ends it at once, with its workers (SIGTERM). */
+  /** Ends nginx at once, with its workers (SIGTERM). */
   stop (): Promise<void>
 }
 
-/** @param location what its only location says beside where to pass requests on */
+/** @param location directives of its only location, besides `proxy_pass` */
 export async function startNginx (t: Test, appPort: number, location: string): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const port = await freePort()
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
-  // the worker is who started it, so that it may enter the folder
+  // the worker runs as the user of the test, so that it can access the folder
   const user = process.getuid?.() === 0 ? 'user root;' : ''
   await writeFile(join(folder, 'nginx.conf'), `daemon off; worker_processes 1; ${user} pid ${folder}/pid; error_log stderr;
 events {}

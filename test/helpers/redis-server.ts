@@ -8,12 +8,12 @@ import { type Test, test } from 'tap'
 import { freePort } from './free-port.js'
 import { until } from './until.js'
 
-/** The Redis servers of this machine, by name. */
+/** Commands of the Redis servers installed on this machine. */
 export const SERVERS = ['redis-server', 'valkey-server'].filter(isInstalled)
 
-if (SERVERS.length === 0) console.error(`There is no redis-server on the PATH (apt-get install redis-server): the tests of ${basename(process.argv[1] ?? '')} are left out`)
+if (SERVERS.length === 0) console.error(`There is no redis-server on the PATH (apt-get install redis-server): the tests of ${basename(process.argv[1] ?? '')} are skipped`)
 
-/** A test with a server of its own, once for each kind that this machine has. */
+/** Runs a test with a separate server, once for each kind that is installed. */
 export function testRedis (name: string, run: (t: Test, server: RedisServer) => Promise<void>): void {
   if (SERVERS.length === 0) test(name, { skip: 'there is no redis-server' }, () => {})
   for (const command of SERVERS) test(`${command}: ${name}`, async (t) => run(t, await RedisServer.start(t, command)))
@@ -28,7 +28,7 @@ function isInstalled (command: string): boolean {
   }
 }
 
-/** A Redis of a test's own, on a free port, gone at its end. It stores each write before it answers. */
+/** A Redis server of one test, on a free port, ended with the test. It stores each write before it answers. */
 export class RedisServer {
   readonly port: number
   readonly url: string
@@ -43,7 +43,7 @@ export class RedisServer {
     this.#folder = folder
   }
 
-  /** Starts one; at the end of the test it is killed. */
+  /** Starts a server, which is killed at the end of the test. */
   static async start (t: Pick<Test, 'teardown'>, command = 'redis-server'): Promise<RedisServer> {
     const server = new RedisServer(command, await freePort(), await mkdtemp(join(tmpdir(), 'redis-')))
     t.teardown(async () => {
@@ -54,7 +54,7 @@ export class RedisServer {
     return server
   }
 
-  /** Starts it, again with the data it had. */
+  /** Starts the server, with its earlier data if it ran before. */
   async start (): Promise<void> {
     const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
     const child = spawn(this.#command, options, { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -64,7 +64,7 @@ export class RedisServer {
     await until('Redis to be ready', () => output.includes('Ready to accept connections'))
   }
 
-  /** Has it do a command, on a connection for that alone. */
+  /** Runs a command on a separate connection. */
   async call (...command: string[]): Promise<unknown> {
     const client = createClient({ url: this.url })
     await client.connect()
@@ -75,7 +75,7 @@ export class RedisServer {
     }
   }
 
-  /** Ends it at once (SIGKILL). */
+  /** Kills the server at once (SIGKILL). */
   async kill (): Promise<void> {
     const child = this.#process
     this.#process = null
@@ -85,7 +85,7 @@ export class RedisServer {
     await over
   }
 
-  /** Ends it and starts it without the data it had. */
+  /** Restarts the server without its data. */
   async restartEmpty (): Promise<void> {
     await this.kill()
     await rm(this.#folder, { recursive: true, force: true })
@@ -93,7 +93,7 @@ export class RedisServer {
     await this.start()
   }
 
-  /** Has it stand still, with its connections open. */
+  /** Suspends the process of the server, with its connections open. */
   pause (): void {
     this.#process?.kill('SIGSTOP')
   }

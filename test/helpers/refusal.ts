@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 
-/** An answer to a request: its error, where it is one. */
+/** A response to a request, with its error if it is one. */
 export interface Refusal {
   statusCode: number
   code?: string

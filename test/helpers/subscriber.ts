@@ -7,18 +7,18 @@ import type { SSE } from '../../lib/index.js'
 import { type InjectedEvent, type InjectedStream, injectSSE } from '../../lib/testing.js'
 import { until } from './until.js'
 
-/** Declares `/on/:topics`, which follows the topics that are named in its path, with commas between them. */
+/** Declares `/on/:topics`, a route whose streams subscribe to the topics in its path, separated by commas. */
 export function serveTopics (app: FastifyInstance): void {
   app.sseRoute<{ Params: { topics: string } }>('/on/:topics', { topics: ({ params }) => params.topics.split(',') })
 }
 
-/** Opens a stream of `/on/:topics`, or of a path; with the id that its client saw last, if any. */
+/** Opens a stream of `/on/:topics`, or of a path, with the last event id of its client if there is one. */
 export function follow (app: FastifyInstance, topics: string, lastEventId?: string): Promise<InjectedStream> {
   const url = topics.startsWith('/') ? topics : `/on/${topics}`
   return injectSSE(app, { url, headers: lastEventId === undefined ? {} : { 'last-event-id': lastEventId } })
 }
 
-/** The next events of a stream. */
+/** Returns the next events of a stream. */
 export async function take (stream: InjectedStream, count: number): Promise<InjectedEvent[]> {
   const events: InjectedEvent[] = []
   while (events.length < count) {
@@ -29,26 +29,26 @@ export async function take (stream: InjectedStream, count: number): Promise<Inje
   return events
 }
 
-/** The data of the next events of a stream. */
+/** Returns the data of the next events of a stream. */
 export async function takeData (stream: InjectedStream, count: number): Promise<string[]> {
   return (await take(stream, count)).map(({ data }) => data)
 }
 
-/** Publishes events to a topic, one after the other; their ids. */
+/** Publishes events to a topic, one after the other, and returns their ids. */
 export async function publishAll (app: FastifyInstance, topic: string, ...events: string[]): Promise<string[]> {
   const ids: string[] = []
   for (const event of events) ids.push(await app.sse.publish(topic, event))
   return ids
 }
 
-/** The events of a text, as a client sees them. */
+/** Parses the events of a text as a client does. */
 export function eventsOf (text: string): InjectedEvent[] {
   const events: InjectedEvent[] = []
   createParser({ onEvent: ({ id, event = 'message', data }) => events.push({ id, event, data }) }).feed(text)
   return events
 }
 
-/** The ids of all `id:` lines of a text, those of no event included. */
+/** Returns the ids of all `id:` lines of a text, including those without an event. */
 export function idsOf (text: string): string[] {
   return Array.from(text.matchAll(/^id: (.*)$/gm), ([, id = '']) => id)
 }
@@ -71,10 +71,10 @@ export function hubOf ({ sse }: Pick<FastifyInstance, 'sse'>): HubState {
   }
 }
 
-/** Waits until a number has not changed for a while. */
+/** Waits until a number has not changed for ten checks. */
 export async function untilStable (what: string, read: () => number): Promise<void> {
   let [last, times] = [NaN, 0]
-  await until(`${what} at rest`, () => {
+  await until(`${what} to be stable`, () => {
     const now = read()
     times = now === last ? times + 1 : 0
     last = now

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 
-/** Waits for a condition, which may be a promise, looked at every few ms; rejects, naming it, after `limit` ms. */
+/** Checks a condition, which may be a promise, every 5 ms until it is true. Rejects with its description after `limit` ms. */
 export async function until (what: string, condition: () => unknown, limit = 10_000): Promise<void> {
   const end = Date.now() + limit
   while (!await condition()) {

@@ -8,7 +8,7 @@ import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { follow, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
 
-test('what is published while onConnect is awaited', async (t) => {
+test('events published while onConnect is pending', async (t) => {
   t.test('events published while onConnect is pending are sent after its own events, in the order of the log, including broadcasts', async (t) => {
     const app = await makeApp(t)
     let greeted = () => {}
@@ -174,7 +174,7 @@ test('a stream is aborted and SSE_ERR_BACKPLANE is logged when the backplane ret
   t.match(lines, [/SSE_ERR_BACKPLANE/])
 })
 
-test('a stream whose client came with an id, and that has its first topics only later,', async (t) => {
+test('a stream that subscribes late', async (t) => {
   t.test('a stream whose client has an id of the log gets one gap when it subscribes late, and none for further topics', async (t) => {
     const app = await makeApp(t, { heartbeat: false })
     let stream: SSEStream | undefined
