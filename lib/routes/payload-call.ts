@@ -1,3 +1,4 @@
+// Tested by test/issues/payload-never-settles.test.ts
 /** The third argument of a route's `payload`. */
 export class PayloadCall {
   #controller: AbortController | null = null

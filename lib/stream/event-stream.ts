@@ -69,9 +69,9 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   get lastEventId (): string | null { return readLastEventId(this.request) }
 
   get signal (): AbortSignal {
-    const controller = this.#controller ??= new AbortController()
-    if (this.closed) controller.abort()
-    return controller.signal
+    this.#controller ??= new AbortController()
+    if (this.closed) this.#controller.abort()
+    return this.#controller.signal
   }
 
   get stats (): RouteStats { return this.#buffer.stats }
@@ -90,7 +90,6 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   onResponseOpen (sink: Sink, needsFirstByte: boolean): void {
     this.runInAsyncScope(this.#host.onOpen, this.#host, this)
-    // the client may miss events of the log
     if (this.lastEventId !== null) this.subscribed()
     const { closeReason } = this
     if (closeReason === null) {
@@ -284,7 +283,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   #abortResponse (): void {
-    if (this.#response.sink?.ended !== false) return
+    const { sink } = this.#response
+    if (sink === null || sink.ended) return
     this.#buffer.flushNow()
     this.#response.abort()
   }

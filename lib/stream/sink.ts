@@ -152,9 +152,14 @@ class WritableSink implements Sink {
   }
 
   abort (): void {
-    // destroying a transform makes Fastify, or `pipeline()`, destroy the response; an empty write is done when all before it is
-    if (this.#destination === this.#raw) this.#resetConnection()
-    else this.#destination.write('', () => this.#destination.destroy())
+    if (this.#destination === this.#raw) {
+      this.#resetConnection()
+      return
+    }
+    // The transform ends the response once it has passed on everything: the reset replaces that end. Destroying the
+    // transform would lose the bytes that it holds, and reset HTTP/2 streams with NO_ERROR.
+    Object.assign(this.#raw, { end: () => this.#resetConnection() })
+    this.#destination.end()
   }
 
   #resetConnection (): void {
