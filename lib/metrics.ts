@@ -3,48 +3,50 @@ import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, ty
 import { STATS, type RouteStats, type RouteCounters } from './stats.js'
 import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, describeValue } from './errors.js'
 
+/** The options of `sseMetrics`. */
 export interface SSEMetricsOptions {
-  /** Where the metrics are registered: prom-client's `register`, or a `Registry` of your own. */
+  /** The registry of prom-client: its default `register`, or another `Registry`. */
   register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
-  /** The beginning of each metric's name: with `'shop_'` the first is `shop_sse_streams_open`. Default: none. */
+  /** Prefix of each metric's name: with `'shop_'` the first is `shop_sse_streams_open`. Default: none. */
   prefix?: string
   /**
-   * Labels of every sample besides `route` and `reason`. Apps share the metrics of one registry if each gives the same labels
-   * with other values. Default: none.
+   * Labels of every sample, besides `route` and `reason`. Several apps can share the metrics of one registry if each gives the
+   * same label names with other values. Default: none.
    */
   labels?: Readonly<Record<string, string>>
 }
 
-/** Delivery takes less than a ms to a client that keeps up, and up to minutes to one that does not; seconds. */
+/** Bucket limits of the lag, seconds: below 1 ms for a client that keeps up, minutes for one that does not. */
 const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-/** From clients that leave at once to streams that are open for a day; seconds. */
+/** Bucket limits of the duration, seconds: from clients that disconnect immediately to streams that are open for a day. */
 const DURATION_BUCKETS = [0.1, 1, 10, 60, 300, 900, 1_800, 3_600, 14_400, 43_200, 86_400]
 
-/** By their metric of open streams, which leaves the registry with `register.clear()`. */
+/** Families by their metric of open streams, which `register.clear()` removes from the registry. */
 const families = new WeakMap<object, Family>()
 
 /**
  * Registers the metrics of an app's event streams with prom-client, named as Prometheus asks
  * (https://prometheus.io/docs/practices/naming/). The label `route` is the route's URL pattern.
  *
- * Counters are read when they are asked for, from what is counted anyway. Two times are measured: how long streams are open,
- * and the lag, which is how long the oldest published event of each write waited in this process for its client's socket.
+ * Counts are read from `app.sse` when the registry collects its metrics, so that they cost nothing before. Two times are measured:
+ * how long streams are open, and the lag: how long the oldest published event of each write waited in this process for the socket
+ * of its client.
  *
  * @throws SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION; what prom-client throws where the registry has other metrics of these names
  */
 export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefix = '', labels = {} }: SSEMetricsOptions): void {
-  const counters = countersOf(app)
+  const stats = statsOf(app)
   if (typeof prefix !== 'string') throw new SSE_ERR_OPTION('prefix', 'a string', describeValue(prefix))
   if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason" and "le"', describeValue(labels))
   const open = register.getSingleMetric(`${prefix}sse_streams_open`)
   const family = (open && families.get(open)) ?? new Family(register, prefix, Object.keys(labels))
-  family.add(counters, labels)
+  family.add(stats, labels)
 }
 
-/** The metrics of one registry and prefix, which several apps may share. */
+/** The metrics of one registry and prefix. Several apps may share them. */
 class Family {
   readonly #labelNames: string[]
-  readonly #apps: Array<{ counters: RouteCounters, labels: Readonly<Record<string, string>> }> = []
+  readonly #apps: Array<{ stats: RouteCounters, labels: Readonly<Record<string, string>> }> = []
   readonly #lag: Histogram
   readonly #duration: Histogram
 
@@ -53,15 +55,15 @@ class Family {
     const registers = [register]
     const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
 
-    /** A metric that is read from the counters of each route when it is asked for. */
-    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (counters: RouteStats) => Values): Metric => {
+    /** Creates a metric whose samples are read from the stats of each route when the registry collects it. */
+    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (stats: RouteStats) => Values): Metric => {
       const metric = new Kind({
         ...common(name, help, 'route', 'reason'),
         collect: () => {
           metric.reset()
-          for (const { counters, labels } of this.#apps) {
-            for (const [route, of] of counters.entries()) {
-              for (const [reason, value] of values(of)) metric.inc({ ...labels, route, ...reason }, value)
+          for (const { stats, labels } of this.#apps) {
+            for (const [route, routeStats] of stats.entries()) {
+              for (const [reason, value] of values(routeStats)) metric.inc({ ...labels, route, ...reason }, value)
             }
           }
         }
@@ -90,8 +92,8 @@ class Family {
     })
   }
 
-  /** @throws SSE_ERR_OPTION for labels that are not those of the metrics, or the values of another app */
-  add (counters: RouteCounters, labels: Readonly<Record<string, string>>): void {
+  /** Adds an app. @throws SSE_ERR_OPTION for other label names than those of the metrics, or the label values of another app */
+  add (stats: RouteCounters, labels: Readonly<Record<string, string>>): void {
     const names = Object.keys(labels)
     if (names.length !== this.#labelNames.length || this.#labelNames.some((name) => !names.includes(name))) {
       throw new SSE_ERR_OPTION('labels', `the names that the metrics of this registry have (${this.#labelNames.join(', ') || 'none'})`, names.join(', ') || 'none')
@@ -99,8 +101,8 @@ class Family {
     if (this.#apps.some((app) => names.every((name) => app.labels[name] === labels[name]))) {
       throw new SSE_ERR_OPTION('labels', 'other values than those of the app that has registered its metrics before, or another "prefix"', describeValue(labels))
     }
-    this.#apps.push({ counters, labels })
-    counters.measure((route) => {
+    this.#apps.push({ stats, labels })
+    stats.measure((route) => {
       const lag = this.#lag.labels({ ...labels, route })
       return {
         lag: (ms) => lag.observe(ms / 1_000),
@@ -110,6 +112,7 @@ class Family {
   }
 }
 
+/** Samples of one route: a value for each reason, or a single value without one. */
 type Values = Array<[reason: { reason?: string }, value: number]>
 
 function single (value: number): Values {
@@ -125,8 +128,9 @@ function areLabels (labels: unknown): boolean {
   return Object.entries(labels).every(([name, value]) => typeof value === 'string' && !['route', 'reason', 'le'].includes(name))
 }
 
-function countersOf ({ sse }: Pick<FastifyInstance, 'sse'>): RouteCounters {
-  // undefined as long as the plugin is not loaded, whatever its type says
+/** Returns the stats of an app. @throws SSE_ERR_NOT_REGISTERED */
+function statsOf ({ sse }: Pick<FastifyInstance, 'sse'>): RouteCounters {
+  // undefined until the plugin is loaded, although its type does not say so
   const given: FastifyInstance['sse'] | undefined = sse
   if (given === undefined || !(STATS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')
   return given[STATS] as RouteCounters

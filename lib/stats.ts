@@ -1,16 +1,54 @@
 import type { FastifyRequest } from 'fastify'
-import type { CloseReason, SSEStats } from './types.js'
+
+/**
+ * Why a stream was closed.
+ * - `'client'`: the client disconnected
+ * - `'server'`: the application closed it, or its source ended
+ * - `'drain'`: `app.close()`
+ * - `'overflow'`: more than `maxBufferedBytes` waited for the client
+ * - `'idle'`, `'lifetime'`: `idleTimeout`, `maxLifetime`
+ * - `'error'`: a source, a payload or a callback failed
+ */
+export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
+
+/** The result of `app.sse.stats()`: counts of this process since the plugin was registered. */
+export interface SSEStats {
+  /** Streams that are open now. */
+  active: number
+  /** Streams that have opened. */
+  opened: number
+  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
+  rejected: number
+  /** Streams opened by clients that reconnected with an id of the log. */
+  resumed: number
+  /** Events written. */
+  sent: number
+  /** Events dropped by `overflow: 'drop'`. */
+  dropped: number
+  /** Published events that were replayed to clients that had missed them. They count as sent as well. */
+  replayed: number
+  /** Ticks of an interval that were skipped for a stream, because its client or its payload was slow. */
+  skipped: number
+  /** Gap events sent. */
+  gaps: number
+  /** Bytes written, without those of HTTP. */
+  bytes: number
+  /** Streams closed, by reason. */
+  closed: Record<CloseReason, number>
+}
 
 /** Which limit refused a request. */
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
-/** Receivers of measured times. */
-export interface Measures {
+/** Callbacks that receive measured times. */
+export type Measures = {
+  /** How long the oldest published event of a write waited for its client. */
   lag (ms: number): void
+  /** How long a stream was open, when it closes. */
   duration (reason: CloseReason, ms: number): void
 }
 
-/** What was counted of one route's streams. */
+/** Counts of the streams of one route. */
 export class RouteStats {
   opened = 0
   resumed = 0
@@ -22,57 +60,57 @@ export class RouteStats {
   bytes = 0
   readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
   readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
-  /** Told how long published events waited for their client's socket, ms. */
+  /** Called with the time that published events waited for the socket of their client, ms. Null without measures. */
   lag: ((ms: number) => void) | null = null
-
-  /** Gets how long each stream was open, ms, when it closes. */
+  /** Called with the time that a stream was open, ms, when it closes. Null without measures. */
   duration: ((reason: CloseReason, ms: number) => void) | null = null
 
   get active (): number {
     return this.opened - sum(this.closed)
   }
 
-  /** Gives what is measured to `measures`, besides those before. */
+  /** Adds callbacks; those added before are still called. */
   measure ({ lag, duration }: Measures): void {
     this.lag = both(this.lag, lag)
     this.duration = both(this.duration, duration)
   }
 }
 
-/** Where other entries, perhaps of the package's other build, find the counters of `app.sse`. */
+/** Key of the stats in `app.sse`. Registered globally, so that entry points of the package's other build (CommonJS, ESM) find them. */
 export const STATS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 
-/** The counters of all routes that had streams, by URL pattern. */
+/** The stats of all routes that had streams, by URL pattern. */
 export class RouteCounters {
   readonly #byRoute = new Map<string, RouteStats>()
   readonly #measures: Array<(route: string) => Measures> = []
 
-  /** Those of the route that a request came to. */
+  /** Returns the stats of the route of a request. */
   of ({ routeOptions: { url = '' } }: FastifyRequest): RouteStats {
-    let counters = this.#byRoute.get(url)
-    if (counters === undefined) {
-      counters = new RouteStats()
-      for (const measuresOf of this.#measures) counters.measure(measuresOf(url))
-      this.#byRoute.set(url, counters)
+    let stats = this.#byRoute.get(url)
+    if (stats === undefined) {
+      stats = new RouteStats()
+      for (const measuresOf of this.#measures) stats.measure(measuresOf(url))
+      this.#byRoute.set(url, stats)
     }
-    return counters
+    return stats
   }
 
-  entries (): Iterable<[route: string, counters: RouteStats]> {
+  entries (): Iterable<[route: string, stats: RouteStats]> {
     return this.#byRoute
   }
 
-  /** Measures lag and duration on every route, also on those to come, for what `measuresOf` returns. */
+  /** Adds callbacks for lag and duration to every route, also to routes that have their first stream later. */
   measure (measuresOf: (route: string) => Measures): void {
     this.#measures.push(measuresOf)
-    for (const [route, counters] of this.#byRoute) counters.measure(measuresOf(route))
+    for (const [route, stats] of this.#byRoute) stats.measure(measuresOf(route))
   }
 
+  /** Returns the sums over all routes. */
   total (): SSEStats {
     const all = [...this.#byRoute.values()]
-    const of = (count: (counters: RouteStats) => number) => all.reduce((total, counters) => total + count(counters), 0)
+    const of = (count: (stats: RouteStats) => number) => all.reduce((total, stats) => total + count(stats), 0)
     const closed = new RouteStats().closed
-    for (const counters of all) for (const reason of reasons(closed)) closed[reason] += counters.closed[reason]
+    for (const stats of all) for (const reason of reasons(closed)) closed[reason] += stats.closed[reason]
     return {
       active: of(({ active }) => active),
       opened: of(({ opened }) => opened),

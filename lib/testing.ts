@@ -5,45 +5,47 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import { real } from './clock.js'
 import { TIMEOUT_MAX } from './timer-list.js'
 
-/** The answer is no event stream; `statusCode`, `headers` and `body` hold what it is. */
+/** The response is not an event stream. The error has its `statusCode`, `headers` and `body`. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
 
-/** Nothing came within the time limit. */
+/** The response, an event or text did not arrive within `timeout`. */
 export const SSE_ERR_TIMEOUT = createError<[string, number]>('SSE_ERR_TIMEOUT', '%s did not come within %d ms')
 
-/** An event as a client sees it. */
+/** An event as a client receives it. */
 export interface InjectedEvent {
-  /** The event's own `id`; undefined where it has none. */
+  /** The `id` of the event; undefined if it has none. */
   id: string | undefined
-  /** `message` where none was sent. */
+  /** The name of the event; `message` if it was sent without one. */
   event: string
+  /** The data as text. */
   data: string
 }
 
 /**
- * Options of `app.inject`; `timeout`: how long to wait for the answer, and then for each event, ms, whatever comments
- * come before it. Default 5000. 0 or Infinity: no limit.
+ * The options of `app.inject`, and `timeout`: the longest wait for the response, and then for each event, ms. Comments do not
+ * restart it. Default 5000. 0 or Infinity: no limit.
  */
 export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeout?: number }
 
-/** An open stream: its events, in order, as they come. It is read no further than what is asked for. */
+/** An open event stream. Iterates over its events in order. Reads only on demand, so that the plugin sees backpressure. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
+  /** The status of the response. */
   statusCode: number
+  /** The headers of the response. */
   headers: OutgoingHttpHeaders
   /** All text that was read so far, with comments, `retry` and `id` lines. */
   readonly raw: string
-  /** The next event, or undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
+  /** Resolves to the next event, or to undefined at the end of the stream. Rejects with SSE_ERR_TIMEOUT. */
   next (): Promise<InjectedEvent | undefined>
-  /** Waits for more text, which is added to `raw`; undefined at the end. `next` yields the events in it. @throws SSE_ERR_TIMEOUT */
+  /** Resolves to the next text, which is appended to `raw`, or to undefined at the end. `next` returns the events in it. Rejects with SSE_ERR_TIMEOUT. */
   read (): Promise<string | undefined>
-  /** Leaves, as a client that disconnects. Calls of `next` and `read` that wait resolve to undefined. */
+  /** Disconnects, as a client does. Pending calls of `next` and `read` resolve to undefined. */
   close (): void
 }
 
 /**
- * Opens an event stream of `app` without a port.
- * @param options a path, or an object
- * @throws SSE_ERR_NO_STREAM, SSE_ERR_TIMEOUT
+ * Opens an event stream of `app` by `app.inject`, without a port. Rejects with SSE_ERR_NO_STREAM or SSE_ERR_TIMEOUT.
+ * @param options a path, or the options of the request
  */
 export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: string | InjectSSEOptions): Promise<InjectedStream> {
   const { timeout = 5_000, ...request }: InjectSSEOptions = typeof options === 'string' ? { url: options } : options
@@ -65,7 +67,7 @@ export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: 
   let closed = false
   let reading: Promise<string | undefined> | undefined
 
-  /** Calls at the same time share the next chunk, and one that comes after a timeout is not lost. */
+  /** Reads the next chunk. Concurrent calls share it, and a chunk that arrives after a timeout is not lost. */
   function readOn (): Promise<string | undefined> {
     reading ??= readChunk().finally(() => { reading = undefined })
     return reading
@@ -115,7 +117,7 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
   return text
 }
 
-/** @param work is given a promise that rejects after `timeout` ms, for it to race */
+/** Runs `work` with a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms, for it to race against. */
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

@@ -6,105 +6,98 @@ import type {
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
 import type {
-  EventDataMap, EventSchemas, Expected, FetchResponse, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
+  EventSchemas, Expected, FetchResponse, ItemOf, ItemsOf, OnlyFields, PayloadOf, SSEItems, UninferredItemOf, WebStream
 } from './event/types.js'
+import type { CloseReason, SSEStats } from './stats.js'
 
-/** What a route that declares `Events` sends; any event where it declares none. */
-export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  PayloadWith<EventDataMap<Provider, Events>, Events>
-
-/** One item of a source, or what one call of `payload` returns: a payload of the route, or with `items: 'data'` its data. */
-export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
-  'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
-
-type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items> =
-  PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
+export type { CloseReason, ItemOf, PayloadOf, SSEStats }
 
 /**
- * What can be streamed to its end, at the client's pace: an iterable, a Readable, a web stream of items or of bytes that
- * are UTF-8, or the answer of `fetch` to a request for an event stream, whose events are passed on.
+ * A source that is streamed to its end with backpressure: an iterable, an async iterable, a Readable, or a web stream, of items
+ * or of UTF-8 bytes. Also the `Response` of `fetch` to a request for an event stream; its events are passed on.
  */
 export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item | Uint8Array> | FetchResponse
 
-/** Why a stream was closed; `'error'` is a source or hook that failed. */
-export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
-
-/** One client's open response. */
+/** The event stream of one client. */
 export interface SSEStream<Payload = SSEInput> {
   /** Unique among all streams. */
   readonly id: string
-  /** What the option `clientId` said; the stream's own `id` without it. */
+  /** The result of the option `clientId`. Default: `id`. */
   readonly clientId: string
-  /** The Last-Event-ID header, decoded as UTF-8 (as Latin-1 where it is none), or the query's `lastEventId`; null where there is none. */
+  /** The Last-Event-ID header, decoded as UTF-8, or as Latin-1 if it is not UTF-8; else the query's `lastEventId`; else null. */
   readonly lastEventId: string | null
   /** Aborted when the stream closes. */
   readonly signal: AbortSignal
+  /** Whether the stream is closed: nothing is sent any more. */
   readonly closed: boolean
   /** Null while the stream is open. */
   readonly closeReason: CloseReason | null
+  /** The request that opened the stream. */
   readonly request: FastifyRequest
   /**
-   * Sends one event. Resolves to true once the client takes more, so that `await` paces the sender,
-   * and to false if the stream is or gets closed; never stays pending.
-   * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT, and with
-   * SSE_ERR_OWN_ID for an id on a stream with topics, before anything is written.
+   * Sends one event. Resolves to true once the client can take more, so that `await` applies backpressure. Resolves to false
+   * if the stream is closed or closes meanwhile. Always settles.
+   *
+   * Rejects before anything is written: with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_EVENT,
+   * with SSE_ERR_NOT_OPEN before the first item of `openOn: 'first-event'`, and with SSE_ERR_OWN_ID for an id on a stream with topics.
    */
   send (payload: Payload): Promise<boolean>
   /**
-   * Has the stream get what is published to these topics. In `onConnect`, and in a handler right after `reply.sse()`,
-   * that includes what its client missed; later it is what comes from now on, or from where its replay is. @throws SSE_ERR_TOPIC
+   * Subscribes the stream to topics. In `onConnect`, and in a handler right after `reply.sse()`, the stream also gets the events
+   * that its client missed; later it gets events from now on, or from the position of its replay. @throws SSE_ERR_TOPIC
    */
   subscribe (...topics: string[]): void
+  /** Removes subscriptions. Topics without one are ignored. */
   unsubscribe (...topics: string[]): void
-  /** Ends the response; what the client has not taken 5 s later is cut. A second call does nothing. */
+  /** Ends the response. A client that has not taken all of it after 5 s is disconnected. A second call does nothing. */
   close (): void
 }
 
-/** The options of one stream: set for all at `register`, for a route's in `sseRoute`, for one in `reply.sse`. */
+/** The options of a stream. `register` sets them for all streams, `sseRoute` for those of a route, `reply.sse()` for one. */
 export interface SSEStreamOptions {
-  /** After so many ms without a byte a comment is sent; `false` or `0`: never. Default 15000. */
+  /** Time without a byte after which a comment is sent, ms, so that proxies keep the connection. `false` or `0`: never. Default 15000. */
   heartbeat?: number | false
-  /** Sent as `retry:` when the stream opens, ms. Default: not sent. */
+  /** Time that a client waits before it reconnects, whole ms; sent as `retry:` when the stream opens. Default: not sent. */
   retry?: number
-  /** Added to the response; they win over the plugin's own, but for content-type. */
+  /** Headers of the response. They take precedence over those of the plugin, but for `content-type`. Default: none. */
   headers?: Readonly<Record<string, string>>
-  /** Makes text of data that is not a string. Default `JSON.stringify`. */
+  /** Converts data that is not a string to text. A route with `events` has other serializers. Default `JSON.stringify`. */
   serializer?: (data: unknown) => string
-  /** Bytes that may wait for one client before `overflow` acts. Default 1048576. */
+  /** Bytes that may be buffered for one client; with more, `overflow` decides. Default 1048576. */
   maxBufferedBytes?: number
-  /** `'disconnect'` (default): close the stream; `'drop'`: leave events out till the client has caught up, then send `gap`. */
+  /** `'disconnect'` (default) aborts the stream of a slow client. `'drop'` drops events until the client has caught up, then sends the event `gap`. */
   overflow?: 'disconnect' | 'drop'
-  /** Closes a stream that was sent no event for so many ms. Default 0: never. */
+  /** Time without an event after which a stream is closed, ms. Default 0: never. */
   idleTimeout?: number
-  /** Closes a stream after so many ms, give or take 10 %. Default 0: never. */
+  /** Time after which a stream is closed, ms, give or take 10 %. Default 0: never. */
   maxLifetime?: number
-  /** Events that are sent within so many ms go out in one write. Default 0: within a tick of the event loop. */
+  /** Time within which events are collected into one write, ms. Default 0: one tick of the event loop. */
   flushInterval?: number
 }
 
-/** The options of `reply.sse()` without a source: of a stream that the handler writes to. */
+/** The options of `reply.sse()` without a source: the handler writes to the stream. */
 export interface SSEManualOptions extends SSEStreamOptions {
-  /** The handler threw after `reply.sse()`, or the source, the serializer or a callback failed. Default: `request.log.error`. */
+  /** Called for an error that the handler throws after `reply.sse()`, and for one of the source, the serializer or a callback. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called once for a stream that opened, after it closed for any reason. */
+  /** Called once after a stream that opened has closed, for any reason. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
 }
 
-/** The options of `reply.sse` with a source or a function. */
+/** The options of `reply.sse()` with a source or a function. */
 export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
-  /** When the headers are sent: at once (default), or with the source's first item. */
+  /** When the headers are sent: immediately (`'request'`, default), or with the first item of the source, so that an earlier error is an HTTP error. */
   openOn?: 'request' | 'first-event'
   /** `'payload'` (default): each item is a payload; `'data'`: each item is the data of an event. */
   items?: Items
-  /** Sent after the last item of a source that ended normally; not if the source failed or the client left. */
+  /** Sent after the last item of a source. Not sent if the source fails or the client disconnects. Default: nothing. */
   end?: SSEPayload | string
 }
 
-/** How many streams may be open at once for each `key`. */
+/** A limit of open streams for each `key`. */
 export interface SSEClientLimit<Request = FastifyRequest> {
-  /** A whole number above 0. */
+  /** The most streams that may be open at once for one key: a whole number above 0. */
   max: number
-  /** A string that is not empty; anything else fails the request with SSE_ERR_OPTION. Default: `request.ip`, of an IPv6 address its /64 network. */
+  /** Returns the key of a request: a non-empty string, else the request fails with SSE_ERR_OPTION. Default: `request.ip`; for an IPv6 address its /64 network. */
   key?: (request: Request) => string
 }
 
@@ -119,22 +112,22 @@ export type SSESwaggerTransform = Transforming['transform']
 
 /** The options of the plugin. */
 export interface SSEPluginOptions extends SSEStreamOptions {
-  /** The id by which a client is addressed. Default: the stream's own. */
+  /** Returns the id by which `app.sse.sendTo` addresses a client: a non-empty string, else the request fails with SSE_ERR_CLIENT_ID. Default: the `id` of the stream. */
   clientId?: (request: FastifyRequest) => string
-  /** How many streams may be open; more are answered 503 with Retry-After. Default: no limit. */
+  /** The most streams that may be open: a whole number above 0. Further requests are answered with 503 and Retry-After. Default: no limit. */
   maxStreams?: number
-  /** How many streams one client may have open; more are answered 429 with Retry-After. A list limits by several keys. */
+  /** The most streams that one client may have open. Further requests are answered with 429 and Retry-After. A list limits by several keys. Default: no limit. */
   maxStreamsPerClient?: SSEClientLimit | readonly SSEClientLimit[]
   /**
-   * How many published events, and for how many ms (0: no limit), a client that comes back can be sent again;
+   * How many published events are retained for clients that reconnect, all topics together, and for how many ms (0: no limit).
    * `false`: none. Default `{ size: 1000, maxAge: 0 }`.
    */
   history?: { size?: number, maxAge?: number } | false
-  /** Where published events go. Default: the memory of this process. */
+  /** The log of published events, shared by all processes with it: `redisBackplane()`, or a custom one. Default: the memory of this process. */
   backplane?: BackplaneFactory
   /**
-   * At `app.close()` each stream is sent `event`, if there is one, then `retry:` with a random time of up to `spread` ms (default 3000).
-   * `app.close()` waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources to finish.
+   * `app.close()` sends each stream `event`, if given, and `retry:` with a random time of up to `spread` ms (default 3000), so
+   * that clients do not all reconnect at once. Then it waits up to `timeout` ms (default 5000) for `onDisconnect` callbacks and sources.
    */
   drain?: { spread?: number, event?: SSEPublication, timeout?: number }
   /**
@@ -145,17 +138,17 @@ export interface SSEPluginOptions extends SSEStreamOptions {
    * `app.ready()` rejects with SSE_ERR_OPENAPI for a schema that needs a transform and has none.
    */
   openapi?: boolean | { transform?: SSESwaggerTransform }
-  /** A stream has opened, of a route or by `reply.sse()`; awaited before the route's own, and before what a source or interval sends or is replayed. */
+  /** Called when a stream opens, also by `reply.sse()`. Awaited before the route's `onConnect`, the first payload, the first item and the replay. */
   onConnect?: (request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called once for every stream that opened, after it closed for any reason, before the route's own. */
+  /** Called once after a stream that opened has closed, for any reason, before the route's `onDisconnect`. */
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
-  /** Called for the failures of streams whose route, or call of `reply.sse()`, has no `onError`. Default: `request.log.error`. */
+  /** Called for errors of streams whose route, or call of `reply.sse()`, has no `onError`. Default: `request.log.error`. */
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
 }
 
 type MaybePromise<T> = T | Promise<T>
 
-/** The options of `app.sseRoute`: all of Fastify's for a route but `handler` and the hook `onError`, and these. */
+/** The options of `app.sseRoute`: Fastify's route options without `handler` and the hook `onError`, and these. */
 export interface SSERouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -172,36 +165,38 @@ export interface SSERouteOptions<
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
   Payload = PayloadOf<TypeProvider, NoInfer<Events>>
 > extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
+  /** As Fastify's. */
   url: string
-  /** Default GET. */
+  /** As Fastify's. Default GET. */
   method?: HTTPMethods | HTTPMethods[]
   /**
-   * Whether an Accept header that rules out text/event-stream is answered 406 (`'strict'`) or ignored (`'any'`).
+   * `'strict'` answers 406 to a request whose Accept header rules out text/event-stream; `'any'` ignores the header.
    * Default: `'strict'` for GET and HEAD requests, `'any'` for others, because official SDKs ask a POST route for JSON.
    */
   accept?: 'strict' | 'any'
+  /** As the plugin's `clientId`, for the streams of this route. */
   clientId?: (this: Instance, request: Request) => string
-  /** How many streams of this route may be open, besides the plugin's limit. */
+  /** The most streams of this route that may be open. The plugin's limit holds as well. */
   maxStreams?: number
-  /** How many streams of this route one client may have open, besides the plugin's limits. */
+  /** The most streams of this route that one client may have open. The plugin's limits hold as well. */
   maxStreamsPerClient?: SSEClientLimit<Request> | ReadonlyArray<SSEClientLimit<Request>>
-  /** The events this route sends, by name; see README for what it checks, compiles and documents. */
+  /** The schemas of the events that this route sends, by name. They give the types, the serializers and the OpenAPI description. Any other event is SSE_ERR_UNKNOWN_EVENT. */
   events?: Events
-  /** ms from start to start of `payload`'s calls: above 0, at most 2147483647. */
+  /** Time from start to start of the calls of `payload`, ms: above 0, at most 2147483647. */
   interval?: number
   /**
-   * Returns the next event, or nothing to skip a tick. `signal` is aborted after `payloadTimeout`, and when the stream
-   * closes; of a `shared` payload, when the last of its streams closes.
+   * Called every `interval` ms. Returns the next event, or nothing to send none. `signal` is aborted after `payloadTimeout`, and
+   * when the stream closes; for a `shared` payload, when the last of its streams closes.
    */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
   MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
-  /** A call of `payload` that has not settled after so many ms fails with SSE_ERR_PAYLOAD_TIMEOUT. Default 30000, 0: never. */
+  /** Time after which a call of `payload` that has not settled fails with SSE_ERR_PAYLOAD_TIMEOUT, ms. Default 30000. 0: never. */
   payloadTimeout?: number
-  /** Whether the first payload comes at once (default), or after one interval. */
+  /** Whether the first payload is sent immediately (default), or after one interval. */
   immediate?: boolean
-  /** One call of `payload` per tick for all streams, or for all of the same key. Default false. */
+  /** `true`: one call of `payload` for all streams of the route. A function: one call for all streams of the same key. Default false. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
-  /** Returns what is streamed to its end. */
+  /** Returns the source that is streamed to its end; then the stream closes. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
   /**
@@ -209,64 +204,41 @@ export interface SSERouteOptions<
    * of `message` where the route declares `events`.
    */
   items?: Items
-  /** Sent after the last item of a `source` that ended normally; not if it failed or the client left. */
+  /** Sent after the last item of `source`. Not sent if the source fails or the client disconnects. Default: nothing. */
   end?: NonNullable<Payload>
-  /** When the headers are sent: at once (default), or with the source's first item. */
+  /** When the headers are sent: immediately (`'request'`, default), or with the first item of the source, so that an earlier error is an HTTP error. */
   openOn?: 'request' | 'first-event'
-  /** What the stream is subscribed to: it gets what is published to these topics, and what it missed of them. */
+  /** The topics that each stream is subscribed to. It gets the events published to them, and after a reconnect those that it missed. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
-  /** The stream is open; awaited before the first payload, item or replayed event. */
+  /** Called when a stream opens. Awaited before the first payload, the first item and the replay. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
-  /** Once for every stream that opened, whatever ended it. */
+  /** Called once after a stream that opened has closed, for any reason. */
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
-  /** A payload, source, serializer or hook failed. Default: `request.log.error`. */
+  /** Called for an error of a payload, the source, a serializer or a callback. Default: the plugin's `onError`. */
   onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
 }
 
-/** What `app.sse.stats()` tells of this process since it started. */
-export interface SSEStats {
-  /** Streams open now. */
-  active: number
-  /** Streams opened. */
-  opened: number
-  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
-  rejected: number
-  /** Streams opened whose client came back with an id of the log. */
-  resumed: number
-  /** Events written. */
-  sent: number
-  /** Events left out by `overflow: 'drop'`. */
-  dropped: number
-  /** Published events written that the client had missed; they count as sent, too. */
-  replayed: number
-  /** Ticks of an interval that a stream did not get, since its client was behind or its payload slow. */
-  skipped: number
-  /** Gap events sent. */
-  gaps: number
-  /** Bytes written, without HTTP's own. */
-  bytes: number
-  /** Streams closed, by reason. */
-  closed: Record<CloseReason, number>
-}
-
-/** An event that is published: its id comes from the log. */
+/** An event to publish: a payload without an id, because the log gives the id. A string is the data of a `message`. */
 export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
 
-/** `app.sse`. */
+/** The type of `app.sse`. */
 export interface SSE {
   /**
-   * Publishes an event to all streams that are subscribed to a topic, here and in all processes that share the
-   * backplane; resolves to the event's id once the log has it. The data goes through the plugin's `serializer`.
-   * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_OWN_ID, after `app.close()` with SSE_ERR_CLOSING; then nobody gets anything.
+   * Publishes an event to all streams that are subscribed to a topic, in this process and in all that share the backplane.
+   * Resolves to the id of the event once the log has it. The plugin's `serializer` converts the data.
+   *
+   * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an empty event), SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, SSE_ERR_OWN_ID,
+   * and after `app.close()` with SSE_ERR_CLOSING; in all these cases no stream gets the event. Rejects with SSE_ERR_BACKPLANE
+   * if the backplane fails.
    */
   publish (topic: string, payload: SSEPublication): Promise<string>
-  /** As `publish`, to all open streams. */
+  /** As `publish`, for all open streams. */
   broadcast (payload: SSEPublication): Promise<string>
-  /** As `publish`, to the streams of one client id. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
+  /** As `publish`, for the streams of one client id. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
   sendTo (clientId: string, payload: SSEPublication): Promise<string>
-  /** The streams that are open in this process, by `id`. */
+  /** The open streams of this process, by `id`. */
   readonly streams: ReadonlyMap<string, SSEStream>
+  /** Returns the counts of this process. */
   stats (): SSEStats
 }
 
@@ -283,8 +255,9 @@ declare module 'fastify' {
     RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
     RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
   > {
+    /** Publishes events, lists open streams and counts. */
     readonly sse: SSE
-    /** Declares a route that answers with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_ROUTE */
+    /** Declares a route that answers with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE, SSE_ERR_TOPIC */
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
@@ -302,19 +275,19 @@ declare module 'fastify' {
   }
 
   interface FastifyReply {
-    /** Makes this reply an event stream that the handler writes to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
+    /** Answers with an event stream that the handler writes to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_SOURCE */
     sse (options?: SSEManualOptions): SSEStream
     /**
-     * Streams `source` to its end. The promise resolves when the response is over, for any reason: return or await it in the handler.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE
+     * Streams `source` to its end. The promise resolves when the response is over, for any reason. Return or await it in the handler.
+     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_SOURCE
      */
     sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
       source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
     ): Promise<void>
     /**
-     * Streams the source that `run` returns or resolves to. Without one, closes the stream when `run` has settled, and aborts it
-     * if `run` has failed. The promise resolves when the response is over, for any reason.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
+     * Calls `run` and streams the source that it returns or resolves to. If it returns none, the stream is closed when `run` has
+     * settled, and aborted if `run` has failed. The promise resolves when the response is over, for any reason.
+     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
      */
     sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
       run: (stream: SSEStream) => MaybePromise<SSESource<Sent> | void>, options?: SSEReplyOptions<Items>

@@ -4,22 +4,22 @@ import { type Callbacks, logLateFailure } from './callbacks.js'
 import { isThenable } from './interval.js'
 import type { EventStream } from '../stream/event-stream.js'
 
-/** A stream that a handler made by `reply.sse()`, and where its failures go. */
+/** A stream that a handler opened by `reply.sse()`, and the callbacks for its errors. */
 interface HandlerStream {
   stream: EventStream
   callbacks: Callbacks
 }
 
-/** The streams that handlers made, by their reply. */
+/** Streams that handlers opened, by their reply. */
 export const streamsOfHandlers = new WeakMap<FastifyReply, HandlerStream>()
 
-/** Channel on which Fastify tells of a handler that fails: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
+/** Diagnostics channel of Fastify for handlers that fail: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
 const FAILED = 'tracing:fastify.request.handler:error'
 let watching = 0
 
 /**
- * Aborts the streams of handlers that fail on routes declared before the plugin was loaded, which cannot be wrapped any
- * more. Apps without such routes do without: with a subscriber, Fastify keeps an object for each request.
+ * Aborts the streams of handlers that fail on routes declared before the plugin was loaded, because their handlers cannot be
+ * wrapped any more. Apps without such routes have no subscriber, because with one Fastify creates an object for each request.
  */
 export function watchEarlierRoutes (app: FastifyInstance): void {
   if (app.printRoutes().startsWith('(empty')) return
@@ -35,8 +35,8 @@ function onFailure (message: unknown): void {
 }
 
 /**
- * A handler that fails after `reply.sse()` aborts its stream. Fastify gets neither its error nor what it returns, because
- * it could only log that the reply is sent already.
+ * Wraps a handler so that its stream is aborted if it fails after `reply.sse()`. Fastify gets neither the error nor the returned
+ * value then, because it could only log that the reply is sent already.
  */
 export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
@@ -54,17 +54,17 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   }
 }
 
-/** What Fastify gets of the value that a handler returns: nothing, if it made a stream. */
+/** Returns the value that Fastify gets from a handler: the one that it returned, or nothing if it opened a stream. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return value
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
-  // where the first event is awaited, the reply is not sent yet, and Fastify would send one without a body
+  // with openOn: 'first-event' the reply is not sent yet, and Fastify would send an empty one for undefined
   return stream.responded ? undefined : stream.finished()
 }
 
-/** @returns whether the error is reported; not where the stream has not started, so that Fastify can answer with it */
+/** Aborts the stream of a handler that failed. @returns whether the error is reported; false before the reply is sent, so that Fastify answers with it */
 function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false

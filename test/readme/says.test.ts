@@ -36,7 +36,7 @@ test('there are the scripts and files that its commands name, and the packages a
 })
 
 test('it names every option, member, error code and room', async (t) => {
-  for (const name of ['types.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const name of ['types.ts', 'stats.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
   for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
   for (const file of readdirSync(join(root, 'lib'), { recursive: true })) if (String(file).endsWith('.ts')) t.ok(readme.includes(`\`${file}\``), String(file))
 })
