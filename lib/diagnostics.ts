@@ -3,8 +3,9 @@ import type { Audience } from './backplane.js'
 import type { CloseReason } from './stats.js'
 import type { SSEStream } from './types.js'
 
-/** A stream at its end. */
+/** The summary of a stream that has closed. */
 export interface StreamEnd {
+  /** Why it was closed. */
   closeReason: CloseReason
   /** Events written. */
   events: number
@@ -14,17 +15,19 @@ export interface StreamEnd {
   ms: number
 }
 
-/** The messages of the channels of node:diagnostics_channel. */
+/** The messages on the plugin's channels of node:diagnostics_channel, by channel name. */
 export interface SSEDiagnostics {
+  /** A stream has opened. */
   'fastify-sse-routes:open': { stream: SSEStream }
+  /** A stream that opened has closed. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** The log has an event that this process published: `name` is the topic or client id, `''` for all streams. */
+  /** An event that this process published is in the log. `name` is the topic or the client id, `''` for all streams. */
   'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
-  /** A gap event is written: with the id that the client has, and the oldest event that can be replayed. */
+  /** A gap event was written. `lastEventId`: the last id that the client has; `oldestId`: the oldest event that can be replayed. */
   'fastify-sse-routes:gap': { stream: SSEStream, lastEventId: string | null, oldestId: string | null }
 }
 
-// a message is made only where `hasSubscribers` says that something takes it
+/** The channels. Callers check `hasSubscribers` before they create a message, because most processes have no subscriber. */
 export const channels = {
   open: channel('fastify-sse-routes:open'),
   close: channel('fastify-sse-routes:close'),
@@ -32,7 +35,7 @@ export const channels = {
   gap: channel('fastify-sse-routes:gap')
 }
 
-/** Publishes a message on a channel that has subscribers. */
+/** Publishes a message on a channel. */
 export function tell<Name extends keyof typeof channels> (name: Name, message: SSEDiagnostics[`fastify-sse-routes:${Name}`]): void {
   channels[name].publish(message)
 }

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, ty
 import { STATS, type RouteStats, type StatsByRoute } from './stats.js'
 import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, describeValue } from './errors.js'
 
+/** The options of `sseMetrics`. */
 export interface SSEMetricsOptions {
   /** The registry of the metrics: `register` of prom-client, or another `Registry`. */
   register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
@@ -42,7 +43,7 @@ export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefi
   family.add(stats, labels)
 }
 
-/** The metrics of one registry and prefix, which several apps may share. */
+/** The metrics of one registry and prefix. Several apps may share them. */
 class Family {
   readonly #labelNames: string[]
   readonly #apps: Array<{ stats: StatsByRoute, labels: Readonly<Record<string, string>> }> = []
@@ -111,6 +112,7 @@ class Family {
   }
 }
 
+/** Samples of one route: a value for each reason, or a single value without one. */
 type Values = Array<[reason: { reason?: string }, value: number]>
 
 function single (value: number): Values {

@@ -35,6 +35,7 @@ export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 /** Callbacks for measured times. */
 export interface Measures {
   lag (ms: number): void
+  /** How long a stream was open, when it closes. */
   duration (reason: CloseReason, ms: number): void
 }
 
@@ -96,6 +97,7 @@ export class StatsByRoute {
     for (const [route, stats] of this.#byRoute) stats.measure(measuresOf(route))
   }
 
+  /** Returns the sums over all routes. */
   total (): SSEStats {
     const all = [...this.#byRoute.values()]
     const of = (count: (stats: RouteStats) => number) => all.reduce((total, stats) => total + count(stats), 0)

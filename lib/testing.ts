@@ -18,6 +18,7 @@ export interface InjectedEvent {
   id: string | undefined
   /** The event name; `message` if none was sent. */
   event: string
+  /** The data as text. */
   data: string
 }
 
@@ -29,7 +30,9 @@ export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeou
 
 /** An open stream: an async iterable of its events. It reads only as many events as are requested, so that backpressure applies. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
+  /** The status of the response. */
   statusCode: number
+  /** The headers of the response. */
   headers: OutgoingHttpHeaders
   /** The text that was read so far, with comments, `retry:` and `id:` lines. */
   readonly raw: string
@@ -116,7 +119,7 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
   return text
 }
 
-/** @param work is given a promise that rejects after `timeout` ms, for it to race */
+/** Runs `work` with a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms, for it to race against. */
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

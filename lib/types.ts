@@ -11,6 +11,7 @@ import type { CloseReason, SSEStats } from './stats.js'
 import type {
   EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
+import type { CloseReason, SSEStats } from './stats.js'
 
 /** The events that a route with the schemas `Events` sends; any event for a route without `events`. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
@@ -39,9 +40,11 @@ export interface SSEStream<Payload = SSEInput> {
   readonly lastEventId: string | null
   /** Aborts when the stream closes. */
   readonly signal: AbortSignal
+  /** Whether the stream is closed: nothing is sent any more. */
   readonly closed: boolean
   /** Null while the stream is open. */
   readonly closeReason: CloseReason | null
+  /** The request that opened the stream. */
   readonly request: FastifyRequest
   /**
    * Sends one event. Resolves to true once the client takes more, so that `await` applies backpressure to the sender.
@@ -173,8 +176,9 @@ export interface SSERouteOptions<
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
   Payload = PayloadOf<TypeProvider, NoInfer<Events>>
 > extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
+  /** As Fastify's. */
   url: string
-  /** Default GET. */
+  /** As Fastify's. Default GET. */
   method?: HTTPMethods | HTTPMethods[]
   /**
    * Whether a request whose Accept header excludes text/event-stream gets 406 (`'strict'`) or a stream (`'any'`).
@@ -260,6 +264,7 @@ declare module 'fastify' {
     RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
     RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
   > {
+    /** Publishes events, lists open streams and counts. */
     readonly sse: SSE
     /** Declares a route that responds with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE */
     sseRoute<

@@ -1,5 +1,5 @@
 // Tested by test/issues/upstream-events-framed-twice.test.ts
-/** The `Response` of `fetch`, as the type definitions of any library declare it. */
+/** The `Response` of `fetch`, by the parts that all declarations of it share (DOM, Node, undici). */
 export interface FetchResponse {
   readonly status: number
   readonly headers: { get (name: string): string | null }

@@ -4,26 +4,26 @@ import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_E
 import type { EventSchemas } from './types.js'
 import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
-/** Whether the data of an event with this schema is text, written as it is: a schema whose `type` is `string`. */
+/** Returns whether data of this schema is written unchanged, as text: the `type` of the schema is `string`. */
 export function isText (schema: unknown): boolean {
   const described = jsonOf(schema)
   return typeof described === 'object' && described !== null && 'type' in described && described.type === 'string'
 }
 
-/** A schema that is a function, as those of ArkType are, as JSON Schema, because no serializer compiler takes it; any other as it is. */
+/** Converts a schema that is a function, such as ArkType's, to JSON Schema, because serializer compilers take only objects. Returns other schemas unchanged. */
 function jsonOf (schema: unknown): unknown {
   return typeof schema === 'function' && isStandardSchema(schema) ? toJSONSchema(schema, ['draft-2020-12']) ?? {} : schema
 }
 
 /**
- * The data writer of a route that declares events: one serializer for each, made by Fastify's serializer
- * compiler, the route's own or the instance's, as for the schemas of a response.
+ * Creates the data writer of a route with declared events. Fastify's serializer compiler, of the route or of the instance,
+ * makes a serializer for each event, as it does for the schemas of a response.
  *
- * @param app the instance of the route, ready
- * @throws SSE_ERR_SCHEMA; the writer itself throws SSE_ERR_UNKNOWN_EVENT and SSE_ERR_SERIALIZATION
+ * @param app the instance of the route, once it is ready
+ * @throws SSE_ERR_SCHEMA; the writer throws SSE_ERR_UNKNOWN_EVENT and SSE_ERR_SERIALIZATION
  */
 export function compileEvents (app: FastifyInstance, route: RouteOptions, events: EventSchemas): DataWriter {
-  /** Null for text. */
+  /** A serializer for each event; null for text. */
   const serializers = new Map<string, Serializer | null>()
   for (const [name, schema] of Object.entries(events)) serializers.set(name, isText(schema) ? null : compile(app, route, name, schema))
   return (data, event) => {
@@ -37,8 +37,8 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
 }
 
 /**
- * The writer of data that is text already, for a route that declares events: no serializer is applied to it.
- * The writer throws SSE_ERR_UNKNOWN_EVENT.
+ * Creates the writer for data that is text already, on a route with declared events. It applies no serializer, and throws
+ * SSE_ERR_UNKNOWN_EVENT.
  */
 export function declaredText (events: EventSchemas): DataWriter {
   const write = plainData()
@@ -48,6 +48,7 @@ export function declaredText (events: EventSchemas): DataWriter {
   }
 }
 
+/** Compiles the schema of one event. @throws SSE_ERR_SCHEMA */
 function compile (app: FastifyInstance, route: RouteOptions, name: string, schema: unknown): Serializer {
   const method = String(route.method)
   const compiler = (route.serializerCompiler ?? app.serializerCompiler) as FastifySerializerCompiler<unknown>

@@ -4,36 +4,36 @@ import { isStandardSchema, type Schema, type SchemaSide, toJSONSchema } from '..
 
 export type { Schema }
 
-/** What a document can say, by its version: `2.0` is Swagger's, `3.2` also stands for what comes after it. */
+/** The specification of a document: Swagger 2.0, or OpenAPI 3.0, 3.1, 3.2 and later (`3.2`). */
 export type Dialect = '2.0' | '3.0' | '3.1' | '3.2'
 
-/** Schemas that a description refers to, by their `$id`. @fastify/swagger makes components of them. */
+/** Schemas that a description refers to by their `$id`. @fastify/swagger makes them components of the document. */
 export type Definitions = Map<string, Schema>
 
-/** A media type object: `schema` and what may stand beside it. */
+/** A media type object of OpenAPI. */
 interface Media extends Schema {
   schema: Schema
 }
 
-/** @param version as a document names its own: `3.1.0`, `2.0` */
+/** Returns the dialect of a document. @param version the version in the document, such as `3.1.0` */
 export function dialectOf (version: string): Dialect {
   const dialect = version.slice(0, 3)
   return dialect === '2.0' || dialect === '3.0' || dialect === '3.1' ? dialect : '3.2'
 }
 
 /**
- * What stands under `text/event-stream` for a route that sends these events.
+ * Returns the media type object of `text/event-stream` for a route that sends these events.
  *
- * OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) describes each event by `itemSchema`; `schema`
- * stays open there, since it would be that of the whole stream. Before that `schema` is what client generators take
- * for the data of an event, the union of all data; the event is in `x-itemSchema`.
+ * OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) describes each event by `itemSchema`. Its `schema`
+ * describes the whole stream, so that it stays open. In earlier versions `schema` is the union of all data, because client
+ * generators take it for the data of an event; the event is in `x-itemSchema`.
  */
 export function eventStreamMedia (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Media {
   const item = eventSchema(events, dialect, definitions)
   return dialect === '3.2' ? { schema: {}, itemSchema: item } : { schema: dataSchema(events, dialect, definitions), 'x-itemSchema': item }
 }
 
-/** The data of any of the events, as a client has it after parsing; any value for a route that declares no events. */
+/** Returns the schema of the data of any event, as a client has it after parsing. For a route without declared events it is any value. */
 export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
   const distinct = new Map(Object.values(events).map((event) => {
     const schema = jsonSchema(event, dialect, definitions)
@@ -41,26 +41,27 @@ export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?
   }))
   const [first = {}, ...others] = distinct.values()
   if (others.length === 0) return first
-  // Swagger 2.0 has no unions
+  // Swagger 2.0 does not have unions
   return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
 }
 
-/** The events of a route that may send a `gap` besides those it declares; one that declares none may send any. */
+/** Adds the event `gap` to the declared events of a route. Without declared events nothing is added, because any event is described. */
 export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
-  // where nothing but one type of data can be said, that of the route's events says more
+  // Swagger 2.0 describes a single type of data, and the type of the declared events is more useful
   if (Object.keys(events).length === 0 || dialect === '2.0') return events
   const id = dialect === '3.0' ? { type: 'string', nullable: true } : { type: ['string', 'null'] }
   const gap = { type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'], description: 'Events were left out: load the state anew' }
   return { ...events, gap: events.gap ?? gap }
 }
 
+/** Returns the schema of one event: an alternative for each declared event, with its name fixed. */
 function eventSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
   const alternatives = Object.entries(events).map(([name, schema]) => event(nameSchema(name), data(schema, dialect, definitions), name === 'message'))
   const [first = event({ type: 'string' }, { type: 'string' }, true), ...others] = alternatives
   return others.length === 0 ? first : { oneOf: [first, ...others] }
 }
 
-/** An event as OpenAPI sees it: its fields, without comments. `unnamed`: an event without a name is a `message`. */
+/** Returns the schema of an event: its fields, without comments. `unnamed`: the name may be missing, as for a `message`. */
 function event (name: Schema, data: Schema, unnamed: boolean): Schema {
   return {
     type: 'object',
@@ -69,15 +70,16 @@ function event (name: Schema, data: Schema, unnamed: boolean): Schema {
   }
 }
 
-// `enum`, as 3.0 has no `const`
+// with `enum`, because 3.0 does not have `const`
 function nameSchema (name: string): Schema {
   return { type: 'string', enum: [name] }
 }
 
+/** Returns the schema of the field `data`: text, or text that is JSON. */
 function data (schema: unknown, dialect: Dialect, definitions?: Definitions): Schema {
   const value = jsonSchema(schema, dialect, definitions)
   if (isText(schema)) return value
-  // 3.0 does not have these two keywords and lets any be added that begins with x-
+  // 3.0 does not have these two keywords, and allows additional ones that begin with x-
   return dialect === '3.0'
     ? { type: 'string', 'x-contentMediaType': 'application/json', 'x-contentSchema': value }
     : { type: 'string', contentMediaType: 'application/json', contentSchema: value }
@@ -111,7 +113,7 @@ function idOf (schema: object): string {
   return id
 }
 
-/** Moves what a schema refers to within itself to `definitions`. Swagger 2.0 leaves it open, because it has no place for them. */
+/** Moves the schemas that a schema refers to from its `$defs` to `definitions`. In Swagger 2.0, which has no place for them, they are any value. */
 function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: string, areComponents: boolean, dialect: Dialect, definitions: Definitions): Schema {
   const local: Array<[string, unknown]> = Object.entries({ ...Object($defs), ...Object(defs) })
   const names = new Map(local.map(([name], index) => [name, areComponents && !/^__schema\d+$/.test(name) ? null : `${id}-${index + 1}`]))
@@ -139,21 +141,23 @@ function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: stri
   return { $ref: id }
 }
 
-/** A name as a JSON Pointer has it. */
+/** Decodes a token of a JSON Pointer. */
 function unescape (token: string): string {
   return token.replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
-/** 3.0 has one `example` in place of the list; @fastify/swagger sees to that in all schemas but those of a media type. */
+/** Replaces `examples` by `example`, because 3.0 has a single one. @fastify/swagger does so in all schemas but those of a media type. */
 function withExample (schema: Schema): Schema {
   return Object.fromEntries(Object.entries(schema).map(([key, value]) =>
     key === 'examples' && Array.isArray(value) ? ['example', value[0]] : [key, Array.isArray(value) ? value.map(within) : within(value)]))
 }
 
+/** Applies `withExample` to a nested value, unless it is a schema of another library. */
 function within (value: unknown): unknown {
   return isObject(value) && !('~standard' in value) ? withExample(value) : value
 }
 
+/** Returns whether a value is an object, also an array. */
 export function isObject (value: unknown): value is Schema {
   return typeof value === 'object' && value !== null
 }

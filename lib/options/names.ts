@@ -4,14 +4,14 @@ import { SSE_ERR_UNKNOWN_OPTION } from '../errors.js'
 /** The calls that take options. */
 export type Place = 'register' | 'sseRoute' | 'reply.sse()'
 
-/** The names that each place takes. */
+/** The names of the options that each call takes. */
 export type OptionNames = Readonly<Record<Place, readonly string[]>>
 
 /**
- * Refuses names that are a mistake: a misspelt option, or one that this place does not take.
- * Other names may belong to Fastify or to another plugin. An option that is undefined counts as not given.
+ * Refuses mistaken names: a misspelt option, or an option of another call. Other unknown names are allowed, because they may
+ * belong to Fastify or to another plugin. An option that is undefined counts as not given.
  *
- * @returns the first of the other names
+ * @returns the first of the other unknown names
  * @throws SSE_ERR_UNKNOWN_OPTION
  */
 export function refuseMistakes (place: Place, options: object, taken: OptionNames): string | undefined {
@@ -25,8 +25,9 @@ export function refuseMistakes (place: Place, options: object, taken: OptionName
   return others[0]
 }
 
+/** Returns the correction of a mistaken name; undefined for a name that may belong to others. */
 function correct (place: Place, name: string, taken: OptionNames): string | undefined {
-  // @fastify/autoload passes the options of all plugins to each, so that a route's option may be another plugin's there
+  // not at register: @fastify/autoload passes the options of all plugins to each plugin, so that the name may be another plugin's
   const elsewhere = place === 'register' ? undefined : whereGiven(name, taken)
   if (elsewhere !== undefined) return `it ${elsewhere}`
   const meant = [...taken[place], ...taken.register].find((known) => isNear(name, known))
@@ -35,6 +36,7 @@ function correct (place: Place, name: string, taken: OptionNames): string | unde
   return taken[place].includes(meant) ? question : `${question} That ${whereGiven(meant, taken)}`
 }
 
+/** Names the call that takes an option; undefined for a name that is no option of the plugin or of routes. */
 function whereGiven (name: string, { register, sseRoute }: OptionNames): string | undefined {
   const [ofPlugin, ofRoute] = [register.includes(name), sseRoute.includes(name)]
   if (ofPlugin && ofRoute) return 'is an option of the plugin and of routes, given at register or at sseRoute'
@@ -42,7 +44,7 @@ function whereGiven (name: string, { register, sseRoute }: OptionNames): string 
   if (ofRoute) return 'is an option of routes, given at sseRoute'
 }
 
-/** Whether two names are equal but for case and one edit: an insertion, a deletion, a substitution or a transposition. */
+/** Returns whether two names differ only by case and at most one edit: an insertion, a deletion, a substitution or a transposition. */
 function isNear (given: string, known: string): boolean {
   const [a, b] = [given.toLowerCase(), known.toLowerCase()]
   const shorter = Math.min(a.length, b.length)

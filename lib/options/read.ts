@@ -15,7 +15,7 @@ const optionNames: OptionNames = {
   'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
 }
 
-/** The options of the plugin, complete. */
+/** The options of the plugin with their defaults. */
 export interface PluginSettings {
   stream: StreamSettings
   clientId: ((request: FastifyRequest) => string) | undefined
@@ -41,7 +41,7 @@ const defaults: StreamSettings = {
 }
 
 /**
- * Checks those of `options` that `rules` know.
+ * Checks the options that have a rule.
  * @throws SSE_ERR_OPTION
  */
 function check<Options> (options: Options, rules: Partial<Rules<Options>>): void {
@@ -53,8 +53,8 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 }
 
 /**
- * Checks an event that is sent later, by encoding it now.
- * @throws SSE_ERR_OPTION; `cause` holds why
+ * Checks an event that is sent later: encodes it now and discards the text.
+ * @throws SSE_ERR_OPTION, with the error of the encoder as `cause`
  */
 function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
   if (event === undefined) return
@@ -66,7 +66,7 @@ function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown)
 }
 
 /**
- * The plugin's options, checked and complete.
+ * Reads the plugin's options: checks them and adds the defaults.
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
 export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
@@ -82,7 +82,7 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
 }
 
 /**
- * A route's or a single stream's options on top of the plugin's.
+ * Reads the stream options of a route or of a single stream. `base` has the values of those that are not given.
  * @throws SSE_ERR_OPTION
  */
 function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
@@ -90,21 +90,21 @@ function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): St
   return merge(base, options)
 }
 
-/** The options of one `reply.sse()`, checked: its stream's, complete, and its own. */
+/** The options of one call of `reply.sse()`: the settings of its stream, and the other options. */
 export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
   settings: StreamSettings
   items: 'payload' | 'data'
 }
 
 /**
- * Reads the options of `reply.sse()`, on top of the plugin's. Every name must be one of them, because no other plugin reads these options.
+ * Reads the options of `reply.sse()`. Refuses every unknown name, because no other plugin reads these options.
  *
- * @param base the plugin's settings of a stream
+ * @param base the stream settings of the plugin
  * @param options the second argument of `reply.sse()`, or its only one
- * @param withSource whether a source or a function is the first argument, with which `openOn`, `items` and `end` go
- * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or one that is given to the plugin or to a route
- * @throws SSE_ERR_OPTION for an option that takes another value
- * @throws SSE_ERR_SOURCE for an only argument that is no object of options: an event, an Observable, a Map
+ * @param withSource whether the first argument is a source or a function. `openOn`, `items` and `end` need one
+ * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or an option of the plugin or of routes
+ * @throws SSE_ERR_OPTION for a wrong value
+ * @throws SSE_ERR_SOURCE for an only argument that is not an object of options: an event, an Observable, a Map
  */
 export function readReplyOptions (base: StreamSettings, options: unknown, withSource: boolean): ReplySettings {
   if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', describeValue(options)) : new SSE_ERR_SOURCE(describeValue(options))
@@ -125,7 +125,7 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
 }
 
 /**
- * A route's options, checked, in three parts: what it declares, its streams' options, and what is left for Fastify.
+ * Reads the options of `sseRoute` and splits them: options of the route, options of its streams, and the rest for Fastify.
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
 export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
@@ -147,13 +147,13 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
   return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
-/** Encodes the option `end` as far as this can be done before the schemas of `events` are compiled. */
+/** Returns an encoder that checks the option `end`. Data of declared events is not checked, because their schemas are compiled later, at `ready`. */
 function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: StreamSettings): (end: unknown) => string {
   const writeData = events === undefined ? plainData(serializer) : () => 'data\n'
   return (end) => topics === undefined ? encode(end, writeData) : encodePublished(end, writeData)
 }
 
-/** Says which options of a route do not go together. */
+/** Returns the message about options of a route that exclude or need each other; undefined if there are none. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
   const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
@@ -172,6 +172,7 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
   if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
 }
 
+/** Returns `base` with the given options in place of its values. Headers are merged. */
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   const {
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
@@ -181,7 +182,7 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
 }
 
-/** The name of an event, by which a route declares it; undefined for one with neither data nor name. */
+/** Returns the name by which a route declares an event; undefined for an event without data and name. */
 function nameOf (event: unknown): string | undefined {
   if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
   const { event: name, data } = event as SSEPayload

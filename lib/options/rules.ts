@@ -6,15 +6,17 @@ import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
-/** What an option takes, in words, and whether a value is that. */
+/** A check of one option. */
 interface Rule {
+  /** The values that the option takes, in words, for the error message. */
   takes: string
+  /** Returns whether a value is one of them. */
   test (value: unknown): boolean
-  /** Names the part of a value that is wrong; undefined where it is the whole. */
+  /** Returns the part of a value that is wrong, in words; undefined if the whole value is. */
   wrong? (value: unknown): string | undefined
 }
 
-/** `options` by their rules; what is not given is left out, what has no rule is not looked at. */
+/** A rule for each option. */
 export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
 
 const milliseconds: Rule = {
@@ -39,6 +41,7 @@ const oneOf = (...values: string[]): Rule =>
 const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
+/** Rules of the options that `register`, `sseRoute` and `reply.sse()` take. */
 export const streamRules: Rules<SSEStreamOptions> = {
   heartbeat: { takes: `ms from 1 to ${TIMEOUT_MAX}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
   retry: wholeMilliseconds,
@@ -59,9 +62,10 @@ const limitRules = {
   }
 }
 
-/** An event is checked by encoding it, see `checkEvent`. */
+/** Accepts every value, because `checkEvent` checks an event: it encodes it. */
 export const anEvent: Rule = { takes: 'an event', test: () => true }
 
+/** Rules of the options of `register`. */
 export const pluginRules: Rules<SSEPluginOptions> = {
   ...streamRules,
   clientId: aFunction,
@@ -81,6 +85,7 @@ export const pluginRules: Rules<SSEPluginOptions> = {
   onError: aFunction
 }
 
+/** Rules of the options of `reply.sse()`, besides those of a stream. */
 export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = {
   onError: aFunction,
   onDisconnect: aFunction,
@@ -89,6 +94,7 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
   end: anEvent
 }
 
+/** Rules of the options of `sseRoute`, besides those of a stream. */
 export const routeRules: Rules<RouteDeclaration> = {
   ...replyRules,
   accept: oneOf('strict', 'any'),
@@ -112,16 +118,16 @@ export const routeRules: Rules<RouteDeclaration> = {
   onConnect: aFunction
 }
 
-/** What a route declares, besides the options of its streams and Fastify's. */
+/** The options of `sseRoute` without those of its streams and those of Fastify. */
 export type RouteDeclaration = Pick<SSERouteOptions,
   'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
   'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
 
-/** Whether a value is an object literal, as options are, and no instance of a class: an EventEmitter, an Observable, a Map, Headers. */
+/** Returns whether a value is a plain object, as options are, and not an instance of a class such as EventEmitter, Observable, Map or Headers. */
 export function isOptions (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
-  // `Object.prototype` of any realm is the end of its chain
+  // compared by its position in the chain, because each realm has another `Object.prototype`
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
@@ -133,7 +139,7 @@ function isTransform ({ transform = String, ...others }: { transform?: unknown }
   return isEmpty(others) && typeof transform === 'function'
 }
 
-/** Whether nothing is left: what an option does not know would be a mistake unseen. */
+/** Returns whether no property is left: an unknown one would be a mistake that nobody notices. */
 function isEmpty (others: object): boolean {
   return Object.keys(others).length === 0
 }
@@ -148,6 +154,7 @@ function isSchema (value: unknown): boolean {
   return (typeof value === 'object' && value !== null) || isStandardSchema(value)
 }
 
+/** Names the first event whose schema is neither an object nor a Standard Schema; undefined if there is none. */
 function wrongSchema (events: unknown): string | undefined {
   if (!isOptions(events)) return
   const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
@@ -155,7 +162,7 @@ function wrongSchema (events: unknown): string | undefined {
 }
 
 function areHeaders (value: object): boolean {
-  // a Map, or a Headers, would be taken for an object without any
+  // a Map or Headers object has no own properties, and would pass as empty
   if (!isOptions(value)) return false
   try {
     for (const [name, text] of Object.entries(value)) {

@@ -11,17 +11,17 @@ export type LimitOptions = Pick<SSEPluginOptions, 'maxStreams' | 'maxStreamsPerC
 
 type KeyOf = (request: FastifyRequest) => string
 
-/** What a refused client is told to wait, seconds. */
+/** Value of the Retry-After header for a refused client, seconds. */
 const RETRY_AFTER = '5'
 
-/** The limits of the plugin, or of a route and its plugin. */
+/** The limits of open streams: of the plugin, or of a route together with those of the plugin. */
 export class Limits {
   readonly #limits: readonly Limit[]
   readonly #counters: StatsByRoute
 
   /**
-   * @param counters count each refused request
-   * @param outer the limits of the plugin, where these are a route's
+   * @param counters counts each refused request
+   * @param outer the limits of the plugin, for a route
    */
   constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: StatsByRoute, outer: readonly Limit[] = []) {
     const ofAll = maxStreams === Infinity ? [] : [new Limit('maxStreams', maxStreams, () => '')]
@@ -30,18 +30,18 @@ export class Limits {
     this.#counters = counters
   }
 
-  /** These limits, then those of a route. */
+  /** Returns these limits together with those of a route. */
   ofRoute (options: LimitOptions): Limits {
     return new Limits(options, this.#counters, this.#limits)
   }
 
   /**
-   * Takes a place of every limit for the reply's stream, until its response is over, whatever ended it.
-   * A request that one of them refuses takes none.
-   * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, SSE_ERR_OPTION for a `key` that is no string, what `key` throws
+   * Counts the reply's stream in every limit, until its response is over for any reason. A request that one limit refuses
+   * is counted in none.
+   * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, SSE_ERR_OPTION for a key that is not a string, any error of `key`
    */
   admit (reply: FastifyReply): void {
-    // a client that has left already would never free its place
+    // a client that has disconnected already would be counted forever, because its response does not close again
     if (this.#limits.length === 0 || isClosed(reply.raw)) return
     const { request, raw } = reply
     const places = this.#limits.map((limit) => {
@@ -60,7 +60,7 @@ export class Limits {
   }
 }
 
-/** At most `max` open streams for each key. */
+/** Allows at most `max` open streams for each key. */
 class Limit {
   readonly reason: RejectReason
   readonly keyOf: KeyOf
@@ -77,7 +77,7 @@ class Limit {
     return (this.#open.get(key) ?? 0) >= this.#max
   }
 
-  /** Counts a stream that opens (1) or is over (-1). */
+  /** Counts a stream that opens (1) or closes (-1). */
   count (key: string, change: 1 | -1): void {
     const open = (this.#open.get(key) ?? 0) + change
     if (open === 0) this.#open.delete(key)
@@ -85,20 +85,20 @@ class Limit {
   }
 }
 
-/** Checks what the application's `key` returns. @throws SSE_ERR_OPTION */
+/** Wraps the option `key`, so that it throws SSE_ERR_OPTION for a result that is not a non-empty string. */
 function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
   return (request) => {
     const key = keyOf(request)
     if (isNonEmptyString(key)) return key
-    // a promise that rejects would end the process
+    // an unhandled rejection of a promise would end the process
     Promise.resolve(key).catch((err) => request.log.error({ err }, 'the promise that maxStreamsPerClient.key returned rejected'))
     throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function that returns a non-empty string', `one that returned ${describeValue(key)}`)
   }
 }
 
-/** The key of a limit without `key`. @throws SSE_ERR_OPTION for a client without an address, because all such would be one */
+/** Returns the key of a limit without `key`. @throws SSE_ERR_OPTION for a client without an address, because all such clients would share one limit */
 function address (request: FastifyRequest): string {
-  // undefined over a unix socket, whatever its type says
+  // undefined over a unix socket, although its type does not say so
   const ip: string | undefined = request.ip
   if (!ip) throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function, because clients over a unix socket have no address', 'none')
   return network(ip)

@@ -2,9 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import type { SSEStream } from '../../lib/index.js'
 import { type InjectedStream, injectSSE } from '../../lib/testing.js'
-import { internalsOf } from '../../lib/pubsub/facade.js'
 import { makeApp, until } from '../helpers/app.js'
-import { follow, hubOf, serveTopics, takeData } from '../helpers/subscriber.js'
+import { follow, hubOf, privatePartsOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
 /** Values that cannot name a topic or client, by their description. */
 const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: ['a'], object: {}, symbol: Symbol('a'), String: Object('a') }
@@ -56,7 +55,7 @@ test('payloads that cannot be published', async (t) => {
     t.test(`publishing rejects with ${code} and sends nothing: ${what}`, async (t) => {
       const app = await makeApp(t)
       const untouched = await watch(app)
-      const { hub } = internalsOf(app.sse)
+      const { hub } = privatePartsOf(app.sse)
       for (const refused of [hub.publish('a', payload), hub.broadcast(payload), hub.sendTo('ann', payload)]) await t.rejects(refused, { code })
       await untouched(t)
     })

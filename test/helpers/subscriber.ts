@@ -53,11 +53,18 @@ export function idsOf (text: string): string[] {
   return Array.from(text.matchAll(/^id: (.*)$/gm), ([, id = '']) => id)
 }
 
+/** Returns the hub and the registry behind `app.sse`. */
+export function privatePartsOf (sse: SSE): { hub: Hub, registry: StreamRegistry } {
+  const found = internalsOf(sse)
+  if (found === undefined) throw new Error('not the `app.sse` of lib')
+  return found
+}
+
 /** The state that the plugin keeps behind `app.sse`. */
 export type HubState = Pick<Hub, 'topics' | 'newest' | 'oldestId' | 'read'> & Pick<StreamRegistry, 'streams' | 'clients' | 'timers'> & Pick<SSE, 'stats'>
 
 export function hubOf ({ sse }: Pick<FastifyInstance, 'sse'>): HubState {
-  const { hub, registry } = internalsOf(sse)
+  const { hub, registry } = privatePartsOf(sse)
   const { streams, clients, timers } = registry
   return {
     streams,

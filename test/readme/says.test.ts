@@ -36,7 +36,7 @@ test('the scripts, files and packages in the commands of the README exist', (t) 
 })
 
 test('the README names every option, member and error code', async (t) => {
-  for (const name of ['types.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
+  for (const name of ['types.ts', 'stats.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
   for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
 })
 
