@@ -33,7 +33,7 @@ export interface SSEStats {
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
 /** Callbacks for measured times. */
-export interface Measures {
+interface Measures {
   lag (ms: number): void
   /** How long a stream was open, when it closes. */
   duration (reason: CloseReason, ms: number): void

@@ -11,7 +11,6 @@ import type { CloseReason, SSEStats } from './stats.js'
 import type {
   EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
-import type { CloseReason, SSEStats } from './stats.js'
 
 /** The events that a route with the schemas `Events` sends; any event for a route without `events`. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
@@ -195,10 +194,7 @@ export interface SSERouteOptions<
   events?: Events
   /** Time between the starts of two calls of `payload`, ms: above 0, at most 2147483647. */
   interval?: number
-  /**
-   * Returns the next event, or nothing to skip a tick. `signal` aborts after `payloadTimeout`, and when the stream closes
-   * (with `shared`: the last of its streams).
-   */
+  /** Returns the next event, or nothing to skip a tick. `signal` aborts after `payloadTimeout`, and when the (last) stream closes. */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
   MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
   /** Time after which a call of `payload` fails with SSE_ERR_PAYLOAD_TIMEOUT, ms; 0: never. Default 30000. */
@@ -210,10 +206,7 @@ export interface SSERouteOptions<
   /** Returns the source of the stream, which closes at the end of the source. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
-  /**
-   * `'payload'` (default): items of `source` and results of `payload` are payloads. `'data'`: each is the data of an event
-   * (the event `message`, if the route declares `events`).
-   */
+  /** `'payload'` (default): each item or result is a payload; `'data'`: the data of an event (`message`, if `events` are declared). */
   items?: Items
   /** Event after the last item of a `source` that ended normally; not sent if it failed or the client disconnected. */
   end?: NonNullable<Payload>
