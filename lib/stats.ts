@@ -1,6 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 
-/** The reason why a stream closed. `'error'`: a source, payload or callback failed. */
+/**
+ * The reason why a stream closed.
+ * - `'client'`: the client disconnected
+ * - `'server'`: the application closed it, or its source ended
+ * - `'drain'`: `app.close()`
+ * - `'overflow'`: more than `maxBufferedBytes` waited for the client
+ * - `'idle'`, `'lifetime'`: `idleTimeout`, `maxLifetime`
+ * - `'error'`: a source, payload or callback failed
+ */
 export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
 
 /** The result of `app.sse.stats()`: counts of this process since its start. */
@@ -33,9 +41,10 @@ export interface SSEStats {
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
 /** Callbacks for measured times. */
-interface Measures {
+type Measures = {
+  /** Called with the time that the oldest published event of a write waited for its client. */
   lag (ms: number): void
-  /** How long a stream was open, when it closes. */
+  /** Called with the time that a stream was open. */
   duration (reason: CloseReason, ms: number): void
 }
 
