@@ -4,21 +4,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { mayHaveTrailers } from './fastify-internals.js'
 import { contentType } from './headers.js'
 
-/** Replies that Fastify does not answer any more, since they are an event stream, or were to be one. */
+/** Replies that are hijacked because they are an event stream, or failed to become one. */
 export const eventStreamReplies = new WeakSet<FastifyReply>()
 
 type Listener = (...args: unknown[]) => void
 
 /**
- * What is given to `reply.send()` in place of a stream. Fastify takes whatever has a `pipe` for one:
- * it runs the onSend hooks, sets the headers, and calls `pipe` with the response. To end-of-stream watchers (Fastify's, those of
- * `pipeline()`) it is a stream that emits `end` once, and nothing else; as an EventEmitter it would
- * cost every stream some hundred bytes.
+ * The object given to `reply.send()`. Fastify treats an object with a `pipe` method as a stream: it runs the onSend hooks,
+ * sets the headers, and calls `pipe` with the response. For end-of-stream watchers (of Fastify and of `pipeline()`) it is a
+ * stream that emits `end` once, and nothing else. It is not an EventEmitter, which would cost every stream some hundred bytes.
  */
 export abstract class StreamPayload {
   #onEnd: Listener[] | null = null
 
-  /** Takes where to write, and whether to end that with the stream. */
+  /** Called by `pipe`. @param endDestination whether to end the destination with the stream */
   protected abstract onPipe (destination: Writable, endDestination: boolean): void
 
   pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
@@ -40,19 +39,19 @@ export abstract class StreamPayload {
     return this
   }
 
-  /** The stream has ended; for a response with trailers this is what makes Fastify send them. */
+  /** Emits `end`. Fastify sends the trailers of a response, if it has any, at this event. */
   protected emitEnd (): void {
     const listeners = this.#onEnd ?? []
     this.#onEnd = null
     for (const listener of listeners) listener.call(this)
   }
 
-  /** Asked for by Fastify where there is nothing to send (HEAD, 204). */
+  /** Called by Fastify for a response without a body (HEAD, 204). */
   resume (): this {
     return this
   }
 
-  /** Asked for by Fastify when the response is over; the stream hears of that by itself. */
+  /** Called by Fastify when the response has closed. Does nothing, because the stream listens for the close itself. */
   destroy (): this {
     return this
   }
