@@ -80,7 +80,7 @@ test('a response that middleware has wrapped', async (t) => {
     t.teardown(() => { process.off('warning', warn) })
     // random text, because compressed text has to fill the buffers
     const random = () => Array.from({ length: 3_000 }, () => Math.random().toString(36)).join('')
-    app.sseRoute('/', { source: function * () { for (let i = 0; i < 100; i++) yield random(); yield 'end' } })
+    app.sseRoute('/', { source: function * () { for (let i = 0; i < 40; i++) yield random(); yield 'end' } })
     const client = await openGzip(t, await listen(app), '/')
     client.response.pause()
     await new Promise((resolve) => setTimeout(resolve, 50))
