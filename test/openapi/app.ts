@@ -4,12 +4,12 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import sse, { type SSEPluginOptions } from '../../lib/index.js'
 
 export interface SwaggerOptions extends Omit<FastifyDynamicSwaggerOptions, 'openapi'> {
-  /** The document's version; default 3.2.0. */
+  /** Version of the document. Default 3.2.0. */
   version?: string
   securitySchemes?: Record<string, { type: 'apiKey', in: string, name: string }>
 }
 
-/** Options of @fastify/swagger for a document of this version. */
+/** Returns options of @fastify/swagger for a document of this version. */
 export function openapi ({ version = '3.2.0', securitySchemes, ...options }: SwaggerOptions = {}): FastifyDynamicSwaggerOptions {
   return { openapi: { openapi: version, info: { title: 'test', version: '1' }, ...(securitySchemes && { components: { securitySchemes } }) }, ...options }
 }
@@ -30,12 +30,12 @@ export async function build (
 export const Price = Type.Object({ symbol: Type.String(), price: Type.Number() })
 export const price = { type: 'object', required: ['symbol', 'price'], properties: { symbol: { type: 'string' }, price: { type: 'number' } } }
 
-/** `GET /prices`, which sends a `price` or, as text, `halted`. */
+/** Declares `GET /prices`, which sends the events `price` (JSON) and `halted` (text). */
 export function prices (app: FastifyInstance): void {
   app.sseRoute({ url: '/prices', events: { price: Price, halted: Type.String() }, source: () => [] })
 }
 
-/** What a document says of an event: of its name, its data, and of what is always there. */
+/** Returns the expected description of an event with this name and data. */
 export function event (name: object, data: object, required: string[] = ['event', 'data']): Record<string, unknown> {
   return {
     type: 'object',
@@ -44,7 +44,7 @@ export function event (name: object, data: object, required: string[] = ['event'
   }
 }
 
-/** `GET /prices` in OpenAPI 3.2. */
+/** The expected description of `GET /prices` in OpenAPI 3.2. */
 export const pricesMedia = {
   schema: {},
   itemSchema: {
@@ -55,12 +55,12 @@ export const pricesMedia = {
   }
 }
 
-/** The document as its readers get it. */
+/** Returns a document as it is published, in JSON. */
 export function published (document: unknown): Record<string, unknown> {
   return JSON.parse(JSON.stringify(document))
 }
 
-/** What stands at a path of a document. */
+/** Returns the value at a path of a document. */
 export function at (document: unknown, ...path: string[]): unknown {
   return path.reduce<unknown>((value, key) => typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined, document)
 }
@@ -69,7 +69,7 @@ export function operation (document: unknown, url: string, method = 'get'): unkn
   return at(published(document), 'paths', url, method)
 }
 
-/** What a document says of the event stream at a URL. */
+/** Returns the description of the event stream at a URL. */
 export function media (document: unknown, url: string, method = 'get'): unknown {
   return at(operation(document, url, method), 'responses', '200', 'content', 'text/event-stream')
 }

@@ -14,9 +14,9 @@ const versions = ['3.0', '3.1', '3.2']
 
 const read = async (version: string) => JSON.parse(await readFile(join(folder, `openapi-${version}.json`), 'utf8'))
 
-test('the documents in openapi/ are those of the examples: `npm run openapi` changes nothing', async (t) => {
+test('the documents in openapi/ are up to date: `npm run openapi` changes nothing', async (t) => {
   const fresh = t.testdir()
-  // collects no coverage, because that takes time and the tests reach every line themselves
+  // without coverage, because that takes time, and ordinary tests reach every line
   const env = { ...process.env, _TAPJS_PROCESSINFO_COVERAGE_: '0' }
   await promisify(execFile)(process.execPath, ['--import=./test/typescript.mjs', join(folder, 'generate.ts'), fresh], { cwd: root, env })
   const files = await readdir(fresh)
@@ -24,13 +24,13 @@ test('the documents in openapi/ are those of the examples: `npm run openapi` cha
   for (const file of files) t.equal(await readFile(join(folder, file), 'utf8'), await readFile(join(fresh, file), 'utf8'), file)
 })
 
-test('they are valid, and say the same in JSON and YAML', async (t) => {
+test('the documents of the examples are valid and equal in JSON and YAML', async (t) => {
   const documents = await Promise.all(versions.map(read))
   for (const [index, version] of versions.entries()) t.strictSame(parse(await readFile(join(folder, `openapi-${version}.yaml`), 'utf8')), documents[index])
   t.strictSame(await faults(...documents), [])
 })
 
-test('every example is in them, with its events', async (t) => {
+test('the document of the examples has every route with its events', async (t) => {
   const names = (item: unknown): unknown => {
     const alternatives = at(item, 'oneOf') ?? [item]
     return Array.isArray(alternatives) && alternatives.flatMap((event) => at(event, 'properties', 'event', 'enum') ?? [])

@@ -7,12 +7,12 @@ import { event, Price, price } from './app.js'
 const json = (schema: object) => ({ type: 'string', contentMediaType: 'application/json', contentSchema: schema })
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
 
-test('a document’s dialect is that of its version, and 3.2’s for versions to come', async (t) => {
+test('a document’s dialect follows from its version; later versions have the dialect of 3.2', async (t) => {
   const versions = ['2.0', '3.0.0', '3.0.4', '3.1.0', '3.1.2', '3.2.0', '3.3.0']
   t.strictSame(versions.map(dialectOf), ['2.0', '3.0', '3.0', '3.1', '3.1', '3.2', '3.2'])
 })
 
-test('3.2: itemSchema has one alternative per event, JSON as a string of that media type and schema, text as it is', async (t) => {
+test('3.2: itemSchema has one alternative for each event; JSON is a string with its media type and schema, text a plain string', async (t) => {
   t.strictSame(plain(eventStreamMedia({ price: Price, halted: Type.String({ minLength: 1 }) }, '3.2')), {
     schema: {},
     itemSchema: {
@@ -21,16 +21,16 @@ test('3.2: itemSchema has one alternative per event, JSON as a string of that me
   })
 })
 
-test('3.2: a single event needs no alternatives', async (t) => {
+test('3.2: itemSchema of a single event has no alternatives', async (t) => {
   t.strictSame(plain(eventStreamMedia({ price: Price }, '3.2')).itemSchema, event({ enum: ['price'] }, json(price)))
 })
 
-test('an event `message` may come without a name, others may not', async (t) => {
+test('an event `message` may be described without a name, other events may not', async (t) => {
   const { itemSchema } = eventStreamMedia({ message: Price }, '3.2')
   t.strictSame(plain(itemSchema), event({ enum: ['message'] }, json(price), ['data']))
 })
 
-test('without declared events any event is described', async (t) => {
+test('a route without declared events is described as one that sends any event', async (t) => {
   const any = event({}, { type: 'string' }, ['data'])
   t.strictSame(eventStreamMedia({}, '3.2'), { schema: {}, itemSchema: any })
   t.strictSame(eventStreamMedia({}, '3.1'), { schema: {}, 'x-itemSchema': any })
@@ -46,7 +46,7 @@ test('3.1: schema is the union of the data, the event is in x-itemSchema', async
   })
 })
 
-test('3.0: as 3.1, with x- before the keywords that 3.0 does not have', async (t) => {
+test('3.0: the description of 3.1, with x- before the keywords that 3.0 does not have', async (t) => {
   t.strictSame(plain(eventStreamMedia({ price: Price, halted: Type.String() }, '3.0')), {
     schema: { anyOf: [price, { type: 'string' }] },
     'x-itemSchema': {
@@ -58,18 +58,18 @@ test('3.0: as 3.1, with x- before the keywords that 3.0 does not have', async (t
   })
 })
 
-test('the union names equal types once', async (t) => {
+test('the union of the data contains equal types once', async (t) => {
   const token = Type.String()
   t.strictSame(plain(dataSchema({ token, done: Type.String(), count: Type.Integer() }, '3.1')), { anyOf: [{ type: 'string' }, { type: 'integer' }] })
   t.strictSame(plain(dataSchema({ token, done: Type.String() }, '3.1')), { type: 'string' })
 })
 
-test('Swagger 2.0 has no unions: different types are any type', async (t) => {
+test('Swagger 2.0: different types of data are any type, because it does not have unions', async (t) => {
   t.strictSame(plain(dataSchema({ price: Price }, '2.0')), price)
   t.strictSame(plain(dataSchema({ price: Price, halted: Type.String() }, '2.0')), {})
 })
 
-test('3.0 has one example in place of a list, at any depth, and properties keep their names', async (t) => {
+test('3.0: `examples` become one `example` at any depth, and properties keep their names', async (t) => {
   const schema = {
     type: 'object',
     properties: { examples: { type: 'string', examples: ['a', 'b'] }, list: { type: 'array', items: { anyOf: [{ type: 'integer', examples: [1] }, true] } } },
@@ -83,14 +83,14 @@ test('3.0 has one example in place of a list, at any depth, and properties keep 
   t.equal(jsonSchema(schema, '3.1'), schema)
 })
 
-test('a schema of another library is asked for its JSON Schema, in the document’s dialect', async (t) => {
+test('a schema of another library is converted to JSON Schema in the document’s dialect', async (t) => {
   const schema = z.object({ at: z.date(), note: z.string().nullable() })
   const rest = { required: ['at', 'note'], additionalProperties: false }
   t.strictSame(jsonSchema(schema, '3.1'), { type: 'object', properties: { at: {}, note: { type: ['string', 'null'] } }, ...rest })
   t.strictSame(jsonSchema(schema, '3.0'), { type: 'object', properties: { at: {}, note: { type: 'string', nullable: true } }, ...rest })
 })
 
-test('a part with a name of its own is referred to among the components', async (t) => {
+test('a part with an id in zod’s registry is referred to as a component', async (t) => {
   const Author = z.object({ name: z.string() }).meta({ id: 'EventSchemaAuthor' })
   for (const dialect of ['3.0', '3.1'] as const) {
     t.strictSame(jsonSchema(z.object({ author: Author }), dialect), {
@@ -99,11 +99,11 @@ test('a part with a name of its own is referred to among the components', async 
   }
 })
 
-test('what is no schema object is any value', async (t) => {
+test('a schema that is not an object is any value', async (t) => {
   for (const schema of [undefined, null, true]) t.strictSame(jsonSchema(schema, '3.2'), {})
 })
 
-test('a gap is one more event, with ids that may be null, where events are declared and can be told apart', async (t) => {
+test('a gap is added to declared events, with ids that may be null, but in Swagger 2.0', async (t) => {
   const gap = (id: object) => ({ type: 'object', properties: { lastEventId: id, oldestId: id }, required: ['lastEventId', 'oldestId'] })
   t.match(withGap({ price: Price }, '3.2'), { price: Price, gap: gap({ type: ['string', 'null'] }) })
   t.match(withGap({ price: Price }, '3.0'), { price: Price, gap: gap({ type: 'string', nullable: true }) })

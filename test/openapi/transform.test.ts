@@ -7,14 +7,14 @@ import { parse } from 'yaml'
 import sse, { type SSEPluginOptions } from '../../lib/index.js'
 import { at, build, event, media, openapi, operation, Price, price, prices, pricesMedia, published } from './app.js'
 
-test('a route is described in the document without a response schema', async (t) => {
+test('a route without a response schema is described in the document', async (t) => {
   const app = await build(t, {}, prices)
   t.strictSame(operation(app.swagger(), '/prices'), {
     responses: { 200: { description: 'Server-sent events: price, halted', content: { 'text/event-stream': pricesMedia } } }
   })
 })
 
-test('3.1: `schema` is what client generators read, the union of the data', async (t) => {
+test('3.1: `schema` is the union of the data, because client generators read it', async (t) => {
   const app = await build(t, { version: '3.1.0' }, prices)
   t.strictSame(media(app.swagger(), '/prices'), {
     schema: { anyOf: [price, { type: 'string' }] },
@@ -22,7 +22,7 @@ test('3.1: `schema` is what client generators read, the union of the data', asyn
   })
 })
 
-test('3.0, which is @fastify/swagger’s default: the same, within what it allows', async (t) => {
+test('3.0, the default of @fastify/swagger: the description of 3.1, with keywords that 3.0 allows', async (t) => {
   const app = await build(t, { version: '' }, prices)
   t.equal(at(app.swagger(), 'openapi'), '3.0.3')
   t.match(media(app.swagger(), '/prices'), {
@@ -31,7 +31,7 @@ test('3.0, which is @fastify/swagger’s default: the same, within what it allow
   })
 })
 
-test('Swagger 2.0: what a response can hold there', async (t) => {
+test('Swagger 2.0: a response has the type of the data, or any type', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger)
@@ -46,7 +46,7 @@ test('Swagger 2.0: what a response can hold there', async (t) => {
   t.match(operation(app.swagger(), '/prices'), { produces: ['text/event-stream'], responses: { 200: { schema: { type: undefined } } } })
 })
 
-test('every method is described, and every route of a prefix', async (t) => {
+test('every method of a route is described, and every route with a prefix', async (t) => {
   const app = await build(t, {}, (app) => {
     app.sseRoute({ method: ['POST', 'PUT'], url: '/chat', schema: { body: Type.Object({ prompt: Type.String() }) }, source: () => [] })
     app.register(async (child) => prices(child), { prefix: '/v1' })
@@ -57,7 +57,7 @@ test('every method is described, and every route of a prefix', async (t) => {
   t.strictSame(media(app.swagger(), '/v1/prices'), pricesMedia)
 })
 
-test('what the user says of a route stays', async (t) => {
+test('the user’s own description of a route is kept', async (t) => {
   const schema = {
     summary: 'Prices',
     description: 'All of them.',
@@ -93,7 +93,7 @@ test('what the user says of a route stays', async (t) => {
   t.notOk(at(app.swagger(), 'paths', '/hidden'))
 })
 
-test('what the user says of the stream’s own response stays, in whatever form', async (t) => {
+test('the user’s own description of the stream’s response is kept in every form', async (t) => {
   const answer = { type: 'object', properties: { text: { type: 'string' } } }
   const responses: Record<string, Record<string, unknown>> = {
     '/schema': { 200: answer },
@@ -117,7 +117,7 @@ test('what the user says of the stream’s own response stays, in whatever form'
   })
 })
 
-test('a gap is described beside the declared events where one may come', async (t) => {
+test('a gap is described beside the declared events of routes that may send one', async (t) => {
   const app = await build(t, {}, (app) => {
     app.sseRoute({ url: '/topics', events: { price: Price }, topics: ['prices'] })
     app.sseRoute({ url: '/client', events: { price: Price }, clientId: () => 'ann', onConnect: () => {} })
@@ -131,7 +131,7 @@ test('a gap is described beside the declared events where one may come', async (
   t.strictSame(at(media(app.swagger(), '/any'), 'itemSchema'), event({}, { type: 'string' }, ['data']))
 })
 
-test('shared schemas, and schemas that refer to themselves, are referred to', async (t) => {
+test('shared schemas and recursive schemas are described by references', async (t) => {
   const Tree = Type.Recursive((self) => Type.Object({ children: Type.Array(self) }), { $id: 'Tree' })
   const app = await build(t, { refResolver: { buildLocalReference: (json) => String(json.$id) } }, (app) => {
     app.addSchema({ ...Price, $id: 'Price' })
@@ -197,7 +197,7 @@ test('a transform that returns no schema leaves the route’s', async (t) => {
   t.ok(media(app.swagger(), '/b'))
 })
 
-test('@fastify/swagger may come first or last, and around the plugin', async (t) => {
+test('@fastify/swagger may be registered before, after and around the plugin', async (t) => {
   const orders: Record<string, (app: FastifyInstance) => Promise<unknown>> = {
     'swagger first': async (app) => {
       await app.register(swagger, openapi())
@@ -231,7 +231,7 @@ test('@fastify/swagger may come first or last, and around the plugin', async (t)
   }
 })
 
-test('@fastify/swagger’s function may have another name', async (t) => {
+test('@fastify/swagger may have another decorator name', async (t) => {
   const transform: SwaggerTransform = ({ schema, url }) => ({ schema: { ...schema, tags: ['transformed'] }, url })
   const app = await build(t, { decorator: 'describe', transform }, prices, { openapi: { transform } })
   const document = app.getDecorator<() => unknown>('describe')()
@@ -239,7 +239,7 @@ test('@fastify/swagger’s function may have another name', async (t) => {
   t.strictSame(at(operation(document, '/prices'), 'tags'), ['transformed'])
 })
 
-test('@fastify/swagger may be registered in a child alone, and more than once', async (t) => {
+test('@fastify/swagger may be registered in child instances only, and several times', async (t) => {
   const documents: Record<string, () => unknown> = {}
   const app = Fastify()
   t.teardown(() => app.close())
@@ -260,7 +260,7 @@ test('@fastify/swagger may be registered in a child alone, and more than once', 
   t.notOk('swagger' in app)
 })
 
-test('two plugins in contexts of their own are described in one document', async (t) => {
+test('routes of two registrations of the plugin are described in one document', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, openapi())
@@ -275,7 +275,7 @@ test('two plugins in contexts of their own are described in one document', async
   t.strictSame(media(app.swagger(), '/b/prices'), pricesMedia)
 })
 
-test('JSON and YAML say the same, whichever is asked for first', async (t) => {
+test('the document is the same in JSON and YAML, in both orders of building', async (t) => {
   const [first, second] = [await build(t, {}, prices), await build(t, {}, prices)]
   const yaml = first.swagger({ yaml: true })
   t.strictSame(media(first.swagger(), '/prices'), pricesMedia)
@@ -285,7 +285,7 @@ test('JSON and YAML say the same, whichever is asked for first', async (t) => {
   t.equal(second.swagger(), second.swagger(), 'and are built once')
 })
 
-test('Swagger UI serves it', async (t) => {
+test('Swagger UI serves the description', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, openapi({ version: '3.1.0' }))
@@ -297,7 +297,7 @@ test('Swagger UI serves it', async (t) => {
   t.strictSame(parse((await app.inject('/docs/yaml')).body), answer.json())
 })
 
-test('the description is in the document only', async (t) => {
+test('the description changes neither the schema of a route nor the user’s config object', async (t) => {
   const seen: RouteOptions[] = []
   const given = { rateLimit: 1 }
   const app = await build(t, {}, (app) => {
@@ -314,13 +314,13 @@ test('the description is in the document only', async (t) => {
   t.equal((await app.inject('/prices')).body, 'data: a\n\n')
 })
 
-test('HEAD is documented where @fastify/swagger is told to, and has no stream', async (t) => {
+test('a HEAD route is documented without a stream if @fastify/swagger exposes HEAD routes', async (t) => {
   const app = await build(t, { exposeHeadRoutes: true }, prices)
   t.strictSame(media(app.swagger(), '/prices'), pricesMedia)
   t.strictSame(at(operation(app.swagger(), '/prices', 'head'), 'responses'), { 200: { description: 'Default Response' } })
 })
 
-test('with `openapi: false` routes are documented as their user wrote them', async (t) => {
+test('with `openapi: false` routes are documented as the user wrote them', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(swagger, openapi())
@@ -332,7 +332,7 @@ test('with `openapi: false` routes are documented as their user wrote them', asy
   t.strictSame(at(operation(app.swagger(), '/described'), 'responses', '200', 'content'), { 'application/json': { schema: { type: 'string', description: 'A stream.' } } })
 })
 
-test('a document the user wrote is left alone, and so is one without event streams', async (t) => {
+test('a static document and a document without event streams are not changed', async (t) => {
   const written = { openapi: '3.1.0', info: { title: 'written', version: '1' }, paths: {} }
   const app = Fastify()
   t.teardown(() => app.close())
@@ -363,7 +363,7 @@ test('a transform that refuses the description does not get it, and the route is
   t.strictSame(lines, [])
 })
 
-test('an error in the user’s own transforms is theirs to see', async (t) => {
+test('an error of the user’s transforms is thrown by swagger()', async (t) => {
   const broken = () => { throw new Error('broken') }
   const before = await build(t, { transform: broken }, (app) => {
     app.get('/ordinary', async () => '')
@@ -416,7 +416,7 @@ test('a schema that is not JSON Schema is not refused where no document would sh
   }
 })
 
-test('without @fastify/swagger nothing is needed', async (t) => {
+test('an app without @fastify/swagger starts and streams', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(sse)

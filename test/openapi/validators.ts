@@ -18,8 +18,8 @@ const metaschemas: Record<string, string> = {
 }
 
 /**
- * What validators by others find wrong with OpenAPI documents: @seriousme/openapi-schema-validator and
- * @redocly/cli, which follows references too, for all versions; @hyperjump/json-schema for 3.x.
+ * Returns the faults that three validators find in OpenAPI documents: @seriousme/openapi-schema-validator and @redocly/cli for
+ * all versions, @hyperjump/json-schema for 3.x. @redocly/cli also follows references.
  */
 export async function faults (...documents: Document[]): Promise<string[]> {
   const found: string[] = []

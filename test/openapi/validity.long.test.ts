@@ -10,7 +10,7 @@ import { faults } from './validators.js'
 
 const versions = ['3.0.3', '3.1.0', '3.2.0']
 
-/** Routes with everything that a document may hold. */
+/** Declares routes with every kind of description. */
 function manyRoutes (app: FastifyInstance): void {
   const Tree = Type.Recursive((self) => Type.Object({ value: Type.Union([Type.Number(), Type.Null()]), children: Type.Array(self) }), { $id: 'Tree' })
   app.addSchema({ ...Price, $id: 'Price' })
@@ -46,7 +46,7 @@ function manyRoutes (app: FastifyInstance): void {
 
 const securitySchemes = { key: { type: 'apiKey', in: 'header', name: 'x-key' } } as const
 
-test('the documents of all versions are valid, with `const` kept, too', async (t) => {
+test('the documents of all versions are valid, with `const` converted and kept', async (t) => {
   const options = [...versions.map((version) => ({ version })), ...versions.slice(1).map((version) => ({ version, convertConstToEnum: false }))]
   const documents = await Promise.all(options.map(async (option) => published((await build(t, { ...option, securitySchemes }, manyRoutes)).swagger())))
   const app = Fastify()
@@ -58,13 +58,13 @@ test('the documents of all versions are valid, with `const` kept, too', async (t
   t.strictSame(await faults(...documents, published(app.swagger())), [])
 })
 
-test('the validators do find fault: itemSchema is not 3.1’s, and a reference must lead somewhere', async (t) => {
+test('the validators find faults: itemSchema in a 3.1 document, and a reference without a target', async (t) => {
   const document = published((await build(t, {}, prices)).swagger())
   const found = await faults({ ...document, openapi: '3.1.0' }, { ...document, components: { schemas: { a: { $ref: '#/components/schemas/b' } } } })
   t.match(found, [/^@seriousme, 3.1.0/, /^@hyperjump, 3.1.0/, /^@seriousme, 3.2.0/, /^@redocly: [^]*itemSchema[^]*Can't resolve \$ref/])
 })
 
-test('what a route sends is what its itemSchema says, and nothing else is', async (t) => {
+test('the events that a route sends match its itemSchema, and other events do not', async (t) => {
   const app = await build(t, {}, (app) => {
     app.sseRoute({
       url: '/orders',

@@ -4,7 +4,7 @@ import { published } from './app.js'
 import { faults } from './validators.js'
 import { build, versions } from './zod-app.js'
 
-test('the documents are valid, and the same in JSON and YAML', async (t) => {
+test('documents of zod schemas are valid, and equal in JSON and YAML', async (t) => {
   const documents = await Promise.all([true, false].flatMap((withTransform) => versions.map(async (version) => {
     const app = await build(version, withTransform)
     t.teardown(() => app.close())

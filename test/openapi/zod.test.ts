@@ -2,14 +2,14 @@ import { test } from 'tap'
 import { at, event, media, operation, published } from './app.js'
 import { author, build, id, json, versions } from './zod-app.js'
 
-test('routes with zod schemas, and such without any, boot and send', async (t) => {
+test('routes with and without zod schemas start and send', async (t) => {
   const app = await build('3.2.0')
   t.teardown(() => app.close())
   t.equal((await app.inject('/posts/a?limit=x')).statusCode, 400)
   t.equal((await app.inject('/anything')).body, 'data: a\n\n')
 })
 
-test('3.2: zod’s schemas are described as JSON Schema, and components as such', async (t) => {
+test('3.2: zod’s schemas are described as JSON Schema, and registered types as components', async (t) => {
   const app = await build('3.2.0')
   t.teardown(() => app.close())
   const document = app.swagger()
@@ -22,7 +22,7 @@ test('3.2: zod’s schemas are described as JSON Schema, and components as such'
   t.strictSame(at(document, 'components', 'schemas', id), author)
 })
 
-test('the transform sees to the rest of the route', async (t) => {
+test('zod’s transform converts the other schemas of the route', async (t) => {
   const app = await build('3.1.0')
   t.teardown(() => app.close())
   const described = operation(app.swagger(), '/posts/{topic}')
@@ -59,7 +59,7 @@ test('without the transform the plugin converts zod’s schemas of requests and 
   }
 })
 
-/** The schema that a reference leads to. */
+/** Returns the schema that a reference points to. */
 function resolved (document: unknown, reference: unknown): unknown {
   return at(document, ...String(at(reference, '$ref')).slice(2).split('/'))
 }

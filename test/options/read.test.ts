@@ -8,16 +8,16 @@ import { isOptions, readPluginOptions, readReplyOptions, readRouteOptions } from
 import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 
-/** A route that would be fine, to put one more option on. */
+/** A valid route, to which tests add one more option. */
 const fine = { url: '/fine', interval: 1_000, payload: () => {} }
 
-/** Values by name, none of which any number, function, object, boolean or text option takes. */
+/** Values by name that no number, function, object, boolean or text option takes. */
 const never = { null: null, symbol: Symbol('s'), bigint: 1n }
 const numbers = { '-1': -1, NaN, Infinity }
 const others = { '"text"': 'text', true: true, 'an object': {}, 'an array': [], 'a function': () => {}, 'a number': 1 }
 const LONGEST = 2 ** 31 - 1
 
-/** All of `others` but these. */
+/** Returns `never` and all of `others` but these. */
 function except (...names: Array<keyof typeof others>): Record<string, unknown> {
   return { ...never, ...Object.fromEntries(Object.entries(others).filter(([name]) => !names.some((each) => each === name))) }
 }
@@ -26,7 +26,7 @@ const notMilliseconds = { ...except('a number'), ...numbers, 'too long': LONGEST
 const notCount = { ...except('a number'), ...numbers, 0.5: 0.5, 'too large': 2 ** 53, '"5"': '5' }
 const notFunction = except('a function')
 
-/** What each option refuses, and how its error says what it takes. */
+/** Values that an option refuses, and the words of its error for those that it takes. */
 interface Refusal {
   takes: string
   refuses: Record<string, unknown>
@@ -153,7 +153,7 @@ const ofRoutes: Record<string, Refusal> = {
   onConnect: { takes: 'a function', refuses: notFunction }
 }
 
-/** What registering the plugin fails with, null if it does not. */
+/** Registers the plugin and returns its error, or null without one. */
 async function register (options: object): Promise<Error | null> {
   const app = Fastify()
   try {
@@ -166,20 +166,20 @@ async function register (options: object): Promise<Error | null> {
   }
 }
 
-/** Whether an error says which option it is about, and what that takes. */
+/** Returns whether an error names the option and the values that it takes. */
 function says (t: Test, error: Error & { code?: string } | null, name: string, { takes }: Refusal, given: string): void {
   const { code, message } = error ?? { message: 'no error' }
   const beginning = `The option "${name}" takes ${takes}, got `
   t.strictSame({ code, message: message.slice(0, beginning.length) }, { code: 'SSE_ERR_OPTION', message: beginning }, `${name}: ${given}`)
 }
 
-test('an option of the plugin that is wrong fails at register, with a message that says what it takes', async (t) => {
+test('a wrong option of the plugin fails at register, with a message that says what the option takes', async (t) => {
   for (const [name, refusal] of Object.entries(ofPlugin)) {
     for (const [given, value] of Object.entries(refusal.refuses)) says(t, await register({ [name]: value }), name, refusal, given)
   }
 })
 
-test('an option of a route that is wrong fails at sseRoute, with a message that says what it takes', async (t) => {
+test('a wrong option of a route fails at sseRoute, with a message that says what the option takes', async (t) => {
   const app = await makeApp(t)
   for (const [name, refusal] of Object.entries(ofRoutes)) {
     for (const [given, value] of Object.entries(refusal.refuses)) {
@@ -195,7 +195,7 @@ test('an option of a route that is wrong fails at sseRoute, with a message that 
   t.notOk(app.hasRoute({ method: 'GET', url: '/fine' }), 'no route was added')
 })
 
-test('an option of reply.sse() that is wrong fails there, with a message that says what it takes', async (t) => {
+test('a wrong option of reply.sse() fails there, with a message that says what the option takes', async (t) => {
   const app = await makeApp(t)
   let options: object = {}
   app.get('/', (_request, reply) => { reply.sse(options) })
@@ -210,7 +210,7 @@ test('an option of reply.sse() that is wrong fails there, with a message that sa
   }
 })
 
-test('an option of reply.sse() that goes with a source fails without one', async (t) => {
+test('an option of reply.sse() that needs a source fails without one', async (t) => {
   const app = await makeApp(t)
   let options: object = {}
   app.get('/', async (_request, reply) => { reply.sse(options) })
@@ -220,7 +220,7 @@ test('an option of reply.sse() that goes with a source fails without one', async
   }
 })
 
-test('the options of reply.sse() are read on top of the plugin\'s', (t) => {
+test('the options of reply.sse() take precedence over the plugin\'s', (t) => {
   const { stream } = readPluginOptions({ retry: 1, heartbeat: false })
   const [onError, onDisconnect] = [() => {}, () => {}]
   t.strictSame(readReplyOptions(stream, {}, false), { settings: stream, onError: undefined, onDisconnect: undefined, openOn: undefined, items: 'payload', end: undefined })
@@ -232,7 +232,7 @@ test('the options of reply.sse() are read on top of the plugin\'s', (t) => {
   t.end()
 })
 
-test('options are object literals, and no instances of classes', (t) => {
+test('options are plain objects, not instances of classes', (t) => {
   for (const value of [{}, Object.create(null), { retry: 5, then: 1 }, runInNewContext('({})')]) t.ok(isOptions(value))
   class Settings { retry = 5 }
   const others = [null, undefined, 'text', 1, [], () => {}, new Settings(), new Map(), new Headers(), new EventEmitter(), new Date(), new Error('x'), Promise.resolve(), Object('text'), runInNewContext('[]'), runInNewContext('new Map()')]
@@ -240,7 +240,7 @@ test('options are object literals, and no instances of classes', (t) => {
   t.end()
 })
 
-test('the message shows what was given', async (t) => {
+test('the message of a wrong option shows the given value', async (t) => {
   t.match(await register({ heartbeat: '5s' }), { message: /, got "5s"$/ })
   t.match(await register({ heartbeat: -1 }), { message: /, got -1$/ })
   t.match(await register({ heartbeat: true }), { message: /, got true$/ })
@@ -254,7 +254,7 @@ test('register takes Fastify\'s own options', async (t) => {
   t.equal(await register({ prefix: '/events', logLevel: 'warn', logSerializers: {} }), null)
 })
 
-test('what an option takes, it takes', async (t) => {
+test('every value that an option documents is accepted', async (t) => {
   const takes: Record<string, unknown[]> = {
     heartbeat: [false, 0, 1, 1_000, LONGEST],
     retry: [0, 1_000, Number.MAX_SAFE_INTEGER],
@@ -301,7 +301,7 @@ test('what an option takes, it takes', async (t) => {
   for (const topics of [[], ['orders'], () => []]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, topics }))
 })
 
-test('options of a route that do not go together fail at sseRoute, and are told why', async (t) => {
+test('options of a route that exclude each other fail at sseRoute, with the reason', async (t) => {
   const app = await makeApp(t)
   const [payload, source, onConnect, handler, topics, events] = [() => {}, () => [], () => {}, () => {}, ['orders'], { gap: {} }]
   const wrong: Array<[options: object, why: string]> = [
@@ -339,7 +339,7 @@ test('options of a route that do not go together fail at sseRoute, and are told 
   t.throws(() => withIds.sseRoute('/', { source, events }), { code: 'SSE_ERR_ROUTE', message: /the event "gap" is the plugin's own/ })
 })
 
-test('undefined counts as not given', async (t) => {
+test('an option that is undefined counts as not given', async (t) => {
   t.equal(await register(Object.fromEntries(Object.keys(ofPlugin).map((name) => [name, undefined]))), null)
   t.strictSame(readPluginOptions(Object.fromEntries(Object.keys(ofPlugin).map((name) => [name, undefined]))), readPluginOptions({}))
   const app = await makeApp(t, { retry: 5 })
@@ -378,7 +378,7 @@ test('without options the plugin has its defaults', async (t) => {
   t.strictSame(readPluginOptions({ history: { maxAge: 60_000 } }).history, { size: 1_000, maxAge: 60_000 })
 })
 
-test('a route has its defaults, and its end no id beside topics', (t) => {
+test('a route has its defaults, and its `end` has no id with topics', (t) => {
   const settings = readPluginOptions({})
   const read = (options: object) => readRouteOptions(settings, { url: '/', source: () => [], ...options }).declared
   t.match(read({}), { payloadTimeout: 30_000, items: 'payload', end: undefined })
@@ -387,7 +387,7 @@ test('a route has its defaults, and its end no id beside topics', (t) => {
   t.end()
 })
 
-test('a route\'s options go over the plugin\'s, and those of reply.sse() too', async (t) => {
+test('the options of a route and of reply.sse() take precedence over the plugin\'s', async (t) => {
   const app = await makeApp(t, { retry: 1, headers: { 'X-Both': 'plugin', 'x-plugin': '1' }, serializer: (data) => `plugin ${data}` })
   const own = { retry: 2, headers: { 'x-BOTH': 'own', 'x-own': '1' }, serializer: (data: unknown) => `own ${data}` }
   app.sseRoute('/plugin', { source: () => [{ data: 1 }] })
@@ -403,7 +403,7 @@ test('a route\'s options go over the plugin\'s, and those of reply.sse() too', a
   }
 })
 
-test('a route may carry other plugins\' options, and all of Fastify\'s', async (t) => {
+test('a route may have the options of other plugins and of Fastify', async (t) => {
   const app = await makeApp(t)
   const seen: object[] = []
   app.addHook('onRoute', (route) => { seen.push(route) })
@@ -412,7 +412,7 @@ test('a route may carry other plugins\' options, and all of Fastify\'s', async (
   t.notMatch(seen[0], { interval: Number }, 'its own are kept from them')
 })
 
-test('the URL may be the first argument', async (t) => {
+test('the URL may be the first argument of sseRoute', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/first', { source: () => ['text'] })
   app.sseRoute('/post', { method: 'POST', source: () => ['text'] })

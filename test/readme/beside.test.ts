@@ -136,7 +136,7 @@ test('README, OpenAPI: the 3.2 description of the route in ten lines is the one 
 
 test('README, Your own transforms: a global transform that both plugins are given runs on ordinary routes and on SSE routes', async (t) => {
   const [code] = codeOf('Your own transforms', 'ts')
-  const app = await runApp(t, `import Fastify from 'fastify'\nimport sse from 'fastify-sse-routes'\nconst app = Fastify()\n${code}`)
+  const app = await runApp(t, `import Fastify from 'fastify'\nconst app = Fastify()\n${code}`)
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
   const schema = { params: z.object({ symbol: z.string().min(2) }) }
   app.get('/names/:symbol', { schema }, () => '')
