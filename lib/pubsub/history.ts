@@ -22,7 +22,7 @@ export class History {
   #first = 0
   #count = 0
   #newest: string
-  /** Id of the newest event that was dropped from this history. Before any was dropped: the position before the first event. */
+  /** Id of the newest event that was dropped from this history. Before any was dropped: `start` of the constructor. */
   #lastMissedId: string
 
   /** Creates an empty history. @param start an id that is older than all events that will be appended */

@@ -16,7 +16,7 @@ export function isClosed (raw: RawReply): boolean {
   return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
 }
 
-/** Calls `callback` once, when the response has ended or its client has disconnected. Not for a response that `isClosed`. */
+/** Calls `callback` once, when the response has ended or its client has disconnected. Never calls it if they have already: see `isClosed`. */
 export function onceClosed (raw: RawReply, callback: () => void): void {
   if (isHttp2(raw) || raw.socket !== null) {
     // `on`, because `once` would keep a wrapper function in memory for every stream, and the response emits `close` only once

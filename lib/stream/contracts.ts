@@ -58,7 +58,7 @@ export interface Subscription {
   deliver (event: PublishedEvent): void
   /** Called when the log has lost events before this process received them. Sends a `gap` event, because some may be for this stream. */
   onGap (gap: Gap): void
-  /** Returns an `id:` line with the current position. The caller must write it, because the client now counts as having this id. Needs `usesLogIds`. */
+  /** Returns an `id:` line with the id of the newest event that the stream has passed. The caller must write it. Only if `usesLogIds`. */
   takeIdLine (): string
   /** Returns an `id:` line and a blank line, to write as a heartbeat; `''` if the client has this id already, or no id of the log. */
   takeHeartbeat (): string

@@ -40,7 +40,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   state: 'pending' | 'opening' | 'live' = 'pending'
   /** The interval or source of the route that writes events to this stream. Null if it has none, and after the stream has closed. */
   producer: Producer<EventStream> | null = null
-  /** The stream's topics and its position in the log of published events. Null until it has a topic, an event id, or a published event. */
+  /** The stream's connection to the log of published events. Null until it has a topic, or an event with an id, or the client sent an id. */
   subscription: Subscription | null = null
   readonly #host: StreamHost<EventStream>
   readonly #owner: StreamOwner<EventStream>
@@ -177,7 +177,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return written
   }
 
-  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if not: events are being dropped, or it is closed */
+  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if it was dropped: events are dropped too, or the stream is closed */
   writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
 
   sendHeartbeat (): void {
@@ -209,7 +209,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Closes the stream at shutdown, after `last` (an encoded event) and a `retry:` line of `retry` ms. Resolves when the response has closed. */
   drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
 
-  /** Writes the pending text, even if the client is behind. @returns false if the next tick aborts the stream, because of `maxBufferedBytes` */
+  /** Writes the pending text, even if the client is behind. @returns false if the stream will be aborted, because the client was too far behind */
   flush (): boolean {
     if (this.closeReason === 'overflow') return false
     this.#buffer.flushNow()

@@ -47,7 +47,7 @@ export class FlushQueue implements FlushScheduler {
     this.#last = buffer
   }
 
-  /** Does nothing, because a closed buffer ignores its flush. */
+  /** Called when a write buffer is closed. Does nothing, because a closed buffer ignores its scheduled flush. */
   cancel (): void {}
 
   readonly #flushAll = (): void => {

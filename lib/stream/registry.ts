@@ -98,7 +98,7 @@ export class StreamRegistry implements StreamHost<EventStream> {
     this.#draining = true
     const closed = Array.from(this.streams.values(), (stream) => this.#end(stream))
     for (const stream of this.#pending) {
-      // a stream that waits for hooks ends once it is open
+      // a stream whose onSend hooks still run is closed by `onOpen`, once its response is open
       if (stream.state === 'pending') stream.closeWith('drain')
       else closed.push(stream.finished())
     }

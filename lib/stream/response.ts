@@ -109,7 +109,7 @@ export class StreamResponse extends StreamPayload {
     const session = sessionOf(this.#reply.raw)
     close()
     await this.finished()
-    // `server.close()` waits for HTTP/2 sessions, which clients keep open
+    // because `server.close()` waits until HTTP/2 sessions are closed, which clients keep open
     if (session !== undefined) endSession(session, CLOSE_TIMEOUT)
   }
 

@@ -11,7 +11,7 @@ import { isClosed, isHttp2, type RawReply } from './connection.js'
 export interface Sink {
   /** Writes a batch of encoded events. Hot path. @returns false if the client is behind: `onceDrained` reports when it has caught up */
   write (batch: Batch): boolean
-  /** Whether any code has ended or destroyed the response, so that nothing may be written. */
+  /** Whether the response was ended or destroyed, by the plugin or other code. Nothing may be written then. */
   readonly ended: boolean
   /** Number of bytes that were written but are still in this process, because the client is behind. */
   readonly buffered: number

@@ -52,7 +52,7 @@ abstract class InactivityTimer implements Task {
   abstract run (): void
 }
 
-/** Writes a heartbeat to a stream when nothing was written for `heartbeat` ms. */
+/** The timer of one stream's heartbeat: makes the stream write a comment line when nothing was written to it for `heartbeat` ms. */
 export class Heartbeat extends InactivityTimer {
   /** Starts the heartbeat of a stream. @param heartbeat in ms. @returns null if it is 0: no heartbeat */
   static create (timers: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
