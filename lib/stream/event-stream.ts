@@ -25,7 +25,7 @@ const FALSE = Promise.resolve(false)
 /**
  * The event stream of one client: opens its HTTP response, writes events as fast as the client takes them, and closes it.
  *
- * Its base class runs callbacks of the application in the async context (AsyncLocalStorage) of the stream's request. They would
+ * `runInAsyncScope` of its base class runs callbacks of the application in the async context (AsyncLocalStorage) of the request. They would
  * otherwise run in the context of another stream's request, because one timer or one published event serves many streams.
  */
 export class EventStream extends AsyncResource implements SSEStream, ResponseOwner, WriteBufferOwner, TimedStream {
@@ -149,7 +149,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns a promise that resolves to true once the client takes more bytes, or to false once the stream is closed. */
   ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
 
-  /** Writes one encoded event of the application. @param id its own id, if it has one; removed if the stream has had a topic. Hot path. */
+  /** Writes one encoded event of the application. @param id an id in it that the application set; removed if the stream has had a topic. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
     else if (!this.subscribed().allowsCustomIds) this.write(stripId(text, id), false)
