@@ -1,84 +1,84 @@
 // Tested by test/pubsub/backplane.test.ts
 import type { FastifyBaseLogger } from 'fastify'
 
-/** Who receives a published event: the streams of a topic, the streams of a client id, or all streams. */
+/** The kind of streams that a published event is for: the streams of a topic, the streams of a client id, or all streams. */
 export type Audience = 'topic' | 'client' | 'all'
 
-/** An event in the log. */
+/** One event in the log of published events. */
 export interface PublishedEvent {
   readonly id: string
   readonly to: Audience
-  /** The topic or the client id; `''` for all. */
+  /** The topic or the client id that the event is for; `''` if it is for all streams. */
   readonly name: string
-  /** The encoded event without an `id:` line, as it was published. */
+  /** The text of the event in event stream format, without an `id:` line. `publish()` got it like this. */
   readonly frame: string
-  /** The same with its `id:` line, which is the first: `id: ${id}\n${frame}`. Streams share it. */
+  /** The text of the event with its `id:` line, which is the first: `id: ${id}\n${frame}`. All streams share this string. */
   readonly text: string
-  /** When this process received it, on the clock of `performance.now()`, ms. */
+  /** Time at which this process received the event, on the clock of `performance.now()`, ms. */
   readonly time: number
 }
 
-/** The events that are missing between a position and the events that follow it. */
+/** Describes events that are missing in the log, because it no longer has them or lost them. */
 export interface Gap {
-  /** Id of the oldest event that the log still has; null for none. */
+  /** Id of the oldest event that the log still has; null if it has none. */
   readonly oldestId: string | null
-  /** Id of the newest missing event: the position to continue from. */
+  /** Id of the newest missing event. To continue, read the events after this id. */
   readonly lastMissedId: string
 }
 
-/** Consecutive events of the log. */
+/** The result of a read: consecutive events of the log. */
 export interface Page {
-  /** What is missing before `events`; null for nothing. */
+  /** Describes the events that are missing before `events`. Null if none is missing. */
   readonly gap: Gap | null
-  /** Oldest first. */
+  /** The events that were read, oldest first. */
   readonly events: readonly PublishedEvent[]
 }
 
-/** How much of the log is retained. */
+/** The limits for the events that the log keeps for replays to reconnecting clients. */
 export interface HistorySettings {
-  /** Number of events. */
+  /** Number of newest events that the log keeps; 0: none. */
   size: number
-  /** Age, ms; 0: no limit. */
+  /** Age from which an event is no longer kept, ms; 0: no limit. */
   maxAge: number
 }
 
-/** Functions that a backplane calls with the events of the log. They do not throw. */
+/** The functions that the plugin passes to `open()` of a backplane. The backplane calls them with the events of the log. They do not throw. */
 export interface BackplaneListener {
-  /** Called once for each event that is published after `open()`, in the order of the log. */
+  /** Called by the backplane once for each event that any process publishes after `open()`, in the order of the log. */
   readonly onEvent: (event: PublishedEvent) => void
   /**
-   * Called where the log has lost events before this process received them. `newest` is `gap.lastMissedId` from then on,
-   * and the next event follows it.
+   * Called by the backplane, between events, if the log has lost events before this process received them. The backplane's `newest`
+   * is `gap.lastMissedId` when it calls, and the next event is newer than that.
    */
   readonly onGap: (gap: Gap) => void
 }
 
 /**
- * The log of published events, which all processes of an application share.
- * The suite in `test/backplane-suite.ts` tests each of these promises.
+ * The log of published events, which all processes of an application share. A backplane of your own has to do all that these
+ * comments say. The suite in `test/backplane-suite.ts` tests it.
  */
 export interface Backplane {
-  /** Position of the newest event that was received; before the first one, the end of the log when it was opened. */
+  /** Id of the newest event that this process received. Before the first one: the id at which the log ended when it was opened. */
   readonly newest: string
-  /** Id of the oldest event that can be read, as far as this process knows; null for none. */
+  /** Id of the oldest event that `read()` can return, as far as this process knows; null if there is none. */
   readonly oldestId: string | null
-  /** Connects to the log. Resolves once every event that is published from then on will reach the listener. */
+  /** Called once by the plugin. Connects to the log. Resolves once every event that is published from then on will reach `listener`. */
   open (listener: BackplaneListener): Promise<void>
   /**
-   * Appends an event. Returns its id, or a promise of it, once the log has it.
-   * @param name the topic or client id, `''` for all
-   * @param frame the encoded event, without an `id:` line
+   * Appends an event to the log. Returns its id if the log has it already, otherwise a promise of its id for when the log has it.
+   * @param name the topic or client id that the event is for; `''` if `to` is `'all'`
+   * @param frame the text of the event in event stream format, without an `id:` line
    * @throws SSE_ERR_CLOSING after `close()`
    */
   publish (to: Audience, name: string, frame: string): Promise<string> | string
   /**
-   * Returns up to `limit` events after the position `after`, which has the form of an id. `gap` is set where events
-   * are missing between `after` and the first of them, because the log does not reach back that far or never had
-   * `after`. No event is newer than `newest`, because newer ones are still to be received.
+   * Returns up to `limit` events that are newer than `after`, which has the form of an event id. `gap` is set if events may be missing
+   * between `after` and the first of them, because the log does not reach back that far or never had `after`. No returned event is
+   * newer than `newest`, because the listener will get newer ones.
    */
   read (after: string, limit: number): Page | Promise<Page>
   close (): Promise<void>
 }
 
-/** Creates a backplane that retains as much as `history` says; the plugin opens it at `register`. `log` is the app's. */
+/** Creates a backplane that keeps as many events as `history` says. Called by the plugin at `register`, which then opens it. `log` is the logger of the app. */
 export type BackplaneFactory = (history: HistorySettings, log: FastifyBaseLogger) => Backplane

@@ -6,43 +6,43 @@ const realPerformanceNow = performance.now
 const realNow = performance.now.bind(performance)
 
 /**
- * The timers and the clock of Node, saved before a test can fake them. They serve waits for the network or the event loop,
- * and limits that end a wait for the application.
+ * The timers and the clock of Node, saved when this file is loaded, before a test can replace them with fakes. Used to wait for the
+ * network or the event loop, and to end a wait for code of the application. Fake time must not stop these.
  */
 export const real = { setTimeout: realSetTimeout, clearTimeout, setImmediate, turn, wait, now: realNow }
 
-/** Node's timers count whole milliseconds and fire up to 1 ms early. */
+/** Time by which a Node timer may fire early, ms, because Node's timers count whole milliseconds. */
 const GRANULARITY = 1
 
-/** The function that identifies the current clock, the function that reads it, and the offset that is added. */
+/** The function that identifies the current clock: Node's `setTimeout`, or a fake one. `read` reads that clock, and `offset`, ms, is added. */
 let source: unknown = realSetTimeout
 let read = realNow
 let offset = 0
-/** The last time that a fake clock showed. */
+/** The last time that `now()` returned under fake timers, ms, so that time never runs backwards. */
 let last = 0
 
 /**
- * The monotonic time, ms: `performance.now()`, unless timers are faked. Under fake timers it follows the fake
- * `performance.now()`, or else the fake `Date`, because most fakes replace only that. Hot path.
+ * Returns a time that never decreases, ms: that of `performance.now()`. Under fake timers of a test it is the time of the fake
+ * `performance.now()`, or, if that is not faked, of the fake `Date`, because most fakes replace only that. Hot path.
  */
 export function now (): number {
   return setTimeout === realSetTimeout && source === realSetTimeout ? realNow() + offset : followFake()
 }
 
-/** True while a test fakes the timers, so that time passes in steps. */
+/** Returns whether a test has replaced `setTimeout` with a fake, so that time passes only in steps. */
 export function isFake (): boolean {
   return setTimeout !== realSetTimeout
 }
 
 /**
- * Moves the clock to the time for which a timer was set, because the timer has fired. A fake `setTimeout` may have no fake
- * clock beside it, or a clock that stands still.
+ * Called when a timer has fired that was set for `time`. Moves the clock of `now()` forward to `time` if it is behind, because a test
+ * may fake `setTimeout` without a clock, or with a clock that stands still.
  *
- * @returns the time up to which tasks are due
+ * @returns the time up to which tasks are due, on the clock of `now()`, ms
  */
 export function reached (time: number): number {
   const at = now()
-  // without tolerance under fake timers, because a test counts the ms to the next tick
+  // no tolerance of 1 ms under fake timers, because a test may check the exact time of a tick
   if (time <= at || (!isFake() && time <= at + GRANULARITY)) return at + GRANULARITY
   offset += time - at
   return time
@@ -52,20 +52,20 @@ function followFake (): number {
   const current = currentSource()
   if (current !== source) change(current)
   const at = read() + offset
-  // continues from the last time after a clock is set back
+  // if the clock was set back, time continues from the last time that was returned
   if (at < last) offset += last - at
   else last = at
   return last
 }
 
-/** Switches to another clock without a jump, when a test installs or removes fake timers. */
+/** Called when a test has installed or removed fake timers. Makes `now()` read another clock, and sets `offset` so that time does not jump. */
 function change (current: unknown): void {
   if (read === realNow) last = realNow() + offset
   source = current
   read = realNow
   if (current === performance.now) read = () => performance.now()
   else if (current === Date.now) read = () => Date.now()
-  // an integer, so that sums of whole ms stay whole
+  // rounded to an integer, so that a fake clock of whole ms gives times of whole ms
   offset = Math.ceil(last - read())
 }
 

@@ -1,44 +1,44 @@
 import { now, reached } from './clock.js'
 
-/** A task that is due at a time. It is in one list at most. */
+/** A task that a timer list runs at a certain time. It is in one list at most. */
 export interface Task {
-  /** When it is due, on the clock of `now()`, ms. Set by the list. */
+  /** Time at which the list runs the task, on the clock of `now()`, ms. Set by the list. */
   due: number
   prev: Task | null
   next: Task | null
-  /** Called once when the task is due. A task that repeats schedules itself again. */
+  /** Called by the list once, when the task is due. A task that repeats has to schedule itself again. */
   run (): void
 }
 
-/** Longest delay of a Node timer, ms. */
+/** Longest delay that a Node timer can have, ms (about 24.8 days). */
 export const TIMEOUT_MAX = 2 ** 31 - 1
 
-/** Tolerance for rounding errors in sums of times, ms, so that none makes a delay 1 ms longer. */
+/** Time that is subtracted from a delay before it is rounded up, ms, so that an error in a sum of times does not make it 1 ms longer. */
 const ROUNDING = 0.01
 
 /**
- * Tasks with the same delay, in one linked list on one Node timer.
+ * A linked list of tasks with the same delay, which share one Node timer. The timer does not keep the process alive.
  *
- * The task that is scheduled last is nearly always due last, because all have the same delay: to add, move or remove a
- * task takes a few assignments. The timer does not keep the process alive.
+ * The task that is scheduled last is nearly always due last, because all have the same delay. So it takes only a few
+ * assignments to add, move or remove a task.
  */
 export class TimerList {
   #first: Task | null = null
   #last: Task | null = null
   #timer: NodeJS.Timeout | undefined
-  /** The `setTimeout` that set the timer: Node's, or the fake of a test. */
+  /** The function `setTimeout` that set the current timer: Node's own, or that of a test's fake timers. */
   #setBy = setTimeout
   readonly #emptied: () => void
 
-  /** @param emptied called when the list becomes empty */
+  /** Creates an empty list. @param emptied called each time the list becomes empty */
   constructor (emptied: () => void) {
     this.#emptied = emptied
   }
 
-  /** Adds a task, or moves it to a new time. Hot path: every write moves the heartbeat of its stream. */
+  /** Adds a task that is due at `due`, or moves it if it is in the list. Hot path: every write to a stream moves its heartbeat. */
   schedule (due: number, task: Task): void {
     if (task === this.#last) {
-      // the last task stays the last at a later time
+      // moved to a later time, the last task stays the last
       if (due >= task.due) {
         task.due = due
         return
@@ -54,7 +54,7 @@ export class TimerList {
     else task.next.prev = task
     if (before === null) this.#first = task
     else before.next = task
-    // the current timer may be too late for a new first task, or gone with the fake timers of a test
+    // a new timer, because the current one may be too late for a new first task, or was removed with the fake timers of a test
     if (before === null || this.#setBy !== setTimeout) this.#arm()
   }
 
@@ -78,7 +78,7 @@ export class TimerList {
     task.prev = task.next = null
   }
 
-  /** Sets the Node timer for the first task. */
+  /** Sets the Node timer to the time of the first task. If the list is empty, clears the timer. */
   #arm (): void {
     if (this.#first === null) {
       this.#empty()
@@ -90,7 +90,7 @@ export class TimerList {
     this.#timer = setTimeout(this.#run, Math.max(1, Math.ceil(due - now() - ROUNDING)), due).unref()
   }
 
-  // takes one task at a time, because each may remove others
+  // Called by the Node timer. Runs the tasks that are due. Reads the first one anew each time, because a task may remove others.
   #run = (due: number): void => {
     const until = reached(due)
     try {
@@ -104,16 +104,16 @@ export class TimerList {
   }
 }
 
-/** The timer lists of one plugin, by delay: created on first use, deleted when empty. */
+/** The timer lists of one plugin, one per delay. A list is created when its delay is first used, and deleted when it is empty. */
 export class TimerLists {
   readonly #byDelay = new Map<number, TimerList>()
 
-  /** Number of delays that have tasks. */
+  /** Number of lists, which is the number of different delays in use. */
   get size (): number {
     return this.#byDelay.size
   }
 
-  /** The list of all tasks with a delay of `delay` ms. */
+  /** Returns the list for tasks with a delay of `delay` ms. Creates it if there is none. */
   get (delay: number): TimerList {
     let list = this.#byDelay.get(delay)
     if (list === undefined) {
@@ -126,7 +126,7 @@ export class TimerLists {
   }
 }
 
-/** Calls a function once after a delay, unless it is cancelled. */
+/** A delay of `ms` milliseconds after which `callback` is called once, unless `cancel()` is called before. */
 export class Delay implements Task {
   due = 0
   prev: Task | null = null
@@ -150,8 +150,8 @@ export class Delay implements Task {
 }
 
 /**
- * The next tick of an anchored interval: the first multiple of `interval` after `due` that is not past. A late tick does
- * not shift later ones, and missed ticks are skipped.
+ * Returns the time of an interval's next tick: `due` plus the smallest multiple of `interval` that gives a time after `now`. A late
+ * tick does not shift later ones, and missed ticks are skipped. @param due the time at which the current tick was due
  */
 export function nextDueTime (due: number, interval: number, now: number): number {
   const missed = Math.max(0, Math.floor((now - due) / interval))

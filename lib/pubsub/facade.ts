@@ -11,7 +11,7 @@ interface Internals {
 
 const internals = new WeakMap<SSE, Internals>()
 
-/** `app.sse`: the public methods of the hub and the registry, and nothing else of them. */
+/** The object `app.sse`. It has the public methods of the hub (which publishes events) and the registry (of streams), and nothing else of them. */
 export class Facade implements SSE {
   readonly streams: ReadonlyMap<string, SSEStream>
   readonly [STATS]: StatsByRoute
@@ -41,7 +41,7 @@ export class Facade implements SSE {
   }
 }
 
-/** The hub and the registry of an `app.sse`, for tests of the state that they keep. */
+/** Returns the hub and the registry of an `app.sse`, for tests of the state that they keep. Undefined for an object that is no `Facade`. */
 export function internalsOf (sse: SSE): Internals | undefined {
   return internals.get(sse)
 }

@@ -10,9 +10,9 @@ import { validClientId, validTopic } from '../topic.js'
 import type { Audience, Gap, Page, PublishedEvent } from '../backplane.js'
 import { type Log, LogSubscription } from './subscription.js'
 
-/** Publishes events to the log and dispatches the events of the log to the streams of this process. */
+/** Appends published events to the log, which the backplane keeps, and delivers the events of the log to the streams of this process. */
 export class Hub implements Log {
-  /** Subscriptions by topic. */
+  /** The subscriptions of the streams that have a topic, by topic. */
   readonly topics = new Map<string, Set<Subscription>>()
   readonly #backplane: Backplane
   readonly #registry: Pick<StreamRegistry, 'streams' | 'clients'>
@@ -20,7 +20,7 @@ export class Hub implements Log {
   readonly #log: FastifyBaseLogger
   #lastDispatchedId = ''
 
-  /** @param writeData writes the data of published events */
+  /** Creates a hub. `open()` has to follow. @param writeData encodes the data of published events */
   constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'clients'>, writeData: DataWriter, log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#registry = registry
@@ -88,7 +88,7 @@ export class Hub implements Log {
     }
   }
 
-  /** Delivers an event to the streams of its audience. Hot path. */
+  /** Called for each event of the log. Delivers it to the streams that it is for: of a topic, of a client id, or all. Hot path. */
   #dispatch (event: PublishedEvent): void {
     const before = this.#lastDispatchedId
     this.#lastDispatchedId = event.id
@@ -97,7 +97,7 @@ export class Hub implements Log {
       return
     }
     const { streams, clients } = this.#registry
-    // `before`: a stream whose delivery has not started reads the event from the log later
+    // A new subscription starts at `before`: if the delivery of its stream has not started, it reads this event from the log later.
     if (event.to === 'all') {
       for (const stream of streams.values()) stream.subscribed(before).deliver(event)
       return
@@ -107,7 +107,7 @@ export class Hub implements Log {
     if (stream?.clientId === event.name) stream.subscribed(before).deliver(event)
   }
 
-  /** Notifies all streams with topics or a client id, because the audience of the lost events is unknown. */
+  /** Called when the log has lost events. Notifies all streams with a subscription or a client id, because nobody knows for which the events were. */
   #onGap (gap: Gap): void {
     this.#lastDispatchedId = gap.lastMissedId
     for (const stream of this.#registry.streams.values()) {
@@ -117,7 +117,7 @@ export class Hub implements Log {
   }
 }
 
-/** Calls `callback` with the id of a published event. A failure reaches the caller of `publish`. */
+/** Calls `callback` with the id of an event once it is in the log. Not if publishing fails, which the caller of `publish` handles. */
 function onceInLog (published: string | Promise<string>, callback: (id: string) => void): void {
   if (typeof published === 'string') callback(published)
   else published.then(callback, () => {})

@@ -3,11 +3,11 @@ import { SSE_ERR_CLOSING } from '../errors.js'
 import { EventIds } from '../event/id.js'
 import { History, publishedEvent } from './history.js'
 
-/** The backplane of an application with one process: the log is in memory and starts empty. */
+/** The backplane (log of published events) of an application with one process. It keeps the log in memory, so that it starts empty. */
 export class MemoryBackplane implements Backplane {
   readonly #ids = new EventIds()
   readonly #history: History
-  /** Null before `open()` and after `close()`. */
+  /** Gets each published event. Null before `open()` and after `close()`. */
   #listener: BackplaneListener | null = null
 
   constructor (history: HistorySettings) {

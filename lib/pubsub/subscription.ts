@@ -8,44 +8,44 @@ import { compareEventIds, isEventId } from '../event/id.js'
 import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 
-/** The log as a subscription uses it. */
+/** The log of published events, with the methods that the subscription of a stream calls. The hub implements it. */
 export interface Log {
-  /** The position of the newest event. */
+  /** Id of the newest event that this process has received; before the first one, an id that is older than it. */
   readonly newest: string
-  /** The oldest event that can be replayed; null where there is none. */
+  /** Id of the oldest event that can be replayed (read again for a client that missed it). Null if there is none. */
   readonly oldestId: string | null
   read (after: string, limit: number): Page | Promise<Page>
-  /** Adds a subscription to the subscribers of a topic. */
+  /** Adds the subscription of a stream to a topic, so that events of the topic are delivered to it. */
   join (topic: string, subscription: Subscription): void
   leave (topic: string, subscription: Subscription): void
 }
 
-/** Time for an event to reach this process after another process has it, roughly, ms. */
+/** Time to wait for an event that another process has received and this one has not, ms. Roughly the usual difference. */
 const AHEAD = 5
 
-/** Events per page. Other streams have a turn after each page. */
+/** Number of events that a replay reads from the log at once (a page). After each page other streams have a turn. */
 const PAGE = 128
 
-/** One stream's subscription to the log: replays missed events at the client's pace, then switches to live delivery. */
+/** One stream's subscription to the log. Replays the events that the client missed, as fast as it takes them, then delivers new ones when they are published. */
 export class LogSubscription implements Subscription {
   readonly #stream: EventStream
   readonly #log: Log
-  /** Null until the stream has a first topic. Streams of a route share the set. */
+  /** The topics of the stream. Null until it has its first one. The streams of a route share the set, so that it is never changed. */
   #topics: ReadonlySet<string> | null = null
-  /** A copy for this stream, once its topics have changed. */
+  /** A copy of `#topics` that belongs to this stream and may be changed. Null until its topics change. */
   #ownTopics: Set<string> | null = null
   /**
-   * The origin of the id that the client holds: `log` from the first published event or topic on; `custom` from the first
-   * custom id on, until the stream has a topic.
+   * The kind of event ids that the client has: `log` from the first published event or topic on; `custom` (set by the application)
+   * from the first such id on, until the stream has a topic; `none` before.
    */
   #ids: 'none' | 'log' | 'custom' = 'none'
-  /** The id that the client holds; null if it sent none and was sent none. */
+  /** The id that the client would send in Last-Event-ID if it reconnected now. Null if it sent none and was sent none, or an empty one. */
   #clientEventId: string | null
-  /** The position up to which the log was read, until delivery is live. */
+  /** Id of the newest event that the replay has passed. Not used once delivery is live. */
   #readPosition: string
   #live: boolean
 
-  /** @param from the position at which to start if the client sent no id of the log */
+  /** Creates the subscription of a stream. @param from id of the event to start after if the client sent no id of the log */
   constructor (stream: EventStream, log: Log, from: string) {
     this.#stream = stream
     this.#log = log
@@ -53,7 +53,7 @@ export class LogSubscription implements Subscription {
     this.#clientEventId = lastEventId
     if (lastEventId !== null) this.#ids = isEventId(lastEventId) ? 'log' : 'custom'
     this.#readPosition = lastEventId !== null && this.#ids === 'log' ? lastEventId : from
-    // no event is delivered before `onConnect` has settled; custom ids replay nothing
+    // Not live at first, because no event is delivered before `onConnect` has settled. With ids of the application nothing is replayed.
     this.#live = stream.state === 'live' || this.#ids === 'custom'
   }
 
@@ -94,7 +94,7 @@ export class LogSubscription implements Subscription {
   }
 
   onGap (gap: Gap): void {
-    // a replay reaches the gap later, unless it has read up to there
+    // a replay that has not read up to the gap yet will find it in the log
     if (this.#live || this.#readPosition === gap.lastMissedId) this.#sendGap(gap)
   }
 
@@ -116,7 +116,7 @@ export class LogSubscription implements Subscription {
 
   customIdSent (id: string): void {
     this.#ids = 'custom'
-    // an empty id resets the id that the client holds
+    // an event with an empty id makes the client forget its id
     this.#clientEventId = id || null
     this.#live ||= this.#readPosition === this.#log.newest
   }
@@ -125,27 +125,27 @@ export class LogSubscription implements Subscription {
     for (const topic of this.#topics ?? []) this.#log.leave(topic, this)
   }
 
-  /** Starts to use the ids of the log, because the stream has its first topics. */
+  /** Called when the stream gets its first topics. From then on its events have the ids of the log. */
   #firstTopics (): void {
     const { lastEventId } = this.#stream
     const hasStarted = this.#stream.state === 'live'
     const before = this.#ids
     this.#ids = 'log'
     if (before === 'log') {
-      // too late for the replay, which has skipped the events of these topics
+      // The replay has started without these topics, so that it skipped their events. A `gap` event tells the client.
       if (hasStarted && lastEventId !== null && lastEventId !== this.#currentId) {
         this.#sendGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
       }
     } else if (this.#live && hasStarted) {
       this.#sendIdLine()
     } else if (this.#live) {
-      // events that are published from now on wait until `onConnect` has settled
+      // events that are published from now on are not delivered before `onConnect` has settled
       this.#readPosition = this.#log.newest
       this.#live = false
     }
   }
 
-  /** The position up to which the client has been sent all events of the log. */
+  /** Id of the newest event of the log up to which the stream has written, or skipped, all events. */
   get #currentId (): string {
     return this.#live ? this.#log.newest : this.#readPosition
   }
@@ -170,8 +170,8 @@ export class LogSubscription implements Subscription {
   }
 
   /**
-   * Replays one page. A separate function, so that the page is garbage-collected before we wait for a slow client: a
-   * suspended async function keeps its locals alive.
+   * Reads the next events from the log and writes them. A separate function, so that these events are garbage-collected before
+   * `#catchUp` waits for a slow client, because a suspended async function keeps its local variables in memory.
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
@@ -180,7 +180,7 @@ export class LogSubscription implements Subscription {
       this.#replay(page)
       return
     }
-    // another process, from which the client has its id, is ahead of this one
+    // the client got its id from another process, which has received events that this one has not
     if (compareEventIds(this.#readPosition, newest) > 0) await real.wait(AHEAD)
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#readPosition}, though ${newest} came later`)
   }
@@ -208,7 +208,7 @@ export class LogSubscription implements Subscription {
     return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.has(name)
   }
 
-  /** Writes an event, without its id if the client holds custom ids. Hot path. */
+  /** Writes a published event; without its id if the client has an id that the application set. Hot path. @returns false if it was dropped */
   #write ({ id, frame, text }: PublishedEvent, publishedAt: number | null = null): boolean {
     const isCustom = this.#ids === 'custom'
     if (!this.#stream.write(isCustom ? frame : text, true, publishedAt)) return false
@@ -224,7 +224,7 @@ export class LogSubscription implements Subscription {
     if (this.#stream.writeControl(`id: ${id}\n\n`)) this.#clientEventId = id
   }
 
-  /** Sends a `gap` event. If it is dropped with other events, the `gap` event for all of them replaces it. */
+  /** Writes a `gap` event, which tells the client that it missed events. If it is dropped, another one follows once the client has caught up. */
   #sendGap (gap: Gap, lastEventId = this.#clientEventId): void {
     if (this.#stream.writeUncounted(this.#gapEvent(gap, lastEventId))) this.#gapSent(gap, lastEventId)
   }

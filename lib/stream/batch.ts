@@ -1,10 +1,10 @@
 // Tested by test/integration/writes.test.ts
-/** Size from which a Buffer that streams share costs less than a string that Node encodes for each stream, bytes. */
+/** Size of a batch, bytes, from which all streams share one Buffer, because Node would encode a string again for each stream. */
 const LARGE = 16_384
 
 /**
- * The encoded events that one stream sends in a tick. Immutable: appending the same text to the same batch returns the same
- * object, so that the streams of a fan-out share one string, one byte count and one HTTP chunk. Hot path.
+ * The encoded events that one stream sends in a tick of the event loop. Its text does not change. Appending the same text to the same
+ * batch returns the same object, so that streams that send the same events share one string, byte count and HTTP chunk. Hot path.
  */
 export class Batch {
   readonly text: string
@@ -19,10 +19,10 @@ export class Batch {
     this.bytes = bytes
   }
 
-  /** Returns the batch with one more event. */
+  /** Returns a batch that also has `text`, one encoded event, at its end. Does not change the text of this batch. */
   append (text: string): Batch {
     if (text === '') return this
-    // usually the same string object, which needs no comparison of characters
+    // usually the same string object, so that `!==` compares no characters
     if (this.#next === null || this.#added !== text) {
       this.#next = new Batch(this.text + text, this.bytes + Buffer.byteLength(text))
       this.#added = text
@@ -30,19 +30,19 @@ export class Batch {
     return this.#next
   }
 
-  /** Drops the batches that were appended, because the next tick has other events. */
+  /** Forgets the batch that `append` returned. Called at the end of a tick, because the next tick has other events. */
   reset (): void {
     this.#next = null
     this.#added = ''
   }
 
-  /** The batch as a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
+  /** The text of the batch as a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1): size, text, line ends. Encoded once. */
   get chunk (): Buffer {
     this.#chunk ??= Buffer.from(`${this.bytes.toString(16)}\r\n${this.text}\r\n`)
     return this.#chunk
   }
 
-  /** The batch for `write()` of a Node stream, which encodes each string that it buffers: large text as a Buffer, encoded once for all streams. */
+  /** The text of the batch for `write()` of a Node stream: a string; from 16 KiB on a Buffer, encoded once for all streams. */
   get data (): string | Buffer {
     if (this.bytes < LARGE) return this.text
     this.#encoded ??= Buffer.from(this.text)

@@ -4,27 +4,27 @@ import type { Http2ServerResponse, Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { real } from '../clock.js'
 
-/** Fastify's `reply.raw`, of HTTP/1.1 or HTTP/2. */
+/** Node's response object, Fastify's `reply.raw`, of HTTP/1.1 or HTTP/2. */
 export type RawReply = ServerResponse<IncomingMessage> | Http2ServerResponse
 
 export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
   return 'stream' in raw
 }
 
-/** Whether the connection of a response is closed already, so that no `close` event follows. */
+/** Returns whether a response or its connection has closed already, so that the response emits no `close` event any more. */
 export function isClosed (raw: RawReply): boolean {
   return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
 }
 
-/** Calls `callback` once, when the response has ended or its client has disconnected. */
+/** Calls `callback` once, when the response has ended or its client has disconnected. Never calls it if they have already: see `isClosed`. */
 export function onceClosed (raw: RawReply, callback: () => void): void {
   if (isHttp2(raw) || raw.socket !== null) {
-    // the event comes once; `once` would keep a wrapper function for every stream
+    // `on`, because `once` would keep a wrapper function in memory for every stream, and the response emits `close` only once
     raw.on('close', callback)
     return
   }
-  // A pipelined HTTP/1.1 response has no socket until the responses before it are done, and gets no `close` if the
-  // connection drops before. The socket of the request closes in both cases.
+  // A pipelined HTTP/1.1 response has no socket until the responses before it are done. If the client disconnects before, only the
+  // socket of the request emits `close`, so that both are listened to.
   const { socket } = raw.req
   const callbacks = pipelined.get(socket) ?? new Set()
   pipelined.set(socket, callbacks)
@@ -38,54 +38,55 @@ export function onceClosed (raw: RawReply, callback: () => void): void {
   raw.on('close', onClose)
 }
 
-/** Callbacks of the pipelined responses of each socket. One listener calls them all, because a client may send any number of requests. */
+/** Callbacks of `onceClosed` for pipelined responses, by socket. A socket has one listener for all, because a client may send any number of requests. */
 const pipelined = new WeakMap<Socket, Set<() => void>>()
 
 function callAll (this: Socket): void {
   pipelined.get(this)?.forEach((onClose) => onClose())
 }
 
-/** Whether a pipelined HTTP/1.1 response waits for the responses before it. */
+/** Returns whether a response is pipelined (HTTP/1.1) and has no socket yet, because the responses before it are not done. */
 export function waitsForTurn (raw: RawReply): boolean {
   return !isHttp2(raw) && raw.socket === null
 }
 
-/** Calls `callback` once a pipelined response has the socket. */
+/** Calls `callback` when a pipelined response gets its socket, because the responses before it are done. */
 export function whenTurnComes (raw: RawReply, callback: () => void): void {
   raw.once('socket', callback)
 }
 
 /**
- * Discards the body of a GET or HEAD request, which Fastify leaves unread. With an unread body Node reads no further from
- * the connection, and does not notice that the client disconnects.
+ * Discards the body of a GET or HEAD request, because Fastify does not read it. While a body is unread, Node stops reading from the
+ * connection, so that it does not notice when the client disconnects.
  */
 export function discardBody ({ req }: RawReply): void {
   const { 'content-length': length, 'transfer-encoding': coding } = req.headers
   if ((length !== undefined || coding !== undefined) && (req.method === 'GET' || req.method === 'HEAD') && req.readableFlowing === null) req.resume()
 }
 
-/** The HTTP/2 session of a response; undefined for HTTP/1.1. */
+/** Returns the HTTP/2 session of a response; undefined for HTTP/1.1, and if the session has closed. */
 export function sessionOf (raw: RawReply): Http2Session | undefined {
   return isHttp2(raw) ? raw.stream.session : undefined
 }
 
-/** Ends an HTTP/2 session once its streams have ended. Destroys its socket after `timeout` ms if the client keeps it open. */
+/** Closes an HTTP/2 session once all its HTTP/2 streams have ended. Destroys its socket after `timeout` ms if the client keeps it open. */
 export function endSession (session: Http2Session, timeout: number): void {
   if (session.destroyed) return
-  // Read now, because `session.socket` is a proxy that throws once the session has ended. The method is bound to the socket.
+  // Read now, because `session.socket` is a proxy that throws once the session has ended. The proxy has bound the method to the socket.
   const { destroySoon } = session.socket
   session.close()
   real.setTimeout(() => { if (session.destroyed) destroySoon() }, timeout).unref()
 }
 
-/** The number of event streams that each HTTP/2 session carries. */
+/** Number of open event streams of each HTTP/2 session. */
 const streamCounts = new WeakMap<Http2Session, { streams: number }>()
 
 /**
- * Disables the connection's inactivity timeout, because a stream may be inactive for longer. Node enables it again after an
- * HTTP/1.1 response. For HTTP/2 the returned function does so after the session's last event stream.
+ * Disables the inactivity timeout of a response's connection, because an event stream may be inactive for longer. Node enables it
+ * again after an HTTP/1.1 response, so that nothing is returned for one.
  *
- * @param sessionTimeout the inactivity timeout of an HTTP/2 session without event streams, ms
+ * @param sessionTimeout the inactivity timeout of an HTTP/2 session without event streams, ms; undefined: stays disabled
+ * @returns for HTTP/2: a function to call when the event stream has closed. The last call of a session enables its timeout again.
  */
 export function disableSocketTimeout (raw: RawReply, sessionTimeout: number | undefined): (() => void) | undefined {
   const session = sessionOf(raw)

@@ -6,62 +6,65 @@ import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
 import type { FlushQueue } from './flush-queue.js'
 
-/** The plugin as its streams know it. */
+/** The parts of the plugin that its streams call. One per plugin: its registry of streams implements it. */
 export interface StreamHost<Stream> {
   readonly timers: TimerLists
   readonly flushQueue: FlushQueue
   statsOf (request: FastifyRequest): RouteStats
-  /** Registers a stream whose response is not open yet. */
+  /** Registers a stream whose response is not open yet, so that a shutdown closes it as well. */
   addPending (stream: Stream): void
-  /** Removes a stream that will not open. */
+  /** Called by a stream when its response has closed. Forgets the stream if it was pending (its response never opened). */
   removePending (stream: Stream): void
   onOpen (stream: Stream): void
   onClose (stream: Stream, end: StreamEnd): void
-  /** Makes `app.close()` wait for work of the application. The promise never rejects. */
+  /** Makes `app.close()` wait for `work`: a callback or source of the application that still runs (undefined: none). Never rejects. */
   waitFor (work: Promise<unknown> | undefined): void
-  /** @param from the position in the log of a stream whose client sent no id of the log; default: the newest event */
+  /**
+   * Creates the subscription of a stream to the log of published events.
+   * @param from id of the event to start after if the client sent no id of that log; default: the newest event
+   */
   createSubscription (stream: Stream, from?: string): Subscription
 }
 
-/** The declaration of a stream. Each method is called at most once per stream, in the async context of its request. */
+/** The route or reply that declares a stream. The stream calls each method at most once, in the async context of its request. */
 export interface StreamOwner<Stream> {
-  /** The response is open. The owner calls `stream.startDelivery()` once `onConnect` has settled. */
+  /** Called by the stream when its response is open. The owner then calls `onConnect`, and `stream.startDelivery()` once that has settled. */
   onOpen (stream: Stream): void
-  /** The stream has closed. The promise resolves once `onDisconnect` has settled. */
+  /** Called by the stream when it has closed, if it was open. The owner calls `onDisconnect`. @returns a promise that resolves once that has settled */
   onClose (stream: Stream): Promise<unknown> | undefined
 }
 
-/** An interval or a source that writes to a stream until the stream closes. */
+/** An interval or a source (an iterable of the application) that writes events to a stream until the stream closes. */
 export interface Producer<Stream> {
-  /** The promise resolves once the producer has finished; undefined if there is nothing to wait for. */
+  /** Called by the stream when it closes. @returns a promise that resolves once the source has finished; undefined: nothing to wait for */
   stop (stream: Stream): Promise<void> | undefined
 }
 
-/** One stream's topics and its position in the log. */
+/** One stream's topics, and its position in the log of published events: the id of the last event that it has passed. */
 export interface Subscription {
-  /** Whether the stream may send custom ids, because it never had a topic. */
+  /** Whether the application may set ids of events that it sends on this stream. False from the stream's first topic on. */
   readonly allowsCustomIds: boolean
-  /** Whether the id that the client holds is one of the log. */
+  /** Whether event ids of this stream are ids of the log of published events, so that the client can send one when it reconnects. */
   readonly usesLogIds: boolean
-  /** @param topics valid ones */
+  /** Adds topics to the stream. @param topics valid names: the caller has checked them */
   subscribe (topics: ReadonlySet<string>): void
   unsubscribe (topics: readonly string[]): void
   /**
-   * Replays missed events, then starts live delivery.
-   * @returns null if delivery is live at once, otherwise a promise that resolves when it is, or when the stream has closed
+   * Replays the events that the client missed (reads them from the log), then delivers each new event when it is published: live.
+   * @returns null if nothing was missed, otherwise a promise that resolves when delivery is live, or the stream has closed
    */
   startDelivery (): Promise<void> | null
-  /** Delivers a published event, unless it will be replayed. Hot path. */
+  /** Writes a published event to the stream. Does nothing before live delivery, because the replay will read the event. Hot path. */
   deliver (event: PublishedEvent): void
-  /** The log has lost events that the stream might have been sent. */
+  /** Called when the log has lost events before this process received them. Sends a `gap` event, because some may be for this stream. */
   onGap (gap: Gap): void
-  /** The `id:` line with the current position, which the client holds from then on. Only where `usesLogIds`. */
+  /** Returns an `id:` line with the id of the newest event that the stream has passed. The caller must write it. Only if `usesLogIds`. */
   takeIdLine (): string
-  /** The same with a blank line, for a heartbeat; `''` if the client holds that id already, or no id of the log. */
+  /** Returns an `id:` line and a blank line, to write as a heartbeat; `''` if the client has this id already, or no id of the log. */
   takeHeartbeat (): string
-  /** The `gap` event for events that were dropped, which also brings the client's id up to date. */
+  /** Returns the encoded `gap` event for events that were dropped. The caller must write it: it gives the client the newest id. */
   takeGapEvent (): string
-  /** The stream has sent a custom id. */
+  /** Called when the stream has written an event with `id`, which the application set. Later published events are sent without ids. */
   customIdSent (id: string): void
   close (): void
 }

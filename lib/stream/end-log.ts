@@ -3,10 +3,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { StreamEnd } from '../diagnostics.js'
 import { requestLoggingOf } from './fastify-internals.js'
 
-/** Logs the end of a stream with the logger of its request. */
+/** A function that logs the end of a stream with the logger of its request. Called once per stream that was open. */
 export type EndLog = (request: FastifyRequest, end: StreamEnd) => void
 
-/** Returns an `EndLog` at level info, as Fastify logs the end of a request: not for requests that `disableRequestLogging` excludes. */
+/** Returns an `EndLog` at level info. It skips requests that `disableRequestLogging` excludes, as Fastify does when it logs the end of a request. */
 export function endLogOf (app: FastifyInstance): EndLog {
   const isDisabled = requestLoggingOf(app)
   return (request, end) => {

@@ -18,15 +18,15 @@ import { newStreamId } from './id.js'
 import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-/** A comment that keeps proxies from closing the connection. No blank line follows, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
+/** Text of a heartbeat: a comment, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
 const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
 
 /**
- * The event stream of one client: opens its response, writes at its pace, closes it. Knows no routes and no log.
+ * The event stream of one client: opens its HTTP response, writes events as fast as the client takes them, and closes it.
  *
- * It is the async resource of its request: `runInAsyncScope` runs callbacks of the application in the async context
- * (AsyncLocalStorage) of the request, because timers and fan-outs that serve many streams run in the context of one.
+ * `runInAsyncScope` of its base class runs callbacks of the application in the async context (AsyncLocalStorage) of the request. They would
+ * otherwise run in the context of another stream's request, because one timer or one published event serves many streams.
  */
 export class EventStream extends AsyncResource implements SSEStream, ResponseOwner, WriteBufferOwner, TimedStream {
   readonly id = newStreamId()
@@ -34,13 +34,13 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
   /**
-   * `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live` once published events may
-   * be delivered. A stream may close in each state: see `closeReason`.
+   * How far the stream has opened: `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live`
+   * once published events may be delivered. Keeps its value when the stream closes, which `closeReason` shows.
    */
   state: 'pending' | 'opening' | 'live' = 'pending'
-  /** The interval or source of the stream. */
+  /** The interval or source of the route that writes events to this stream. Null if it has none, and after the stream has closed. */
   producer: Producer<EventStream> | null = null
-  /** Null until the stream has a topic, an id of the log, or a published event. */
+  /** The stream's connection to the log of published events. Null until it has a topic, or an event with an id, or the client sent an id. */
   subscription: Subscription | null = null
   readonly #host: StreamHost<EventStream>
   readonly #owner: StreamOwner<EventStream>
@@ -52,7 +52,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   #timeouts: StreamTimeouts | null = null
 
   constructor (host: StreamHost<EventStream>, owner: StreamOwner<EventStream>, reply: FastifyReply, settings: CompiledSettings, clientId?: string) {
-    // `onResponseClose` destroys the resource, so that no stream needs a finalizer
+    // `onResponseClose` calls `emitDestroy()`, so that Node does not register a finalizer for each stream
     super('fastify-sse-routes.stream', { requireManualDestroy: true })
     this.#host = host
     this.#owner = owner
@@ -76,13 +76,13 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   get stats (): RouteStats { return this.#buffer.stats }
 
-  /** Whether the client is behind: producers wait for `ready()`. */
+  /** Whether bytes wait for the client or for the response to open. Code that writes many events then waits for `ready()`. */
   get needsDrain (): boolean { return this.#buffer.needsDrain }
 
-  /** Sends the reply: Fastify runs the onSend hooks, then opens the response. */
+  /** Sends the reply. Fastify then runs the onSend hooks and opens the response, which calls `onResponseOpen`. */
   respond (): void {
     this.state = 'opening'
-    // the reply to a HEAD request has headers only
+    // the response to a HEAD request has headers only, so that its stream closes before it opens
     if (this.request.method === 'HEAD') this.#onClosed('server')
     this.#response.send(this.#settings.headers)
     if (this.#response.sink === null && !this.closed) this.#host.addPending(this)
@@ -100,7 +100,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     if (closeReason === null) {
       this.runInAsyncScope(this.#owner.onOpen, this.#owner, this)
     } else if (this.#buffer.closed) {
-      // the stream was closed while the hooks ran, not by this write
+      // the stream was closed while the hooks ran, when there was no response to end; not by the write above
       if (closeReason === 'error' || closeReason === 'overflow') this.#abortResponse()
       else this.#endResponse('')
       this.#report()
@@ -120,36 +120,36 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   subscribe (...topics: string[]): void { this.addTopics(validTopics(topics)) }
 
-  /** @param topics valid ones */
+  /** Subscribes the stream to topics. Does nothing if it is closed. @param topics valid names: the caller has checked them */
   addTopics (topics: ReadonlySet<string>): void { if (!this.closed) this.subscribed().subscribe(topics) }
 
-  /** The subscription of the stream, created at the first call. @param from see `StreamHost.createSubscription` */
+  /** Returns the stream's subscription, and creates it at the first call. @param from see `StreamHost.createSubscription` */
   subscribed (from?: string): Subscription { return (this.subscription ??= this.#host.createSubscription(this, from)) }
 
   unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
 
-  /** Replays what the client missed, then delivers published events: see `Subscription.startDelivery`. */
+  /** Sends the published events that the client missed, then new ones. @returns see `Subscription.startDelivery`; null without a subscription */
   startDelivery (): Promise<void> | null {
     this.state = 'live'
     return this.subscription?.startDelivery() ?? null
   }
 
-  /** Encodes and writes one event. @throws the errors of `encode` */
+  /** Encodes and writes one event of the application. @throws the errors of `encode` */
   sendNow (payload: unknown): void {
     const text = this.encode(payload)
     if (text !== '') this.writeWithId(text, customIdOf(payload))
   }
 
-  /** Encodes an event with the data writers of the stream's route. @throws the errors of `encode` and `assertNoCustomId` */
+  /** Returns the text of an event; the route's functions encode its data. @throws the errors of event/encode.ts: `encode`, `assertNoCustomId` */
   encode (payload: unknown): string {
     if (this.subscription?.allowsCustomIds === false) assertNoCustomId(payload)
     return encode(payload, payload instanceof UpstreamEvent ? this.#settings.writeText : this.#settings.writeData)
   }
 
-  /** Resolves to true once the client takes more, to false once the stream is closed. */
+  /** Returns a promise that resolves to true once the client takes more bytes, or to false once the stream is closed. */
   ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
 
-  /** Writes one encoded event of the application with its custom id, if it has one. Hot path. */
+  /** Writes one encoded event of the application. @param id an id in it that the application set; removed if the stream has had a topic. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
     else if (!this.subscribed().allowsCustomIds) this.write(stripId(text, id), false)
@@ -157,9 +157,9 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   /**
-   * Writes one encoded event. Hot path.
-   * @param advancesId false if the client's id is behind after it, so that a heartbeat has to bring the id
-   * @param publishedAt the time of a published event, for the measure of lag
+   * Writes one encoded event and counts it. Hot path.
+   * @param advancesId false if the event does not give the client the newest id. The heartbeat, which does, is then not postponed.
+   * @param publishedAt when this process received a published event, ms, to measure its lag; null for other events
    * @returns false if the event was dropped, or the stream is closed
    */
   write (text: string, advancesId = true, publishedAt: number | null = null): boolean {
@@ -170,18 +170,18 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return true
   }
 
-  /** Writes an event of the plugin, which is not counted. @returns false if it was dropped */
+  /** Writes an encoded `gap` event, which is not counted as sent. @returns false if it was dropped, because the client is behind */
   writeUncounted (text: string): boolean {
     const written = this.#buffer.write(text)
     if (written) this.#heartbeat?.refresh(this.#host.flushQueue.time)
     return written
   }
 
-  /** Writes control lines immediately, even if the client is behind. @returns false if they were dropped */
+  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if it was dropped: events are dropped too, or the stream is closed */
   writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
 
   sendHeartbeat (): void {
-    // a client that is behind has bytes on the way
+    // a client that is behind needs no heartbeat, because bytes are on the way to it
     if (!this.needsDrain) this.writeControl(this.subscription?.takeHeartbeat() || HEARTBEAT)
     this.#heartbeat?.refresh(now())
   }
@@ -195,7 +195,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   close (): void { this.closeWith('server') }
 
-  /** Ends the response after the pending text and `last`. */
+  /** Closes the stream: writes the pending text and `last`, which is encoded, then ends the response. Does nothing if it is closed. */
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#onClosed(reason)
@@ -203,20 +203,20 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.#report()
   }
 
-  /** Resolves when the response has closed. */
+  /** Returns a promise that resolves when the response has ended or the client has disconnected. */
   finished (): Promise<void> { return this.#response.finished() }
 
-  /** Ends the stream with `last` and a `retry:` line of `retry` ms. Resolves when the response has closed. */
+  /** Closes the stream at shutdown, after `last` (an encoded event) and a `retry:` line of `retry` ms. Resolves when the response has closed. */
   drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
 
-  /** Writes the pending text, even if the client is behind. @returns false if the stream is about to be aborted */
+  /** Writes the pending text, even if the client is behind. @returns false if the stream will be aborted, because the client was too far behind */
   flush (): boolean {
     if (this.closeReason === 'overflow') return false
     this.#buffer.flushNow()
     return true
   }
 
-  /** Sends the pending text, then aborts the response, so that the client sees a failure and not an end. */
+  /** Sends the pending text, then aborts the response, so that the client sees a failure and not a regular end. */
   abort (): void { if (!this.closed) this.#abortNow('error') }
 
   onOverflow (): void {
@@ -228,7 +228,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.#closeSoon(ended ? 'server' : 'client', ended && lost > 0 ? `the response of an event stream was ended by other code: ${lost} bytes of events are lost` : null)
   }
 
-  /** Logs an error and aborts the stream, so that the client reconnects. */
+  /** Logs an error and aborts the stream, so that the client reconnects. If the stream is closed already, logs at level debug. */
   destroy (error: unknown): void {
     if (this.closed) logLateFailure(error, this.request)
     else this.request.log.error(toError(error))
@@ -236,8 +236,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   /**
-   * Closes the stream at once for writes, so that no `close()` within the tick makes a clean end of it. The rest follows a
-   * tick later, because it calls code of the application.
+   * Sets `closeReason` at once, so that nothing more is written, and a `close()` within this tick does not end the response as if
+   * nothing had failed. Aborts the stream in the next tick, because that calls code of the application.
    */
   #closeSoon (reason: CloseReason, warning: string | null): void {
     if (this.closed) return
@@ -248,7 +248,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     })
   }
 
-  /** Stops everything that writes to the stream. */
+  /** Marks the stream as closed, and stops all that writes to it: timers, write buffer, subscription, interval or source. */
   #onClosed (reason: CloseReason): void {
     this.closeReason = reason
     this.#heartbeat?.stop()
@@ -263,7 +263,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.producer = null
   }
 
-  /** Reports the close of a stream that was open, once its last bytes are written. */
+  /** Reports the close to the plugin and the route. Called after the last write. Does nothing if the response never opened. */
   #report (): void {
     const { closeReason } = this
     if (this.#response.sink === null || closeReason === null) return

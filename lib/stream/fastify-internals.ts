@@ -3,16 +3,16 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RawReply } from './connection.js'
 
 /*
- * Reads private fields of Fastify 5 and light-my-request, because they have no public names. No other file reads such fields.
- * test/stream/fastify-internals.test.ts fails when one of them changes. Each function then returns the safe answer.
+ * Reads private fields of Fastify 5 and light-my-request, for facts that have no public API. No other file reads such fields.
+ * test/stream/fastify-internals.test.ts fails if a release changes one. Without its field each function returns the safe answer.
  */
 
 let trailersSymbol: symbol | undefined
 
 /**
- * Returns whether a reply has trailers. Fastify's public `hasTrailer` needs the name of one; the field
+ * Returns whether a reply has HTTP trailers. Fastify's public `hasTrailer` needs the name of a trailer; its private field
  * `fastify.reply.trailers` is null for a reply without any.
- * @returns true also where the field is missing: Fastify then sends the stream, which is slower and never wrong
+ * @returns true also if Fastify has no such field: it then pipes the stream itself, which is slower and never wrong
  */
 export function mayHaveTrailers (reply: FastifyReply): boolean {
   trailersSymbol ??= symbolOf(reply, 'fastify.reply.trailers')
@@ -24,9 +24,9 @@ interface LogController {
 }
 
 /**
- * Returns a function that tells whether `disableRequestLogging` holds for a request. Fastify 5.12 keeps this option in its
- * log controller, which only a private symbol of the root instance leads to. Versions without one have it in `initialConfig`,
- * which is also the fallback.
+ * Returns a function that returns whether Fastify's option `disableRequestLogging` excludes a request. Fastify 5.12 keeps this
+ * option in its log controller, a property of the root instance with a private symbol as key. Versions without log controller
+ * keep it in `initialConfig`, which is also read if no such symbol is found.
  */
 export function requestLoggingOf (app: FastifyInstance): (request: FastifyRequest) => boolean {
   for (let at: object | null = app; at !== null; at = Object.getPrototypeOf(at)) {
@@ -40,9 +40,10 @@ export function requestLoggingOf (app: FastifyInstance): (request: FastifyReques
 }
 
 /**
- * Returns whether the first byte must be there together with the headers: a transform sends the headers with its first byte,
- * and @fastify/aws-lambda takes the stream of `inject` with `payloadAsStream` for empty without one. The only sign of this
- * option is light-my-request's field `_lightMyRequest`. Where it is missing, the first byte is sent with the first event.
+ * Returns whether a stream has to write a byte as soon as it opens, not only with its first event. It has to in two cases: a
+ * transform of an onSend hook sends the headers with its first byte; @fastify/aws-lambda takes the stream of `inject` with
+ * `payloadAsStream` for empty without one. That option shows only in light-my-request's private field `_lightMyRequest`. If
+ * the field is missing, the second case is not seen: the first byte is then sent with the first event.
  */
 export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
   const injected: unknown = Reflect.get(raw, '_lightMyRequest')

@@ -3,33 +3,33 @@ import { now } from '../clock.js'
 import type { TimerList, TimerLists, Task } from '../timer-list.js'
 import { Batch } from './batch.js'
 
-/** A write buffer in a flush queue. */
+/** A write buffer (the events of one stream that are not written yet), as a flush queue sees it. */
 export interface Flushable {
-  /** Whether it is in the queue. */
+  /** Whether the buffer is in the queue. Set by the queue. */
   queued: boolean
-  /** The next one in the queue. */
+  /** The next buffer in the queue, which is a linked list. Null for the last one, and if the buffer is not in the queue. */
   nextQueued: Flushable | null
-  /** @param time `now()`, read once for the whole queue */
+  /** Called by the queue. Writes the buffered events. @param time the time as `now()` returned it, read once for all buffers */
   flush (time: number): void
 }
 
-/** The time at which a buffer is flushed. */
+/** Decides when a write buffer is flushed: writes its buffered events to the response. */
 export interface FlushScheduler {
-  /** The empty batch to which the events of a tick are appended. */
+  /** The empty batch, to which a buffer appends its events. Streams share it, so that batches with equal events are one object. */
   readonly emptyBatch: Batch
-  /** Schedules a flush, unless one is scheduled. Hot path. */
+  /** Schedules a flush of `buffer`, unless one is scheduled already. Hot path. */
   add (buffer: Flushable): void
-  /** Cancels the scheduled flush of a closed buffer. */
+  /** Called when the buffer is closed. Cancels its scheduled flush. */
   cancel (): void
 }
 
 /**
- * Flushes write buffers at the end of the event loop tick, so that all writes of the tick leave in one `write()`. One
- * queue serves all streams of a plugin: one `process.nextTick` and one reading of the clock per tick.
+ * Flushes write buffers at the end of the event loop tick, so that all events of a stream in this tick are sent with one `write()`.
+ * One queue serves all streams of a plugin, so that a tick takes one `process.nextTick` and two readings of the clock.
  */
 export class FlushQueue implements FlushScheduler {
   readonly emptyBatch = new Batch('', 0)
-  /** `now()` at the first write of this tick. Exact enough for all writes of the tick, and saves one clock read per write. */
+  /** Time of the first write of this tick, on the clock of `now()`, ms. Used for all writes of the tick, because each reading of the clock costs time. */
   time = 0
   #first: Flushable | null = null
   #last: Flushable | null = null
@@ -47,7 +47,7 @@ export class FlushQueue implements FlushScheduler {
     this.#last = buffer
   }
 
-  /** Does nothing, because a closed buffer ignores its flush. */
+  /** Called when a write buffer is closed. Does nothing, because a closed buffer ignores its scheduled flush. */
   cancel (): void {}
 
   readonly #flushAll = (): void => {
@@ -61,12 +61,12 @@ export class FlushQueue implements FlushScheduler {
       buffer.flush(time)
       buffer = nextQueued
     }
-    // the next tick has other events
+    // the next tick has other events, so that the batches of this tick are not needed again
     this.emptyBatch.reset()
   }
 }
 
-/** Flushes one buffer `interval` ms after its first write, so that all writes in between leave in one `write()`. */
+/** Flushes one write buffer `interval` ms after its first event, so that all events of that time are sent with one `write()`. */
 export class FlushTimer implements FlushScheduler, Task {
   due = 0
   prev: Task | null = null
@@ -75,7 +75,7 @@ export class FlushTimer implements FlushScheduler, Task {
   readonly #timers: TimerLists
   readonly #interval: number
   #buffer: Flushable | null = null
-  /** Null while no flush is scheduled. */
+  /** The list in which the flush is scheduled. Null while none is. */
   #timerList: TimerList | null = null
 
   constructor (queue: FlushQueue, timers: TimerLists, interval: number) {

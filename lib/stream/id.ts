@@ -1,14 +1,14 @@
 // Tested by test/stream/event-stream.test.ts
 import { randomFillSync } from 'node:crypto'
 
-/** Characters of an id, 6 random bits each, so that an id cannot be guessed. */
+/** Number of characters in a stream id. Each has 6 random bits (120 in all), so that nobody can guess an id. */
 const LENGTH = 20
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-// One pool for the process, because a call for random bytes costs far more than the bytes.
+// Characters for the next 256 ids. All streams of the process share them, because a call for random bytes costs far more than the bytes.
 const pool = Buffer.allocUnsafe(256 * LENGTH)
 let used = pool.length
 
-/** The id of a new stream, safe in a URL. */
+/** Returns a random id for a new stream. Its characters need no escaping in a URL. */
 export function newStreamId (): string {
   if (used === pool.length) refill()
   const from = used

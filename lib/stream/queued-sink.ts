@@ -4,8 +4,9 @@ import { isClosed, type RawReply } from './connection.js'
 import type { Sink } from './sink.js'
 
 /**
- * Buffers the batches of a pipelined response until the responses before it are done. Node would buffer them as well, but
- * once 16 KiB wait it stops reading from the connection, and does not notice that the client disconnects.
+ * The destination of a stream's bytes for a pipelined HTTP/1.1 response, which has no socket until the responses before it are done.
+ * Keeps the batches of events until then. Node would buffer them as well, but from 16 KiB on it stops reading from the connection,
+ * so that it does not notice when the client disconnects.
  */
 export class QueuedSink implements Sink {
   readonly #raw: RawReply
@@ -18,7 +19,7 @@ export class QueuedSink implements Sink {
     this.#raw = raw
   }
 
-  /** Writes all batches to the sink, because the response has its socket now. */
+  /** Called when the response has got its socket. Writes all batches to `sink`, which also takes all later ones. */
   open (sink: Sink): void {
     this.#sink = sink
     let hasRoom = true

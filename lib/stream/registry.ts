@@ -14,25 +14,25 @@ import type { DrainSettings } from './settings.js'
 interface RegistryOptions {
   stats: StatsByRoute
   drain: DrainSettings
-  /** The text of the event that ends every stream at shutdown; `''` for none. */
+  /** The encoded event that every stream sends last at shutdown (option `drain.event`); `''` for none. */
   lastEvent: string
   log: FastifyBaseLogger
   logEnd: EndLog
   createSubscription (stream: EventStream, from?: string): Subscription
 }
 
-/** The streams of this process: open ones by id and client id, pending ones, and their shutdown. */
+/** The event streams of one plugin in this process: finds open ones by stream id and client id, and closes all at shutdown. */
 export class StreamRegistry implements StreamHost<EventStream> {
   readonly timers = new TimerLists()
   readonly flushQueue = new FlushQueue()
-  /** Open streams by id. */
+  /** Open streams by stream id. */
   readonly streams = new Map<string, EventStream>()
-  /** Open streams whose client id is not their own id, by client id. */
+  /** Open streams by client id. Without those whose client id is their stream id, the default, because `streams` has them. */
   readonly clients = new Map<string, Set<EventStream>>()
   readonly #options: RegistryOptions
-  /** Streams that wait for the first item of their source, or for onSend hooks. */
+  /** Streams whose response is not open yet: they wait for the first item of their source, or for onSend hooks. */
   readonly #pending = new Set<EventStream>()
-  /** Callbacks and sources of closed streams, for which `app.close()` waits. */
+  /** Promises of the application's callbacks and sources that still run after their stream has closed. `app.close()` waits for them. */
   readonly #work = new Set<Promise<unknown>>()
   #draining = false
 
@@ -69,7 +69,7 @@ export class StreamRegistry implements StreamHost<EventStream> {
     const { lastEventId } = stream
     if (lastEventId !== null && isEventId(lastEventId)) stream.stats.resumed++
     if (channels.open.hasSubscribers) tell('open', { stream })
-    // it passed its onSend hooks while the other streams were ended
+    // its onSend hooks ran while `drain()` closed the streams that were open
     if (this.#draining) real.setImmediate(() => this.#end(stream))
   }
 
@@ -91,14 +91,14 @@ export class StreamRegistry implements StreamHost<EventStream> {
   }
 
   /**
-   * Ends all streams, each with a random `retry:` up to `drain.spread`. Resolves when every client has received the end or
-   * was disconnected, and the callbacks and sources of the application have finished, or `drain.timeout` has passed.
+   * Closes all streams at shutdown, each with a random `retry:` up to `drain.spread` ms. Resolves when both are done: every response has
+   * closed; the callbacks and sources of the application have finished, or `drain.timeout` ms have passed.
    */
   async drain (): Promise<void> {
     this.#draining = true
     const closed = Array.from(this.streams.values(), (stream) => this.#end(stream))
     for (const stream of this.#pending) {
-      // a stream that waits for hooks ends once it is open
+      // a stream whose onSend hooks still run is closed by `onOpen`, once its response is open
       if (stream.state === 'pending') stream.closeWith('drain')
       else closed.push(stream.finished())
     }
@@ -107,7 +107,7 @@ export class StreamRegistry implements StreamHost<EventStream> {
     await this.#finishWork(deadline)
   }
 
-  /** @param deadline on the clock of `real.now()` */
+  /** Waits until all callbacks and sources have finished, or until `deadline`. @param deadline on the clock of `real.now()`, ms */
   async #finishWork (deadline: number): Promise<void> {
     const timer = new AbortController()
     const { signal } = timer
@@ -120,7 +120,7 @@ export class StreamRegistry implements StreamHost<EventStream> {
 
   #end (stream: EventStream): Promise<void> {
     const { drain, lastEvent } = this.#options
-    // at least a fifth of `spread`, because EventSource retries at this pace while nothing listens
+    // at least a fifth of `spread`, because EventSource tries again after each such delay while no server listens
     return stream.drain(Math.ceil(drain.spread * (0.2 + 0.8 * Math.random())), lastEvent)
   }
 }

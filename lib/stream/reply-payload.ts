@@ -4,20 +4,20 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { mayHaveTrailers } from './fastify-internals.js'
 import { contentType } from './headers.js'
 
-/** Replies that are hijacked because they are an event stream, or failed to become one. */
+/** Replies that the plugin has hijacked (taken from Fastify, which then sends nothing), because they are event streams or failed to become one. */
 export const eventStreamReplies = new WeakSet<FastifyReply>()
 
 type Listener = (...args: unknown[]) => void
 
 /**
- * The object given to `reply.send()`. Fastify treats an object with a `pipe` method as a stream: it runs the onSend hooks,
- * sets the headers, and calls `pipe` with the response. For end-of-stream watchers (of Fastify and of `pipeline()`) it is a
- * stream that emits `end` once, and nothing else. It is not an EventEmitter, which would cost every stream some hundred bytes.
+ * The object that an event stream gives to `reply.send()`. Fastify takes an object with a `pipe` method for a Node stream: it runs
+ * the onSend hooks, sets the headers, and calls `pipe` with the response. Code that watches for the end of a Node stream (Fastify,
+ * `pipeline()`) gets one `end` event and no other. Not an EventEmitter, which would cost every stream some hundred bytes.
  */
 export abstract class StreamPayload {
   #onEnd: Listener[] | null = null
 
-  /** Called by `pipe`. @param endDestination whether to end the destination with the stream */
+  /** Called by `pipe`. The subclass then writes its bytes to `destination`. @param endDestination whether it also ends `destination` */
   protected abstract onPipe (destination: Writable, endDestination: boolean): void
 
   pipe<Destination extends Writable> (destination: Destination, options?: { end?: boolean }): Destination {
@@ -39,14 +39,14 @@ export abstract class StreamPayload {
     return this
   }
 
-  /** Emits `end`. Fastify sends the trailers of a response, if it has any, at this event. */
+  /** Emits the event `end`, at most once. Fastify then sends the trailers of the response, if it has any. */
   protected emitEnd (): void {
     const listeners = this.#onEnd ?? []
     this.#onEnd = null
     for (const listener of listeners) listener.call(this)
   }
 
-  /** Called by Fastify for a response without a body (HEAD, 204). */
+  /** Called by Fastify for a response without a body (HEAD, 204). Does nothing, because there is no data to discard. */
   resume (): this {
     return this
   }
@@ -57,14 +57,14 @@ export abstract class StreamPayload {
   }
 }
 
-// Hooks, such as those of @fastify/throttle, ask `payload instanceof Stream` before they pipe it. Stream's constructor is
-// not called, because its fields would cost every stream some hundred bytes.
+// Makes `payload instanceof Stream` true, which hooks check before they pipe the payload (for example those of
+// @fastify/throttle). Does not call Stream's constructor, because its fields would cost every stream some hundred bytes.
 Object.setPrototypeOf(StreamPayload.prototype, Stream.prototype)
 
 /**
- * The last onSend hook of routes made by `sseRoute`, and of routes with `config: { sse: true }`. It writes the headers and pipes
- * the stream into the response, as Fastify would do after it without this hook, but without two end-of-stream watchers: a stream
- * takes 5.93 KB of heap in place of 7.71. Replies that need more are left to Fastify: trailers, HEAD, a status without a body.
+ * The last onSend hook of routes made by `sseRoute`, and of routes with `config: { sse: true }`. It writes the headers and pipes the
+ * stream into the response. Fastify would do the same, but with two watchers for the end of the stream: without them a stream
+ * takes 5.93 KB of heap instead of 7.71. Fastify still pipes replies with trailers, HEAD replies and statuses without a body.
  */
 export function pipeEventStream (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void): void {
   const { raw, statusCode } = reply
@@ -77,7 +77,7 @@ export function pipeEventStream (request: FastifyRequest, reply: FastifyReply, p
     headers['content-type'] = contentType(headers['content-type'])
     raw.writeHead(statusCode, headers)
   } catch (error) {
-    // set before the headers are looked at; the answer to the error has its own
+    // `writeHead` has set the message of this status before it refused a header; the error response has another status
     raw.statusMessage = ''
     throw error
   }

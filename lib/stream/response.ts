@@ -11,24 +11,25 @@ import {
 import { QueuedSink } from './queued-sink.js'
 import { createSink, type Sink } from './sink.js'
 
-/** Time that a client has to take the rest of a closed stream before its connection is destroyed, ms. */
+/** Time that a client has to take the last bytes of a closed stream, ms. Then its connection is destroyed. */
 const CLOSE_TIMEOUT = 5_000
 
-/** The stream of a response. */
+/** The event stream that a response belongs to, as the response calls it. */
 export interface ResponseOwner {
   readonly closed: boolean
   /**
-   * The response takes bytes from now on.
-   * @param needsFirstByte whether a byte has to follow at once
+   * Called once, when Fastify has piped the response, so that it can be written to.
+   * @param sink the destination for the bytes of the stream
+   * @param needsFirstByte whether the stream has to write a byte at once, because without one the client gets no headers
    */
   onResponseOpen (sink: Sink, needsFirstByte: boolean): void
-  /** The response has ended, or its client has disconnected. */
+  /** Called once, when the response has closed: all its bytes were sent, or its client has disconnected. */
   onResponseClose (): void
 }
 
-/** The HTTP response of one stream. It is the payload of the Fastify reply, opens when Fastify pipes it, and is then ended or aborted. */
+/** The HTTP response of one event stream. The stream gives it to `reply.send()`. It opens when Fastify pipes it, and is later ended or aborted. */
 export class StreamResponse extends StreamPayload {
-  /** Null until the response is open. */
+  /** The destination for the bytes of the stream. Null until the response is open. */
   sink: Sink | null = null
   readonly #reply: FastifyReply
   readonly #owner: ResponseOwner
@@ -42,27 +43,27 @@ export class StreamResponse extends StreamPayload {
     this.#owner = owner
   }
 
-  /** Whether any code has ended the response. False while it is open, and if the client disconnected. */
+  /** Whether the plugin or other code has called `end()` of the response. False while it is open, and if the client disconnected before. */
   get ended (): boolean { return this.#reply.raw.writableEnded }
 
-  /** Listens for the close of the response. @returns false if the client has disconnected already */
+  /** Listens for the close of the response, which calls `onResponseClose`. @returns false if the client has disconnected already */
   watch (): boolean {
     const { raw } = this.#reply
     if (isClosed(raw)) return false
     onceClosed(raw, () => this.#onClose())
     discardBody(raw)
-    // after a reset with NO_ERROR Node's stream stays open as long as data waits for the client
+    // after the client has reset it with NO_ERROR, Node's HTTP/2 stream would stay open as long as data waits for that client
     if (isHttp2(raw)) raw.stream.once('aborted', () => { if (!this.#owner.closed) raw.destroy() })
     return true
   }
 
-  /** Sends the reply: Fastify runs the onSend hooks, then pipes. */
+  /** Sends the reply with this response as payload. Fastify then runs the onSend hooks, and calls `pipe`. */
   send (headers: Readonly<Record<string, string>>): void {
     writeStreamHeaders(this.#reply, headers)
     try {
       this.#reply.send(this)
     } catch (error) {
-      // Fastify sets the headers of a stream outside of its error handling: Node refuses some of them, such as one with non-Latin text
+      // Fastify does not catch errors when it sets the headers of a stream. Node refuses some headers, such as one with non-Latin text.
       this.#reply.send(error)
     }
   }
@@ -70,7 +71,7 @@ export class StreamResponse extends StreamPayload {
   protected onPipe (destination: Writable, endDestination: boolean): void {
     const { raw, request } = this.#reply
     if (this.sink !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
-    // Hijacking ends Fastify's handlerTimeout for the reply. A transform may still fail until it pipes, so Fastify keeps the reply until then.
+    // Takes the reply from Fastify, which stops its handlerTimeout. For a transform only once it pipes, because Fastify answers if it fails before.
     if (destination === raw) this.#reply.hijack()
     else raw.once('pipe', () => eventStreamReplies.add(this.#reply.hijack()))
     if (isClosed(raw) || raw.writableEnded || this.sink !== null || request.method === 'HEAD') {
@@ -79,36 +80,36 @@ export class StreamResponse extends StreamPayload {
     }
     if (destination === raw && !raw.headersSent) raw.setHeader('content-type', contentType(raw.getHeader('content-type')))
     this.#endOnClose = endDestination
-    // nothing of Fastify's waits for the end of the stream, except trailers
+    // `end` is emitted now, because Fastify needs it only to send trailers
     if (destination === raw && endDestination) this.emitEnd()
     this.#open(destination)
   }
 
-  /** Ends the response after what was written. */
+  /** Ends the response after the bytes that were written. Destroys it if the client has not taken them after 5 s. */
   end (): void {
     const isSent = this.#endOnClose && this.sink?.end()
     this.emitEnd()
     if (!isSent) this.#startCloseTimeout()
   }
 
-  /** Aborts the response after what was written, so that the client sees a failure and not an end. */
+  /** Aborts the response after the bytes that were written, so that the client sees a failure and not a regular end. */
   abort (): void {
     this.sink?.abort()
     this.#startCloseTimeout()
   }
 
-  /** Destroys the response at once, with all that waits to be written. */
+  /** Destroys the response at once. Bytes that the client has not taken are lost. */
   destroyNow (): void { this.#reply.raw.destroy() }
 
-  /** Resolves when the response has closed. */
+  /** Returns a promise that resolves when the response has ended or the client has disconnected. */
   finished (): Promise<void> { return new Promise((resolve) => { onceClosed(this.#reply.raw, resolve) }) }
 
-  /** Calls `close`. Resolves when the response has closed, and ends its HTTP/2 session. */
+  /** Calls `close`, which has to end or abort the response. When the response has closed, closes its HTTP/2 session and resolves. */
   async drain (close: () => void): Promise<void> {
     const session = sessionOf(this.#reply.raw)
     close()
     await this.finished()
-    // `server.close()` waits for HTTP/2 sessions, which clients keep open
+    // because `server.close()` waits until HTTP/2 sessions are closed, which clients keep open
     if (session !== undefined) endSession(session, CLOSE_TIMEOUT)
   }
 

@@ -2,24 +2,24 @@
 import { type DataWriter, plainData } from '../event/encode.js'
 import type { SSEPublication, SSEStreamOptions } from '../types.js'
 
-/** The options of a stream with their defaults; times in ms, sizes in bytes. `retry` may be undefined: no `retry:` line. */
+/** The options of a stream, with defaults for those that were not given. Times in ms, sizes in bytes. `retry` is undefined for no `retry:` line. */
 export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
 
-/** The settings of a stream with the functions that write its data. */
+/** The settings of a stream, and the functions that turn the data of its events into text. */
 export interface CompiledSettings extends StreamSettings {
   writeData: DataWriter
-  /** Writes the data of an event that another server sent, which is text already. */
+  /** Encodes the data of an event that a source received from another SSE server. That data is text already. */
   writeText: DataWriter
 }
 
-/** The option `drain` with its defaults, ms. */
+/** The option `drain`, which sets how streams end at shutdown, with its defaults. Times in ms. */
 export interface DrainSettings {
   spread: number
   event: SSEPublication | undefined
   timeout: number
 }
 
-/** Compiles the settings of a stream that declares no events. */
+/** Returns `settings` with the functions that write data, for a stream whose route declares no events (no schemas of their data). */
 export function compileSettings (settings: StreamSettings): CompiledSettings {
   const writeData = plainData(settings.serializer)
   return { ...settings, writeData, writeText: writeData }

@@ -7,28 +7,29 @@ import { real } from '../clock.js'
 import type { Batch } from './batch.js'
 import { isClosed, isHttp2, type RawReply } from './connection.js'
 
-/** The destination of one stream's bytes, with the backpressure that Node reports for it. */
+/** The destination of one event stream's bytes: a socket or a Node stream. Reports its backpressure (whether the client is behind). */
 export interface Sink {
-  /** Writes a batch. Hot path. @returns false if the client is behind: `onceDrained` calls when it has caught up */
+  /** Writes a batch of encoded events. Hot path. @returns false if the client is behind: `onceDrained` reports when it has caught up */
   write (batch: Batch): boolean
-  /** Whether any code has ended or destroyed the response, so that nothing may be written. */
+  /** Whether the response was ended or destroyed, by the plugin or other code. Nothing may be written then. */
   readonly ended: boolean
-  /** Bytes that the client has not taken. */
+  /** Number of bytes that were written but are still in this process, because the client is behind. */
   readonly buffered: number
-  /** Calls `callback` once, when all that was written has been taken. */
+  /** Calls `callback` once, when none of the written bytes is in this process any more. Called after `write` returned false. */
   onceDrained (callback: () => void): void
-  /** Ends the response. @returns true if the kernel has all of it already */
+  /** Ends the response. @returns true if the operating system has all of its bytes already */
   end (): boolean
-  /** Sends what was written, then aborts the response, so that the client sees a failure and not an end. */
+  /** Sends the bytes that were written, then aborts the response, so that the client sees a failure and not a regular end. */
   abort (): void
 }
 
 /**
- * Chooses the sink: chunks straight to the socket for an HTTP/1.1 response that no other code has changed, otherwise
- * the stream that Fastify piped to (HTTP/2, `inject`, a transform of an onSend hook, middleware that wraps `res.write`).
+ * Returns the destination for the bytes of an event stream. It writes HTTP chunks to the socket if the response is HTTP/1.1 and no
+ * other code has changed it. Otherwise it writes to `destination`, the Node stream that Fastify piped to (HTTP/2, `inject`, a transform
+ * of an onSend hook, middleware that wraps `res.write`).
  */
 export function createSink (raw: RawReply, destination: Writable): Sink {
-  // a transform sends the headers with its first bytes
+  // no headers yet, because a transform sends them with its first bytes
   if (destination !== raw) return new WritableSink(raw, destination)
   const socket = !isHttp2(raw) && raw.socket instanceof Socket ? raw.socket : null
   if (socket !== null) cork(socket)
@@ -36,18 +37,18 @@ export function createSink (raw: RawReply, destination: Writable): Sink {
   return socket !== null && isUntouched(raw) ? new ChunkedSink(raw, socket) : new WritableSink(raw, destination)
 }
 
-/** Whether chunks on the socket are the bytes that `res.write` would write. Express' compression replaces `write` and sets `content-encoding`. */
+/** Returns whether `res.write` would write plain chunks to the socket. It would not after Express' compression, which replaces it and sets `content-encoding`. */
 function isUntouched (raw: RawReply): raw is ServerResponse {
   return raw instanceof ServerResponse && raw.chunkedEncoding && raw.write === ServerResponse.prototype.write && !raw.hasHeader('content-encoding')
 }
 
-/** Time for a compressor to pass on what it holds before its response is aborted, ms. */
+/** Time between the last write and the abort of a compressed response, ms, so that the compressor can pass on the bytes that it holds. */
 const COMPRESSOR_TIMEOUT = 100
 
-// One list for the process, because all corked sockets are uncorked by one setImmediate.
+// Sockets that were corked in this turn of the event loop. All streams share the list, because one setImmediate uncorks them all.
 let corked: Socket[] = []
 
-/** Corks a socket for the rest of the event loop turn, so that headers, first events and perhaps the end leave in one write. */
+/** Corks a socket for the rest of this turn of the event loop, so that Node sends headers, first events and perhaps the end in one write. */
 function cork (socket: Socket): void {
   if (corked.length === 0) real.setImmediate(uncorkAll)
   socket.cork()
@@ -61,8 +62,8 @@ function uncorkAll (): void {
 }
 
 /**
- * Writes chunks to the socket directly, because `res.write` spends as long on its bookkeeping as the kernel does on a
- * small write. The headers are sent before, and `res.end` writes the end.
+ * Writes HTTP/1.1 chunks to the socket itself, because `res.write` spends as long on its bookkeeping as the kernel does on a small
+ * write. `createSink` has sent the headers before; `res.end` sends the last chunk.
  */
 class ChunkedSink implements Sink {
   readonly #res: ServerResponse
@@ -76,7 +77,7 @@ class ChunkedSink implements Sink {
   write (batch: Batch): boolean {
     const socket = this.#socket
     if (socket.write(batch.chunk)) return true
-    // a corked socket reports backpressure for bytes that we hold ourselves
+    // a corked socket returns false also for bytes that only the cork holds back
     if (socket.writableCorked === 0) return false
     socket.uncork()
     return !socket.writableNeedDrain
@@ -104,10 +105,10 @@ class ChunkedSink implements Sink {
   }
 }
 
-/** A compressor, perhaps within the response: it holds bytes until `flush()`. */
+/** A destination or response that may compress: if it has `flush`, it keeps bytes until that is called. */
 type Flushing = { flush?: () => void }
 
-/** Writes through the interface of a Node stream. */
+/** Writes batches of events to a Node stream: the response, or a transform that is piped into it. */
 class WritableSink implements Sink {
   readonly #raw: RawReply
   readonly #destination: Writable & Flushing
@@ -138,7 +139,7 @@ class WritableSink implements Sink {
     this.#onDrain = callback
     if (this.#listens) return
     this.#listens = true
-    // one listener for the life of the sink, because `once` cannot remove its listener from middleware that replaces `res.on`
+    // one listener for all calls: with middleware that replaces `res.on`, the listener of `once` would never be removed
     this.#destination.on('drain', () => {
       const callback = this.#onDrain
       this.#onDrain = null
@@ -156,8 +157,8 @@ class WritableSink implements Sink {
       this.#resetConnection()
       return
     }
-    // The transform ends the response once it has passed on everything: the reset replaces that end. Destroying the
-    // transform would lose the bytes that it holds, and reset HTTP/2 streams with NO_ERROR.
+    // The transform calls `end` of the response once it has passed on all bytes. That call now resets the connection instead.
+    // Destroying the transform would lose the bytes that it holds, and would reset HTTP/2 streams with NO_ERROR.
     Object.assign(this.#raw, { end: () => this.#resetConnection() })
     this.#destination.end()
   }
@@ -169,7 +170,7 @@ class WritableSink implements Sink {
       else if (this.#raw.socket instanceof Socket) this.#raw.socket.destroySoon()
       else this.#raw.destroy()
     }
-    // a compressor within the response does not report when an empty write is done
+    // middleware that compresses in the response does not call back after an empty write
     if (typeof raw.flush === 'function') setTimeout(destroy, COMPRESSOR_TIMEOUT).unref()
     else raw.write('', destroy)
   }

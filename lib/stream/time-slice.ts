@@ -1,13 +1,13 @@
 // Tested by test/issues/endless-source.test.ts
 import { real } from '../clock.js'
 
-/** Time that loops which never wait may block the event loop, ms. */
+/** Time, ms, for which loops over sources that always have a next item may block the event loop. Then other work gets a turn. */
 const SLICE = 10
 
-/** Calls per reading of the clock, at most. A reading takes up to a tenth of the time of an event. */
+/** Most calls of `sliceIsOver` per reading of the clock. Not each call reads it, because that takes up to a tenth of the time of an event. */
 const MOST_CALLS = 16
 
-// One slice for all loops of the process, because they share its one event loop.
+// When the current slice (`SLICE` ms of work in one turn of the event loop) began; null: not yet. All loops of the process share the slice.
 let began: number | null = null
 let over = false
 let lastRead = 0
@@ -16,7 +16,7 @@ let callsLeft = 1
 let turn: Promise<void> | null = null
 let resume: (() => void) | null = null
 
-/** Whether the event loop has been blocked for about `SLICE` ms. Hot path: called for each item of a source. */
+/** Returns whether this turn of the event loop has taken about `SLICE` ms. The caller then awaits `nextTurn()`. Hot path: called for each item of a source. */
 export function sliceIsOver (): boolean {
   if (over || --callsLeft > 0) return over
   const now = real.now()
@@ -32,7 +32,7 @@ export function sliceIsOver (): boolean {
   return over
 }
 
-/** Resolves at the next turn of the event loop. Called when the slice is over: all waiting loops then continue in turns, one item each. */
+/** Returns a promise that resolves in the next turn of the event loop. Called when `sliceIsOver`. All callers get the same promise, so that they all continue. */
 export function nextTurn (): Promise<void> {
   turn ??= new Promise((resolve) => { resume = resolve })
   return turn

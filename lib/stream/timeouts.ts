@@ -2,23 +2,23 @@ import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
 import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
-/** The part of a delay during which a timer is not rescheduled again. */
+/** Part of its delay for which a timer is not rescheduled again after a write, so that most writes cost nothing. */
 const SLACK = 1 / 33
 
-/** Number of different lifetimes, so that the clients do not all reconnect at once. */
+/** Number of steps between 0.9 and 1.1 × `maxLifetime`. Each stream gets a random one, so that clients do not all reconnect at once. */
 const STEPS = 64
 
-/** The stream of a heartbeat and of timeouts. */
+/** A stream, as its heartbeat and its timeouts call it. */
 export interface TimedStream {
-  /** Called when nothing was written for `heartbeat` ms. */
+  /** Called by the heartbeat timer when nothing was written for `heartbeat` ms. The stream then writes a heartbeat. */
   sendHeartbeat (): void
-  /** Called when no event was written for `idleTimeout` ms, or the stream was open for about `maxLifetime` ms. */
+  /** Called by a timer when no event was written for `idleTimeout` ms, or the stream was open for about `maxLifetime` ms. Closes the stream. */
   closeWith (reason: 'idle' | 'lifetime'): void
 }
 
 /**
- * An inactivity timer that every write restarts. To keep writes cheap it is rescheduled at most once per `delay × SLACK`, so
- * that it may fire up to 3 % early.
+ * A timer that fires when nothing was written for `delay` ms, because every write restarts it. To keep writes cheap, it is
+ * rescheduled at most once per `delay × SLACK`, so that it may fire up to 3 % early.
  */
 abstract class InactivityTimer implements Task {
   due = 0
@@ -27,7 +27,7 @@ abstract class InactivityTimer implements Task {
   protected readonly stream: TimedStream
   readonly #delay: number
   readonly #timerList: TimerList
-  /** Until then a write does not reschedule the timer, on the clock of `now()`. */
+  /** Time before which a write does not reschedule the timer, on the clock of `now()`, ms. */
   #settledUntil = 0
 
   constructor (timers: TimerLists, delay: number, stream: TimedStream) {
@@ -37,11 +37,11 @@ abstract class InactivityTimer implements Task {
     this.refresh(now())
   }
 
-  /** Restarts the timer after a write. Hot path. @param time `now()` */
+  /** Restarts the timer after a write. Hot path. @param time the current time, as `now()` returns it */
   refresh (time: number): void {
     if (time < this.#settledUntil) return
     this.#settledUntil = time + this.#delay * SLACK
-    // all timers of the list have this delay, so that the last one scheduled is the last one due
+    // the list holds only timers with this delay, so that the timer scheduled last is also due last
     this.#timerList.schedule(time + this.#delay, this)
   }
 
@@ -52,9 +52,9 @@ abstract class InactivityTimer implements Task {
   abstract run (): void
 }
 
-/** Writes a heartbeat to a stream when nothing was written for `heartbeat` ms. */
+/** The timer of one stream's heartbeat: makes the stream write a comment line when nothing was written to it for `heartbeat` ms. */
 export class Heartbeat extends InactivityTimer {
-  /** @param heartbeat ms, 0: none */
+  /** Starts the heartbeat of a stream. @param heartbeat in ms. @returns null if it is 0: no heartbeat */
   static create (timers: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
     return heartbeat > 0 ? new Heartbeat(timers, heartbeat, stream) : null
   }
@@ -66,7 +66,7 @@ export class Heartbeat extends InactivityTimer {
 
 class IdleTimeout extends InactivityTimer {
   constructor (timers: TimerLists, idleTimeout: number, stream: TimedStream) {
-    // longer by the slack, so that it never fires early
+    // longer than `idleTimeout` by the part that the timer may fire early, so that it never fires before `idleTimeout`
     super(timers, Math.min(idleTimeout / (1 - SLACK), TIMEOUT_MAX), stream)
   }
 
@@ -84,7 +84,7 @@ class Lifetime implements Task {
 
   constructor (timers: TimerLists, maxLifetime: number, stream: TimedStream) {
     this.#stream = stream
-    // in steps, because a timer list serves one delay
+    // in steps, because each different delay needs a timer list
     const delay = Math.min(maxLifetime * (0.9 + 0.2 * randomInt(STEPS + 1) / STEPS), TIMEOUT_MAX)
     this.#timerList = timers.get(delay)
     this.#timerList.schedule(now() + delay, this)
@@ -104,12 +104,12 @@ interface TimeLimits {
   maxLifetime: number
 }
 
-/** The timeouts that close a stream: `idleTimeout` without an event, and `maxLifetime`. */
+/** The timeouts that close a stream: after `idleTimeout` ms without an event, and about `maxLifetime` ms after it opened. */
 export class StreamTimeouts {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: Lifetime | null
 
-  /** @param limits ms, 0: none */
+  /** Starts the timeouts of a stream. @param limits in ms; 0: no limit. @returns null if both are 0 */
   static create (timers: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
     return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(timers, limits, stream) : null
   }
@@ -119,7 +119,7 @@ export class StreamTimeouts {
     this.#lifetime = maxLifetime > 0 ? new Lifetime(timers, maxLifetime, stream) : null
   }
 
-  /** An event was written. Hot path. */
+  /** Called by the stream after it has written an event. Restarts the idle timeout. Hot path. */
   sent (): void {
     this.#idle?.refresh(now())
   }

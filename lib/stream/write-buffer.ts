@@ -9,41 +9,44 @@ import type { Sink } from './sink.js'
 import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 
-/** The owner of a write buffer. Each callback may come within a fan-out loop: code of the application is called in a later tick. */
+/**
+ * The stream that owns a write buffer. The buffer may call each method while one published event is written to many streams.
+ * The method then calls code of the application only in a later tick, so that this code cannot disturb that loop.
+ */
 export interface WriteBufferOwner {
-  /** The client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
+  /** Called when an event is dropped because the client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
   onOverflow (): void
-  /** Other code has ended the response. @param lost bytes that were still to be written */
+  /** Called when the buffer finds that other code has ended the response, or it was destroyed. @param lost bytes that were not written */
   onResponseEnded (lost: number): void
-  /** A write threw, because of a transform or middleware between the stream and the response. */
+  /** Called one tick after a write threw. The error is of a transform or middleware between the stream and the response. */
   onError (error: unknown): void
-  /** The client has caught up after events were dropped. The owner writes the `gap` event. */
+  /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes the `gap` event. */
   onDrained (): void
 }
 
-/** The settings of a write buffer. */
+/** The options of a stream for its write buffer, which keeps events until the client takes them. */
 export interface BackpressureSettings {
-  /** Time from the first write to the flush, ms; 0: at the end of the tick. */
+  /** Time from the first event that is buffered until all buffered events are written, ms; 0: until the end of the tick. */
   flushInterval: number
-  /** Bytes that may wait for a client. */
+  /** Number of bytes that may be buffered while the client is behind. */
   maxBufferedBytes: number
   overflow: 'disconnect' | 'drop'
 }
 
-/** Size from which a batch is flushed before the end of the tick, bytes. */
+/** Size of the buffered text, bytes, above which it is written at once, not at the end of the tick. */
 const FLUSH_BYTES = 16_384
 
-/** Bytes that a Node stream buffers before it reports backpressure. */
+/** Number of bytes that a Node stream buffers before its `write()` returns false. */
 const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 
 const TRUE = Promise.resolve(true)
 
 /**
- * The text that waits for one client. All text of a tick leaves in one write. While the client is behind, text waits
- * up to `maxBufferedBytes`. Text also waits until the sink is attached.
+ * Buffers the encoded events of one stream, so that all events of a tick are written at once. Also keeps them until the response
+ * opens (`attach` sets its sink, the destination), and, up to `maxBufferedBytes`, while the client is behind.
  */
 export class WriteBuffer implements Flushable {
-  /** Whether the client is behind, or the sink not attached: producers wait for `ready()`. */
+  /** Whether the client is behind, or the response is not open yet. Code that writes many events then waits for `ready()`. */
   needsDrain = true
   queued = false
   closed = false
@@ -51,18 +54,18 @@ export class WriteBuffer implements Flushable {
   readonly stats: RouteStats
   #events = 0
   #bytes = 0
-  /** When the sink was attached, in whole ms, because an integer takes less memory than a fraction. */
+  /** Time at which the response opened, on the clock of `now()`. In whole ms, because an integer takes less memory than a fraction. */
   #openedAt = 0
-  /** The time of the oldest published event that waits, on the clock of `now()`. Null if none does, or no lag is measured. */
+  /** Time at which the oldest published event in the buffer was received, on the clock of `now()`, ms. Null for none, or if lag is not measured. */
   #oldestPublishedAt: number | null = null
   readonly #owner: WriteBufferOwner
   readonly #settings: BackpressureSettings
   readonly #scheduler: FlushScheduler
   #sink: Sink | null = null
   #pending: Batch
-  /** Whether events were dropped since the client fell behind. */
+  /** Whether an event was dropped because the client is too far behind. All later events are dropped until it has caught up. */
   #dropping = false
-  /** One promise for all callers of `ready()`, made only if there is one. */
+  /** The promise that all callers of `ready()` get while the client is behind. Null if there is no caller. */
   #drained: Promise<boolean> | null = null
   #settle: ((open: boolean) => void) | null = null
 
@@ -74,7 +77,7 @@ export class WriteBuffer implements Flushable {
     this.stats = stats
   }
 
-  /** Sets the destination, and writes `first` before all text that waits. */
+  /** Sets the destination when the response opens. Writes `first`, the text before the first event, and then all buffered text. */
   attach (sink: Sink, first: string): void {
     this.#sink = sink
     this.#openedAt = Math.round(now())
@@ -84,8 +87,8 @@ export class WriteBuffer implements Flushable {
 
   /**
    * Buffers one encoded event. Hot path.
-   * @param publishedAt the time of a published event, for the measure of lag, on the clock of `now()`
-   * @returns false if it was dropped
+   * @param publishedAt when this process received a published event, on the clock of `now()`, ms, to measure its lag; null for other events
+   * @returns false if the event was dropped, because the client is more than `maxBufferedBytes` behind
    */
   write (text: string, publishedAt: number | null = null): boolean {
     if (this.needsDrain && !this.#hasRoom()) return false
@@ -96,23 +99,23 @@ export class WriteBuffer implements Flushable {
     return true
   }
 
-  /** Counts an event that was buffered. Hot path. */
+  /** Counts one more event as sent, in the stats and for `end()`. Called after `write` returned true. Hot path. */
   countEvent (): void {
     this.stats.sent++
     this.#events++
   }
 
-  /** Writes the pending text, unless the client is behind. Hot path. @param time `now()` */
+  /** Writes the buffered text to the response, unless the client is behind. Hot path. @param time the current time, as `now()` returns it */
   flush (time: number): void {
     if (this.needsDrain || this.closed || this.#pending.bytes === 0) return
     if (this.#oldestPublishedAt !== null) this.#measureLag(time, this.#oldestPublishedAt)
     if (this.flushNow()) return
     this.needsDrain = true
-    // setImmediate gives other streams a turn when one client takes everything that a fast source sends
+    // setImmediate, so that other streams get a turn even if this client takes at once all that a fast source sends
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
 
-  /** Writes the pending text and `last`, even if the client is behind. @returns false if the client is behind now */
+  /** Writes the buffered text and then `last`, even if the client is behind. @returns false if the client is behind after it */
   flushNow (last = ''): boolean {
     const batch = this.#pending.append(last)
     if (batch.bytes === 0 || this.#sink === null) return true
@@ -132,8 +135,8 @@ export class WriteBuffer implements Flushable {
   }
 
   /**
-   * Writes control lines (heartbeat, `id:`) immediately. Does nothing while events are being dropped, because the `gap`
-   * event will carry the current id.
+   * Writes `text`, a heartbeat or `id:` line and no event, at once, even if the client is behind. Drops it in two cases: the stream
+   * is closed; events are being dropped, after which a `gap` event will give the client the current id.
    * @returns false if the text was dropped
    */
   writeControl (text: string): boolean {
@@ -144,23 +147,23 @@ export class WriteBuffer implements Flushable {
   }
 
   /**
-   * Resolves to true once the client takes more, to false if the buffer closes before. May flush. Now and then waits for
-   * a turn of the event loop, so that a fast producer does not block other work.
+   * Returns a promise that resolves to true once the client takes more bytes, or to false if the stream closes before. May write the
+   * buffered text. Waits for the next turn of the event loop about every 10 ms, so that a fast caller does not block other work.
    */
   ready (): Promise<boolean> {
-    // With a limit below Node's the caller has to know before the next event that the client is behind, not at the end of the tick.
+    // With a limit below Node's own, the caller has to know before its next event that the client is behind. The end of the tick is too late.
     if (this.#settings.maxBufferedBytes < HIGH_WATER_MARK && this.#settings.flushInterval === 0) this.flush(now())
     if (!this.needsDrain) return sliceIsOver() ? this.#readyNextTurn() : TRUE
     this.#drained ??= new Promise((resolve) => { this.#settle = resolve })
     return this.#drained
   }
 
-  /** The figures of the stream, once its last bytes are written. */
+  /** Returns why the stream closed, the numbers of its events and bytes, and how long it was open. Called after the last write. */
   end (closeReason: CloseReason): StreamEnd {
     return { closeReason, events: this.#events, bytes: this.#bytes, ms: Math.round(now()) - this.#openedAt }
   }
 
-  /** Stops all flushes and resolves `ready()` to false. */
+  /** Called when the stream closes. Cancels the scheduled write of buffered text, and resolves promises of `ready()` to false. */
   close (): void {
     this.closed = true
     this.#scheduler.cancel()
@@ -187,7 +190,7 @@ export class WriteBuffer implements Flushable {
     this.stats.lag?.(time - publishedAt)
   }
 
-  /** The client has taken everything. */
+  /** Called when the response opens, and when the client has taken all written bytes. Writes the buffered text. */
   #onDrain (): void {
     if (this.closed) return
     this.needsDrain = false
