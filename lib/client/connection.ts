@@ -63,7 +63,7 @@ export class Connection {
     const listen = () => {
       const begun = Date.now()
       timer = setTimeout(() => {
-        // so late, the computer slept: starts a new timeout, because bytes that arrived meanwhile are read in a moment
+        // a timer this late shows that the computer slept: starts a new timeout, because bytes that arrived meanwhile are read in a moment
         if (Date.now() - begun > this.#timeout + LATE) listen()
         else this.close(this.failure = new SSEError('SSE_ERR_INACTIVITY_TIMEOUT', `Nothing came for ${this.#timeout} ms`))
       }, this.#timeout)
