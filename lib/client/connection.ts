@@ -2,47 +2,48 @@
 import { cut, messageOf, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 
-/** Delay of a timer, ms, above which the process has been suspended, as on a computer that slept. */
+/** How late a timer has to fire, ms, to show that the process was suspended, as on a computer that slept. */
 const LATE = 1_000
 
-/** The longest `body` of an error, characters. Bounded, because the server may send any amount. */
+/** The longest `body` of an error, in characters; more of the response is not read. Limited, because the server may send any amount. */
 const LONGEST_BODY = 1_048_576
 
-/** One request and its event stream. A failure is stored in `failure` instead of thrown. */
+/** One request and the event stream of its response. `open` and `read` do not reject: they store a failure in `failure`. */
 export class Connection {
-  /** The error that ended the stream; null for a clean end. */
+  /** The error with which the request or the stream failed; null until then, and if the server ends the stream without an error. */
   failure: SSEError | null = null
   readonly #timeout: number
   readonly #request = new AbortController()
   readonly #decoder = new TextDecoder()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
 
-  /** @param inactivityTimeout ms without a byte after which the connection is closed; 0, or more than a timer can wait: never */
+  /** @param inactivityTimeout ms without a byte after which the connection is closed. Never for 0, or for more than a timer can wait (2^31 - 1) */
   constructor (inactivityTimeout: number) {
     this.#timeout = inactivityTimeout > LONGEST ? 0 : inactivityTimeout
   }
 
   /**
    * Sends the request. Resolves to the response if it is an event stream or a 204, otherwise to null.
-   * @param timed applies the inactivity timeout to the wait for the response too
+   * @param request sends the request; it gets a signal that aborts it
+   * @param timed true to apply the inactivity timeout to the wait for the response too
    */
   async open (request: (signal: AbortSignal) => Promise<Response>, timed: boolean): Promise<Response | null> {
     return this.#try(timed, async () => {
       const response = await request(this.#request.signal)
-      // the application's `fetch` may return anything
+      // `fetch` may be a function of the application, which may resolve to anything
       if (typeof response?.headers?.get !== 'function') throw new SSEError('SSE_ERR_OPTION', `The option "fetch" takes a function that resolves to a Response, got ${typeof response}`)
       const { status, headers } = response
       if (status === 204) return response
       const isStream = status === 200 && /^text\/event-stream *(;|$)/i.test(headers.get('content-type') ?? '')
       this.#reader = isStream ? readerOf(response) : undefined
       if (this.#reader === undefined) throw await notAStream(response, isStream)
-      // for a `fetch` that ignores its signal
+      // a `fetch` that ignores its signal gives a response even after `close()`, which is refused here
       this.#request.signal.throwIfAborted()
       return response
     })
   }
 
-  /** Reads the next part of the stream; null at its end. */
+  /** Reads the next part of the stream, as text. Resolves to null at the end of the stream, and after a failure, which is in `failure`. */
   async read (): Promise<string | null> {
     return this.#try(true, async () => {
       const part = await this.#reader?.read()
@@ -50,10 +51,10 @@ export class Connection {
     })
   }
 
-  /** Aborts the request. Pending reads resolve to null. */
+  /** Aborts the request, with `reason` as its error. Pending calls of `open` and `read` resolve to null. */
   close (reason?: SSEError): void {
     this.#request.abort(reason)
-    // for a `fetch` that ignores its signal; rejects for any other
+    // for a `fetch` that ignores its signal; after any other `fetch` this call rejects, because the stream was aborted
     this.#reader?.cancel().catch(() => {})
   }
 
@@ -62,7 +63,7 @@ export class Connection {
     const listen = () => {
       const begun = Date.now()
       timer = setTimeout(() => {
-        // after the computer slept, bytes that arrived meanwhile are read in a moment
+        // a timer this late shows that the computer slept: starts a new timeout, because bytes that arrived meanwhile are read in a moment
         if (Date.now() - begun > this.#timeout + LATE) listen()
         else this.close(this.failure = new SSEError('SSE_ERR_INACTIVITY_TIMEOUT', `Nothing came for ${this.#timeout} ms`))
       }, this.#timeout)
@@ -77,12 +78,12 @@ export class Connection {
   }
 }
 
-/** Undefined for a body that cannot be read as a stream, such as that of React Native's `fetch`. */
+/** Returns a reader of a response's body; undefined for a body that cannot be read as a stream, such as that of React Native's `fetch`. */
 function readerOf ({ body }: Response): ReadableStreamDefaultReader<Uint8Array> | undefined {
   return typeof body?.getReader === 'function' ? body.getReader() : undefined
 }
 
-/** The error for a response that is not an event stream. @param isStream true if only the body is wrong */
+/** Creates the error for a response that is not an event stream. @param isStream true if status and content-type are right and only the body is wrong */
 async function notAStream (response: Response, isStream: boolean): Promise<SSEError> {
   const { status, headers } = response
   const message = isStream

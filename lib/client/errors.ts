@@ -1,7 +1,7 @@
 // Tested by test/client/reading.test.ts
 export type SSEErrorCode = 'SSE_ERR_CONNECTION' | 'SSE_ERR_INACTIVITY_TIMEOUT' | 'SSE_ERR_NO_STREAM' | 'SSE_ERR_DATA' | 'SSE_ERR_LAST_EVENT_ID' | 'SSE_ERR_OPTION'
 
-/** Optional fields of an SSEError. */
+/** The fields that an SSEError may have besides `code` and `message`. */
 type Details = Partial<Pick<SSEError, 'cause' | 'status' | 'headers' | 'body' | 'lastEventId'>>
 
 /**
@@ -15,9 +15,15 @@ type Details = Partial<Pick<SSEError, 'cause' | 'status' | 'headers' | 'body' | 
  */
 export class SSEError extends Error {
   readonly code: SSEErrorCode
-  /** Id of the last event that was yielded or handled, or of the event that failed: pass it as `lastEventId` to resume. Null for none. */
+  /**
+   * The id to pass as the option `lastEventId` to resume: that of the last event that was yielded or handled, or of the
+   * event that failed. Null if there is none.
+   */
   readonly lastEventId: string | null = null
-  /** Status, headers and body of a response that is not an event stream. `body` is undefined if it cannot be read. */
+  /**
+   * The status of a response that is not an event stream, with its `headers` and `body`. `body` is undefined if it cannot
+   * be read. Other errors have none of the three.
+   */
   declare readonly status?: number
   declare readonly headers?: Headers
   declare readonly body?: string | undefined
@@ -30,17 +36,17 @@ export class SSEError extends Error {
   }
 }
 
-/** Shortens a server's text for a message, to 40 characters. */
+/** Shortens text from a server to 40 characters, for an error message. */
 export function cut (text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text
 }
 
-/** Shortens a text and puts it in quotes. */
+/** Shortens a text to 40 characters and puts it in quotes, for an error message. */
 export function quote (text: string): string {
   return JSON.stringify(cut(text))
 }
 
-/** The message of any value that was thrown. */
+/** Returns the message of a thrown value, which may be an Error or anything else. */
 export function messageOf (cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }

@@ -2,11 +2,11 @@
 import { createParser } from 'eventsource-parser'
 import type { SSEMessage } from './types.js'
 
-/** Parses event streams, one after the other. Keeps the last event id and `retry:` across reconnects. */
+/** Parses event streams, one after the other. Keeps the last event id and the delay of the last `retry:` when the next stream begins. */
 export class EventParser {
-  /** Id of the last event, including events without data, which `read` does not yield: the position to resume from. */
+  /** The id to resume after: that of the last complete event, including events without data, which `read` does not yield. Null if there is none. */
   lastEventId: string | null
-  /** Reconnect delay from the server's last `retry:`, ms. */
+  /** The reconnect delay that the server set by its last `retry:`, ms; undefined if it sent none. */
   retry: number | undefined
   #events: SSEMessage[] = []
   #parser = createParser({
@@ -14,21 +14,21 @@ export class EventParser {
     onRetry: (retry) => { this.retry = retry }
   })
 
-  /** The id of the event that is being read. It becomes `lastEventId` at the end of that event. */
+  /** The last id that was read. It becomes `lastEventId` when the event that it belongs to is complete. */
   #id: string | null = null
-  /** Start of a line whose end has not been read. */
+  /** The beginning of a line whose end has not been read yet. */
   #line = ''
-  /** The last part ended in CR, so that a LF at the start of the next part belongs to the same line break. */
+  /** True if the last part of the stream ended in CR. An LF at the start of the next part then belongs to the same line break. */
   #endsInCR = false
 
   constructor (lastEventId: string | null) {
     this.lastEventId = lastEventId
   }
 
-  /** Starts a new stream. An event that the stream before left incomplete is dropped. */
+  /** Starts to parse a new stream. An event that was incomplete at the end of the stream before is dropped. */
   begin (): void {
     this.#parser.reset()
-    // so that the first text is not searched for the bytes of a byte order mark, which the decoder has removed
+    // empty, because eventsource-parser searches the first text for the bytes of a byte order mark, which TextDecoder has removed already
     this.#parser.feed('')
     this.#id = this.lastEventId
     this.#line = ''
@@ -36,10 +36,10 @@ export class EventParser {
   }
 
   /**
-   * Yields the events that this part of the stream completes; `lastEventId` advances with each.
+   * Yields the events that this part of the stream completes. Sets `lastEventId` before it yields an event.
    *
-   * eventsource-parser reports only events with data. By the standard the ids of other events count too (section 9.2.6,
-   * "dispatch the event"), and a stream with topics sends `id:` lines without data.
+   * Reads the ids itself, because eventsource-parser reports only events with data. By the standard the ids of other
+   * events count too (section 9.2.6, "dispatch the event"), and a stream with topics sends `id:` lines without data.
    */
   * read (text: string): Generator<SSEMessage, void> {
     const lines = this.#withLF(text)
@@ -53,14 +53,14 @@ export class EventParser {
       this.lastEventId = this.#id
       this.#parser.feed(lines.slice(parsed, start))
       parsed = start
-      // at most one event
+      // yields the event that ended with this line; none if it had no data
       yield * this.#events.splice(0)
     }
     this.#parser.feed(lines.slice(parsed))
     this.#line += lines.slice(start)
   }
 
-  /** Replaces CR and CRLF by LF. A CR ends its line at once (section 9.2.5), but the parser waits for the next character. */
+  /** Replaces CR and CRLF by LF. By the standard a CR ends its line at once (section 9.2.5), but eventsource-parser waits for the next character. */
   #withLF (text: string): string {
     const rest = this.#endsInCR && text.startsWith('\n') ? text.slice(1) : text
     if (text !== '') this.#endsInCR = text.endsWith('\r')

@@ -12,7 +12,7 @@ export type { SSEErrorCode } from './errors.js'
 export type { SSEClientArguments, SSEClientOptions, SSEClientOptionsFor, SSEEvent, SSEEvents, SSEGap, SSEMessage, SSERetry, WithGap } from './types.js'
 export { SSEError }
 
-/** An event with parsed data. */
+/** An event that was received, with its data parsed. */
 interface Received {
   id: string | undefined
   event: string
@@ -20,15 +20,17 @@ interface Received {
 }
 
 /**
- * Iterates over the events of a server. The client connects at the first `next()`, reads at the pace of the loop, and
- * reconnects with the last event's id after the stream has ended or failed. `break` aborts the request. A 204 ends the loop.
+ * Returns an iterator over the events of a server. The client connects at the first `next()` and reads the stream only as
+ * fast as the loop takes events. After the stream has ended or failed, the client reconnects and sends the id of the last
+ * event. `break` aborts the request. A response with status 204 ends the loop.
  *
- * Data is parsed as JSON, except for the events in `text` (`true`: all events); empty data is undefined.
+ * Data is parsed as JSON, except for the events that the option `text` names (`true`: all events). Empty data is
+ * undefined.
  *
- * @throws SSEError SSE_ERR_OPTION; `next()` rejects with an SSEError once the client does not reconnect:
- * after a response that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise; after
- * `retry.maxRetries`; without `reconnect` after any failure; with SSE_ERR_LAST_EVENT_ID after an id that no header can
- * hold; with SSE_ERR_DATA after data that is not JSON, without `onInvalid`
+ * @throws SSEError SSE_ERR_OPTION; `next()` rejects with an SSEError once the client does not reconnect: after a response
+ * that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise; after `retry.maxRetries`;
+ * without `reconnect` after any failure; with SSE_ERR_LAST_EVENT_ID after an id that no header can hold; with
+ * SSE_ERR_DATA after data that is not JSON, without `onInvalid`
  */
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<AsText<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>>): SSEEvents<AsText<WithGap<Events>>>
@@ -44,7 +46,7 @@ export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterab
     get lastEventId () { return parser.lastEventId },
     next: () => events.next(),
     return: () => {
-      // the generator's `return()` waits for a pending `next()`, which this ends
+      // aborts first, because the generator's `return()` waits for a pending `next()`, which the abort ends
       controller.abort()
       return events.return(undefined)
     },
@@ -115,7 +117,7 @@ async function requestOf ({ method, body, headers, credentials }: Settings, atte
   return { method, body, headers: given, credentials, signal, cache: 'no-store' }
 }
 
-/** Parses the data of an event. Returns SSE_ERR_DATA for data that is not JSON. */
+/** Parses the data of an event as JSON, unless `text` names the event. Returns the error SSE_ERR_DATA (does not throw it) for data that is not JSON. */
 function parseData (message: SSEMessage, text: Settings['text'], lastEventId: string | null): Received | SSEError {
   const { id, event, data } = message
   if (text === true || text.includes(event)) return message

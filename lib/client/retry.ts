@@ -2,40 +2,44 @@
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 
-/** Longest delay of a timer, ms. A longer delay becomes 1 ms. */
+/** The longest delay of a timer, ms. With a longer one a timer fires after 1 ms. */
 export const LONGEST = 2 ** 31 - 1
 
-/** Shortest delay that a server can ask for by `retry:`, ms, because some send `retry: 0`: 600 requests a second on a fast network. */
+/** The shortest delay that a server can set by `retry:`, ms. Some servers send `retry: 0`, which would be 600 requests a second on a fast network. */
 const SHORTEST = 100
 
-/** True if another attempt may succeed. False after the server has refused this request, and after `fetch` gave no Response. */
+/** Returns true if another attempt may succeed. Returns false if the server refused this request, or if `fetch` did not resolve to a Response. */
 export function isRetryable ({ code, status, body }: SSEError): boolean {
   if (code === 'SSE_ERR_OPTION') return false
-  // if the connection breaks within the headers, Chromium reports a response with some of the headers, or part of the status, and no body
+  // if the connection breaks within the headers, Chromium reports a response without a body and with only part of the headers or of the status
   return status === undefined || status === 429 || status >= 500 || (status <= 200 && body === '')
 }
 
-/** The delay before an attempt, ms: the server's minimum, and after failures a random time, so that clients do not reconnect all at once. */
+/**
+ * The delay before an attempt to connect, ms. `total` is the server's `minimum` plus, after failures, a random time, so
+ * that clients do not reconnect all at once.
+ */
 export interface Delay {
-  /** From `retry:` or Retry-After. */
+  /** The delay that the server demands by `retry:` or by the header Retry-After; 0 if by neither. */
   minimum: number
   total: number
 }
 
 /**
- * Calculates the delay before the next attempt: exponential backoff with full jitter.
- * @param failures number of consecutive attempts that failed
- * @param retry the server's last `retry:`, ms
+ * Calculates the delay before the next attempt. Its random part is between 0 and a bound that doubles with each failure
+ * (exponential backoff with full jitter).
+ * @param failures number of consecutive attempts that failed; 0 after a stream without an error
+ * @param retry the delay of the server's last `retry:`, ms; undefined if it sent none
  */
 export function backoff ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
   const minimum = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
-  // bounded, because with `delay: 0` the product 0 * 2 ** 1024 is NaN, and a timer would fire at once
+  // at most 30, because with `delay: 0` the product 0 * 2 ** 1024 is NaN, and a timer of NaN ms fires at once
   const doublings = Math.min(30, Math.max(0, failures - 1))
   const jitter = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(LONGEST, maxDelay, delay * 2 ** doublings)
   return { minimum, total: Math.min(LONGEST, Math.round(minimum + jitter)) }
 }
 
-/** Reads Retry-After (RFC 9110, section 10.2.3), in seconds or as a date. Returns ms. */
+/** Returns the delay in the header Retry-After (RFC 9110, section 10.2.3), seconds or a date, as ms. Undefined if it is missing, invalid or past. */
 function retryAfter (headers: Headers | undefined): number | undefined {
   const value = headers?.get('retry-after')
   if (value == null) return undefined
@@ -43,12 +47,12 @@ function retryAfter (headers: Headers | undefined): number | undefined {
   return ms >= 0 ? ms : undefined
 }
 
-/** Globals of a page that a server lacks. */
+/** Global objects that exist in a browser page, but not on a server. */
 type Page = Partial<EventTarget> & { document?: { hidden: boolean } }
 
 /**
- * Waits for the delay, or until `signal` aborts. After `minimum` it also ends once the page becomes visible or the network
- * is back, because a page in the background has late timers.
+ * Waits for `total` ms, or until `signal` aborts. After `minimum` ms the wait also ends when the page becomes visible or
+ * the network is available again, because timers fire late in a page in the background.
  */
 export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return

@@ -1,51 +1,54 @@
 // Tested by test/types/client.tst.ts
 import type { SSEError } from './errors.js'
 
-/** The data of a `gap` event: some events are missing, because the log no longer reaches back to this client's last event. */
+/** The data of a `gap` event, which the server sends if this client misses events, because the log of published events no longer has them. */
 export interface SSEGap {
-  /** The id of the last event before the gap; null for none. */
+  /** The id of the last event that this client received before the missing events; null if there is none. */
   lastEventId: string | null
-  /** The id of the oldest event that the log still has; null for none. */
+  /** The id of the oldest event that the server's log still has; null if it has none. */
   oldestId: string | null
 }
 
-/** One of `Events`, a map from event names to data, such as `EventsOf` makes. `event` discriminates the type of `data`. */
+/** One event of `Events`, a map from event names to the types of their data, such as `EventsOf` makes. The value of `event` determines the type of `data`. */
 export type SSEEvent<Events> = {
   [Name in keyof Events & string]: {
-    /** The id of this event; undefined for none. */
+    /** The id of this event; undefined if it has none. */
     id: string | undefined
     event: Name
     data: Events[Name]
   }
 }[keyof Events & string]
 
-/** `Events` with `gap` added, unless they declare it. */
+/** Adds the event `gap` to `Events`, a map from event names to types of data, unless the map has it already. */
 export type WithGap<Events> = 'gap' extends keyof Events ? Events : Events & { gap: SSEGap }
 
-/** `Events` with text as the data of each. */
+/** Replaces the type of all data by `string` in `Events`, a map from event names to types of data. */
 export type AsText<Events> = { [Name in keyof Events]: string }
 
-/** An event as it was received. */
+/** An event as it was received, with its data as text. */
 export interface SSEMessage {
-  /** The id of this event; undefined for none. */
+  /** The id of this event; undefined if it has none. */
   id: string | undefined
-  /** The name of the event, by default `message`. */
+  /** The name of the event; `message` if the server sent none. */
   event: string
   data: string
 }
 
-/** The events of a server. Can be iterated once. */
+/** The events of a server, as an async iterator. It can be iterated once. */
 export interface SSEEvents<Events> extends AsyncIterableIterator<SSEEvent<Events>, undefined> {
-  /** Id of the last event that was yielded or handled, initially the option `lastEventId`: pass it as that option to resume. Null for none. */
+  /**
+   * The id to pass as the option `lastEventId` to resume: that of the last event that was yielded or handled, at first
+   * the option `lastEventId`. Null if there is none.
+   */
   readonly lastEventId: string | null
 }
 
-/** The names of the events whose data is text. */
+/** The names of those events in `Events` whose data has a type of text. */
 type TextOf<Events> = { [Name in keyof Events & string]: Events[Name] extends string ? Name : never }[keyof Events & string]
 
-/** The events whose data is text. The server does not tell text from JSON. */
+/** The option that names the events whose data is text, because the client cannot tell text from JSON. */
 export interface TextOption {
-  /** Names of events whose data is text and not JSON; `true` for all events. */
+  /** Names of the events whose data is text, which is not parsed as JSON; `true` for all events. Default: none. */
   text?: true | readonly string[]
 }
 
@@ -53,77 +56,85 @@ type Text<Events> = string extends keyof Events
   ? TextOption
   : [TextOf<Events>] extends [never] ? { text?: never } : { text: ReadonlyArray<TextOf<Events>> }
 
-/** Delays and number of reconnect attempts. */
+/** The delays before reconnect attempts, and the number of attempts. */
 export interface SSERetry {
-  /** Upper bound of the random first delay, ms. It doubles with each attempt that fails. Default 1000. */
+  /** The first delay is a random time between 0 and this bound, ms. The bound doubles with each attempt that fails. Default 1000. */
   delay?: number
-  /** The greatest upper bound, ms, at most 2^31 - 1. Default 30000. */
+  /** The bound of the random delay does not grow above this value, ms, at most 2^31 - 1. Default 30000. */
   maxDelay?: number
-  /** Number of consecutive attempts that may fail before the client gives up. Default: no limit. */
+  /** The number of consecutive attempts that may fail before the client gives up and the loop rejects. Default: no limit. */
   maxRetries?: number
 }
 
-/** Options of the request, as `fetch` takes them, and of the reconnects. */
+/** The options of `sse`: those of the request, in the form that `fetch` takes, and those of the reconnects. */
 export interface SSEClientOptions {
-  /** HTTP method. Default GET. */
+  /** The HTTP method of the request. Default GET. */
   method?: string
-  /** Body of the request, not for GET. Sent with each attempt, so a stream is refused if there may be several. */
+  /** The body of the request, not for GET. It is sent with each attempt, so that a stream is refused if there may be more than one attempt. */
   body?: RequestInit['body']
-  /** Headers, or a function that returns them for each attempt; the first is 1. If it throws, the attempt fails. */
+  /**
+   * The headers of the request, or a function that returns them. The client calls it before each attempt, with the
+   * attempt's number, from 1. If it throws, the attempt fails.
+   */
   headers?: RequestInit['headers'] | ((attempt: number) => RequestInit['headers'] | Promise<RequestInit['headers']>)
-  /** As in `fetch`. Default `'same-origin'`. */
+  /** The `credentials` of the request, as in `fetch`: whether cookies are sent. Default `'same-origin'`. */
   credentials?: RequestInit['credentials']
-  /** Ends the loop: a pending `next()` rejects with the signal's reason. */
+  /** A signal that ends the loop when it aborts: a pending `next()` then rejects with the signal's reason. */
   signal?: AbortSignal
-  /** The id to resume after. */
+  /** The id of the last event that the application has already: the server continues after it. */
   lastEventId?: string | null
-  /** Replaces the global `fetch`. The bodies of its responses have to be a ReadableStream. */
+  /** A function that is called instead of the global `fetch`. The bodies of its responses have to be a ReadableStream. */
   fetch?: (url: string | URL, init: RequestInit) => Promise<Response>
-  /** Data that ends the loop, such as `'[DONE]'`, in any event. That event is not yielded. */
+  /** The data that ends the loop, such as `'[DONE]'`, in an event of any name. That event is not yielded. */
   end?: string
-  /** Reconnects after a clean end and after a failure. Default: true for GET only, because the server would carry out another request twice. */
+  /**
+   * Whether the client reconnects after a stream has ended or failed. Default: true for GET only, because the server
+   * would carry out another request twice.
+   */
   reconnect?: boolean
-  /** Delays and number of reconnect attempts. */
+  /** The delays before reconnect attempts, and the number of attempts. */
   retry?: SSERetry
   /**
-   * Decides whether the client tries again after a failure; `attempt` is the number of the attempt that failed, 1 for the
-   * first. `undefined` keeps the default: a GET is repeated after a connection failure, an inactivity timeout, 429 and 5xx.
-   * Not called after a clean end, nor once `retry.maxRetries` is reached.
+   * Called after a failure, to decide whether the client tries again. `attempt` is the number of the attempt that failed,
+   * 1 for the first. The result `undefined` keeps the default: a GET is repeated after a connection failure, an
+   * inactivity timeout, 429 and 5xx. Not called after a stream that ended without an error, nor once `retry.maxRetries`
+   * is reached.
    */
   shouldRetry?: (error: SSEError, attempt: number) => boolean | undefined | void | Promise<boolean | undefined | void>
   /**
-   * Closes the connection after so many ms without a byte; to be longer than the server's `heartbeat`. 0, or more than
-   * 2^31 - 1: never. Default 45000. Starts with the response, or with the request if `reconnect` is on.
+   * The time without a byte after which the client closes the connection, ms. Set it longer than the server's
+   * `heartbeat`. 0, or more than 2^31 - 1: never. Default 45000. Starts with the response, or with the request if
+   * `reconnect` is on.
    */
   inactivityTimeout?: number
-  /** Called when a stream has opened, and awaited before its first event. */
+  /** Called when the response has arrived and its event stream is open. The client awaits the result before it yields the first event. */
   onOpen?: (open: { response: Response, attempt: number, lastEventId: string | null }) => unknown
-  /** Called when the stream has ended or failed, `delay` ms before the next attempt. `error` is undefined after a clean end. */
+  /** Called after the stream has ended or failed, `delay` ms before the next attempt. `error` is undefined if the stream ended without an error. */
   onRetry?: (retry: { delay: number, attempt: number, error: SSEError | undefined }) => unknown
-  /** Called for a `gap` event, which is not yielded then: events are missing. Awaited before the next event. */
+  /** Called for a `gap` event, which says that events are missing, and is then not yielded. The client awaits the result before the next event. */
   onGap?: (gap: SSEGap) => unknown
   /**
-   * Called for an event with data that is not JSON and that is not in `text`; the event is not yielded. Awaited before the
-   * next event. Without this function the loop rejects with SSE_ERR_DATA.
+   * Called for an event with data that is not JSON and whose name is not in `text`. That event is not yielded. The client
+   * awaits the result before the next event. Without this function the loop rejects with SSE_ERR_DATA.
    */
   onInvalid?: (event: SSEMessage) => unknown
 }
 
-/** The option for the events that are yielded. */
+/** The option that selects the events that the loop yields. */
 export interface EventsOption<Name extends string> {
-  /** Names of the events that are yielded; others are ignored. Default: all. `onGap` is called for a `gap` in any case. */
+  /** Names of the events that the loop yields; other events are ignored. Default: all. `onGap` is called for a `gap` event in any case. */
   events?: readonly Name[]
 }
 
 type OptionsFor<Events> = SSEClientOptions & EventsOption<keyof WithGap<Events> & string>
 
-/** The options for `Events`. `text` is required if the data of some of them is text. */
+/** The options of `sse` for `Events`, a map from event names to types of data. `text` is required if the data of some events is text. */
 export type SSEClientOptionsFor<Events> = OptionsFor<Events> & Text<Events>
 
-/** The options for `Events` that make all data text. */
+/** The options of `sse` for `Events`, a map from event names to types of data, with `text: true`, so that all data is text. */
 export type AsTextOptionsFor<Events> = OptionsFor<Events> & { text: true }
 
-/** Options with `onGap`, whose loop yields no event `gap`. */
+/** Options with `onGap`. With it the loop yields no event `gap`, because `onGap` is called instead. */
 export type GivenOnGap = Required<Pick<SSEClientOptions, 'onGap'>>
 
 export type SSEClientArguments<Events> =

@@ -2,56 +2,63 @@ import { SSE_ERR_FIELD, SSE_ERR_CUSTOM_ID, SSE_ERR_PAYLOAD, SSE_ERR_SERIALIZATIO
 import { isResponse } from './fetch-response.js'
 
 /**
- * One event of the text/event-stream format
+ * One event of the text/event-stream format, before it is encoded
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
- * The fields are written in the order id, event, comments, data, retry; a blank line ends the event.
+ * `encode` writes the fields that are set in the order id, event, comments, data, retry, and a blank line that ends the
+ * event.
  */
 export interface SSEPayload<Data = unknown> {
   /**
-   * Text that a client can send back in a header: at most 8000 bytes of UTF-8, without control characters (but TAB) and
-   * DEL. HTTP removes spaces and TABs at both ends. `''` resets the client's last event id.
+   * The event's id: at most 8000 bytes of UTF-8, without DEL and control characters other than TAB, because clients send
+   * it back in a header. HTTP removes spaces and TABs at both ends. `''` makes a client forget its last event id.
    */
   id?: string | number
-  /** The event's name, which clients call its type: text without CR, LF and NUL. `''` is not written. */
+  /** The event's name, which browsers call its type: text without CR, LF and NUL. Default: `message`. An empty string is not written. */
   event?: string
-  /** Comments. Each line of their text becomes a line `: text`. */
+  /** Comments, which clients ignore. Each line of their text is written as a line `: text`. */
   comments?: string | string[]
-  /** A string is written as it is, other values by the serializer. Each line of the text becomes a line `data: text`. */
+  /**
+   * The event's data. A string is sent unchanged, unless the route declares a schema for it that is not of type `string`.
+   * Other values are converted to text by the serializer. Each line of the text becomes a line `data: text`.
+   */
   data?: Data
-  /** The client's delay before it reconnects: whole milliseconds, 0 or more. */
+  /** The delay that the client has to keep before it reconnects: whole milliseconds, 0 or more. */
   retry?: number
 }
 
-/** An event to send: a payload, a string for `{ data: string }`, or nothing. */
+/** An event that the application sends: a payload object, or a string, which is short for `{ data: string }`. Null and undefined send nothing. */
 export type SSEInput = SSEPayload | string | null | undefined
 
-/** Encodes the data of an event as `data:` lines; `''` for no data. `event` is the event's name, by default `message`. */
+/** A function that encodes the data of one event as `data:` lines. Returns `''` for undefined data. `event` is the event's name, by default `message`. */
 export type DataWriter = (data: unknown, event: string) => string
 
-/** Converts data that is not a string to text. */
+/** A function that converts the data of an event to text, such as JSON.stringify. */
 export type Serializer = (data: unknown) => string
 
 const LINE_BREAK = /\r\n|\r|\n/
 const NOT_IN_A_LINE = /[\r\n\0]/
 /**
- * Control characters other than TAB, and DEL. fetch does not put them into a header, and Node answers 400 to them, after
- * which EventSource does not reconnect. Every client that was tried returns U+0080 to U+009F unchanged.
+ * Matches a character that an id must not have: control characters other than TAB, and DEL. `fetch` does not put them
+ * into a header, and Node answers 400 to them, after which EventSource does not reconnect. U+0080 to U+009F are allowed,
+ * because every client that was tried sends them back unchanged.
  */
 const NOT_RETURNED = /[^\t -~\x80-\uffff]/
 /**
- * The longest id, bytes of UTF-8. Node answers 431 to a request with more than 16 KiB of headers, after which EventSource
- * does not reconnect: it took ids of up to 15,800 bytes from Chromium without cookies. nginx takes 8 KiB per header.
+ * The longest id, in bytes of UTF-8. Clients send the id back in a header. Node answers 431 to more than 16 KiB of
+ * headers, after which EventSource does not reconnect; from Chromium without cookies it took ids of up to 15,800 bytes.
+ * nginx takes 8 KiB per header.
  */
 const LONGEST_ID = 8_000
 const A_SOURCE = 'which is a source: what is read to its end belongs in the option "source", or in reply.sse()'
 const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB) and DEL`
 
 /**
- * The data writer of a stream that declares no events: writes strings as they are and other values by `serializer`.
- * The writer throws SSE_ERR_SERIALIZATION if the serializer throws or returns no string.
+ * Creates the function that encodes event data on routes that declare no `events`. It writes strings unchanged and
+ * converts other values to text by `serializer`. It throws SSE_ERR_SERIALIZATION if the serializer throws or returns no
+ * string.
  */
 export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
-  // JSON.stringify escapes all line breaks
+  // JSON.stringify escapes all line breaks, so that its text is always one line
   const onOneLine = serializer === JSON.stringify
   return (data, event) => {
     if (data === undefined) return ''
@@ -61,15 +68,15 @@ export function plainData (serializer: Serializer = JSON.stringify): DataWriter 
   }
 }
 
-/** Encodes text as the `data:` lines of an event. */
+/** Encodes text as `data:` lines, one for each line of the text. The blank line that ends an event is not included. */
 export function dataLines (text: string): string {
   return lines('data: ', text)
 }
 
 /**
- * Calls a serializer.
- * @throws SSE_ERR_SERIALIZATION, with the serializer's error in `cause`. The message does not repeat that error, because it
- * may quote the data, and before a stream is open the message is sent to the client.
+ * Converts the data of an event to text by calling `serializer`. `event` is the event's name, for the error message.
+ * @throws SSE_ERR_SERIALIZATION, with the serializer's error in `cause`. The message does not repeat that error, because
+ * it may quote the data, and before a stream is open the message is sent to the client.
  */
 export function serialize (serializer: Serializer, data: unknown, event: string): string {
   let text: string
@@ -81,39 +88,40 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
   }
   // JSON.stringify returns undefined for a function or a symbol
   if (typeof text !== 'string') throw new SSE_ERR_SERIALIZATION(describeValue(event), `the serializer gave ${describeValue(text)} for ${describeValue(data)}`)
-  // checked for `{}` only, because for short data the check costs as much as the rest
+  // checks data only if its text is `{}`, because for short data the check takes as long as the rest of this function
   if (text === '{}') refuseUnread(data, event)
   return text
 }
 
-/** Refuses a promise or a source as data, because JSON of it is `{}`. */
+/** Throws SSE_ERR_SERIALIZATION if the data is a promise or a source of events, because JSON.stringify makes `{}` of it, without its content. */
 function refuseUnread (data: unknown, event: string): void {
   const what = unreadKind(data)
   if (what !== undefined) throw new SSE_ERR_SERIALIZATION(describeValue(event), `it is ${describeValue(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
 }
 
-/** The kind of a value that has to be awaited or read first; undefined for any other value. */
+/** Returns 'promise' for a value that has to be awaited, 'source' for one that has to be read to its end, such as a web stream; undefined for others. */
 function unreadKind (value: unknown): 'promise' | 'source' | undefined {
   if (typeof value !== 'object' || value === null) return
   if ('then' in value && typeof value.then === 'function') return 'promise'
-  // not a Map or a Set, which hold their items
+  // a Map or a Set is not a source: it is iterable, but it has no `next`, because it holds its items
   if (Symbol.asyncIterator in value || (Symbol.iterator in value && 'next' in value) || 'getReader' in value || isResponse(value)) return 'source'
 }
 
 const writePlainData = plainData()
 
 /**
- * Encodes one event. Hot path of everything that is sent.
+ * Encodes one event as text. Hot path: it is called for everything that is sent.
  *
  * @param payload the event; `{}`, `null` and `undefined` are no event
  * @param writeData encodes the `data`
  * @returns the event's text, ready to send, or `''` for no event
- * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, and what `writeData` throws, all before anything is written
+ * @throws SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, and the errors of `writeData`, all before anything is
+ * written
  */
 export function encode (payload: unknown, writeData: DataWriter = writePlainData): string {
   if (typeof payload === 'string') return encodeData(payload, writeData)
   if (payload === null || payload === undefined) return ''
-  // buffers are refused here, because the loop below would list all their indices first
+  // arrays and buffers are refused here, because the loop of `refuseOtherFields` would list all their indices first
   if (typeof payload !== 'object' || Array.isArray(payload) || ArrayBuffer.isView(payload)) throw new SSE_ERR_PAYLOAD(describeValue(payload))
   refuseOtherFields(payload)
   const { id, event, comments, data, retry } = payload as SSEPayload
@@ -124,7 +132,7 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
     if (event !== '') text += eventLine(event)
   }
   if (comments !== undefined) text += encodeComments(comments)
-  // also without data, because an event with a name alone has to be declared as well
+  // called for an event with a name and no data too, because `writeData` throws for a name that the route does not declare
   if (data !== undefined || event) text += writeData(data, event || 'message')
   if (retry !== undefined) text += encodeRetry(retry)
   if (text === '') return emptyOf(payload)
@@ -132,9 +140,9 @@ export function encode (payload: unknown, writeData: DataWriter = writePlainData
 }
 
 /**
- * Encodes data, without other fields, as an event `message`.
+ * Encodes a value as an event that has only data, and therefore the name `message`.
  *
- * @param item anything that `writeData` takes, including `null`; `undefined` is no event
+ * @param item the data: any value that `writeData` takes, including `null`; `undefined` is no event
  * @returns the event's text, or `''` for no event
  * @throws SSE_ERR_SERIALIZATION, and SSE_ERR_UNKNOWN_EVENT if the route declares events, but not `message`
  */
@@ -142,7 +150,7 @@ export function encodeData (item: unknown, writeData: DataWriter): string {
   return item === undefined ? '' : `${writeData(item, 'message')}\n`
 }
 
-/** The custom id of a payload, as it was encoded; undefined for none. */
+/** Returns the id that the application set on an event, as the text that `encode` writes; undefined for an event without an id. */
 export function customIdOf (payload: unknown): string | undefined {
   const id = idOf(payload)
   return id === undefined ? id : String(id)
@@ -153,8 +161,9 @@ function idOf (payload: unknown): unknown {
 }
 
 /**
- * Encodes an event for the log. It has no custom id and is not empty.
- * @throws SSE_ERR_CUSTOM_ID, SSE_ERR_PAYLOAD for an empty one, and what `encode` throws
+ * Encodes an event for the log of published events, which gives it its id.
+ * @throws SSE_ERR_CUSTOM_ID if the application set an id, SSE_ERR_PAYLOAD if nothing is to be written, and the errors of
+ * `encode`
  */
 export function encodePublished (payload: unknown, writeData: DataWriter): string {
   assertNoCustomId(payload)
@@ -164,7 +173,7 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
 }
 
 /**
- * Refuses a custom id in an event whose id comes from the log.
+ * Throws if the application set an id on an event, because this event gets its id from the log of published events.
  * @throws SSE_ERR_CUSTOM_ID; SSE_ERR_PAYLOAD if other fields show that the object is not a payload
  */
 export function assertNoCustomId (payload: unknown): void {
@@ -174,29 +183,29 @@ export function assertNoCustomId (payload: unknown): void {
   throw new SSE_ERR_CUSTOM_ID(describeValue(id))
 }
 
-/** Removes the id from the text of an encoded event: its first line. @param id as `customIdOf` returns it */
+/** Removes the `id:` line, which is the first line, from the text of an encoded event. @param id the event's id, as `customIdOf` returns it */
 export function stripId (text: string, id: string): string {
   return text.slice(`id: ${id}\n`.length)
 }
 
 /**
- * Encodes the `retry:` line, without a blank line after it.
- * @throws SSE_ERR_FIELD
+ * Encodes a `retry:` line, which sets the client's reconnect delay, ms. Does not add a blank line.
+ * @throws SSE_ERR_FIELD if `retry` is not a whole number of 0 or more
  */
 export function encodeRetry (retry: number): string {
-  // beyond the safe integers a number prints with an exponent, and clients ignore the line
+  // a number beyond the safe integers may be printed with an exponent, and clients ignore such a line
   if (!Number.isSafeInteger(retry) || retry < 0) throw new SSE_ERR_FIELD('retry', 'whole milliseconds, 0 or more', describeValue(retry))
   return `retry: ${retry}\n`
 }
 
-// The line of the last event name, because most events have the name of the one before. Module state is harmless here: the
-// line depends on the name alone, so that apps that share it only compute it more often.
+// The name and the result of the last call of `eventLine`, because most events have the name of the one before. Module state is
+// harmless here, because the line depends on the name alone: apps that share it only compute it more often.
 let lastName = ''
 let lastLine = ''
 
 function eventLine (name: string): string {
   if (name !== lastName) {
-    // with a line break in a name its author could inject events
+    // a name with a line break is refused, because the author of the name could inject events by it
     if (NOT_IN_A_LINE.test(name)) throw new SSE_ERR_FIELD('event', 'text without CR, LF and NUL', describeValue(name))
     lastLine = `event: ${name}\n`
     lastName = name
@@ -218,35 +227,35 @@ function encodeComments (comments: unknown): string {
 function idLine (id: unknown): string {
   if (typeof id === 'number') return `id: ${id}\n`
   if (typeof id !== 'string') throw new SSE_ERR_FIELD('id', 'a string or a number', describeValue(id))
-  // UTF-8 takes at most three bytes for each UTF-16 unit of `length`
+  // counts bytes only for a long id, because UTF-8 takes at most three bytes for each UTF-16 unit of `length`
   if (NOT_RETURNED.test(id) || (id.length > LONGEST_ID / 3 && Buffer.byteLength(id) > LONGEST_ID)) throw new SSE_ERR_FIELD('id', ID, describeValue(id))
   return `id: ${id}\n`
 }
 
 function lines (prefix: string, value: string): string {
-  // two searches are faster than the pattern, and most values have no line break
+  // two calls of `includes` are faster than one search for the pattern, and most values have no line break
   if (!value.includes('\n') && !value.includes('\r')) return `${prefix}${value}\n`
   let text = ''
   for (const part of value.split(LINE_BREAK)) text += `${prefix}${part}\n`
   return text
 }
 
-/** Returns `''` for `{}`. Refuses a Date, a Map or a promise, which would be lost silently. */
+/** Returns `''` for an object without fields, `{}`. Throws for one of a class, such as a Date, a Map or a promise, which would be lost silently. */
 function emptyOf (payload: object): '' {
   const prototype = Object.getPrototypeOf(payload)
   if (prototype !== Object.prototype && prototype !== null) throw noPayload(payload)
   return ''
 }
 
-/** The error for an object that is not a payload. @param field a field that no event has */
+/** Creates the error for an object that is not a payload. @param field the name of a field that no event has; undefined if no such field was found */
 function noPayload (payload: object, field?: string): Error {
   if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${describeValue(payload)}, ${A_SOURCE}`)
   return new SSE_ERR_PAYLOAD(field === undefined ? describeValue(payload) : `${describeValue(payload)} with ${describeValue(field)}`)
 }
 
 /**
- * Refuses a field that no event has, because it would be lost silently. Hot path: `for in` with comparisons takes 4 to
- * 8 ns per event, `Object.keys()` or a Set twice as long.
+ * Throws if an object has a field that no event has, because the field would be lost silently. Hot path: `for in` with
+ * comparisons takes 4 to 8 ns per event, `Object.keys()` or a Set twice as long.
  * @throws SSE_ERR_PAYLOAD
  */
 function refuseOtherFields (payload: object): void {
@@ -257,7 +266,10 @@ function refuseOtherFields (payload: object): void {
   }
 }
 
-/** Inherited values are fields too, such as those of a MessageEvent. Methods, and additions to Object.prototype, are not. */
+/**
+ * Returns true if a key is a field: an own property, or an inherited value, as in a MessageEvent. Inherited methods and
+ * additions to Object.prototype are not.
+ */
 function isField (payload: object, key: string): boolean {
   return Object.hasOwn(payload, key) || !(key in Object.prototype || typeof Reflect.get(payload, key) === 'function')
 }

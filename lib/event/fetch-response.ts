@@ -1,5 +1,5 @@
 // Tested by test/issues/upstream-events-framed-twice.test.ts
-/** The `Response` of `fetch`, by the parts that all declarations of it share (DOM, Node, undici). */
+/** The `Response` of `fetch`, reduced to the properties that its declarations in DOM, Node and undici have in common. */
 export interface FetchResponse {
   readonly status: number
   readonly headers: { get (name: string): string | null }
@@ -7,7 +7,7 @@ export interface FetchResponse {
   readonly bodyUsed: boolean
 }
 
-/** Whether a value is a `Response` of any implementation of `fetch`. */
+/** Returns true if a value has the properties of a `Response`, of any implementation of `fetch`. */
 export function isResponse (value: object): value is FetchResponse {
   return 'status' in value && typeof value.status === 'number' && 'body' in value && 'bodyUsed' in value &&
     'headers' in value && typeof value.headers === 'object' && value.headers !== null && 'get' in value.headers

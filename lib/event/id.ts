@@ -1,30 +1,31 @@
 import { randomInt } from 'node:crypto'
 
-/** A position in the log: `<ms>-<n>`, two unsigned integers of 64 bits, like the ids of Redis Streams. */
+/** Matches an id of the log of published events: `<ms>-<n>`, two unsigned integers of 64 bits, like the ids of Redis Streams. */
 const FORM = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/
 const GREATEST = '18446744073709551615'
 
-/** True for text in the form of a log's id. */
+/** Returns true if a text has the form of an id of the log of published events: `<ms>-<n>`, two unsigned integers of 64 bits. */
 export function isEventId (text: string): boolean {
   const [, ms, n] = FORM.exec(text) ?? []
   return ms !== undefined && n !== undefined && compareNumbers(ms, GREATEST) <= 0 && compareNumbers(n, GREATEST) <= 0
 }
 
-/** Compares two ids of a log: negative if `a` is before `b`, 0 if they are equal. */
+/** Compares two ids of the log of published events. The result is negative if `a` is before `b`, 0 if they are equal, positive if `a` is after `b`. */
 export function compareEventIds (a: string, b: string): number {
   const [dashA, dashB] = [a.indexOf('-'), b.indexOf('-')]
   return compareNumbers(a.slice(0, dashA), b.slice(0, dashB)) || compareNumbers(a.slice(dashA + 1), b.slice(dashB + 1))
 }
 
-/** Compares unsigned integers without leading zeros: the longer one is greater. As strings, because a double has 53 bits. */
+/** Compares two unsigned integers without leading zeros, of which the longer one is greater. They are strings, because a double has only 53 bits. */
 function compareNumbers (a: string, b: string): number {
   if (a.length !== b.length) return a.length - b.length
   return a < b ? -1 : Number(a > b)
 }
 
 /**
- * Generates ids that grow, also when the clock steps back or stands still. The ids of one millisecond are counted from a
- * random number, so that no id of another process, or of an earlier one, is taken for one of these.
+ * Generates event ids `<ms>-<n>`. Each id is greater than the one before, even if the clock steps back or stands still.
+ * In each millisecond `n` counts from a random number, so that an id of another process, or of an earlier one, is not
+ * mistaken for an id of this generator.
  */
 export class EventIds {
   readonly #least: number
@@ -35,7 +36,7 @@ export class EventIds {
     this.#least = this.#n = least
   }
 
-  /** The last id; before the first `next()` a position before that id. */
+  /** The id that `next()` returned last. Before the first call of `next()` it is a text in the form of an id, and less than all ids that follow. */
   get last (): string {
     return `${this.#ms}-${this.#n}`
   }
@@ -52,13 +53,13 @@ export class EventIds {
   }
 }
 
-/** The greatest position before an id: a reader that continues from it gets the event with that id next. */
+/** Returns the greatest value in the form of an id that is less than `id`. A reader of the log that continues after it gets the event `id` next. */
 export function previousId (id: string): string {
   const [ms, n] = numbers(id)
   return n > 0n ? `${ms}-${n - 1n}` : `${ms - 1n}-${GREATEST}`
 }
 
-/** The smallest id after a position. */
+/** Returns the smallest id that is greater than `position`, which is an id too. */
 export function nextId (position: string): string {
   const [ms, n] = numbers(position)
   return n < BigInt(GREATEST) ? `${ms}-${n + 1n}` : `${ms + 1n}-0`

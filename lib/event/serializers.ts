@@ -4,26 +4,27 @@ import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_E
 import type { EventSchemas } from './types.js'
 import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
-/** Returns whether data of this schema is written unchanged, as text: the `type` of the schema is `string`. */
+/** Returns true if data of this schema is text, which is sent unchanged: if the `type` of the schema is `string`. */
 export function isText (schema: unknown): boolean {
   const described = jsonOf(schema)
   return typeof described === 'object' && described !== null && 'type' in described && described.type === 'string'
 }
 
-/** Converts a schema that is a function, such as ArkType's, to JSON Schema, because serializer compilers take only objects. Returns other schemas unchanged. */
+/** Returns a schema as an object, because Fastify's serializer compilers take only objects: converts a function, as in ArkType, to JSON Schema. */
 function jsonOf (schema: unknown): unknown {
   return typeof schema === 'function' && isStandardSchema(schema) ? toJSONSchema(schema, ['draft-2020-12']) ?? {} : schema
 }
 
 /**
- * Creates the data writer of a route with declared events. Fastify's serializer compiler, of the route or of the instance,
- * makes a serializer for each event, as it does for the schemas of a response.
+ * Creates the function that encodes event data on a route with declared `events`. Fastify's serializer compiler, of the
+ * route or of the instance, makes a serializer for each event, as it does for the schemas of a response.
  *
- * @param app the instance of the route, once it is ready
- * @throws SSE_ERR_SCHEMA; the writer throws SSE_ERR_UNKNOWN_EVENT and SSE_ERR_SERIALIZATION
+ * @param app the Fastify instance of the route; it has to be ready
+ * @throws SSE_ERR_SCHEMA if a schema does not compile. The created function throws SSE_ERR_UNKNOWN_EVENT and
+ * SSE_ERR_SERIALIZATION
  */
 export function compileEvents (app: FastifyInstance, route: RouteOptions, events: EventSchemas): DataWriter {
-  /** A serializer for each event; null for text. */
+  /** The serializer of each event, by event name; null for an event whose data is text, which needs no serializer. */
   const serializers = new Map<string, Serializer | null>()
   for (const [name, schema] of Object.entries(events)) serializers.set(name, isText(schema) ? null : compile(app, route, name, schema))
   return (data, event) => {
@@ -37,8 +38,8 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
 }
 
 /**
- * Creates the writer for data that is text already, on a route with declared events. It applies no serializer, and throws
- * SSE_ERR_UNKNOWN_EVENT.
+ * Creates a function that encodes event data that is text already, on a route with declared `events`. The function uses
+ * no serializer. It throws SSE_ERR_UNKNOWN_EVENT for an event that the route does not declare.
  */
 export function declaredText (events: EventSchemas): DataWriter {
   const write = plainData()
@@ -48,7 +49,7 @@ export function declaredText (events: EventSchemas): DataWriter {
   }
 }
 
-/** Compiles the schema of one event. @throws SSE_ERR_SCHEMA */
+/** Makes a serializer from the schema of one event, by the serializer compiler of the route or else of `app`. @throws SSE_ERR_SCHEMA if that fails */
 function compile (app: FastifyInstance, route: RouteOptions, name: string, schema: unknown): Serializer {
   const method = String(route.method)
   const compiler = (route.serializerCompiler ?? app.serializerCompiler) as FastifySerializerCompiler<unknown>

@@ -1,11 +1,11 @@
 // Tested by test/issues/schemas-of-libraries.long.test.ts
-/** A JSON Schema, or another object of an OpenAPI document. */
+/** A JSON object that is a JSON Schema or another part of an OpenAPI document. */
 export type Schema = Record<string, unknown>
 
-/** The type of a schema before (`input`) or after (`output`) it transforms a value. */
+/** One of the two types of a schema that transforms values: `input` before the transformation, `output` after it. */
 export type SchemaSide = 'input' | 'output'
 
-/** A schema whose library follows https://standardschema.dev. Libraries with a conversion to JSON Schema have `jsonSchema`. */
+/** A schema whose library follows https://standardschema.dev. `jsonSchema` converts it to JSON Schema; it is missing if the library cannot do that. */
 export interface StandardSchema {
   readonly '~standard': {
     readonly vendor: string
@@ -13,7 +13,7 @@ export interface StandardSchema {
   }
 }
 
-/** Whether a schema follows https://standardschema.dev. ArkType's schemas are functions. */
+/** Returns true if a schema follows https://standardschema.dev. It may be a function, because the schemas of ArkType are. */
 export function isStandardSchema (schema: unknown): schema is StandardSchema {
   return ((typeof schema === 'object' && schema !== null) || typeof schema === 'function') &&
     '~standard' in schema && typeof schema['~standard'] === 'object' && schema['~standard'] !== null
@@ -22,13 +22,13 @@ export function isStandardSchema (schema: unknown): schema is StandardSchema {
 /**
  * Converts a schema of another library to JSON Schema (https://standardschema.dev/json-schema).
  *
- * @param targets dialects of JSON Schema in order of preference, because not all libraries have them all
- * @returns undefined for a library without a conversion
- * @throws the library's error about the last of the `targets`
+ * @param targets dialects of JSON Schema to try, in this order, because not all libraries support all of them
+ * @returns the JSON Schema; undefined if the library has no such conversion
+ * @throws the library's error for the last of the `targets`, if the conversion to each of them fails
  */
 export function toJSONSchema (schema: StandardSchema, [target, ...others]: readonly [string, ...string[]], side: SchemaSide = 'output'): Schema | undefined {
   try {
-    // without `unrepresentable`, zod throws for types that JSON Schema lacks, such as Date; with it, they are any value
+    // without `unrepresentable: 'any'`, zod throws for types that JSON Schema lacks, such as Date; with it, such types accept any value
     return schema['~standard'].jsonSchema?.[side]({ target, libraryOptions: { unrepresentable: 'any' } })
   } catch (error) {
     const [next, ...rest] = others

@@ -1,5 +1,5 @@
 // Tested by test/types/typebox-1.tst.ts
-/** The type of each TypeBox 1 kind that has a single type. */
+/** The TypeScript types of those TypeBox 1 schemas whose kind alone determines the type. The keys are values of the schema's field `~kind`. */
 interface Plain {
   String: string
   Number: number
@@ -12,31 +12,32 @@ interface Plain {
   Never: never
 }
 
-/** The types of several schemas. */
+/** A tuple with the TypeScript type of each schema in `Schemas`, a tuple of TypeBox 1 schemas. */
 type Each<Schemas> = { [Index in keyof Schemas]: TypeBoxStatic<Schemas[Index]> }
 
-/** The intersection of the types of several schemas. */
+/** The intersection of the TypeScript types of all schemas in `Schemas`, a tuple of TypeBox 1 schemas. */
 type All<Schemas> = Schemas extends [infer First, ...infer Others] ? TypeBoxStatic<First> & All<Others> : unknown
 
 interface Optional { '~optional': true }
 
-/** The properties of an object, optional ones apart. */
+/** The TypeScript types of an object's properties, from a TypeBox 1 schema for each. Optional ones are mapped separately, because only they get a `?`. */
 type Properties<Schemas> = { [Name in keyof Schemas as Schemas[Name] extends Optional ? never : Name]: TypeBoxStatic<Schemas[Name]> } &
   { [Name in keyof Schemas as Schemas[Name] extends Optional ? Name : never]?: TypeBoxStatic<Schemas[Name]> }
 
-/** One object type in place of an intersection, for readable errors. */
+/** Converts an intersection of object types to one object type with the same properties, so that compiler errors are readable. */
 type Flat<Type> = { [Name in keyof Type]: Type[Name] }
 
 /**
- * The JSON type of a TypeBox 1 schema; `unknown` for any other schema, and for `Type.Cyclic`, references and templates. Computed
- * here, because a TypeBox 1 schema does not carry its type, and TypeBox is not a dependency.
+ * The TypeScript type of the data that a TypeBox 1 schema describes; `unknown` for any other schema, and for
+ * `Type.Cyclic`, references and templates. Computed here, because a TypeBox 1 schema does not carry its type, and TypeBox
+ * is not a dependency.
  */
 export type TypeBoxStatic<Schema> =
   Schema extends { '~unsafe': infer Type } ? Type
     : Schema extends { '~kind': infer Kind extends keyof Plain } ? Plain[Kind]
       : Schema extends { '~kind': string } ? Composed<Schema> : unknown
 
-/** The type of a schema that has others in it. */
+/** The TypeScript type for a TypeBox 1 schema that contains other schemas or values, such as an object, an array, a union or an enum. */
 type Composed<Schema> =
   Schema extends { const: infer Value } ? Value
     : Schema extends { enum: infer Values extends readonly unknown[] } ? Values[number]

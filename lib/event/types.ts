@@ -2,33 +2,37 @@
 import type { SSEInput, SSEPayload } from './encode.js'
 import type { TypeBoxStatic } from './typebox-types.js'
 
-/** The declared events of a route: by name, the schema of their data, as JSON Schema, TypeBox or Standard Schema. */
+/** The events that a route declares: the schema of the data for each event name, as JSON Schema, TypeBox or Standard Schema. */
 export type EventSchemas = Readonly<Record<string, unknown>>
 
-/** A type provider, as Fastify's: `serializer` is the type of data for the schema in `schema`. */
+/** A type provider, in the form of Fastify's: for the schema in `schema`, `serializer` has the type of the data that can be sent. */
 export interface SchemaTypes {
   readonly schema: unknown
   readonly serializer: unknown
 }
 
-/** The type of data for a schema: TypeBox 0.x carries it in `static`, for all others the type provider has it. */
+/** The type of the data that a schema describes. A schema of TypeBox 0.x carries it in `static`; for all others the type provider knows it. */
 export type StaticOf<Provider extends SchemaTypes, Schema> =
   Schema extends { static: infer Static } ? Static : (Provider & { schema: Schema })['serializer']
 
-/** The data of each declared event, by name. */
+/** The type of the data of each declared event, by event name. */
 export type EventDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: StaticOf<Provider, Events[Name]> }
 
-/** A web stream, by the parts that all declarations of it share. */
+/** A web stream (ReadableStream), reduced to the members that all its declarations have in common. */
 export interface WebStream<Item> { getReader (): { read (): Promise<{ done: boolean, value?: Item }> } }
 
-/** `EventDataMap` that TypeScript does not infer into from a callback, because inference into the types of a schema library takes seconds. */
+/**
+ * Same as `EventDataMap`, but TypeScript does not infer its type parameters from the result of a callback, because
+ * inference into the types of a schema library takes seconds.
+ */
 export type UninferredDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: NoInfer<StaticOf<Provider, Events[Name]>> }
 
 /**
- * The data of declared events, by name, for clients: `EventsOf<typeof events>`. For schemas other than those of TypeBox and of
- * libraries that follow https://standardschema.dev, pass a type provider.
+ * The type of the data of each event, by event name, for clients: `EventsOf<typeof events>`, where `events` are the
+ * schemas that a route declares. For schemas other than those of TypeBox and of libraries that follow
+ * https://standardschema.dev, pass a type provider.
  */
 export type EventsOf<Events extends EventSchemas, Provider extends SchemaTypes = SchemaTypes> =
   { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types>
@@ -38,58 +42,61 @@ type OutputOf<Types> = Types extends { output: infer Output } ? Output : never
 
 type Fields = Omit<SSEPayload, 'event' | 'data'>
 
-/** `undefined` once `Events` are known. Before that, `never`: a property of type `undefined` would make TypeScript drop the other alternatives. */
+/**
+ * The type of a field that is not set: `undefined` once the type `Events` is known. Before that, `never`, because with a
+ * property of type `undefined` TypeScript would drop the other alternatives.
+ */
 type Absent<Events> = Exclude<undefined, Events>
 
-/** An event with its name. Not a conditional type, because TypeScript would then infer the name as `string`. */
+/** A declared event with its name in `event`. Not a conditional type, because TypeScript would then infer the name as `string`. */
 type NamedPayload<Data> = { [Name in keyof Data & string]: Fields & { event: Name, data: Data[Name] } }[keyof Data & string]
 
-/** A `message` without its name. A string is its data. */
+/** A declared event `message` without the field `event`. If its data can be a string, that string alone is allowed too. */
 type UnnamedPayload<Data> = Data extends { message: infer Message }
   ? Fields & { event?: Absent<Data>, data: Message } | (unknown extends Message ? string : Extract<Message, string>)
   : never
 
 type WithoutData<Events> = Fields & { event?: Absent<Events>, data?: Absent<Events> }
 
-/** The payloads of a route whose events have `Data` (data by name). */
+/** The events that a route may send. `Data` has the type of the data by event name; `Events` has the schemas that the route declares. */
 export type PayloadWith<Data, Events> = NamedPayload<Data> | UnnamedPayload<Data> |
   ([keyof Events] extends [never] ? SSEInput : string extends keyof Events ? SSEInput : WithoutData<Events> | null | undefined)
 
-/** Kind of the items of a source and of the results of `payload`: `'payload'`, or `'data'` for the data of an event. */
+/** The form of the items of a source and of the results of `payload`: `'payload'` for events with their fields, `'data'` for only the data of events. */
 export type SSEItems = 'payload' | 'data'
 
-/** The values of `items` for a route with `Events`: `'data'` needs a declared `message`, because data alone has no event name. */
+/** The values of the option `items` on a route with the declared `Events`. `'data'` needs a declared `message`, because data alone has no event name. */
 export type ItemsOf<Events extends EventSchemas> =
   [keyof Events] extends [never] ? SSEItems : string extends keyof Events ? SSEItems : 'message' extends keyof Events ? SSEItems : 'payload'
 
-/** The data that a route with `Events` sends with `items: 'data'`. */
+/** The data that a route with the declared `Events` may send with the option `items: 'data'`: that of `message`, or any data if no events are declared. */
 export type ItemDataOf<Provider extends SchemaTypes, Events extends EventSchemas> =
   [keyof Events] extends [never] ? AnyData : string extends keyof Events ? AnyData
     : EventDataMap<Provider, Events> extends { message: infer Message } ? Message : never
 
-/** `unknown` as a union, so that an editor still completes the fields of a payload beside it. */
+/** Any value. A union instead of `unknown`, so that in a union with a payload type an editor still completes the payload's fields. */
 export type AnyData = {} | null | undefined
 
 type DataFields<Sent> = { [Name in keyof Sent]-?: Sent[Name] extends (...args: never) => unknown ? never : Name }[keyof Sent] & string
 type FieldsBeside<Sent> = Sent extends string | Uint8Array ? never : Sent extends object ? Exclude<DataFields<Sent>, keyof SSEPayload> : never
 
-/** The payloads of a route with `events` of type `Events`. A route without `events` sends any payload. */
+/** The events that a route may send if it declares `events` of type `Events`. A route without `events` may send any payload. */
 export type PayloadOf<Provider extends SchemaTypes, Events extends EventSchemas> =
   PayloadWith<EventDataMap<Provider, Events>, Events>
 
-/** One item of a source, or the result of one call of `payload`: a payload of the route, or with `items: 'data'` the data of one. */
+/** One item of a source, or the result of one call of `payload`: an event that the route may send, or with `items: 'data'` the data of one. */
 export type ItemOf<Provider extends SchemaTypes, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
   'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
 
-/** As `ItemOf`, for types that TypeScript is not to infer from. */
+/** Same as `ItemOf`, but TypeScript does not infer type parameters from it, because such inference takes seconds. */
 export type UninferredItemOf<Provider extends SchemaTypes, Events extends EventSchemas, Items> =
   PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
 
-/** Refuses every field that the standard does not have, with a compiler error that names the field. Methods are allowed. */
+/** A type to intersect with `Sent`, so that a field that no event has is a compiler error that names the field. Methods are allowed. */
 export type OnlyFields<Sent, Items> = 'data' extends Items ? unknown : [FieldsBeside<Sent>] extends [never] ? unknown
   : string extends FieldsBeside<Sent> ? unknown : { [Name in FieldsBeside<Sent>]?: never }
 
-/** Types that no value has, see `Expected`. */
+/** The key of `Impossible`, a type that no value has, because this symbol does not exist when the code runs. See `Expected`. */
 declare const impossible: unique symbol
 interface Impossible { readonly [impossible]: never }
 type AnyLiteral = '' | 0 | 0n | boolean | [] | AnyLiteral[] | { [key: string]: AnyLiteral }
@@ -102,9 +109,9 @@ type Literals<Sent, Events, Items> =
   [keyof Events] extends [never] ? [Sent] extends [never] ? NoText | ('data' extends Items ? NoData : NoEvent) : never : never
 
 /**
- * Types that a callback may return besides `Sent` while `Sent` is not inferred: an `Item`, and types that no value has.
- * TypeScript checks a callback without parameters before it knows the route's `Events`. The types without a value make it
- * expect literals; without them it would widen `data: { k: 'a' }` to `{ k: string }`. Compiler errors never name them, because
- * `Expected` is `never` once `Sent` and `Events` are known.
+ * Types that a callback may return besides `Sent`, its inferred result, while `Sent` is not inferred: an `Item`, and
+ * types that no value has. TypeScript checks a callback without parameters before it knows the route's `Events`. The
+ * types without a value make it expect literals; without them it would widen `data: { k: 'a' }` to `{ k: string }`.
+ * Compiler errors never name these types, because `Expected` is `never` once `Sent` and `Events` are known.
  */
 export type Expected<Sent, Item, Events, Items> = Fallback<Sent, Item> | Literals<Sent, Events, Items>

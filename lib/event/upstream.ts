@@ -3,7 +3,7 @@ import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
 import type { FetchResponse } from './fetch-response.js'
 
-/** An event of another server. Its data is written as text, also on routes that declare `events`. */
+/** An event that another server sent and a route passes on. Its data is written as the received text, also on routes that declare `events`. */
 export class UpstreamEvent {
   readonly id: string | undefined
   readonly event: string | undefined
@@ -17,16 +17,16 @@ export class UpstreamEvent {
     this.retry = retry
   }
 
-  /** The event for a stream whose ids are the log's; null if nothing but an id was in it. */
+  /** Returns a copy without the id, for a stream whose ids come from the log of published events. Null if the event has neither data nor `retry`. */
   withoutId (): UpstreamEvent | null {
     const { event, data, retry } = this
     return data === undefined && retry === undefined ? null : new UpstreamEvent({ event, data, retry })
   }
 }
 
-/** Why a response cannot be passed on; null where it is an event stream that nobody has read. */
+/** Returns the error that says why a response cannot be passed on to the client; null if it is an event stream that nobody has read yet. */
 export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error | null {
-  // Fastify answers 500 to an error with a status below 400, such as a 304
+  // 502 for a status below 400, such as a 304, because Fastify answers 500 to an error with such a status
   if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })
   const type = headers.get('content-type')
   if (!/^text\/event-stream *(;|$)/i.test(type ?? '')) return new SSE_ERR_SOURCE(`a Response with content-type ${describeValue(type)}`)
@@ -34,8 +34,8 @@ export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error 
 }
 
 /**
- * Parses the text of an event stream. Comments are dropped, because the stream sends its own heartbeats. So is an event
- * that is incomplete at the end.
+ * Parses the event stream that another server sends. Drops comments, because the stream to the client sends heartbeat
+ * comments itself. Drops an event that is incomplete when the stream ends.
  */
 export class UpstreamParser {
   readonly #parser = new EventParser(null)
@@ -47,10 +47,10 @@ export class UpstreamParser {
     this.#parser.begin()
   }
 
-  /** Returns the events that this part of the stream completes. */
+  /** Parses the next part of the stream. Returns the events whose end is in this part. */
   read (part: unknown): UpstreamEvent[] {
     const text = part instanceof Uint8Array ? this.#decoder.decode(part, { stream: true }) : String(part)
-    // one event at a time, because an event without data shows only in the parser's `lastEventId` and `retry`
+    // parses one event at a time, because the parser does not report an event without data, but only sets `lastEventId` and `retry`
     return text.split(/(?<=\n\n|\r\r|\r\n\r\n)/).flatMap((event) => this.#readOne(event))
   }
 

@@ -10,22 +10,22 @@ import { Reader } from './reader.js'
 
 export interface RedisSettings {
   key: string
-  /** The least number of events that Redis keeps. */
+  /** The number of newest events that Redis keeps at least. */
   maxLength: number
-  /** Longest time for an answer of Redis, ms. */
+  /** The longest time that Redis may take for an answer, ms. */
   timeout: number
 }
 
-/** The connections of an open backplane: two, because a blocking read holds up all commands behind it. */
+/** The two connections to Redis of an open backplane. The reader has its own, because a blocking read delays all commands after it on the same connection. */
 interface Session {
   readonly commands: Connection
   readonly reader: Reader
 }
 
 /**
- * A log in a Redis stream, whose entry ids are the event ids. Each process reads the whole stream, including its own
- * events, so that all processes receive the same events in the same order. Recent events are retained in memory, so that
- * most replays need no Redis; older ones are read with XRANGE.
+ * The log of published events in a Redis stream, whose entry ids are the event ids. Each process reads the whole stream,
+ * including the events that it published, so that all processes receive the same events in the same order. Recent events
+ * are kept in memory, so that most replays do not ask Redis; older ones are read with XRANGE.
  */
 export class RedisBackplane implements Backplane {
   newest = '0-0'
@@ -34,15 +34,15 @@ export class RedisBackplane implements Backplane {
   readonly #settings: RedisSettings
   readonly #history: HistorySettings
   readonly #log: FastifyBaseLogger
-  /** Null before `open()`. */
+  /** The connections to Redis; null before `open()` creates them. */
   #session: Session | null = null
   #closed = false
   #recent: History
-  /** The oldest event when Redis was last asked, and the number of events received since. */
+  /** Id of the oldest event when Redis was last asked, null for none, and the number of events that were received since then. */
   #oldestId: string | null = null
   #receivedSince = 0
 
-  /** @param template resolves to a client whose options the connections take */
+  /** @param template a function that resolves to a client, whose options the connections to Redis use */
   constructor (template: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
     this.#template = template
     this.#stream = new RedisStream(settings.key)
@@ -53,7 +53,7 @@ export class RedisBackplane implements Backplane {
   }
 
   get oldestId (): string | null {
-    // after that many events Redis has probably trimmed it
+    // after as many events as the history holds, Redis has probably trimmed the oldest event
     return this.#receivedSince < this.#history.size && this.#oldestId !== null ? this.#oldestId : this.#recent.oldestId
   }
 
@@ -88,7 +88,7 @@ export class RedisBackplane implements Backplane {
   publish (to: Audience, name: string, frame: string): Promise<string> {
     const { maxAge } = this.#history
     return this.#ask(async (commands) => {
-      // XADD first: if Redis is still loading, it refuses both, and the repetition appends the event once
+      // sends XADD first: Redis refuses both commands while it is loading, and when both are sent again the event is appended once
       const appended = this.#stream.append(commands, this.#settings.maxLength, toFields(to, name, frame))
       const [id] = await Promise.all([appended, maxAge > 0 ? this.#stream.expire(commands, Math.max(0, parseInt(this.newest) - maxAge)) : undefined])
       return id
@@ -114,7 +114,7 @@ export class RedisBackplane implements Backplane {
     return event
   }
 
-  /** Continues from a position; the events before it are not in memory. */
+  /** Continues after the event id `position`. Drops the events in memory, which are older. `oldestId` is the oldest event in Redis, null for none. */
   #startAt (position: string, oldestId: string | null): void {
     this.newest = position
     this.#setOldest(oldestId)
@@ -127,13 +127,13 @@ export class RedisBackplane implements Backplane {
   }
 
   async #readStream (commands: Connection, after: string, limit: number): Promise<Page> {
-    // events that are received while Redis answers are not in this page, but in a later one
+    // events that this process receives while Redis answers are not returned now, but by a later read
     const { newest } = this
     const isReceived = ({ id }: LogEntry) => compareEventIds(id, newest) <= 0
     const [first, ...more] = await this.#stream.range(commands, after, limit + 1)
     if (first !== undefined && (first.id === after || previousId(first.id) === after)) {
       const [next, ...others] = (first.id === after ? more : [first, ...more].slice(0, limit)).filter(isReceived)
-      // Redis may have trimmed even the newest event
+      // Redis may have trimmed even the newest event: then a placeholder, which no stream receives, has its id
       if (next === undefined) return { gap: null, events: compareEventIds(after, newest) < 0 ? [placeholder(newest)] : [] }
       if (next.kind === 'lost') return { gap: { oldestId: this.oldestId, lastMissedId: next.id }, events: eventsBeforeLoss(others) }
       return { gap: null, events: eventsBeforeLoss([next, ...others]) }
@@ -147,7 +147,7 @@ export class RedisBackplane implements Backplane {
     return { gap: { oldestId: this.#oldestId, lastMissedId }, events: held < 0 ? [] : eventsBeforeLoss(entries.slice(held)) }
   }
 
-  /** @throws SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
+  /** Calls `work` with the connection for commands. @throws SSE_ERR_CLOSING before `open()` or after `close()`; SSE_ERR_BACKPLANE if Redis fails */
   async #ask<Result> (work: (commands: Connection) => Promise<Result>): Promise<Result> {
     if (this.#session === null) throw new SSE_ERR_CLOSING()
     const { commands } = this.#session
@@ -159,13 +159,13 @@ export class RedisBackplane implements Backplane {
   }
 }
 
-/** The events up to the next loss marker; the next read starts there and reports the gap. */
+/** Returns the events before the first loss marker, an entry that says that events are lost. The next read starts at the marker and reports the gap. */
 function eventsBeforeLoss (entries: LogEntry[]): PublishedEvent[] {
   const end = entries.findIndex(({ kind }) => kind === 'lost')
   return (end < 0 ? entries : entries.slice(0, end)).map(toEvent)
 }
 
-/** The address of Redis and its error are in `cause`, for the log; the message may be sent to clients. */
+/** Creates SSE_ERR_BACKPLANE. The error of Redis, with its address, is only in `cause`, which is for the log, because clients may get the message. */
 function failure (error: unknown): Error {
   const [reason, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
   return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })

@@ -1,7 +1,7 @@
 // Tested by test/redis/outage.test.ts
 import { real } from '../clock.js'
 
-/** The part of a node-redis client that is used. */
+/** The part of a node-redis client that this plugin uses. */
 interface NodeRedis {
   readonly isOpen: boolean
   readonly isReady: boolean
@@ -11,7 +11,7 @@ interface NodeRedis {
   on (name: string, listener: (error: Error) => void): unknown
 }
 
-/** The part of an ioredis client that is used. */
+/** The part of an ioredis client that this plugin uses. */
 interface IORedis {
   readonly status: string
   readonly stream?: { readonly writable: boolean }
@@ -21,64 +21,65 @@ interface IORedis {
   on (name: string, listener: (error: Error) => void): unknown
 }
 
-/** A client of node-redis or of ioredis. */
+/** A client of node-redis or of ioredis. The plugin calls only its `duplicate`, which creates a client with the same options. */
 export interface RedisClient {
   duplicate (options?: object): object
 }
 
-/** Redis has not answered in time; `cause` is the last error of the connection, if there was one. */
+/** The error after Redis has not answered within `ms`. Its `cause` is the last error of the connection, if there was one. */
 export class NoAnswer extends Error {
   constructor (ms: number, failure: NodeJS.ErrnoException | null) {
-    // the error for a host name with several addresses has a code and no message
+    // an error for a host name with several addresses has a code, but an empty message
     const code = failure !== null && failure.message === '' ? ` (${failure.code})` : ''
     super(`no answer within ${ms} ms${code}`, failure === null ? {} : { cause: failure })
   }
 }
 
-/** No timeouts in the client, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
+/** Options that turn the client's timeouts off, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
-/** No queues in the client: a command that cannot be sent is refused, a command without an answer is not sent again. */
+/** Options for ioredis. They turn its queues off: a command that cannot be sent is refused, a command without an answer is not sent again. */
 const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
 
 /**
- * The options for a duplicate of a node-redis client. With a `socketTimeout` node-redis closes each connection that is
- * idle for so long, and rejects the commands that are sent then.
+ * Returns the options for a duplicate of a node-redis client, without `socketTimeout`. With that option, node-redis
+ * closes each connection that is idle for so long, and rejects the commands that are sent at that moment.
  */
 function nodeRedisOptions (template: RedisClient): object {
   const options: { socket?: object } | undefined = Reflect.get(template, 'options')
   return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
 }
 
-/** Delay before the next attempt while Redis loads its data, ms. */
+/** Delay before a command is sent again that Redis refused because it was still loading its data, ms. */
 const PAUSE = 50
 
 /**
- * A Redis connection with timeouts. The client library reconnects after each error; after a command without an answer the
- * connection discards its client and creates a new one, because the peer may be gone without closing the socket.
+ * A Redis connection with timeouts. After an error the client library reconnects. After a command without an answer this
+ * class discards its client and creates a new one, because the server may be gone without having closed the socket.
  */
 export class Connection {
   readonly #template: RedisClient
-  /** Functions that release the calls of `run` that wait for the connection. */
+  /** Functions, one for each call of `run` that waits until commands can be sent. Each lets its call continue. */
   readonly #waiting = new Set<() => void>()
   #client: NodeRedis | IORedis
   #closed = false
-  /** The last error since the connection was ready. */
+  /** The last error since commands could last be sent; null if there was none. */
   #error: Error | null = null
 
-  /** @param template client whose options the connection takes; it is not used itself */
+  /** @param template a client whose options the connection uses; no command is sent on it */
   constructor (template: RedisClient) {
     this.#template = template
     this.#client = this.#createClient()
   }
 
   /**
-   * Calls `work` once commands can be sent; waiting calls start in their order. Repeats `work` while Redis loads its data.
-   * Rejects with NoAnswer after `timeout` ms; a call that waits by then is dropped.
+   * Calls `work` when commands can be sent. Calls that wait for that start in the order in which they were made. Calls
+   * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms; if `work` has not been
+   * called by then, it is never called.
    */
   async run<Result> ({ timeout }: { timeout: number }, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
-    // the status of ioredis stays `ready` for a moment after its socket has closed, and commands are refused then
+    // the status of an ioredis client stays `ready` for a moment after its socket has closed, but it refuses commands then
     const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
     const { promise, resolve: release } = deferred()
     if (ready || this.#closed) release()
@@ -88,7 +89,7 @@ export class Connection {
       try {
         return await work()
       } catch (error) {
-        // after its start Redis refuses commands until its data is loaded
+        // Redis refuses commands after its start until its data is loaded
         if (!(error instanceof Error && error.message.startsWith('LOADING'))) throw error
         await real.wait(PAUSE)
         if (over) throw error
@@ -100,7 +101,7 @@ export class Connection {
         if (!this.#closed && client === this.#client) this.#renew()
         return new NoAnswer(timeout, this.#error)
       })
-      // ioredis still delivers answers after `disconnect()`
+      // checked, because ioredis still delivers answers after `disconnect()`
       if (this.#closed) throw new Error('the connection is closed')
       return result
     } finally {
@@ -109,7 +110,7 @@ export class Connection {
     }
   }
 
-  /** Sends a command. Rejects if Redis refuses it, or if the connection is lost before the answer. */
+  /** Sends a command and resolves to the answer. Rejects if Redis refuses the command, or if the connection is lost before the answer. */
   send (command: string, ...args: string[]): Promise<unknown> {
     return 'call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args])
   }
@@ -139,15 +140,15 @@ export class Connection {
       client.on('reconnecting', () => { connecting.add(client) })
       client.on('connect', () => { connecting.delete(client) })
     }
-    // the client emits the same error as an event
+    // ignored here, because the client also emits the error as an event
     client.connect().catch(() => {})
     return client
   }
 }
 
 /**
- * Clients of node-redis that wait for a socket. `destroy()` does not stop such a client, and in version 5 a second call
- * throws, so that it is called once the attempt has ended.
+ * Clients of node-redis that are connecting a socket. `destroy()` does not stop such a client, and in version 5 a second
+ * call throws, so that `end` calls it once, after the attempt to connect has ended.
  */
 const connecting = new WeakSet<NodeRedis>()
 
@@ -158,19 +159,19 @@ function end (client: NodeRedis | IORedis): void {
   else destroy()
 }
 
-/** A promise and the function that resolves it. `Promise.withResolvers` needs Node 22. */
+/** Creates a promise and a function that resolves it. `Promise.withResolvers` is not used, because it needs Node 22. */
 function deferred (): { promise: Promise<void>, resolve: () => void } {
   let settle: (() => void) | undefined
   const promise = new Promise<void>((resolve) => { settle = resolve })
   return { promise, resolve: () => settle?.() }
 }
 
-/** Resolves as `work` does. Rejects with the result of `late` after `ms`. */
+/** Resolves or rejects as `work` does. If `work` takes longer than `ms`, calls `late` and rejects with the error that it returns. */
 async function within<Result> (ms: number, work: Promise<Result>, late: () => Error): Promise<Result> {
   let over = false
   let timer: NodeJS.Timeout | undefined
   const overdue = new Promise<never>((_resolve, reject) => {
-    // one turn later, because after a busy event loop the answer may have arrived and is read in this turn
+    // times out one turn of the event loop later, because after a busy loop the answer may have arrived and is read in this turn
     timer = real.setTimeout(() => real.setImmediate(() => { if (!over) reject(late()) }), ms)
   })
   try {

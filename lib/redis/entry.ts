@@ -3,20 +3,20 @@ import type { Audience, PublishedEvent } from '../backplane.js'
 import { now } from '../clock.js'
 import { publishedEvent } from '../pubsub/history.js'
 
-/** An entry of the Redis stream: an event, a mark that events before it are lost, or an entry that no backplane wrote. */
+/** An entry of the Redis stream: an event, a mark that events before it are lost (`lost`), or an entry that this plugin did not write (`foreign`). */
 export type LogEntry =
   { readonly kind: 'event', readonly id: string, readonly event: PublishedEvent } |
   { readonly kind: 'lost' | 'foreign', readonly id: string }
 
-/** The fields of an entry for an event: names and values in turn. */
+/** Returns the fields of the Redis entry for an event, names and values in turn. `frame` is the encoded event without its id. */
 export function toFields (to: Audience, name: string, frame: string): string[] {
   return ['to', to, 'name', name, 'text', frame]
 }
 
-/** The fields of a loss marker. It is the first entry of every stream. */
+/** The fields of a loss marker, an entry that says that events before it are lost. The first entry of every stream is one. */
 export const LOSS_MARKER = ['lost', 'before']
 
-/** The entries in a reply to XRANGE. */
+/** Converts the reply of Redis to XRANGE to log entries. */
 export function readEntries (reply: unknown): LogEntry[] {
   return (reply as Array<[id: string, fields: unknown]>).map(([id, fields]) => readEntry(id, toMap(fields)))
 }
@@ -29,17 +29,17 @@ function readEntry (id: string, fields: Map<unknown, unknown>): LogEntry {
   return { kind: 'event', id, event: publishedEvent(id, to, name, frame) }
 }
 
-/** The event of an entry. For other entries a placeholder, because their ids advance the position as well. */
+/** Returns the event of an entry. For other entries it returns a placeholder, an event for no stream, so that the log's newest id advances past them. */
 export function toEvent (entry: LogEntry): PublishedEvent {
   return entry.kind === 'event' ? entry.event : placeholder(entry.id)
 }
 
-/** An event that is delivered to nobody, because no client id is empty. */
+/** Creates an event with this id that no stream receives, because it is for the client id `''`, and no client id is empty. */
 export function placeholder (id: string): PublishedEvent {
   return { id, to: 'client', name: '', frame: '', text: '', time: now() }
 }
 
-/** A reply of names and values as a Map: RESP2 has them in an array, RESP3 in an object. */
+/** Converts a reply of names and values to a Map. Redis sends them as an array (names and values in turn) in RESP2, as an object in RESP3. */
 export function toMap (reply: unknown): Map<unknown, unknown> {
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))

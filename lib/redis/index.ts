@@ -6,34 +6,35 @@ import type { RedisClient } from './connection.js'
 
 export type { RedisClient } from './connection.js'
 
-/** The server and the log in it. Redis 6.2 or later. */
+/** The options of `redisBackplane`: the Redis server, and the log of published events in it. Needs Redis 6.2 or later. */
 export type RedisBackplaneOptions = RedisLogOptions & ({
-  /** `redis://…`, or `rediss://…` for TLS, with user, password and database if needed. Needs the package `redis`. */
+  /** The address of Redis: `redis://…`, or `rediss://…` for TLS, with user, password and database if needed. Needs the package `redis`. */
   url: string
   client?: never
 } | {
-  /** A client of node-redis or ioredis. Its duplicates are used; the client itself is neither used nor closed. */
+  /** A client of node-redis or ioredis. The plugin uses duplicates of it: it sends no commands on the client itself and does not close it. */
   client: RedisClient
   url?: never
 })
 
-/** The log in one Redis stream. */
+/** The options of the log of published events, which is one Redis stream. */
 export interface RedisLogOptions {
-  /** The key of the stream; each application needs its own. Default `sse`. */
+  /** The key of the Redis stream that holds the log. Each application needs a different key. Default `sse`. */
   key?: string
-  /** The number of events that Redis keeps, and somewhat more, because it frees whole nodes only. Default `history.size`, at least 100. */
+  /** The number of events that Redis keeps. It keeps somewhat more, because it frees whole nodes of entries only. Default `history.size`, at least 100. */
   maxLength?: number
-  /** Longest time for an answer of Redis, ms; after it `publish` and `register` reject. Default 5000. */
+  /** The longest time that Redis may take for an answer, ms. After it `publish` and `register` reject. Default 5000. */
   timeout?: number
 }
 
-/** The least `maxLength`, because a process that reads late needs some events. */
+/** The least number of events that Redis keeps, also with a smaller `maxLength`, because a process that reads late needs some events. */
 const LEAST = 100
-/** The longest `timeout`, ms: an hour. */
+/** The greatest value of the option `timeout`, ms: an hour. */
 const LONGEST = 3_600_000
 
 /**
- * A backplane for several processes: the log of published events is in Redis.
+ * Creates a backplane for an application with several processes: its log of published events is in Redis, and each process
+ * reads the events of all processes from it.
  *
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
@@ -54,7 +55,7 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   return (history, log) => new RedisBackplane(template, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
 }
 
-/** @throws SSE_ERR_NOT_INSTALLED */
+/** Imports the package `redis`. @throws SSE_ERR_NOT_INSTALLED if that fails */
 async function importRedis (): Promise<typeof import('redis')> {
   try {
     return await import('redis')
@@ -67,7 +68,10 @@ function isRedisUrl (url: unknown): boolean {
   return typeof url === 'string' && /^(rediss?|unix):/.test(url) && URL.canParse(url)
 }
 
-/** Refuses the clients of a cluster, and of node-redis that of a Sentinel, because they take commands in other forms or may send them twice. */
+/**
+ * Returns true for a client that can be used. Clients of a cluster, and of a Sentinel by node-redis, cannot, because they
+ * take commands in other forms or may send them twice.
+ */
 function isClient (client: unknown): boolean {
   return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && Reflect.get(client, 'isCluster') !== true && !('masters' in client) && !('getMasterNode' in client)
 }

@@ -6,32 +6,32 @@ import type { RedisStream, StreamInfo } from './commands.js'
 import type { Connection } from './connection.js'
 import type { LogEntry } from './entry.js'
 
-/** How long one read waits for a new entry, ms. After it the reader checks whether the stream still exists. */
+/** The longest time that one read waits for a new entry, ms. After it the reader checks whether the stream still exists. */
 const BLOCK = 1_000
-/** The most entries of one read. */
+/** The greatest number of entries that one read returns after the last entry that was read before. */
 const BATCH = 1_000
-/** Delay before the next attempt after a failure, ms. */
+/** The delay before the reader tries again after a failure, ms. */
 const PAUSE = 100
 
-/** Functions that a reader calls, in the order of the stream. */
+/** The functions that a reader calls when it reads an entry or finds that entries are lost, in the order of the stream. */
 export interface ReaderListener {
   readonly onEntry: (entry: LogEntry) => void
-  /** Called for missing entries: the next entry follows `lastMissedId`, and `oldestId` is the oldest that exists, null for none. */
+  /** Called if entries were lost before they were read. The next entry follows `lastMissedId`. `oldestId` is the oldest that exists, null for none. */
   readonly onLoss: (lastMissedId: string, oldestId: string | null) => void
 }
 
-/** Reads a Redis stream from a position on until `close()`. Retries after failures and reports lost entries. */
+/** Reads all entries of a Redis stream after a position, an entry id, until `close()`. Tries again after failures. Reports lost entries. */
 export class Reader {
   readonly #connection: Connection
   readonly #stream: RedisStream
   readonly #timeout: number
   readonly #log: FastifyBaseLogger
-  /** Id of the last entry that was read. */
+  /** Id of the last entry that was read. The next read continues after it. */
   #position = '0-0'
   #failing = false
   #closed = false
 
-  /** @param timeout longest time for an answer of Redis, ms */
+  /** @param timeout the longest time that Redis may take for an answer, ms */
   constructor (connection: Connection, stream: RedisStream, timeout: number, log: FastifyBaseLogger) {
     this.#connection = connection
     this.#stream = stream
@@ -39,15 +39,15 @@ export class Reader {
     this.#log = log
   }
 
-  /** Sets the position to the end of the stream. Resolves to the stream's ends. */
+  /** Sets the position to the end of the stream, so that `run` reads only later entries. Resolves to the ids at the stream's two ends. */
   async open (): Promise<StreamInfo> {
     const connection = this.#connection
     const info = await connection.run({ timeout: this.#timeout }, async () => {
       const found = await this.#stream.info(connection)
       if (found.oldestId !== null) return found
-      // the marker is the entry at the position, and tells ids of an earlier log from ids of this one
+      // the marker becomes the entry at the position, and separates the ids of an earlier log from the ids of this one
       await this.#stream.appendLossMarker(connection, '*')
-      // another process that started at the same moment may have appended a marker too
+      // reads the ends again, because another process that started at the same moment may have appended a marker too
       const { lastId } = await this.#stream.info(connection)
       return { lastId, oldestId: null }
     })
@@ -55,7 +55,7 @@ export class Reader {
     return info
   }
 
-  /** Calls the listener until `close()`. Never rejects. */
+  /** Reads the stream, and calls the listener for entries and losses, until `close()`. Never rejects: it logs a failure and tries again. */
   async run (listener: ReaderListener): Promise<void> {
     while (!this.#closed) {
       try {
@@ -77,33 +77,36 @@ export class Reader {
     for (const entry of await this.#nextEntries(listener)) {
       if (entry.kind === 'lost') await this.#reportLoss(entry.id, listener)
       else listener.onEntry(entry)
-      // only now, so that an entry whose report failed is read again
+      // set after the report, so that an entry whose report failed is read again
       this.#position = entry.id
     }
   }
 
-  /** Resolves to the entries after the position once there are some. Reports entries that were trimmed before they were read. */
+  /**
+   * Waits for entries after the last entry that was read. Resolves to them, or to none after `BLOCK` ms. First reports entries that
+   * were trimmed before they were read.
+   */
   async #nextEntries (listener: ReaderListener): Promise<LogEntry[]> {
-    // not blocking after a failure, because the stream may be lost, and that is to be reported at once
+    // almost no wait after a failure, because the stream may be lost, which has to be reported at once
     const block = this.#failing ? 1 : BLOCK
     const [first, ...more] = await this.#ask((connection) => this.#stream.readBlocking(connection, this.#position, BATCH + 1, block))
     return first?.id === this.#position ? more : this.#readAfterHole(listener)
   }
 
-  /** Resolves to the entries after a position whose own entry is gone. */
+  /** Resolves to the entries after the last entry that was read, if Redis no longer has that entry. Reports the loss if entries were lost. */
   async #readAfterHole (listener: ReaderListener): Promise<LogEntry[]> {
     const { lastId, oldestId } = await this.#ask((connection) => this.#stream.info(connection))
-    // read after `info`, so that it includes entries that were appended meanwhile, such as the marker of another process
+    // read after `info`, so that it includes entries that were appended in between, such as the loss marker of another process
     const page = await this.#ask((connection) => this.#stream.range(connection, this.#position, BATCH + 1))
     const [first] = page
-    // a marker in the page reports the loss when it is read
+    // a loss marker in the page makes `#read` report the loss when it comes to the marker
     if (page.some(({ kind }) => kind === 'lost')) return page
     if (first !== undefined && compareEventIds(oldestId ?? first.id, this.#position) > 0) {
       // the stream starts after the position, or was empty when `info` was read: all processes see that the entries before are gone
       listener.onLoss(previousId(first.id), first.id)
       return page
     }
-    // the end of the stream is lost, or all of it; after a full page the marker takes any id, because the end may move on all the time
+    // the end of the stream is lost, or all of it. After a full page Redis generates the marker's id, because other processes may append entries all the time
     const end = page.at(-1)?.id ?? this.#position
     const marked = await this.#markLoss(page.length > BATCH ? '*' : nextId(compareEventIds(lastId, end) > 0 ? lastId : end))
     return marked ? page : []
@@ -115,9 +118,9 @@ export class Reader {
   }
 
   /**
-   * Appends a loss marker, so that clients with an id from before get a gap. Its id is right after the end of the stream,
-   * because another process may mark the same loss at the same moment, and after the position, because the ids of a new
-   * stream may be lower.
+   * Appends a loss marker, an entry that says that events before it are lost, so that clients with an older id get a gap.
+   * Its id is right after the end of the stream, because another process may mark the same loss at the same moment, and
+   * after the position, because the ids of a new stream may be lower.
    *
    * @returns false if the stream has a newer entry by now
    */
