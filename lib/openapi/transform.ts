@@ -14,7 +14,7 @@ export interface DescribedEvents {
 }
 
 const EVENT_STREAM = 'text/event-stream'
-// has no `query`, because Fastify copies this alias to `querystring` before `onReady`
+// the names under which a route's schema has schemas of the request, without `query`: Fastify copies it to `querystring` before `onReady`
 const REQUEST_PARTS = ['body', 'querystring', 'params', 'headers']
 
 /**

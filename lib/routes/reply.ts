@@ -151,7 +151,7 @@ class SourceStreamOwner implements StreamOwner<EventStream> {
 
   async #start (stream: EventStream): Promise<void> {
     try {
-      // reads the first item before the replay, because until then the application's function may subscribe the stream to topics
+      // reads before the replay, because this calls the application's function, which may subscribe the stream to topics
       this.#delivery.readFirst(stream)
       await stream.startDelivery()
     } catch (error) {

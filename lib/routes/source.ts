@@ -167,7 +167,7 @@ function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown
   // marks a rejection as handled, because `next` and `stop` await the promise only later
   opened.catch(() => {})
   return {
-    // ends without a read if the promise resolves to a source after `stop`
+    // after `stop`, reports the end, and does not read the source to which the promise resolves
     next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
     stop (ended) {
       stopped = true
