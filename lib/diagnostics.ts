@@ -3,31 +3,34 @@ import type { Audience } from './backplane.js'
 import type { CloseReason } from './stats.js'
 import type { SSEStream } from './types.js'
 
-/** The summary of a stream that has closed. */
+/** The counts of one stream from its opening to its close, and the reason of the close. */
 export interface StreamEnd {
-  /** Why it was closed. */
+  /** The reason why the stream closed. */
   closeReason: CloseReason
-  /** Events written. */
+  /** Number of events written on the stream. */
   events: number
-  /** Bytes written, without those of HTTP. */
+  /** Number of bytes written on the stream, without HTTP headers and framing. */
   bytes: number
   /** Time from the opening of the stream to its close, ms. */
   ms: number
 }
 
-/** The messages on the plugin's channels of node:diagnostics_channel, by channel name. */
+/** The types of the messages that the plugin publishes by node:diagnostics_channel, by channel name. */
 export interface SSEDiagnostics {
-  /** A stream has opened. */
+  /** Published when a stream has opened. */
   'fastify-sse-routes:open': { stream: SSEStream }
-  /** A stream that opened has closed. */
+  /** Published when a stream that was open has closed, with its counts. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** An event that this process published is in the log. `name` is the topic or the client id, `''` for all streams. */
+  /** Published when an event that this process published is stored in the log. `name`: the topic or client id; `''` if for all streams. */
   'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
-  /** A gap event was written. `lastEventId`: the last id that the client has; `oldestId`: the oldest event that can be replayed. */
+  /**
+   * Published when a `gap` event was written, which tells a client that it has missed events. `lastEventId`: the last id that
+   * the client has; `oldestId`: the id of the oldest event that can be replayed. Null if there is none.
+   */
   'fastify-sse-routes:gap': { stream: SSEStream, lastEventId: string | null, oldestId: string | null }
 }
 
-/** The channels. Callers check `hasSubscribers` before they create a message, because most processes have no subscriber. */
+/** The channels of node:diagnostics_channel. Code that publishes first checks `hasSubscribers`, because most processes have none. */
 export const channels = {
   open: channel('fastify-sse-routes:open'),
   close: channel('fastify-sse-routes:close'),
@@ -35,7 +38,7 @@ export const channels = {
   gap: channel('fastify-sse-routes:gap')
 }
 
-/** Publishes a message on a channel. */
+/** Publishes a message on a channel of node:diagnostics_channel, with the type for that channel. */
 export function tell<Name extends keyof typeof channels> (name: Name, message: SSEDiagnostics[`fastify-sse-routes:${Name}`]): void {
   channels[name].publish(message)
 }

@@ -32,18 +32,18 @@ export type {
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
-/** A route, with the options object that Fastify's onRoute hooks got. */
+/** A route of `sseRoute`, and the options with which Fastify called the onRoute hooks for it. */
 interface Registered {
   route: Route
   options: RouteOptions
-  /** Checks that @fastify/swagger can describe the route. @throws SSE_ERR_OPENAPI */
+  /** Checks that @fastify/swagger can describe the route's schemas. Undefined with `openapi: false`. @throws SSE_ERR_OPENAPI */
   checkSchemas?: () => void
 }
 
-/** Where a route's options hold what was declared. Its handler does not tell, since other plugins' onRoute hooks may wrap it. */
+/** The property of a route's options that holds its `Route`. The handler cannot hold it: onRoute hooks of other plugins may wrap it. */
 const ROUTE = Symbol('fastify-sse-routes.route')
 
-/** The instances that have the plugin, by the server that they share. */
+/** Maps a server to its Fastify instances that have the plugin: an app and its children share one server. */
 const instances = new WeakMap<object, FastifyInstance[]>()
 
 async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise<void> {
@@ -85,7 +85,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     const schema = declared.events ? forceSerializerSetup(rest.schema) : rest.schema
     const first = registered.length
     this.route(Object.assign({ ...rest, schema, handler }, { [ROUTE]: route }))
-    // all onRoute hooks have run, so that no onSend hook follows
+    // adds its onSend hook last: here all onRoute hooks have run, which may add onSend hooks
     for (const { options } of registered.slice(first)) appendPipeHook(options)
     return this
   })
@@ -101,7 +101,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     const route: Route | undefined = Reflect.get(options, ROUTE)
     if (route === undefined) {
       options.handler = wrapHandler(options.handler)
-      // `after` calls back once all onRoute hooks have run, and before Fastify reads the hooks of a route
+      // waits by `after`, which calls back once all onRoute hooks have run, but before Fastify reads the hooks of the route
       if (options.config?.sse === true && options.method !== 'HEAD') this.after(() => appendPipeHook(options))
     } else if (options.method !== 'HEAD') {
       const events = { events: route.declared.events, gaps: route.gaps }
@@ -130,32 +130,35 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 }
 
 /**
- * Adds a `response` to a schema, perhaps an empty one, because Fastify sets up the serializer compiler only for routes that
- * have one. Events are compiled with it, and Fastify has no public way to ask for it.
+ * Returns a route's schema with a `response`, which is empty if it had none. Fastify makes the serializer compiler, which compiles
+ * the schemas in `events`, only for routes with a `response`, and has no public way to ask for it.
  */
 function forceSerializerSetup (schema: FastifySchema | undefined): FastifySchema {
   return { ...schema, response: Object.assign({}, schema?.response) }
 }
 
-/** Removes a `response` that is empty, because an OpenAPI document with it would be invalid. */
+/** Removes an empty `response`, which `forceSerializerSetup` may have added, because an OpenAPI document with it would be invalid. */
 function removeForcedResponse ({ schema }: RouteOptions): void {
   if (schema?.response && Object.keys(schema.response).length === 0) delete schema.response
 }
 
-/** Makes `pipeEventStream` the last onSend hook of a route. Fastify reads `options.onSend` once all plugins are loaded. */
+/** Adds `pipeEventStream` as the last onSend hook of a route. Takes effect, because Fastify reads `options.onSend` only later, at `ready`. */
 function appendPipeHook (options: RouteOptions): void {
   options.onSend = [options.onSend ?? [], pipeEventStream].flat()
 }
 
-/** Of two logs in one branch of instances, each would have part of the published events. @throws SSE_ERR_REGISTERED */
+/**
+ * Refuses the plugin if the instance, a parent or a child has it: each of the two logs would have only part of the published events.
+ * @throws SSE_ERR_REGISTERED
+ */
 function refuseSecond (app: FastifyInstance): void {
-  // the package's other build has a map of its own; a parent's `app.sse` shows that one
+  // looks at `app.sse` of parents, because the package's other build (ESM or CJS) has another map `instances`
   const inherited = app.hasDecorator('sse') && Reflect.has(Object(app.sse), STATS)
   const children = instances.get(app.server)?.filter((other) => Object.prototype.isPrototypeOf.call(app, other)) ?? []
   if (inherited || children.length > 0) throw new SSE_ERR_REGISTERED()
 }
 
-/** EventSource dispatches `error` and `open` itself, when a connection fails and when it opens. */
+/** Warns of declared events named `error` or `open`: EventSource dispatches these itself, when a connection fails and when it opens. */
 function warnOfEventNames ({ log }: FastifyInstance, { events = {} }: RouteDeclaration, { method, url }: Pick<RouteOptions, 'method' | 'url'>): void {
   const names = ['error', 'open'].filter((name) => Object.hasOwn(events, name)).map((name) => `"${name}"`)
   if (names.length === 0) return
@@ -163,6 +166,6 @@ function warnOfEventNames ({ log }: FastifyInstance, { events = {} }: RouteDecla
   log.warn(`The SSE route ${method} ${url} declares ${declared}: EventSource dispatches its own events by that name, so that listeners cannot tell them apart`)
 }
 
-/** The plugin, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_REGISTERED at `register` */
+/** The Fastify plugin, for `app.register`, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_REGISTERED at `register` */
 export const sse = fastifyPlugin(plugin, { fastify: '5.x', name: 'fastify-sse-routes' })
 export default sse

@@ -5,32 +5,35 @@ import { SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION, describeValue } from './errors.
 
 /** The options of `sseMetrics`. */
 export interface SSEMetricsOptions {
-  /** The registry of the metrics: `register` of prom-client, or another `Registry`. */
+  /** The registry to which the metrics are added: `register` of prom-client, or another `Registry`. */
   register: Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
   /** Prefix of each metric's name: with `'shop_'` the first metric is `shop_sse_streams_open`. Default: none. */
   prefix?: string
   /**
-   * Labels of every sample in addition to `route` and `reason`. Several apps can use one registry if they give the same label
-   * names with different values. Default: none.
+   * Labels of every sample in addition to `route` and `reason`. Several apps can share a registry if their labels have the same
+   * names and different values. Default: none.
    */
   labels?: Readonly<Record<string, string>>
 }
 
-/** Buckets from less than 1 ms, for a fast client, to minutes, for a slow one; seconds. */
+/** Upper bounds of the lag's histogram buckets, seconds: from 1 ms, for a fast client, to a minute, for a slow one. */
 const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-/** Buckets from clients that disconnect at once to streams that are open for a day; seconds. */
+/** Upper bounds of the stream duration's histogram buckets, seconds: from clients that disconnect at once to streams open for a day. */
 const DURATION_BUCKETS = [0.1, 1, 10, 60, 300, 900, 1_800, 3_600, 14_400, 43_200, 86_400]
 
-/** Families by their metric of open streams, because `register.clear()` removes the metric from its registry. */
+/**
+ * Maps the metric `sse_streams_open` of a registry to all metrics registered with it. The key is this metric and not the
+ * registry, because `register.clear()` removes the metric, so that the next call registers new ones.
+ */
 const families = new WeakMap<object, Family>()
 
 /**
  * Registers the metrics of an app's event streams with prom-client, named as Prometheus asks
  * (https://prometheus.io/docs/practices/naming/). The label `route` is the route's URL pattern.
  *
- * Counters are read at each scrape from the stats that the plugin keeps anyway. Two times are measured: the duration of
- * streams, and the lag, which is the time that the oldest published event of each write waited in this process for its
- * client's socket.
+ * Counters are read at each scrape from the counts that the plugin keeps anyway. Two times are measured in addition: the
+ * duration of streams, and the lag: the time that the oldest published event of each write waited in this process until it
+ * was written to its client's socket.
  *
  * @throws SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION; the errors of prom-client for a registry with other metrics of these names
  */
@@ -43,7 +46,7 @@ export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefi
   family.add(stats, labels)
 }
 
-/** The metrics of one registry and prefix. Several apps may share them. */
+/** All metrics with one prefix in one registry. Several apps may share them, with different label values. */
 class Family {
   readonly #labelNames: string[]
   readonly #apps: Array<{ stats: StatsByRoute, labels: Readonly<Record<string, string>> }> = []
@@ -55,7 +58,7 @@ class Family {
     const registers = [register]
     const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
 
-    /** Registers a metric that is read from the stats of each route at each scrape. */
+    /** Registers a counter or gauge. At each scrape its samples are set to the results of `values` for each route of each app. */
     const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (stats: RouteStats) => Values): Metric => {
       const metric = new Kind({
         ...common(name, help, 'route', 'reason'),
@@ -92,7 +95,7 @@ class Family {
     })
   }
 
-  /** Adds an app. @throws SSE_ERR_OPTION for other label names than those of the metrics, or the label values of another app */
+  /** Adds an app's counts to the metrics. @throws SSE_ERR_OPTION for label names that the metrics do not have, or another app's values */
   add (stats: StatsByRoute, labels: Readonly<Record<string, string>>): void {
     const names = Object.keys(labels)
     if (names.length !== this.#labelNames.length || this.#labelNames.some((name) => !names.includes(name))) {
@@ -112,7 +115,7 @@ class Family {
   }
 }
 
-/** Samples of one route: a value for each reason, or a single value without one. */
+/** The samples of one metric for one route: a value for each label `reason`, or a single value without this label. */
 type Values = Array<[reason: { reason?: string }, value: number]>
 
 function single (value: number): Values {
@@ -129,7 +132,7 @@ function areLabels (labels: unknown): boolean {
 }
 
 function statsOf ({ sse }: Pick<FastifyInstance, 'sse'>): StatsByRoute {
-  // undefined until the plugin is loaded, in spite of its type
+  // `app.sse` is undefined until the plugin is loaded, although its type does not say so
   const given: FastifyInstance['sse'] | undefined = sse
   if (given === undefined || !(STATS in given)) throw new SSE_ERR_NOT_REGISTERED('sseMetrics()')
   return given[STATS] as StatsByRoute

@@ -4,51 +4,51 @@ import type { FastifyRequest } from 'fastify'
  * The reason why a stream closed.
  * - `'client'`: the client disconnected
  * - `'server'`: the application closed it, or its source ended
- * - `'drain'`: `app.close()`
- * - `'overflow'`: more than `maxBufferedBytes` waited for the client
- * - `'idle'`, `'lifetime'`: `idleTimeout`, `maxLifetime`
+ * - `'drain'`: the server closes (`app.close()`)
+ * - `'overflow'`: more than `maxBufferedBytes` were buffered for the client
+ * - `'idle'`, `'lifetime'`: the time in the option `idleTimeout` or `maxLifetime` passed
  * - `'error'`: a source, payload or callback failed
  */
 export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
 
 /** The result of `app.sse.stats()`: counts of this process since its start. */
 export interface SSEStats {
-  /** Streams open now. */
+  /** Number of streams that are open now. */
   active: number
-  /** Streams opened. */
+  /** Number of streams that have opened, also those that have closed since. */
   opened: number
-  /** Requests that `maxStreams` or `maxStreamsPerClient` refused. */
+  /** Number of requests refused because `maxStreams` or a limit of `maxStreamsPerClient` was reached. */
   rejected: number
-  /** Streams opened by clients that reconnected with an id of the log. */
+  /** Number of streams of clients that reconnected: their Last-Event-ID was an id of the log of published events. */
   resumed: number
-  /** Events written. */
+  /** Number of events written on streams: one event on two streams counts twice. */
   sent: number
-  /** Events dropped by `overflow: 'drop'`. */
+  /** Number of events not sent because the client was behind, on streams with `overflow: 'drop'`. */
   dropped: number
-  /** Published events that were replayed to reconnecting clients. They count as sent as well. */
+  /** Number of published events sent again from the log to clients that had missed them. Included in `sent`. */
   replayed: number
-  /** Ticks of an interval that were skipped for a stream, because its client was behind or its payload slow. */
+  /** Number of ticks of an interval without an event on a stream, because its client was behind or `payload` had not settled. */
   skipped: number
-  /** Gap events sent. */
+  /** Number of `gap` events sent, which tell a client that it has missed events. */
   gaps: number
-  /** Bytes written, without those of HTTP. */
+  /** Number of bytes written on streams, without HTTP headers and framing. */
   bytes: number
-  /** Streams closed, by reason. */
+  /** Number of streams that have closed, for each reason. */
   closed: Record<CloseReason, number>
 }
 
-/** The limit that refused a request. */
+/** The option whose limit was reached, so that a request was refused. */
 export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
-/** Callbacks for measured times. */
+/** Callbacks that get the times measured on one route's streams. The metrics for Prometheus implement them. */
 type Measures = {
-  /** Called with the time that the oldest published event of a write waited for its client. */
+  /** Called at each write to a socket that has published events, with the time since the oldest was published, ms. */
   lag (ms: number): void
-  /** Called with the time that a stream was open. */
+  /** Called when a stream closes, with the time that it was open, ms. */
   duration (reason: CloseReason, ms: number): void
 }
 
-/** Counts of one route's streams. */
+/** Counts of one route's streams since the start of the process. The names are those of `SSEStats`. */
 export class RouteStats {
   opened = 0
   resumed = 0
@@ -60,7 +60,7 @@ export class RouteStats {
   bytes = 0
   readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
   readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
-  /** Called with the time that published events waited for their client's socket, ms. Null if it is not measured. */
+  /** Called at a write with the time that its oldest published event waited for the client's socket, ms. Null if it is not measured. */
   lag: ((ms: number) => void) | null = null
 
   /** Called when a stream closes, with the time that it was open, ms. Null if it is not measured. */
@@ -70,22 +70,22 @@ export class RouteStats {
     return this.opened - sum(this.closed)
   }
 
-  /** Adds callbacks. */
+  /** Adds callbacks for measured times. Those that were added before are still called. */
   measure ({ lag, duration }: Measures): void {
     this.lag = both(this.lag, lag)
     this.duration = both(this.duration, duration)
   }
 }
 
-/** The key of the stats in `app.sse`. A registered symbol, because the ESM and the CJS build of the package share it. */
+/** The property of `app.sse` that holds its `StatsByRoute`. A registered symbol, so that the ESM and the CJS build have the same one. */
 export const STATS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 
-/** The stats of all routes that had streams, by URL pattern. */
+/** The counts of each route that has had a stream or a refused request, by the route's URL pattern. */
 export class StatsByRoute {
   readonly #byRoute = new Map<string, RouteStats>()
   readonly #measures: Array<(route: string) => Measures> = []
 
-  /** Returns the stats of a request's route. */
+  /** Returns the counts of a request's route. Creates them for the first request of the route. */
   of ({ routeOptions: { url = '' } }: FastifyRequest): RouteStats {
     let stats = this.#byRoute.get(url)
     if (stats === undefined) {
@@ -100,13 +100,13 @@ export class StatsByRoute {
     return this.#byRoute
   }
 
-  /** Measures lag and duration on every route, also on later ones. @param measuresOf called once per route */
+  /** Adds callbacks for lag and duration to all routes, present and later ones. @param measuresOf returns those of a route; called once per route */
   measure (measuresOf: (route: string) => Measures): void {
     this.#measures.push(measuresOf)
     for (const [route, stats] of this.#byRoute) stats.measure(measuresOf(route))
   }
 
-  /** Returns the sums over all routes. */
+  /** Returns the sum of each count over all routes: the result of `app.sse.stats()`. */
   total (): SSEStats {
     const all = [...this.#byRoute.values()]
     const of = (count: (stats: RouteStats) => number) => all.reduce((total, stats) => total + count(stats), 0)

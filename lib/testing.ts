@@ -6,47 +6,50 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import { real } from './clock.js'
 import { TIMEOUT_MAX } from './timer-list.js'
 
-/** The response is not an event stream. The error has its `statusCode`, `headers` and `body`. */
+/** The error of `injectSSE` if the response is not an event stream. Has the `statusCode`, `headers` and `body` of the response. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
 
-/** No response or no event arrived within `timeout`. */
+/** The error if no response, event or text arrives within the option `timeout` of `injectSSE`. */
 export const SSE_ERR_TIMEOUT = createError<[string, number]>('SSE_ERR_TIMEOUT', '%s did not come within %d ms')
 
-/** An event as a client receives it. */
+/** One event as an EventSource client receives it, after parsing. */
 export interface InjectedEvent {
-  /** The id of the event; undefined if the event has no `id:` line. */
+  /** The value of the event's `id:` line; undefined if the event has none. */
   id: string | undefined
-  /** The event name; `message` if none was sent. */
+  /** The name of the event; `message` if the event has no `event:` line. */
   event: string
-  /** The data as text. */
+  /** The data of the event as text: JSON is not parsed. */
   data: string
 }
 
 /**
- * The options of `app.inject`, and `timeout`: the time to wait for the response, and then for each event, ms. Comments do
- * not restart it. Default 5000. 0 or Infinity: no limit.
+ * The options of Fastify's `app.inject`, and `timeout`: the longest time until the response, and then until each event, ms.
+ * Comments do not restart it. Default 5000. 0 or Infinity: no limit.
  */
 export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeout?: number }
 
-/** An open stream: an async iterable of its events. It reads only as many events as are requested, so that backpressure applies. */
+/** The response of `injectSSE`: an async iterable of events. Reads only on request, so that the stream is subject to backpressure. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
-  /** The status of the response. */
+  /** The HTTP status of the response. */
   statusCode: number
-  /** The headers of the response. */
+  /** The HTTP headers of the response. */
   headers: OutgoingHttpHeaders
-  /** The text that was read so far, with comments, `retry:` and `id:` lines. */
+  /** All text of the response that was read so far, also comments and `retry:` and `id:` lines. */
   readonly raw: string
-  /** Returns the next event; undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
+  /** Returns the next event, reading until there is one; undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
   next (): Promise<InjectedEvent | undefined>
-  /** Returns the next part of the text and appends it to `raw`; undefined at the end. `next` returns the events in it. @throws SSE_ERR_TIMEOUT */
+  /**
+   * Reads the next chunk of text, also of comments, and appends it to `raw`. Returns it; undefined at the end of the stream.
+   * Events in it are returned by later calls of `next`. @throws SSE_ERR_TIMEOUT
+   */
   read (): Promise<string | undefined>
-  /** Disconnects. Pending calls of `next` and `read` resolve to undefined. */
+  /** Disconnects from the app, which closes the stream. Pending calls of `next` and `read` resolve to undefined. */
   close (): void
 }
 
 /**
- * Opens an event stream of an app by `app.inject`, without a port.
- * @param options a path, or an object of options
+ * Opens an event stream of an app in a test, by `app.inject`, so that the app needs no port.
+ * @param options the path of the request, or an object of options
  * @throws SSE_ERR_NO_STREAM, SSE_ERR_TIMEOUT
  */
 export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: string | InjectSSEOptions): Promise<InjectedStream> {
@@ -69,7 +72,7 @@ export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: 
   let closed = false
   let reading: Promise<string | undefined> | undefined
 
-  /** Reads the next chunk. Concurrent calls share it, and a chunk that arrives after a timeout is kept. */
+  /** Reads the next chunk. Concurrent calls get the same chunk. If one arrives after a timeout, its events are kept for `next`. */
   function readOn (): Promise<string | undefined> {
     reading ??= readChunk().finally(() => { reading = undefined })
     return reading
@@ -119,7 +122,7 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
   return text
 }
 
-/** Runs `work` with a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms, for it to race against. */
+/** Returns the result of `work`, whose argument is a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms. `work` has to race it. */
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

@@ -5,16 +5,16 @@ import type { EventSchemas } from '../event/types.js'
 import type { SSESwaggerTransform } from '../types.js'
 import { dataSchema, type Definitions, type Dialect, dialectOf, eventStreamMedia, isObject, jsonSchema, withGap } from './schema.js'
 
-/** The events that a route sends, as its description needs them. */
+/** The events of a route that its OpenAPI description lists. */
 export interface DescribedEvents {
-  /** The declared events. A route that declares none is described as one that sends any event. */
+  /** The schemas of the option `events`, by event name. A route without them is described as one that sends any event. */
   events?: EventSchemas
   /** Whether the route may also send the event `gap`. */
   gaps: boolean
 }
 
 const EVENT_STREAM = 'text/event-stream'
-// Fastify copies the alias `query` to `querystring` before `onReady`
+// the names under which a route's schema has schemas of the request, without `query`: Fastify copies it to `querystring` before `onReady`
 const REQUEST_PARTS = ['body', 'querystring', 'params', 'headers']
 
 /**
@@ -22,9 +22,10 @@ const REQUEST_PARTS = ['body', 'querystring', 'params', 'headers']
  * (https://github.com/fastify/fastify-swagger#transform). @fastify/swagger calls it once for each document, in place of its
  * global `transform`. The version of the document decides how much of an event stream can be described.
  *
- * @param options the object that an `onRoute` hook gets. @fastify/swagger keeps it and reads it when it builds a document
- * @param transform called first. A `swaggerTransform` that the route has is called in its place; `false` disables both
- * @returns a check to call in `onReady`, when all plugins are loaded; it throws SSE_ERR_OPENAPI
+ * @param options the options of the route, as an `onRoute` hook gets them. @fastify/swagger reads them when it builds a document
+ * @param transform called before the event stream is added. If the route already has a `swaggerTransform`, that is called
+ * instead; if it is `false`, neither is
+ * @returns a function to call in `onReady`, when all plugins are loaded: throws SSE_ERR_OPENAPI for a schema that needs a transform
  */
 export function describeRoute (app: FastifyInstance, options: RouteOptions, events: DescribedEvents, transform?: SSESwaggerTransform): () => void {
   const { swaggerTransform: inner = transform }: { swaggerTransform?: SSESwaggerTransform | false } = Object(options.config)
@@ -38,7 +39,10 @@ export function describeRoute (app: FastifyInstance, options: RouteOptions, even
   return () => { if (!inner && app.hasPlugin('@fastify/swagger')) refuseUnknownSchemas(options) }
 }
 
-/** Refuses schemas of libraries without a conversion to JSON Schema, because a document would show their internals. @throws SSE_ERR_OPENAPI */
+/**
+ * Checks that the libraries of a route's schemas convert them to JSON Schema. Otherwise a document would show their internals.
+ * @throws SSE_ERR_OPENAPI
+ */
 function refuseUnknownSchemas ({ method, url, schema }: RouteOptions): void {
   const given: Schema = Object(schema)
   if (given.hide) return
@@ -53,7 +57,10 @@ function refuseUnknownSchemas ({ method, url, schema }: RouteOptions): void {
   })
 }
 
-/** Replaces the Standard Schemas of a route's schema; `name` is the place of one, such as `body` or `response.404`. */
+/**
+ * Returns a route's schema with each Standard Schema in it replaced by the result of `map`. `name` is where it was, such as
+ * `body` or `response.404`.
+ */
 function mapSchemas (schema: Schema, map: (part: StandardSchema, side: SchemaSide, name: string) => unknown): Schema {
   const response = isObject(schema.response) && Object.fromEntries(Object.entries(schema.response).map(([status, part]) =>
     [status, mapPart(part, (part) => map(part, 'output', `response.${status}`))]))
@@ -61,7 +68,7 @@ function mapSchemas (schema: Schema, map: (part: StandardSchema, side: SchemaSid
   return { ...schema, ...Object.fromEntries(request), ...(response && { response }) }
 }
 
-/** A part may have one schema for each media type, in `content`. */
+/** Replaces the Standard Schemas of one body, query or response: the part itself, or in its `content` one for each media type. */
 function mapPart (part: unknown, map: (schema: StandardSchema) => unknown): unknown {
   if (isStandardSchema(part)) return map(part)
   if (!isObject(part) || !isObject(part.content)) return part
@@ -69,11 +76,14 @@ function mapPart (part: unknown, map: (schema: StandardSchema) => unknown): unkn
   return { ...part, content: Object.fromEntries(content) }
 }
 
-/** Converts a schema and places its definitions in it, because @fastify/swagger resolves each body, query or response separately. */
+/**
+ * Converts a schema to JSON Schema that contains all schemas to which it refers, because @fastify/swagger resolves each body,
+ * query or response separately.
+ */
 function selfContained (part: StandardSchema, dialect: Dialect, side: SchemaSide): Schema {
   const definitions: Definitions = new Map()
   const schema = jsonSchema(part, dialect, definitions, side)
-  // @fastify/swagger makes no component of the outermost schema, and drops `contains` beside a reference
+  // adds them in `contains`: @fastify/swagger makes components of nested schemas only, and drops `contains` beside a reference
   if (typeof schema.$ref === 'string') return { ...schema, contains: { anyOf: [...definitions.values()] } }
   const place = (schema: Schema): Schema => JSON.parse(JSON.stringify(schema), (_key, value) => {
     const definition = definitions.get(Object(value).$ref)
@@ -84,7 +94,7 @@ function selfContained (part: StandardSchema, dialect: Dialect, side: SchemaSide
   return definitions.size === 0 ? schema : place(schema)
 }
 
-/** A route's schema with its event stream added. The user's own description of the response takes precedence. */
+/** Returns a route's schema with its event stream added to the response. What the application declared there takes precedence. */
 function describe (given: Schema, { events: declaredEvents = {}, gaps }: DescribedEvents, dialect: Dialect): Schema {
   const schema = mapSchemas(given, (part, side) => selfContained(part, dialect, side))
   const events = gaps ? withGap(declaredEvents, dialect) : declaredEvents
@@ -95,7 +105,7 @@ function describe (given: Schema, { events: declaredEvents = {}, gaps }: Describ
     description = summary(events), 'x-response-description': ownDescription = description, headers, content, ...body
   } = jsonSchema(Object(given.response)[status], dialect, definitions)
   const response = { description: ownDescription, ...(isObject(headers) && { headers }) }
-  // a response without a body is declared as null
+  // undefined also if the application declared the response with the type null, which means no body
   const declared = body.type === 'null' || Object.keys(body).length === 0 ? undefined : body
 
   if (dialect === '2.0') {
@@ -104,18 +114,18 @@ function describe (given: Schema, { events: declaredEvents = {}, gaps }: Describ
   }
   const media = { ...eventStreamMedia(events, dialect, definitions), ...(declared && { schema: declared }) }
   const types = mediaTypes({ [EVENT_STREAM]: media }, content, dialect, definitions)
-  // `contains` is not shown beside `content`: @fastify/swagger looks for schemas with an `$id` in it, and not in `content`
+  // `contains` does not appear in the document. It is for @fastify/swagger, which does not look for schemas with an `$id` in `content`
   const described = { ...response, content: types, contains: { anyOf: [dataSchema(events, dialect), ...definitions.values()] } }
   return { ...schema, response: { ...responses, [status]: described } }
 }
 
-/** Description of a response that the user does not describe. It names the events, because not every viewer shows `itemSchema`. */
+/** Returns the default description of a response. It lists the event names, because not every viewer of documents shows `itemSchema`. */
 function summary (events: EventSchemas): string {
   const names = Object.keys(events).join(', ')
   return names === '' ? 'Server-sent events' : `Server-sent events: ${names}`
 }
 
-/** Merges the `content` that the user declared into a response's `content`. */
+/** Adds the media types that the application declared for a response to `content`, and returns `content`. Declared values replace its own. */
 function mediaTypes (content: Record<string, Schema>, declared: unknown, dialect: Dialect, definitions: Definitions): Record<string, Schema> {
   for (const [type, media] of Object.entries(isObject(declared) ? declared : {})) {
     if (isObject(media)) content[type] = { ...content[type], ...media, schema: jsonSchema(media.schema, dialect, definitions) }

@@ -1,17 +1,17 @@
 // Tested by test/issues/misspelt-options.test.ts
 import { SSE_ERR_UNKNOWN_OPTION } from '../errors.js'
 
-/** The calls that take options. */
+/** A call of the application that takes options: `app.register(plugin)`, `app.sseRoute` or `reply.sse()`. */
 export type Place = 'register' | 'sseRoute' | 'reply.sse()'
 
 /** The names of the options that each call takes. */
 export type OptionNames = Readonly<Record<Place, readonly string[]>>
 
 /**
- * Refuses mistaken names: a misspelt option, or an option of another call. Other unknown names are allowed, because they may
- * belong to Fastify or to another plugin. An option that is undefined counts as not given.
+ * Throws for the name of an option that is misspelt, or that another call takes. Allows other unknown names, because they may
+ * belong to Fastify or to another plugin. Ignores options whose value is undefined.
  *
- * @returns the first of the other unknown names
+ * @returns the first unknown name that is allowed; undefined if there is none
  * @throws SSE_ERR_UNKNOWN_OPTION
  */
 export function refuseMistakes (place: Place, options: object, taken: OptionNames): string | undefined {
@@ -25,9 +25,9 @@ export function refuseMistakes (place: Place, options: object, taken: OptionName
   return others[0]
 }
 
-/** Returns the correction of a mistaken name; undefined for a name that may belong to others. */
+/** Returns a correction for the error message about an unknown option; undefined if the name may belong to Fastify or another plugin. */
 function correct (place: Place, name: string, taken: OptionNames): string | undefined {
-  // not at register: @fastify/autoload passes the options of all plugins to each plugin, so that the name may be another plugin's
+  // allows options of other calls at register, because @fastify/autoload passes the options of all plugins to each plugin
   const elsewhere = place === 'register' ? undefined : whereGiven(name, taken)
   if (elsewhere !== undefined) return `it ${elsewhere}`
   const meant = [...taken[place], ...taken.register].find((known) => isNear(name, known))
@@ -36,7 +36,7 @@ function correct (place: Place, name: string, taken: OptionNames): string | unde
   return taken[place].includes(meant) ? question : `${question} That ${whereGiven(meant, taken)}`
 }
 
-/** Names the call that takes an option; undefined for a name that is no option of the plugin or of routes. */
+/** Returns the words that name the call that takes an option; undefined for a name that neither register nor sseRoute takes. */
 function whereGiven (name: string, { register, sseRoute }: OptionNames): string | undefined {
   const [ofPlugin, ofRoute] = [register.includes(name), sseRoute.includes(name)]
   if (ofPlugin && ofRoute) return 'is an option of the plugin and of routes, given at register or at sseRoute'

@@ -15,7 +15,7 @@ const optionNames: OptionNames = {
   'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
 }
 
-/** The options of the plugin with their defaults. */
+/** The options of the plugin after they were checked, with the defaults of those that were not given. */
 export interface PluginSettings {
   stream: StreamSettings
   clientId: ((request: FastifyRequest) => string) | undefined
@@ -41,8 +41,8 @@ const defaults: StreamSettings = {
 }
 
 /**
- * Checks the options that have a rule.
- * @throws SSE_ERR_OPTION
+ * Checks the value of each option that has a rule and is not undefined.
+ * @throws SSE_ERR_OPTION for the first wrong value
  */
 function check<Options> (options: Options, rules: Partial<Rules<Options>>): void {
   for (const name in rules) {
@@ -53,8 +53,8 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 }
 
 /**
- * Checks an event that is sent later: encodes it now and discards the text.
- * @throws SSE_ERR_OPTION, with the error of the encoder as `cause`
+ * Checks an event in an option, which is sent only later: encodes it now and discards the text.
+ * @throws SSE_ERR_OPTION for an event that cannot be encoded or is empty, with the error of the encoder as `cause`
  */
 function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
   if (event === undefined) return
@@ -82,7 +82,7 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
 }
 
 /**
- * Reads the stream options of a route or of a single stream. `base` has the values of those that are not given.
+ * Checks the stream options of a route or of one call of `reply.sse()`. Returns them, with values of `base` for those not given.
  * @throws SSE_ERR_OPTION
  */
 function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
@@ -90,18 +90,18 @@ function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): St
   return merge(base, options)
 }
 
-/** The options of one call of `reply.sse()`: the settings of its stream, and the other options. */
+/** The options of one call of `reply.sse()` after they were checked. `settings` are those of the stream, with defaults. */
 export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
   settings: StreamSettings
   items: 'payload' | 'data'
 }
 
 /**
- * Reads the options of `reply.sse()`. Refuses every unknown name, because no other plugin reads these options.
+ * Checks the options of `reply.sse()` and adds the defaults. Throws for every unknown name, because no other plugin reads these options.
  *
- * @param base the stream settings of the plugin
+ * @param base the plugin's stream settings: values for options that are not given
  * @param options the second argument of `reply.sse()`, or its only one
- * @param withSource whether the first argument is a source or a function. `openOn`, `items` and `end` need one
+ * @param withSource whether the first argument is a source or a function. Otherwise `openOn`, `items` and `end` are refused
  * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or an option of the plugin or of routes
  * @throws SSE_ERR_OPTION for a wrong value
  * @throws SSE_ERR_SOURCE for an only argument that is not an object of options: an event, an Observable, a Map
@@ -125,7 +125,7 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
 }
 
 /**
- * Reads the options of `sseRoute` and splits them: options of the route, options of its streams, and the rest for Fastify.
+ * Checks the options of `sseRoute`, adds the defaults and splits them: `declared` for the route, `stream` for its streams, `rest` for Fastify.
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
 export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
@@ -147,13 +147,16 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
   return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
-/** Returns an encoder that checks the option `end`. Data of declared events is not checked, because their schemas are compiled later, at `ready`. */
+/**
+ * Returns an encoder to check the event in the option `end` of a route. On a route with `events` it does not check the data,
+ * because the schemas are compiled later, at `ready`.
+ */
 function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: StreamSettings): (end: unknown) => string {
   const writeData = events === undefined ? plainData(serializer) : () => 'data\n'
   return (end) => topics === undefined ? encode(end, writeData) : encodePublished(end, writeData)
 }
 
-/** Returns the message about options of a route that exclude or need each other; undefined if there are none. */
+/** Returns an error message if options of a route exclude each other, or one needs another that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
   const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
@@ -172,7 +175,7 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
   if (events && 'gap' in events && (topics || clientId || overflow === 'drop')) return 'the event "gap" is the plugin\'s own where there are "topics" or a "clientId", or "overflow" is \'drop\''
 }
 
-/** Returns `base` with the given options in place of its values. Headers are merged. */
+/** Returns new settings: the given stream options, and the values of `base` for the others. Headers of both are merged. */
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   const {
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
@@ -182,14 +185,14 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
 }
 
-/** Returns the name by which a route declares an event; undefined for an event without data and name. */
+/** Returns the name under which `events` has to declare an event, by default `message`; undefined for one without data and name. */
 function nameOf (event: unknown): string | undefined {
   if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
   const { event: name, data } = event as SSEPayload
   return name || (data === undefined ? undefined : 'message')
 }
 
-/** @throws SSE_ERR_OPTION where the result of a factory lacks a method of a Backplane */
+/** Returns the result of the function in the option `backplane`. @throws SSE_ERR_OPTION if it lacks a method of a Backplane */
 export function asBackplane (made: Backplane): Backplane {
   for (const member of ['open', 'publish', 'read', 'close'] as const) {
     if (typeof made?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(made)} without a method "${member}"`)

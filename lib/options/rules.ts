@@ -6,17 +6,17 @@ import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
-/** A check of one option. */
+/** The check of one option's value, and its words for the error message. */
 interface Rule {
-  /** The values that the option takes, in words, for the error message. */
+  /** The values that the option may have, in words, for the error message. */
   takes: string
-  /** Returns whether a value is one of them. */
+  /** Returns whether the option may have this value. */
   test (value: unknown): boolean
-  /** Returns the part of a value that is wrong, in words; undefined if the whole value is. */
+  /** Returns the wrong part of a refused value, in words for the error message; undefined if the whole value is wrong. */
   wrong? (value: unknown): string | undefined
 }
 
-/** A rule for each option. */
+/** The rules of a set of options: one for each option, by its name. */
 export type Rules<Options> = { readonly [Name in keyof Options]-?: Rule }
 
 const milliseconds: Rule = {
@@ -41,7 +41,7 @@ const oneOf = (...values: string[]): Rule =>
 const count = (takes: string, least: number): Rule =>
   ({ takes, test: (value) => Number.isSafeInteger(value) && Number(value) >= least })
 
-/** Rules of the options that `register`, `sseRoute` and `reply.sse()` take. */
+/** Rules of the stream options, which `register`, `sseRoute` and `reply.sse()` all take. */
 export const streamRules: Rules<SSEStreamOptions> = {
   heartbeat: { takes: `ms from 1 to ${TIMEOUT_MAX}, or 0 or false for never`, test: (value) => value === false || value === 0 || (milliseconds.test(value) && Number(value) >= 1) },
   retry: wholeMilliseconds,
@@ -62,10 +62,10 @@ const limitRules = {
   }
 }
 
-/** Accepts every value, because `checkEvent` checks an event: it encodes it. */
+/** Rule of an option that holds an event. Accepts every value, because `checkEvent` checks it later: it encodes the event. */
 export const anEvent: Rule = { takes: 'an event', test: () => true }
 
-/** Rules of the options of `register`. */
+/** Rules of all options of the plugin, which the application gives at `register`. */
 export const pluginRules: Rules<SSEPluginOptions> = {
   ...streamRules,
   clientId: aFunction,
@@ -85,7 +85,7 @@ export const pluginRules: Rules<SSEPluginOptions> = {
   onError: aFunction
 }
 
-/** Rules of the options of `reply.sse()`, besides those of a stream. */
+/** Rules of the options of `reply.sse()`, without the stream options. */
 export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = {
   onError: aFunction,
   onDisconnect: aFunction,
@@ -94,7 +94,7 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
   end: anEvent
 }
 
-/** Rules of the options of `sseRoute`, besides those of a stream. */
+/** Rules of the options of `sseRoute`, without the stream options and those of Fastify. */
 export const routeRules: Rules<RouteDeclaration> = {
   ...replyRules,
   accept: oneOf('strict', 'any'),
@@ -118,7 +118,7 @@ export const routeRules: Rules<RouteDeclaration> = {
   onConnect: aFunction
 }
 
-/** The options of `sseRoute` without those of its streams and those of Fastify. */
+/** The options of `sseRoute` without the stream options and those of Fastify. `payloadTimeout` and `items` have their defaults. */
 export type RouteDeclaration = Pick<SSERouteOptions,
   'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
   'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
@@ -127,7 +127,7 @@ export type RouteDeclaration = Pick<SSERouteOptions,
 export function isOptions (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
-  // compared by its position in the chain, because each realm has another `Object.prototype`
+  // tests for the end of the prototype chain, because each realm has another `Object.prototype`
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
@@ -139,7 +139,7 @@ function isTransform ({ transform = String, ...others }: { transform?: unknown }
   return isEmpty(others) && typeof transform === 'function'
 }
 
-/** Returns whether no property is left: an unknown one would be a mistake that nobody notices. */
+/** Returns whether an object, the properties of an option that have no known name, is empty. An unknown one is most likely misspelt. */
 function isEmpty (others: object): boolean {
   return Object.keys(others).length === 0
 }
@@ -154,7 +154,7 @@ function isSchema (value: unknown): boolean {
   return (typeof value === 'object' && value !== null) || isStandardSchema(value)
 }
 
-/** Names the first event whose schema is neither an object nor a Standard Schema; undefined if there is none. */
+/** Describes, for the error message, the first event whose schema is neither an object nor a Standard Schema; undefined without one. */
 function wrongSchema (events: unknown): string | undefined {
   if (!isOptions(events)) return
   const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []
@@ -162,7 +162,7 @@ function wrongSchema (events: unknown): string | undefined {
 }
 
 function areHeaders (value: object): boolean {
-  // a Map or Headers object has no own properties, and would pass as empty
+  // refuses a Map or a Headers object, which has no own properties, so that it would be taken for an empty object
   if (!isOptions(value)) return false
   try {
     for (const [name, text] of Object.entries(value)) {

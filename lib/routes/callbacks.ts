@@ -6,12 +6,12 @@ import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
 import type { SSERouteOptions } from '../types.js'
 
-/** The callbacks that a route or a call of `reply.sse()` declares. */
+/** The callbacks in the options of a route, or of one call of `reply.sse()`. */
 export type DeclaredCallbacks = Pick<SSERouteOptions, 'onConnect' | 'onDisconnect' | 'onError'>
 
 /**
- * Calls the callbacks of the application, each in the async context of its stream's request. Failures go to `onError`, or
- * to the request's log if there is none.
+ * Calls the application's callbacks `onConnect`, `onDisconnect` and `onError` for the streams of one route or one call of
+ * `reply.sse()`, in the async context of the stream's request. Failures go to `onError`, or to the request's log without one.
  */
 export class Callbacks {
   readonly #all: PluginSettings['callbacks']
@@ -19,8 +19,9 @@ export class Callbacks {
   readonly #app: FastifyInstance
 
   /**
-   * @param all the plugin's callbacks, called for every stream before the declared ones; its `onError` only if none is declared
-   * @param app the `this` of the declared callbacks
+   * @param all the callbacks in the plugin's options. They are called for every stream, its `onError` only if `declared` has none
+   * @param app the Fastify instance that is `this` in the declared callbacks
+   * @param declared the callbacks of the route or of the call of `reply.sse()`
    */
   constructor (all: PluginSettings['callbacks'], app: FastifyInstance, declared: DeclaredCallbacks) {
     this.#all = all
@@ -29,37 +30,37 @@ export class Callbacks {
   }
 
   /**
-   * Calls `onConnect`, first the plugin's, then the declared one, then `start`, unless the stream is closed by then. A
-   * failure aborts the stream. Has to be called in the async context of the request.
+   * Calls the plugin's `onConnect`, then the declared one, then `start`. Awaits each; calls nothing more once the stream has
+   * closed. A failure of `onConnect` aborts the stream. Has to be called in the async context of the request.
    */
   connected (stream: EventStream, start: (stream: EventStream) => unknown): void {
     if (this.#all.onConnect === undefined && this.#declared.onConnect === undefined) start(stream)
     else this.#connect(stream, start)
   }
 
-  /** Calls `onDisconnect`. Resolves once all callbacks have settled; undefined if there are none. */
+  /** Calls both `onDisconnect` callbacks of a closed stream. The promise resolves once they have settled. Undefined if there is none. */
   disconnected (stream: EventStream): Promise<unknown> | undefined {
     const [all, declared] = [this.#all.onDisconnect, this.#declared.onDisconnect]
     if (all === undefined && declared === undefined) return
-    // in parallel, because the first may never settle
+    // calls both at once, because the promise of the first may never settle
     return Promise.all([
       all && stream.runInAsyncScope(this.#disconnect, this, stream, () => all(stream.request, stream)),
       declared && stream.runInAsyncScope(this.#disconnect, this, stream, () => declared.call(this.#app, stream.request, stream))
     ])
   }
 
-  /** Reports a failure. */
+  /** Calls `onError` with an error of a stream, or logs the error if there is no `onError`. Resolves once `onError` has settled. */
   report (error: unknown, stream: EventStream): Promise<void> {
     return stream.runInAsyncScope(this.#report, this, error, stream)
   }
 
-  /** Reports a failure; after the stream has closed, only to the log at level debug. */
+  /** Calls `onError` with an error of an open stream. After the stream has closed, logs the error at level debug instead. */
   async reportIfOpen (error: unknown, stream: EventStream): Promise<void> {
     if (stream.closed) logLateFailure(error, stream.request)
     else await this.report(error, stream)
   }
 
-  /** Reports a failure that ends the stream, then aborts it, unless `onError` has closed it. */
+  /** Calls `onError` with an error that ends a stream, awaits it, then aborts the stream unless `onError` has closed it. */
   async abort (error: unknown, stream: EventStream): Promise<void> {
     await this.reportIfOpen(error, stream)
     stream.abort()

@@ -6,22 +6,22 @@ import { logLateFailure } from '../stream/late-failure.js'
 import type { Callbacks } from './callbacks.js'
 import { isThenable } from './thenable.js'
 
-/** A stream that a handler made by `reply.sse()`, and the callbacks that report its failures. */
+/** A stream that a handler made by `reply.sse()`, and the callbacks to which an error of that handler goes. */
 interface HandlerStream {
   stream: EventStream
   callbacks: Callbacks
 }
 
-/** Streams made by handlers, by their reply. */
+/** Maps the reply of a request to the stream that its handler made by `reply.sse()`. */
 export const streamsOfHandlers = new WeakMap<FastifyReply, HandlerStream>()
 
-/** The channel to which Fastify publishes failures of handlers: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
+/** Name of the channel on which Fastify publishes each error of a handler: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
 const FAILED = 'tracing:fastify.request.handler:error'
 let watching = 0
 
 /**
- * Aborts the streams of failing handlers on routes that were declared before the plugin was loaded, whose handlers cannot be
- * wrapped. Subscribes only if there are such routes, because with a subscriber Fastify makes an object for each request.
+ * Aborts the stream of a handler that fails, on routes that were declared before the plugin was loaded: the plugin cannot wrap
+ * their handlers. Subscribes to errors only if such routes exist, because with a subscriber Fastify makes an object per request.
  */
 export function watchEarlierRoutes (app: FastifyInstance): void {
   if (app.printRoutes().startsWith('(empty')) return
@@ -37,8 +37,8 @@ function onFailure (message: unknown): void {
 }
 
 /**
- * Wraps a handler so that a failure after `reply.sse()` aborts its stream. Neither the error nor the result reaches Fastify,
- * because Fastify could only log that the reply was sent already.
+ * Returns a handler that calls `handler`. If `handler` fails after it called `reply.sse()`, aborts its stream. Fastify then gets
+ * neither the error nor the result, because Fastify could only log that the reply was sent already.
  */
 export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
@@ -56,17 +56,17 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   }
 }
 
-/** Returns the result of a handler, or undefined if the handler made a stream. */
+/** Returns the result of a handler to pass to Fastify: `value`, or nothing to send if the handler made a stream by `reply.sse()`. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return value
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
-  // with `openOn: 'first-event'` the reply is not sent yet, and Fastify would send one without a body
+  // the promise makes Fastify wait while `openOn: 'first-event'` delays the reply: for undefined it would send a reply without a body
   return stream.state === 'pending' ? stream.finished() : undefined
 }
 
-/** Aborts the stream of a failed handler. @returns false if the reply is not sent yet, so that Fastify replies with the error */
+/** Aborts the stream that a failed handler made. @returns false if it made none or nothing is sent yet: Fastify replies with the error */
 function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false

@@ -10,24 +10,24 @@ import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
 import { isThenable } from './thenable.js'
 
-/** The route of an interval: calls its `payload` and reports failures. */
+/** The part of a route that its intervals use: they call `payload` at each tick, and `failed` with an error of that call. */
 export interface PayloadCaller {
-  /** The async context in which shared payloads are called. */
+  /** The async context in which `payload` is called if several streams share its result. */
   readonly scope: AsyncResource
-  /** Time after which a call is aborted, ms; 0: never. */
+  /** Time after which a call of `payload` that has not settled fails, ms; 0: never. */
   readonly payloadTimeout: number
-  /** Whether `payload` returns payloads, or the data of a payload. */
+  /** `'payload'`: `payload` returns an event; `'data'`: it returns the data of an event. */
   readonly items: ItemKind
   payload (stream: EventStream, call: PayloadCall): unknown
   failed (error: unknown, stream: EventStream): void
 }
 
-/** Ticks that are made up at most when fake timers jump over them, as those of node:test do. A test may set the clock to another year. */
+/** Most missed ticks that an interval runs late when fake timers (node:test) skip time. Limited: a test may set the clock to another year. */
 const CATCH_UP = 1_000
 
 /**
- * Calls `payload` every `interval` ms, measured start to start and anchored to the first tick. Calls never overlap;
- * ticks missed by a slow call are skipped. A call that takes longer than `payloadTimeout` is aborted.
+ * Calls a route's `payload` every `interval` ms, from start to start. Ticks are at multiples of `interval` after the first one.
+ * Calls never overlap: ticks during a slow call are skipped. A call that takes longer than `payloadTimeout` is aborted.
  */
 abstract class Ticker implements Task {
   due = 0
@@ -37,7 +37,7 @@ abstract class Ticker implements Task {
   readonly #interval: number
   readonly #timers: TimerLists
   #timerList: TimerList | null = null
-  /** The pending call. */
+  /** The call of `payload` that has not settled; null if there is none. */
   #pending: PayloadCall | null = null
 
   constructor (caller: PayloadCaller, timers: TimerLists, interval: number) {
@@ -68,19 +68,19 @@ abstract class Ticker implements Task {
     this.#callInScope()
   }
 
-  /** The async context of the call. */
+  /** The async context in which `payload` is called. */
   protected abstract get scope (): AsyncResource
 
-  /** Returns the stream to call for; null if no stream takes an event now. */
+  /** Returns the stream that `payload` is called with; null if the clients of all streams are behind, so that the tick is skipped. */
   protected abstract target (): EventStream | null
 
-  /** Encodes and writes a payload. @param stream the stream for which it was called */
+  /** Encodes a result of `payload` and writes it to the interval's streams. @param stream the stream that `payload` was called with */
   protected abstract deliver (payload: unknown, stream: EventStream): void
 
-  /** Counts skipped ticks. */
+  /** Adds skipped ticks to the stats of the interval's streams. */
   protected abstract skip (ticks: number): void
 
-  // a timer that serves many streams runs in the async context of the stream that started it
+  // changes the async context, because a timer that serves many streams runs in that of the stream that started it
   #callInScope (): void {
     const stream = this.#pending === null ? this.target() : null
     if (stream === null) this.skip(1)
@@ -127,7 +127,7 @@ abstract class Ticker implements Task {
   }
 }
 
-/** The interval of one stream. */
+/** Interval of a single stream, which does not share its payload with other streams. */
 export class OwnInterval extends Ticker implements Producer<EventStream> {
   readonly #stream: EventStream
 
@@ -157,7 +157,7 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
   }
 }
 
-/** The interval of many streams that share a payload: one call and one encoding per tick, while at least one stream is open. */
+/** Interval of several streams that share a payload: calls `payload` and encodes once per tick, while at least one stream is open. */
 export class SharedInterval extends Ticker implements Producer<EventStream> {
   protected readonly scope: AsyncResource
   readonly #streams = new Set<EventStream>()
@@ -168,7 +168,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   #latest = ''
   #latestId: string | undefined
 
-  /** @param onEmpty called when the last stream has closed */
+  /** @param onEmpty called when all streams have closed, also those that are only reserved */
   constructor (caller: PayloadCaller, timers: TimerLists, interval: number, immediate: boolean, onEmpty: () => void) {
     super(caller, timers, interval)
     this.scope = caller.scope
@@ -176,13 +176,13 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     this.#onEmpty = onEmpty
   }
 
-  /** Registers a stream that is not open yet, so that the interval is not removed before. */
+  /** Registers a stream that will open, so that the route keeps this interval until that stream closes. */
   reserve (stream: EventStream): void {
     this.#members++
     stream.producer = this
   }
 
-  /** Adds an open stream, and sends it the latest payload. */
+  /** Adds a stream that has opened. Starts the interval if it does not run; otherwise sends the stream the latest payload if `immediate`. */
   join (stream: EventStream): void {
     this.#streams.add(stream)
     if (!this.#running) {
@@ -207,7 +207,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     return null
   }
 
-  /** Hot path: N writes of one text. */
+  /** Encodes a payload once and writes the text to each stream whose client is not behind. Hot path. */
   protected deliver (payload: unknown, encodedFor: EventStream): void {
     const text = encodedFor.encode(payload)
     if (text === '') return

@@ -6,22 +6,22 @@ import { isNonEmptyString } from '../topic.js'
 import { isClosed, onceClosed } from '../stream/connection.js'
 import type { SSEPluginOptions } from '../types.js'
 
-/** The options that limit streams, of the plugin or of a route. */
+/** The options that limit the number of open streams. The plugin and each route have them. */
 export type LimitOptions = Pick<SSEPluginOptions, 'maxStreams' | 'maxStreamsPerClient'>
 
 type KeyOf = (request: FastifyRequest) => string
 
-/** Value of the Retry-After header for a refused client, seconds. */
+/** Value of the Retry-After header in a response that refuses a stream (429 or 503), seconds. */
 const RETRY_AFTER = '5'
 
-/** The limits of open streams: of the plugin, or of a route together with those of the plugin. */
+/** The limits on the number of open streams that apply to a request: those of the plugin, and those of its route. */
 export class Limits {
   readonly #limits: readonly Limit[]
   readonly #counters: StatsByRoute
 
   /**
-   * @param counters counts each refused request
-   * @param outer the limits of the plugin, for a route
+   * @param counters the stats in which each refused request is counted
+   * @param outer limits that apply as well: for a route, those of the plugin
    */
   constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: StatsByRoute, outer: readonly Limit[] = []) {
     const ofAll = maxStreams === Infinity ? [] : [new Limit('maxStreams', maxStreams, () => '')]
@@ -30,18 +30,18 @@ export class Limits {
     this.#counters = counters
   }
 
-  /** Returns these limits together with those of a route. */
+  /** Returns new limits for a route: these and those in the route's options. Does not change these. */
   ofRoute (options: LimitOptions): Limits {
     return new Limits(options, this.#counters, this.#limits)
   }
 
   /**
-   * Counts the reply's stream in every limit, until its response is over for any reason. A request that one limit refuses
-   * is counted in none.
+   * Counts the stream of a reply in every limit, until the response closes for any reason. If one limit is reached, throws
+   * and counts the stream in none.
    * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, SSE_ERR_OPTION for a key that is not a string, any error of `key`
    */
   admit (reply: FastifyReply): void {
-    // a client that has disconnected already would be counted forever, because its response does not close again
+    // no count for a client that has disconnected: its response does not close again, so that nothing would end the count
     if (this.#limits.length === 0 || isClosed(reply.raw)) return
     const { request, raw } = reply
     const places = this.#limits.map((limit) => {
@@ -60,7 +60,7 @@ export class Limits {
   }
 }
 
-/** Allows at most `max` open streams for each key. */
+/** One limit: allows at most `max` open streams for each key, such as the address of a client. */
 class Limit {
   readonly reason: RejectReason
   readonly keyOf: KeyOf
@@ -77,7 +77,7 @@ class Limit {
     return (this.#open.get(key) ?? 0) >= this.#max
   }
 
-  /** Counts a stream that opens (1) or closes (-1). */
+  /** Changes the number of open streams of a key: by 1 when a stream opens, by -1 when it closes. */
   count (key: string, change: 1 | -1): void {
     const open = (this.#open.get(key) ?? 0) + change
     if (open === 0) this.#open.delete(key)
@@ -85,30 +85,33 @@ class Limit {
   }
 }
 
-/** Wraps the option `key`, so that it throws SSE_ERR_OPTION for a result that is not a non-empty string. */
+/** Wraps the function `key` of a limit: the wrapper throws SSE_ERR_OPTION if `key` does not return a non-empty string. */
 function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
   return (request) => {
     const key = keyOf(request)
     if (isNonEmptyString(key)) return key
-    // an unhandled rejection of a promise would end the process
+    // `key` may have returned a promise: handles its rejection, because an unhandled one would end the process
     Promise.resolve(key).catch((err) => request.log.error({ err }, 'the promise that maxStreamsPerClient.key returned rejected'))
     throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function that returns a non-empty string', `one that returned ${describeValue(key)}`)
   }
 }
 
-/** Returns the key of a limit without `key`. @throws SSE_ERR_OPTION for a client without an address, because all such clients would share one limit */
+/**
+ * Returns the client's address, the key of a limit that has no function `key`.
+ * @throws SSE_ERR_OPTION for a client without an address, because all such clients would share one limit
+ */
 function address (request: FastifyRequest): string {
-  // undefined over a unix socket, although its type does not say so
+  // `request.ip` is undefined over a unix socket, although its type does not say so
   const ip: string | undefined = request.ip
   if (!ip) throw new SSE_ERR_OPTION('maxStreamsPerClient.key', 'a function, because clients over a unix socket have no address', 'none')
   return network(ip)
 }
 
-/** Returns the /64 network of an IPv6 address, its first four groups, because one client has at least a /64 network of addresses. */
+/** Returns the first four groups (/64) of an IPv6 address, because one client has at least a /64 network. Returns IPv4 unchanged. */
 function network (ip: string): string {
   const address = ip.replace(/%.*/, '')
   if (!isIPv6(address) || address.toLowerCase().startsWith('::ffff:')) return ip
-  // the URL parser gives an address its one normal form; `net.SocketAddress` of Bun 1.4 keeps the form that it is given
+  // uses the URL parser to normalize the address, because `net.SocketAddress` of Bun 1.4 does not change the form that it gets
   const groups = new URL(`http://[${address}]`).hostname.slice(1, -1)
   const zeros = '0:'.repeat(8 - groups.split(':').filter(Boolean).length)
   return groups.replace('::', `:${zeros}`).split(':').filter(Boolean).slice(0, 4).join(':')

@@ -1,9 +1,9 @@
 // Tested by test/issues/payload-never-settles.test.ts
-/** The third argument of a route's `payload`. */
+/** The third argument of each call of a route's `payload`. Its `signal` aborts when the result is no longer needed. */
 export class PayloadCall {
   #controller: AbortController | null = null
 
-  /** Aborts after `payloadTimeout`, and when the stream (the last one, if shared) closes before the call has settled. */
+  /** Signal that aborts after `payloadTimeout` ms, and when the stream closes (if `shared`: its last stream) before the call has settled. */
   get signal (): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal

@@ -3,24 +3,30 @@ import type { FastifyReply } from 'fastify'
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { endSession, isClosed, onceClosed, type RawReply, sessionOf } from '../stream/connection.js'
 
-/** Time after which the HTTP/2 session of a refused client is destroyed, ms. */
+/** Time from the 503 for a client until its HTTP/2 session is destroyed, ms, because an open session would delay `app.close()`. */
 const SESSION_TIMEOUT = 5_000
 
-/** A request that waits for a promise. */
+/** A request whose stream opens only after a promise of the application has settled. */
 interface Wait {
   raw: RawReply
-  /** Null once the wait has ended, because the response keeps its listeners. */
+  /**
+   * Ends the wait: resolves it to false, or rejects it with the error. Set to null afterwards, so that the 'close' listener,
+   * which stays on the response, keeps nothing in memory.
+   */
   cancel: ((error?: Error) => void) | null
 }
 
-/** Requests that wait for a promise of the application before their stream opens. The wait ends when the client disconnects or the server closes. */
+/**
+ * Requests whose stream opens only after a promise of the application, such as that of `topics`. A request no longer waits when
+ * its client disconnects or the server closes.
+ */
 export class PendingRequests {
   readonly #waits = new Set<Wait>()
   #closing = false
 
   /**
-   * Waits until a promise has settled. A rejection after the end of the wait is logged at debug, because nothing awaits it any more.
-   * @returns false if the response closed first: the client disconnected, or other code replied
+   * Waits until a promise has settled. If the wait ended before, logs a rejection at level debug, because nothing awaits it any more.
+   * @returns true once the promise has resolved or rejected; false if the response closed first: the client disconnected, or other code replied
    * @throws SSE_ERR_CLOSING if the server closes first
    */
   settled (promise: Promise<unknown>, { raw, request }: FastifyReply): Promise<boolean> {
@@ -41,7 +47,7 @@ export class PendingRequests {
     })
   }
 
-  /** Ends all waits with SSE_ERR_CLOSING, those that begin later too. */
+  /** Rejects the waits of all requests with SSE_ERR_CLOSING, because the server closes. Later calls of `settled` reject as well. */
   close (): void {
     this.#closing = true
     for (const wait of this.#waits) this.#refuse(wait)
@@ -53,7 +59,7 @@ export class PendingRequests {
     if (session !== undefined) endSession(session, SESSION_TIMEOUT)
   }
 
-  /** Ends a wait. Returns its `cancel`, or null if the wait had ended before. */
+  /** Removes a wait. Returns its function `cancel`, to resolve or reject it; null if the wait had ended before. */
   #end (wait: Wait): Wait['cancel'] {
     const { cancel } = wait
     wait.cancel = null

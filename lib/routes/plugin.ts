@@ -8,15 +8,15 @@ import type { Callbacks } from './callbacks.js'
 import type { Limits } from './limits.js'
 import type { PendingRequests } from './pending-requests.js'
 
-/** The parts of one registration of the plugin that its routes use. */
+/** The objects that all routes and calls of `reply.sse()` of one registration of the plugin share. */
 export interface Plugin {
   registry: StreamRegistry
   limits: Limits
-  /** Requests that await the topics of their stream. */
+  /** Requests whose stream opens once the promise of the route's function `topics` has resolved. */
   pendingRequests: PendingRequests
   settings: PluginSettings
-  /** The settings of a stream without options. */
+  /** The settings of a stream of `reply.sse()` without options. */
   streamSettings: CompiledSettings
-  /** The owner of streams that handlers write to without options. */
+  /** Handles the opening and closing of streams that handlers make by `reply.sse()` without options. */
   manualStreamOwner: StreamOwner<EventStream> & { readonly callbacks: Callbacks }
 }

@@ -16,7 +16,7 @@ import { compileSettings } from '../stream/settings.js'
 import type { SSEStream } from '../types.js'
 
 /**
- * Implements `reply.sse()`: returns a stream that the handler writes to, or streams a source to its end and returns a promise.
+ * Implements `reply.sse()`: returns a stream that the handler writes to, or sends all items of a source and returns a promise.
  * @throws SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_CLIENT_ID, the errors of the limits
  */
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
@@ -42,8 +42,9 @@ function openManualStream (plugin: Plugin, reply: FastifyReply, options: unknown
 }
 
 /**
- * @param source a source, which is stopped even if the stream closes before it opens; or a function that returns one, called
- * when the stream is open, or before with `openOn: 'first-event'`
+ * Sends all items of a source as the reply. The promise resolves once the response has closed and the source has finished.
+ * @param source a source, which is stopped even if the stream never opens; or a function that returns one, called once the
+ * stream has opened (with `openOn: 'first-event'`: before it opens)
  */
 function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
@@ -69,11 +70,11 @@ function respond (stream: EventStream, reply: FastifyReply): void {
   eventStreamReplies.add(reply)
   flushBeforeEnd(reply, stream)
   stream.respond()
-  // otherwise Fastify would send the return value of an async handler while onSend hooks still run
+  // hijacked, because otherwise Fastify would send the return value of an async handler while onSend hooks still run
   reply.hijack()
 }
 
-/** Flushes the stream before other code ends the response, as the exception filter of NestJS does, so that no event is lost. */
+/** Replaces `end` of a response, so that it first writes the stream's buffered events if other code calls it (the exception filter of NestJS). */
 function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   const { end } = raw
   Object.assign(raw, {
@@ -83,13 +84,13 @@ function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   })
 }
 
-/** Returns the source of a function's result. A function without one ends its stream when it has settled. */
+/** Returns the result of a function given to `reply.sse()` as a source. No result is an empty source, so that the stream closes. */
 function sourceOf (given: unknown): unknown {
   if (given === undefined) return []
   return isThenable(given) ? given.then(sourceOf) : given
 }
 
-/** Replies to a request whose onSend hook failed. Fastify does not, because the reply is hijacked. */
+/** Sends an HTTP error if an onSend hook fails before an event stream opens. Fastify does not send it, because the reply is hijacked. */
 export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   if (!eventStreamReplies.has(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
@@ -101,7 +102,7 @@ export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
-/** Sets a header, unless Node refuses it: an invalid header may be the cause of the error. */
+/** Sets a header of an error response. Only logs if Node refuses it, because an invalid header may be the cause of that error. */
 function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
   try {
     raw.setHeader(name, value)
@@ -110,7 +111,10 @@ function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string |
   }
 }
 
-/** The owner of a stream that a handler writes to. Delivery starts after the handler's tick, so that topics of the tick are replayed. */
+/**
+ * Calls the callbacks of a stream that a handler writes to. Published events are sent after the handler's tick, so that the
+ * missed events of all topics to which the handler subscribes in that tick are replayed.
+ */
 export class ManualStreamOwner implements StreamOwner<EventStream> {
   readonly callbacks: Callbacks
 
@@ -131,7 +135,7 @@ function startDelivery (stream: EventStream): void {
   process.nextTick(() => { if (!stream.closed) stream.startDelivery() })
 }
 
-/** The owner of a stream that sends a source. */
+/** Handles the opening of a stream of `reply.sse(source)`: calls its callbacks, replays missed events, then sends the source. */
 class SourceStreamOwner implements StreamOwner<EventStream> {
   readonly #delivery: SourceDelivery
   readonly #callbacks: Callbacks
@@ -147,7 +151,7 @@ class SourceStreamOwner implements StreamOwner<EventStream> {
 
   async #start (stream: EventStream): Promise<void> {
     try {
-      // before the replay, because the function may subscribe the stream before its first item
+      // reads before the replay, because this calls the application's function, which may subscribe the stream to topics
       this.#delivery.readFirst(stream)
       await stream.startDelivery()
     } catch (error) {

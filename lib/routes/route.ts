@@ -18,13 +18,13 @@ import { type CompiledSettings, compileSettings, type StreamSettings } from '../
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
-/** The standard's only encoding may be named (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
+/** Content types that satisfy Accept. UTF-8 is the only charset (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
 const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
-/** A route of `sseRoute`: makes its streams, and starts the interval, source or topics that it declares. */
+/** A route that `app.sseRoute` declared. Makes a stream for each request, and starts the interval, source or topics of its options. */
 export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
-  /** The async context in which the route was declared. Shared payloads are called in it. */
+  /** The async context in which the route was declared. `payload` is called in it if several streams share its result. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
@@ -44,7 +44,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
   }
 
-  /** Whether its streams may be sent a `gap` event. */
+  /** Whether the route may send the event `gap`, which tells a client that it has missed events. */
   get gaps (): boolean {
     const { topics, clientId = this.#plugin.settings.clientId } = this.declared
     return topics !== undefined || clientId !== undefined || this.#streamSettings.overflow === 'drop'
@@ -54,13 +54,13 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   get items (): ItemKind { return this.declared.items }
 
-  /** Compiles the schemas of the declared events. Called once the app is ready. @throws SSE_ERR_SCHEMA */
+  /** Compiles the schemas in `events` to serializers. Called by the plugin's onReady hook. @throws SSE_ERR_SCHEMA */
   compile (route: RouteOptions): void {
     const { events } = this.declared
     if (events !== undefined) this.#streamSettings = { ...this.#streamSettings, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
   }
 
-  /** The route handler. An error before the stream opens is an ordinary HTTP error. */
+  /** Handles a request of the route: opens a stream. An error thrown before it opens gets an ordinary HTTP error response. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
     const { method, headers: { accept } } = request
     if (accept && accept !== EVENT_STREAM && this.#isStrict(method) && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
@@ -87,7 +87,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
       const topics = Promise.resolve(given)
-      // false: the client has disconnected, or Fastify's handlerTimeout has replied
+      // `settled` resolves to false if the client has disconnected, or Fastify's handlerTimeout has replied
       if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
     } catch (error) {
       reply.send(toError(error))
@@ -102,7 +102,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
     const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
     if (topics !== undefined) stream.addTopics(topics)
-    // no producer is started for a client that has disconnected, because nothing would stop it
+    // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
         const delivery = new SourceDelivery((stream) => new Source(source.call(this.#app, request, stream), request), { items, end }, this.#callbacks)
@@ -130,7 +130,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return this.declared.payload?.call(this.#app, stream.request, stream, call)
   }
 
-  /** Reports the failure of a payload. A shared one is reported even if the stream for which it was called has closed since. */
+  /** Reports an error of `payload` to `onError`: for a shared payload even if `stream`, with which it was called, has closed since. */
   failed (error: unknown, stream: EventStream): void {
     if (this.declared.shared) this.#callbacks.report(error, stream)
     else this.#callbacks.reportIfOpen(error, stream)

@@ -8,10 +8,10 @@ import { type ItemKind, payloadFor, type Source } from './source.js'
 import type { EventStream } from '../stream/event-stream.js'
 import type { SSEInput } from '../event/encode.js'
 
-/** The options of a source's delivery. */
+/** The options of a stream that sends a source. */
 export interface DeliverySettings {
   items: ItemKind
-  /** The event after the last item. */
+  /** The event to send after the last item, before the stream closes. Default: none. */
   end?: SSEInput
 }
 
@@ -23,26 +23,26 @@ export class SourceDelivery implements Producer<EventStream> {
   #source: Source | null = null
   #first: Promise<IteratorResult<unknown, undefined>> | undefined
 
-  /** @param createSource called once, when the source is opened */
+  /** @param createSource returns the source. Called once, by the first call of `open` */
   constructor (createSource: (stream: EventStream) => Source, settings: DeliverySettings, callbacks: Callbacks) {
     this.#createSource = createSource
     this.#settings = settings
     this.#callbacks = callbacks
   }
 
-  /** Returns the source, creating it at the first call. @throws SSE_ERR_SOURCE, the errors of the application */
+  /** Returns the source. The first call creates it. @throws SSE_ERR_SOURCE, the errors of the application's code that makes it */
   open (stream: EventStream): Source {
     this.#source ??= this.#createSource(stream)
-    // the application may have closed the stream while it created the source
+    // stops the source if the application closed the stream while it created the source
     if (stream.closed) this.stop()
     return this.#source
   }
 
-  /** Starts to read the first item, once. */
+  /** Returns the promise of the first item. The first call opens the source and starts to read the item. */
   readFirst (stream: EventStream): Promise<IteratorResult<unknown, undefined>> {
     if (this.#first === undefined) {
       this.#first = this.open(stream).next()
-      // `run` handles a failure
+      // marks a rejection as handled, because `run` awaits the promise only later
       this.#first.catch(() => {})
     }
     return this.#first
@@ -53,19 +53,19 @@ export class SourceDelivery implements Producer<EventStream> {
     await this.#source?.finished
   }
 
-  /** Resolves once the source has finished, or after `timeout` ms, because a source that ignores its signal may never finish. */
+  /** Waits until the source has finished, but at most `timeout` ms, because a source that ignores the stream's signal may never finish. */
   async finished (timeout: number): Promise<void> {
     const timer = new AbortController()
     await Promise.race([this.#source?.finished, real.wait(timeout, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
     timer.abort()
   }
 
-  /** Opens the stream once the first item was read. A failure before is an ordinary HTTP error. */
+  /** Implements `openOn: 'first-event'`: opens the stream once the source's first item is read. Replies with an HTTP error if that fails. */
   async startOnFirst (stream: EventStream, reply: FastifyReply, host: StreamHost<EventStream>): Promise<void> {
     const first = this.#checkFirst(stream)
     host.addPending(stream)
     try {
-      // a source that ignores its signal must not delay the client or app.close()
+      // stops waiting when the stream closes, because a source that ignores the signal must not delay the client or app.close()
       await Promise.race([first, stream.ready()])
       if (!stream.closed) await first
       else first.catch((error) => this.#callbacks.reportIfOpen(error, stream))
@@ -79,7 +79,7 @@ export class SourceDelivery implements Producer<EventStream> {
     else if (stream.closeReason === null || stream.closeReason === 'server') stream.respond()
   }
 
-  /** Sends all items, then `end`, and closes the stream. */
+  /** Sends all items of the source, then the event `end`, then closes the stream. Aborts the stream if the source fails. */
   async run (stream: EventStream): Promise<void> {
     if (stream.closed) return
     try {

@@ -9,32 +9,32 @@ import { logLateFailure } from '../stream/late-failure.js'
 import { sliceIsOver } from '../stream/time-slice.js'
 import { refusalOf, UpstreamEvent, UpstreamParser } from '../event/upstream.js'
 
-/** Whether an item of a source is a payload, or the data of a payload. */
+/** The option `items`: `'payload'` if each item of a source is an event, `'data'` if it is only the data of an event. */
 export type ItemKind = 'payload' | 'data'
 
-/** Reads one kind of source: an iterator, a web stream, a promise, or a Response. */
+/** Reads a source item by item. Each kind of source has an implementation: an iterator, a web stream, a promise, a Response. */
 interface Reader {
   next (): Promise<IteratorResult<unknown>> | IteratorResult<unknown>
   /**
-   * Stops the source, and releases its resources. Called again if the source gives an item after it was stopped.
-   * @param ended whether the source was read to its end, or has failed
-   * @returns the promises of the calls, each of which may reject
+   * Stops the source, and releases its resources. Called by `Source`, once more if the source gives an item after its stop.
+   * @param ended true if the source has ended or failed, so that only its resources are released
+   * @returns promises that settle once the source's own methods for this have; each may reject
    */
   stop (ended: boolean): ReadonlyArray<Promise<unknown>>
 }
 
-/** Whether a value is a source and not an object of options. */
+/** Returns whether the first argument of `reply.sse()` is a source (iterable, web stream, promise, Response), not an object of options. */
 export function isSource (value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
   return Symbol.asyncIterator in value || Symbol.iterator in value || 'getReader' in value || 'then' in value || isResponse(value)
 }
 
 /**
- * Reads a source to its end, item by item, at the pace of a stream's client. Decodes bytes as UTF-8, and the body of a
- * Response as events. Stops the source when the stream closes, even while an item is awaited.
+ * Reads a source to its end: reads an item only when the stream's client can take it. Decodes bytes as UTF-8, and the body of
+ * a Response as events. Stops the source when the stream closes, even while an item is awaited.
  */
 export class Source {
-  /** Resolves once the source was read to its end or stopped, and its `finally` blocks have run. */
+  /** Resolves once the source has ended or was stopped, and the `finally` blocks of its generator have run. Never rejects. */
   readonly finished: Promise<void>
   #finish: (() => void) | null = null
   readonly #reader: Reader
@@ -43,17 +43,17 @@ export class Source {
   #over = false
 
   /**
-   * @param request its log receives errors that follow the stop of the source
-   * @throws SSE_ERR_SOURCE
+   * @param request to its log go errors of the source after its end or stop
+   * @throws SSE_ERR_SOURCE for a value that is not a source
    */
   constructor (source: unknown, request: FastifyRequest) {
     this.finished = new Promise((resolve) => { this.#finish = resolve })
     this.#failed = (error) => logLateFailure(error, request)
-    // a failure before the end rejects the next read; a failure after it goes only to the log
+    // logs an error after the end of the source; an earlier error rejects the next read
     this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
   }
 
-  /** Reads the next item. @throws the errors of the source */
+  /** Reads the next item of the source; `done` at its end and after its stop. @throws the errors of the source */
   async next (): Promise<IteratorResult<unknown, undefined>> {
     try {
       return this.#itemOf(await this.#reader.next())
@@ -63,8 +63,8 @@ export class Source {
   }
 
   /**
-   * Writes all items to a stream. Hot path.
-   * @param first the first item, if it was read already
+   * Reads all items and writes each to a stream as an event, at the pace of its client. Hot path.
+   * @param first the first item, if it was read already: the call starts with it
    * @returns true at the end of the source, false if the stream closed before
    * @throws the errors of the source and of `encode`
    */
@@ -72,12 +72,12 @@ export class Source {
     try {
       let item = first ?? await this.next()
       while (!item.done) {
-        // the end of a tick may have found the client behind
+        // checks before the item as well, because a write at the end of a tick may have shown that the client is behind
         if (stream.needsDrain && !await stream.ready()) return false
         stream.sendNow(payloadFor(stream, item.value, items))
         if ((stream.needsDrain || sliceIsOver()) && !await stream.ready()) return false
         try {
-          // inlined from `next()`, which costs one more promise per item
+          // the same as `this.next()`, which would cost one more promise per item
           item = this.#itemOf(await this.#reader.next())
         } catch (error) {
           item = this.#endOf(error)
@@ -104,9 +104,9 @@ export class Source {
     if (!result.done && !this.#over) {
       return result.value instanceof Uint8Array ? { done: false, value: this.#text(result.value) } : result
     }
-    // a running generator cannot be stopped: one that closed its own stream is stopped now
+    // stops again: the first stop had no effect on a generator that was running, because it closed its stream itself
     if (!result.done) this.#stop(false)
-    // the last bytes may be an incomplete character
+    // at the end, decodes bytes of an incomplete character that the decoder still holds
     const rest = this.#decoder?.decode() ?? ''
     return rest !== '' && !this.#over ? { done: false, value: rest } : this.#end()
   }
@@ -127,25 +127,28 @@ export class Source {
     return { done: true, value: undefined }
   }
 
-  /** Decodes a chunk. Keeps an incomplete character at its end for the next chunk. */
+  /** Decodes a chunk of UTF-8. Keeps an incomplete character at its end for the next chunk. Null if the chunk has no complete one. */
   #text (bytes: Uint8Array): string | null {
     this.#decoder ??= new TextDecoder()
     return this.#decoder.decode(bytes, { stream: true }) || null
   }
 }
 
-/** Returns the payload of an item. */
+/** Returns an item of a source, or a result of `payload`, as an event: with `items: 'data'` as the data of a new one. */
 export function payloadOf (item: unknown, items: ItemKind): unknown {
   return items === 'data' ? { data: item } : item
 }
 
-/** Returns the payload of a source's item for a stream. An event of another server is a payload, even with `items: 'data'`. */
+/**
+ * Returns an item of a source as an event for a stream. An event that another server sent is an event even with `items: 'data'`;
+ * it has no id on a stream with topics, whose ids are those of the log of published events.
+ */
 export function payloadFor (stream: EventStream, item: unknown, items: ItemKind): unknown {
   if (!(item instanceof UpstreamEvent)) return payloadOf(item, items)
   return stream.subscription?.allowsCustomIds === false ? item.withoutId() : item
 }
 
-/** @param onError called with an error of a Readable, also while no item is read */
+/** Returns the reader for a kind of source. @param onError called with each error of a Readable, also while no item is read */
 function open (source: unknown, onError: (error: unknown) => void): Reader {
   if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(describeValue(source))
   if (source instanceof Readable) source.on('error', onError)
@@ -161,10 +164,10 @@ function promisedReader (promise: PromiseLike<unknown>, onError: (error: unknown
   let reader: Reader | null = null
   let stopped = false
   const opened = Promise.resolve(promise).then((source) => (reader = open(source, onError)))
-  // `next` and `stop` handle the rejection
+  // marks a rejection as handled, because `next` and `stop` await the promise only later
   opened.catch(() => {})
   return {
-    // a source that arrives after the stop is not read
+    // after `stop`, reports the end, and does not read the source to which the promise resolves
     next: () => reader === null ? opened.then((reader) => stopped ? { done: true, value: undefined } : reader.next()) : reader.next(),
     stop (ended) {
       stopped = true
@@ -188,7 +191,7 @@ function asyncReader (source: AsyncIterable<unknown>): Reader {
     stop (ended) {
       if (stopped) return []
       stopped = true
-      // first, because the iterator of a Readable returns only once the item that it awaits has arrived
+      // releases before `return()`, because for a Readable that settles only once the item that is awaited has arrived
       const released = settled(() => release(source))
       return ended ? [released] : [released, settled(() => iterator.return?.())]
     }
@@ -230,10 +233,10 @@ async function settled (call: () => unknown): Promise<void> {
   await call()
 }
 
-/** The `Symbol.asyncDispose` of all async iterators from Node 24 on. It calls `return()`, so it is not a resource of the source. */
+/** The method `Symbol.asyncDispose` that all async iterators inherit from Node 24 on. It only calls `return()`; `release` ignores it. */
 const inherited: unknown = Reflect.get(Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}.prototype)), Symbol.asyncDispose)
 
-/** Calls the first of the source's methods that releases its resources, which also ends a pending read. */
+/** Releases a source: calls the first method that it has of destroy, close and dispose, which also ends a read that is pending. */
 async function release (source: object): Promise<void> {
   const release = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose].map((name) => Reflect.get(source, name)).find((method) => typeof method === 'function' && method !== inherited)
   await release?.call(source)
