@@ -17,14 +17,14 @@ export interface StreamEnd {
 
 /** The types of the messages that the plugin publishes by node:diagnostics_channel, by channel name. */
 export interface SSEDiagnostics {
-  /** Published when a stream has opened. */
+  /** Message of the channel for a stream that has opened. */
   'fastify-sse-routes:open': { stream: SSEStream }
-  /** Published when a stream that was open has closed, with its counts. */
+  /** Message of the diagnostics channel for a stream that was open and has closed. It has the numbers of events and bytes written, and the duration. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** Published when an event that this process published is stored in the log. `name`: the topic or client id; `''` if for all streams. */
+  /** Message of the channel for an event that this process published, sent once the log has it. `name`: the topic or client id; `''` if the event is for all streams. */
   'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
   /**
-   * Published when a `gap` event was written, which tells a client that it has missed events. `lastEventId`: the last id that
+   * Message of the channel for a `gap` event, which tells a client that it has missed events. `lastEventId`: the last id that
    * the client has; `oldestId`: the id of the oldest event that can be replayed. Null if there is none.
    */
   'fastify-sse-routes:gap': { stream: SSEStream, lastEventId: string | null, oldestId: string | null }

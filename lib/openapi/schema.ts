@@ -106,7 +106,7 @@ export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Defi
 const ids = new WeakMap<object, string>()
 let count = 0
 
-/** Returns the `$id` of a schema object: always the same one, because @fastify/swagger keeps only one schema for each `$id`. */
+/** Returns an `$id` for a schema object. Each call for the same object returns the same `$id`, so that all references lead to one definition. */
 function idOf (schema: object): string {
   const id = ids.get(schema) ?? `sse-data-${++count}`
   ids.set(schema, id)

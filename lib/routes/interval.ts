@@ -22,7 +22,7 @@ export interface PayloadCaller {
   failed (error: unknown, stream: EventStream): void
 }
 
-/** Most missed ticks that an interval runs late when fake timers (node:test) skip time. Limited: a test may set the clock to another year. */
+/** Maximum number of missed ticks that an interval runs late when fake timers (node:test) skip time. Limited: a test may set the clock to another year. */
 const CATCH_UP = 1_000
 
 /**

@@ -130,7 +130,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return this.declared.payload?.call(this.#app, stream.request, stream, call)
   }
 
-  /** Reports an error of `payload` to `onError`: for a shared payload even if `stream`, with which it was called, has closed since. */
+  /** Reports an error of `payload` to `onError`. If `stream` has closed, only the error of a shared payload is reported, because it concerns other streams too. */
   failed (error: unknown, stream: EventStream): void {
     if (this.declared.shared) this.#callbacks.report(error, stream)
     else this.#callbacks.reportIfOpen(error, stream)

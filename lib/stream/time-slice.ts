@@ -4,7 +4,7 @@ import { real } from '../clock.js'
 /** Time, ms, for which loops over sources that always have a next item may block the event loop. Then other work gets a turn. */
 const SLICE = 10
 
-/** Most calls of `sliceIsOver` per reading of the clock. Not each call reads it, because that takes up to a tenth of the time of an event. */
+/** Maximum number of calls of `sliceIsOver` between two readings of the clock. A reading takes up to a tenth of the time that the write of an event takes. */
 const MOST_CALLS = 16
 
 // When the current slice (`SLICE` ms of work in one turn of the event loop) began; null: not yet. All loops of the process share the slice.
