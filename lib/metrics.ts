@@ -16,7 +16,7 @@ export interface SSEMetricsOptions {
   labels?: Readonly<Record<string, string>>
 }
 
-/** Upper bounds of the lag's histogram buckets, seconds: from 1 ms, for a fast client, to a minute, for a slow one. */
+/** Upper bounds of the histogram buckets for the time from publish to write, seconds: from 1 ms, for a fast client, to a minute, for a slow one. */
 const LAG_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 /** Upper bounds of the stream duration's histogram buckets, seconds: from clients that disconnect at once to streams open for a day. */
 const DURATION_BUCKETS = [0.1, 1, 10, 60, 300, 900, 1_800, 3_600, 14_400, 43_200, 86_400]

@@ -28,7 +28,7 @@ export interface InjectedEvent {
  */
 export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeout?: number }
 
-/** The response of `injectSSE`: an async iterable of events. Reads only on request, so that the stream is subject to backpressure. */
+/** The response of `injectSSE`: an async iterable of events. Reads from the stream only when the next event is asked for, so that a test that does not read is a slow client. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
   /** The HTTP status of the response. */
   statusCode: number

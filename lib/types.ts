@@ -76,7 +76,7 @@ export interface SSEStreamOptions {
   serializer?: (data: unknown) => string
   /** Bytes that may be buffered in memory for a slow client. If they are more, `overflow` applies. Default 1048576. */
   maxBufferedBytes?: number
-  /** Above `maxBufferedBytes`: `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client caught up, then sends `gap`. */
+  /** If more than `maxBufferedBytes` wait: `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client has caught up, then sends an event `gap`, which says so. */
   overflow?: 'disconnect' | 'drop'
   /** Time without an event after which the stream is closed, ms. Default 0: never. */
   idleTimeout?: number

@@ -24,9 +24,9 @@ export function dialectOf (version: string): Dialect {
 /**
  * Returns the media type object of `text/event-stream` for a route that sends these events.
  *
- * OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) describes each event by `itemSchema`. Its `schema` is
- * for the whole stream, and allows any value. In earlier versions `schema` is the union of the data of all events, because
- * client generators take it for the data of an event; `x-itemSchema` then describes the event.
+ * In OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) `itemSchema` describes one event, and `schema` the
+ * whole stream: any value. In earlier versions `x-itemSchema` describes one event, and `schema` is the union of the data of
+ * all events, because client generators read it as the type of one event's data.
  */
 export function eventStreamMedia (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Media {
   const item = eventSchema(events, dialect, definitions)
@@ -45,7 +45,7 @@ export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?
   return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
 }
 
-/** Returns the declared events of a route with the event `gap` added. Without declared events adds nothing, because any event is allowed. */
+/** Returns the declared events of a route plus the event `gap`, which says that events are missing. If none are declared, returns none, because any event is allowed then. */
 export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
   // adds nothing in Swagger 2.0: it describes only one type of data, and that of the declared events is more useful
   if (Object.keys(events).length === 0 || dialect === '2.0') return events

@@ -9,7 +9,7 @@ import { dataSchema, type Definitions, type Dialect, dialectOf, eventStreamMedia
 export interface DescribedEvents {
   /** The schemas of the option `events`, by event name. A route without them is described as one that sends any event. */
   events?: EventSchemas
-  /** Whether the route may also send the event `gap`. */
+  /** Whether the route may also send the event `gap`, which says that events are missing. */
   gaps: boolean
 }
 

@@ -147,8 +147,8 @@ export class Connection {
 }
 
 /**
- * Clients of node-redis that are connecting a socket. `destroy()` does not stop such a client, and in version 5 a second
- * call throws, so that `end` calls it once, after the attempt to connect has ended.
+ * Clients of node-redis that are connecting a socket at the moment. The function `end` calls `destroy()` of such a client only
+ * after the attempt to connect, because `destroy()` has no effect before, and throws in version 5 if it is called twice.
  */
 const connecting = new WeakSet<NodeRedis>()
 

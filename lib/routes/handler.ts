@@ -56,7 +56,7 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   }
 }
 
-/** Returns the result of a handler to pass to Fastify: `value`, or nothing to send if the handler made a stream by `reply.sse()`. */
+/** Returns the value that Fastify gets as the result of a handler: `value`; or nothing that Fastify would send, if the handler called `reply.sse()`. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return value

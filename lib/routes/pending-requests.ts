@@ -59,7 +59,7 @@ export class PendingRequests {
     if (session !== undefined) endSession(session, SESSION_TIMEOUT)
   }
 
-  /** Removes a wait. Returns its function `cancel`, to resolve or reject it; null if the wait had ended before. */
+  /** Removes a request that waits. Returns its function `cancel`, which the caller calls to end the wait; null if the wait had ended before. */
   #end (wait: Wait): Wait['cancel'] {
     const { cancel } = wait
     wait.cancel = null

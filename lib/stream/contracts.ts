@@ -62,7 +62,7 @@ export interface Subscription {
   takeIdLine (): string
   /** Returns an `id:` line and a blank line, to write as a heartbeat; `''` if the client has this id already, or no id of the log. */
   takeHeartbeat (): string
-  /** Returns the encoded `gap` event for events that were dropped. The caller must write it: it gives the client the newest id. */
+  /** Returns an encoded `gap` event, which says that events are missing. The caller must write it, because it also gives the client the newest id. */
   takeGapEvent (): string
   /** Called when the stream has written an event with `id`, which the application set. Later published events are sent without ids. */
   customIdSent (id: string): void

@@ -170,7 +170,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return true
   }
 
-  /** Writes an encoded `gap` event, which is not counted as sent. @returns false if it was dropped, because the client is behind */
+  /** Writes an encoded `gap` event (it says that events are missing). It is not in the count of sent events. @returns false if it was dropped, because the client is behind */
   writeUncounted (text: string): boolean {
     const written = this.#buffer.write(text)
     if (written) this.#heartbeat?.refresh(this.#host.flushQueue.time)

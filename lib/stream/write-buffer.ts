@@ -20,7 +20,7 @@ export interface WriteBufferOwner {
   onResponseEnded (lost: number): void
   /** Called one tick after a write threw. The error is of a transform or middleware between the stream and the response. */
   onError (error: unknown): void
-  /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes the `gap` event. */
+  /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes a `gap` event, which says that events are missing. */
   onDrained (): void
 }
 
@@ -99,7 +99,7 @@ export class WriteBuffer implements Flushable {
     return true
   }
 
-  /** Counts one more event as sent, in the stats and for `end()`. Called after `write` returned true. Hot path. */
+  /** Adds one sent event to the stats of the route and to the figures that `end()` returns. Called after `write` returned true. Hot path. */
   countEvent (): void {
     this.stats.sent++
     this.#events++
