@@ -17,14 +17,14 @@ export interface StreamEnd {
 
 /** The types of the messages that the plugin publishes by node:diagnostics_channel, by channel name. */
 export interface SSEDiagnostics {
-  /** Message of the channel for a stream that has opened. */
+  /** Sent on this channel when an event stream has opened. */
   'fastify-sse-routes:open': { stream: SSEStream }
-  /** Message of the diagnostics channel for a stream that was open and has closed. It has the numbers of events and bytes written, and the duration. */
+  /** Sent on this channel when an event stream that was open has closed, with the numbers of events and bytes written, and the duration. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** Message of the channel for an event that this process published, sent once the log has it. `name`: the topic or client id; `''` if the event is for all streams. */
+  /** Sent on this channel when the log has an event that this process published. `name`: the topic or client id; `''` if the event is for all streams. */
   'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
   /**
-   * Message of the channel for a `gap` event, which tells a client that it has missed events. `lastEventId`: the last id that
+   * Sent on this channel when a client was sent a `gap` event, which says that it has missed events. `lastEventId`: the last id that
    * the client has; `oldestId`: the id of the oldest event that can be replayed. Null if there is none.
    */
   'fastify-sse-routes:gap': { stream: SSEStream, lastEventId: string | null, oldestId: string | null }

@@ -34,7 +34,7 @@ export const SSE_ERR_NOT_INSTALLED = createError('SSE_ERR_NOT_INSTALLED', 'redis
 /** The error for an option whose value has a wrong type or is out of range. Arguments: the option, the values it takes, its value. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 
-/** The error for a misspelt option, one of another call, or one unknown to `reply.sse()`. Arguments: the call, the option, the correction. */
+/** The error for an option that a call does not take. Arguments: the call (such as `sseRoute`), the option, and a hint: the right spelling, or the call that takes it. */
 export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string, string]>('SSE_ERR_UNKNOWN_OPTION', '%s takes no option "%s": %s', 500, TypeError)
 
 /** The error for options of a route that contradict each other. Arguments: method, URL, the mistake and its correction. */

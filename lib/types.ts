@@ -24,8 +24,8 @@ type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends Event
   PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
 
 /**
- * A source of events, read to its end, only when the client can take more: an iterable, a Readable, a web stream of items or of UTF-8
- * bytes, or the Response of `fetch` to a request for an event stream, whose events are passed on.
+ * A source of events: an iterable, a Readable, a web stream of items or of UTF-8 bytes, or the Response of `fetch` to a request
+ * for an event stream, whose events are passed on. Its next item is read when the client can take more, until its end.
  */
 export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item | Uint8Array> | FetchResponse
 

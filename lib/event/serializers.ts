@@ -38,8 +38,8 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
 }
 
 /**
- * Creates a function that encodes event data that is text already, on a route with declared `events`. The function uses
- * no serializer. It throws SSE_ERR_UNKNOWN_EVENT for an event that the route does not declare.
+ * Creates a function that writes the `data:` lines of an event whose data is text, such as an event of another server, on a
+ * route with declared `events`. It uses no serializer. It throws SSE_ERR_UNKNOWN_EVENT for an event that the route does not declare.
  */
 export function declaredText (events: EventSchemas): DataWriter {
   const write = plainData()

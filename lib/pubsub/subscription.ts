@@ -30,7 +30,7 @@ const PAGE = 128
 export class LogSubscription implements Subscription {
   readonly #stream: EventStream
   readonly #log: Log
-  /** The topics of the stream. Null until it has its first one. The streams of a route share the set, so that it is never changed. */
+  /** The topics of the stream. Null until it has its first one. Never changed, because all streams of a route have the same `Set` object (see `#ownTopics`). */
   #topics: ReadonlySet<string> | null = null
   /** A copy of `#topics` that belongs to this stream and may be changed. Null until its topics change. */
   #ownTopics: Set<string> | null = null

@@ -177,7 +177,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return written
   }
 
-  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if it was dropped: events are dropped too, or the stream is closed */
+  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if nothing was written, because the stream is closed or its events are being dropped */
   writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
 
   sendHeartbeat (): void {

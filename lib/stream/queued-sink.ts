@@ -19,7 +19,7 @@ export class QueuedSink implements Sink {
     this.#raw = raw
   }
 
-  /** Called when the response has got its socket. Writes all batches to `sink`, which also takes all later ones. */
+  /** Called when the responses before this one are done. Writes all buffered text to `sink`. From then on `write` passes text to `sink` directly. */
   open (sink: Sink): void {
     this.#sink = sink
     let hasRoom = true

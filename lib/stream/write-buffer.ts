@@ -18,7 +18,7 @@ export interface WriteBufferOwner {
   onOverflow (): void
   /** Called when the buffer finds that other code has ended the response, or it was destroyed. @param lost bytes that were not written */
   onResponseEnded (lost: number): void
-  /** Called one tick after a write threw. The error is of a transform or middleware between the stream and the response. */
+  /** Called after a write to the response threw: in the next tick, because `write` runs inside loops over many streams. Only code that wraps the response (a transform, middleware) makes it throw. */
   onError (error: unknown): void
   /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes a `gap` event, which says that events are missing. */
   onDrained (): void
