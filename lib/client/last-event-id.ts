@@ -21,7 +21,7 @@ export function lastEventIdHeader (id: string): string | undefined {
   return bytes.length > LONGEST ? undefined : Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')
 }
 
-/** Throws if an id cannot be sent in a header, so that the client cannot reconnect with it. @throws SSE_ERR_LAST_EVENT_ID */
+/** Throws an error if an id has characters that a Last-Event-ID header cannot hold: the client could not send it when it reconnects. @throws SSE_ERR_LAST_EVENT_ID */
 export function checkLastEventId (id: string | null): void {
   if (id && lastEventIdHeader(id) === undefined) throw new SSEError('SSE_ERR_LAST_EVENT_ID', `The last event's id ${quote(id)} cannot be sent back: a header takes ${LAST_EVENT_ID}`, { lastEventId: id })
 }

@@ -247,7 +247,7 @@ function emptyOf (payload: object): '' {
   return ''
 }
 
-/** Creates the error for an object that is not a payload. @param field the name of a field that no event has; undefined if no such field was found */
+/** Creates the error for an object that the application sent as an event and that is none. @param field its field that events do not have, if there is one */
 function noPayload (payload: object, field?: string): Error {
   if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${describeValue(payload)}, ${A_SOURCE}`)
   return new SSE_ERR_PAYLOAD(field === undefined ? describeValue(payload) : `${describeValue(payload)} with ${describeValue(field)}`)

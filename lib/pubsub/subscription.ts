@@ -35,8 +35,8 @@ export class LogSubscription implements Subscription {
   /** A copy of `#topics` that belongs to this stream and may be changed. Null until its topics change. */
   #ownTopics: Set<string> | null = null
   /**
-   * The kind of event ids that the client has: `log` from the first published event or topic on; `custom` (set by the application)
-   * from the first such id on, until the stream has a topic; `none` before.
+   * The kind of id that the client has received last. `none`: no id. `log`: an id of the log of published events, also once the
+   * stream has a topic. `custom`: an id that the application set.
    */
   #ids: 'none' | 'log' | 'custom' = 'none'
   /** The id that the client would send in Last-Event-ID if it reconnected now. Null if it sent none and was sent none, or an empty one. */

@@ -47,7 +47,7 @@ export class PendingRequests {
     })
   }
 
-  /** Rejects the waits of all requests with SSE_ERR_CLOSING, because the server closes. Later calls of `settled` reject as well. */
+  /** Called when the server closes. Rejects all promises that `settled` has returned with SSE_ERR_CLOSING, and those of later calls. */
   close (): void {
     this.#closing = true
     for (const wait of this.#waits) this.#refuse(wait)

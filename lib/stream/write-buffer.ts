@@ -14,7 +14,7 @@ import { nextTurn, sliceIsOver } from './time-slice.js'
  * The method then calls code of the application only in a later tick, so that this code cannot disturb that loop.
  */
 export interface WriteBufferOwner {
-  /** Called when an event is dropped because the client is more than `maxBufferedBytes` behind, and `overflow` is `'disconnect'`. */
+  /** Called when the client is more than `maxBufferedBytes` behind, and the option `overflow` is `'disconnect'`. The stream then aborts its response. */
   onOverflow (): void
   /** Called when the buffer finds that other code has ended the response, or it was destroyed. @param lost bytes that were not written */
   onResponseEnded (lost: number): void
