@@ -709,8 +709,9 @@ test('a stream', async (t) => {
     const app = await makeApp(t, { maxLifetime: 200 })
     const times: number[] = []
     app.get('/', (request, reply) => {
-      const stream = reply.sse()
+      // before the stream opens, which starts its timer
       const start = performance.now()
+      const stream = reply.sse()
       stream.signal.addEventListener('abort', () => {
         t.equal(stream.closeReason, 'lifetime')
         times.push(performance.now() - start)
