@@ -7,14 +7,14 @@ const realNow = performance.now.bind(performance)
 
 /**
  * The timers and the clock of Node, saved when this file is loaded, before a test can replace them with fakes. Used to wait for the
- * network or the event loop, and to end a wait for code of the application. Fake time must not stop these.
+ * network or the event loop, and to end a wait for code of the application. Fake time must not stop these waits.
  */
 export const real = { setTimeout: realSetTimeout, clearTimeout, setImmediate, turn, wait, now: realNow }
 
 /** Time by which a Node timer may fire early, ms, because Node's timers count whole milliseconds. */
 const GRANULARITY = 1
 
-/** The function that identifies the current clock: Node's `setTimeout`, or a fake one. `read` reads that clock, and `offset`, ms, is added. */
+/** The function that identifies the current clock: Node's `setTimeout`, or a function faked by a test. `read` reads this clock; `offset`, ms, is added to its time. */
 let source: unknown = realSetTimeout
 let read = realNow
 let offset = 0
@@ -22,8 +22,8 @@ let offset = 0
 let last = 0
 
 /**
- * Returns a time that never decreases, ms: that of `performance.now()`. Under fake timers of a test it is the time of the fake
- * `performance.now()`, or, if that is not faked, of the fake `Date`, because most fakes replace only that. Hot path.
+ * Returns a time that never decreases, ms. It is the time of `performance.now()`. Under fake timers of a test it is the time of the fake
+ * `performance.now()`. If a test does not fake that, it is the time of the fake `Date`, because most fakes replace only `Date`. Hot path.
  */
 export function now (): number {
   return setTimeout === realSetTimeout && source === realSetTimeout ? realNow() + offset : followFake()
@@ -35,7 +35,7 @@ export function isFake (): boolean {
 }
 
 /**
- * Called when a timer has fired that was set for `time`. Moves the clock of `now()` forward to `time` if it is behind, because a test
+ * Called when a timer has fired that was set for `time`. If the clock of `now()` is behind, moves it forward to `time`, because a test
  * may fake `setTimeout` without a clock, or with a clock that stands still.
  *
  * @returns the time up to which tasks are due, on the clock of `now()`, ms

@@ -21,16 +21,16 @@ export interface SSEDiagnostics {
   'fastify-sse-routes:open': { stream: SSEStream }
   /** Sent on this channel when an event stream that was open has closed, with the numbers of events and bytes written, and the duration. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** Sent on this channel when the log has an event that this process published. `name`: the topic or client id; `''` if the event is for all streams. */
+  /** Sent once an event that this process published is stored in the log. `name`: the topic or client id; `''` if the event is for all streams. */
   'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
   /**
    * Sent on this channel when a client was sent a `gap` event, which says that it has missed events. `lastEventId`: the last id that
-   * the client has; `oldestId`: the id of the oldest event that can be replayed. Null if there is none.
+   * the client has; `oldestId`: the id of the oldest event that can be replayed. Each is null if there is no such id.
    */
   'fastify-sse-routes:gap': { stream: SSEStream, lastEventId: string | null, oldestId: string | null }
 }
 
-/** The channels of node:diagnostics_channel. Code that publishes first checks `hasSubscribers`, because most processes have none. */
+/** The channels of node:diagnostics_channel. Code that publishes on a channel first checks `hasSubscribers`, because most processes have no subscribers. */
 export const channels = {
   open: channel('fastify-sse-routes:open'),
   close: channel('fastify-sse-routes:close'),

@@ -7,7 +7,7 @@ export const SSE_ERR_PAYLOAD = createError<[string]>('SSE_ERR_PAYLOAD', 'An even
 /** The error for an event with a field that the standard does not allow. Arguments: the field, the values it takes, its value. */
 export const SSE_ERR_FIELD = createError<[string, string, string]>('SSE_ERR_FIELD', 'The field "%s" of an event takes %s, got %s', 500, TypeError)
 
-/** The error for data of an event that cannot be serialized. `cause` is the error that the serializer threw, if it did. */
+/** The error for data of an event that cannot be serialized. `cause` is the error that the serializer threw, if any. */
 export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERIALIZATION', 'The data of event %s cannot be serialized: %s')
 
 /** The error if a call of a route's `payload` has not settled within `payloadTimeout` ms. A later result of the call is ignored. */
@@ -25,7 +25,7 @@ export const SSE_ERR_TOPIC = createError<[string]>('SSE_ERR_TOPIC', 'A topic is 
 /** The error for a client id, from `sendTo` or the option `clientId`, that is not a string or is empty. Argument: the value. */
 export const SSE_ERR_CLIENT_ID = createError<[string]>('SSE_ERR_CLIENT_ID', 'A client id is a string that is not empty, got %s', 500, TypeError)
 
-/** The error if the backplane fails. `cause` has the address of Redis and its error; the message has not, as clients may be sent it. */
+/** The error if the backplane fails. `cause` has the address of Redis and its error. The message omits both, because it may be sent to clients. */
 export const SSE_ERR_BACKPLANE = createError<[string]>('SSE_ERR_BACKPLANE', 'The backplane failed: %s')
 
 /** The error of `redisBackplane({ url })` if the optional package `redis` is not installed. */
@@ -34,7 +34,7 @@ export const SSE_ERR_NOT_INSTALLED = createError('SSE_ERR_NOT_INSTALLED', 'redis
 /** The error for an option whose value has a wrong type or is out of range. Arguments: the option, the values it takes, its value. */
 export const SSE_ERR_OPTION = createError<[string, string, string]>('SSE_ERR_OPTION', 'The option "%s" takes %s, got %s', 500, TypeError)
 
-/** The error for an option that a call does not take. Arguments: the call (such as `sseRoute`), the option, and a hint: the right spelling, or the call that takes it. */
+/** The error for an option that a call does not take. Arguments: the call (`sseRoute`), the option, and a hint, such as the right spelling or the call that takes it. */
 export const SSE_ERR_UNKNOWN_OPTION = createError<[string, string, string]>('SSE_ERR_UNKNOWN_OPTION', '%s takes no option "%s": %s', 500, TypeError)
 
 /** The error for options of a route that contradict each other. Arguments: method, URL, the mistake and its correction. */
@@ -52,7 +52,7 @@ export const SSE_ERR_SOURCE = createError<[string]>('SSE_ERR_SOURCE', 'A source 
 /** The error for a source that is a Response with a status other than 2xx. `statusCode` is that status, or 502 if it is below 400. */
 export const SSE_ERR_UPSTREAM = createError<[number]>('SSE_ERR_UPSTREAM', 'The server whose event stream is passed on answered with status %d', 502)
 
-/** The error of a call that needs the plugin, on an app without it or before it has loaded. Argument: the call. */
+/** The error of a call that needs the plugin, on an app without the plugin or before the plugin has loaded. Argument: the call. */
 export const SSE_ERR_NOT_REGISTERED = createError<[string]>('SSE_ERR_NOT_REGISTERED', '%s needs the plugin: await the registration of fastify-sse-routes before it, or call it in app.after()')
 
 /** The error of `register` if the plugin is registered twice: on one Fastify instance, or on an instance and its child. */
@@ -76,7 +76,7 @@ export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 
 /** The error for a client that has `maxStreamsPerClient.max` streams open. The response is a 429 with the header Retry-After. */
 export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
 
-/** Returns the end of an error message that names its cause; `''` if the cause is an Error, because loggers as pino add its message. */
+/** Returns the last words of an error message, which name the cause. Returns `''` for an Error, because loggers such as pino add its message. */
 export function ofCause (cause: unknown): string {
   return cause instanceof Error ? '' : `: ${describeValue(cause)}`
 }
@@ -86,9 +86,9 @@ export function toError (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`An event stream's callback threw ${describeValue(thrown)}`, { cause: thrown })
 }
 
-/** Length of a name or value in an error message at most, characters, because messages are logged and may be sent to clients. */
+/** Maximum length of a name or value in an error message, characters. Limited, because messages are logged and may be sent to clients. */
 const LONGEST = 40
-/** Number of names that an error message lists at most. */
+/** Maximum number of names that an error message lists. */
 const MOST = 10
 
 /** Returns a text for an error message, cut after 40 characters. */
@@ -117,7 +117,7 @@ export function describeValue (value: unknown): string {
   return cut(String(value))
 }
 
-/** Returns the name of an object's class, or its `Symbol.toStringTag` if it has no class name, as a generator. */
+/** Returns the name of an object's class, or its `Symbol.toStringTag` if it has no class name, such as a generator. */
 function classOf ({ constructor, [Symbol.toStringTag]: tag }: { constructor?: Function, [Symbol.toStringTag]?: string }): string {
   return String(constructor?.name || tag || (constructor === undefined ? 'no prototype' : 'no name'))
 }

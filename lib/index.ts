@@ -40,7 +40,7 @@ interface Registered {
   checkSchemas?: () => void
 }
 
-/** The property of a route's options that holds its `Route`. The handler cannot hold it: onRoute hooks of other plugins may wrap it. */
+/** The property of a route's options that holds its `Route`. The handler cannot hold it, as onRoute hooks of other plugins may wrap the handler. */
 const ROUTE = Symbol('fastify-sse-routes.route')
 
 /** Maps a server to its Fastify instances that have the plugin: an app and its children share one server. */
@@ -131,7 +131,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
 /**
  * Returns a route's schema with a `response`, which is empty if it had none. Fastify makes the serializer compiler, which compiles
- * the schemas in `events`, only for routes with a `response`, and has no public way to ask for it.
+ * the schemas in `events`, only for routes with a `response`, and has no public way to ask for this compiler.
  */
 function forceSerializerSetup (schema: FastifySchema | undefined): FastifySchema {
   return { ...schema, response: Object.assign({}, schema?.response) }
@@ -142,13 +142,13 @@ function removeForcedResponse ({ schema }: RouteOptions): void {
   if (schema?.response && Object.keys(schema.response).length === 0) delete schema.response
 }
 
-/** Adds `pipeEventStream` as the last onSend hook of a route. Takes effect, because Fastify reads `options.onSend` only later, at `ready`. */
+/** Adds `pipeEventStream` as the last onSend hook of a route. Fastify reads `options.onSend` only later, at `ready`, so that the change takes effect. */
 function appendPipeHook (options: RouteOptions): void {
   options.onSend = [options.onSend ?? [], pipeEventStream].flat()
 }
 
 /**
- * Refuses the plugin if the instance, a parent or a child has it: each of the two logs would have only part of the published events.
+ * Throws if the instance, a parent or a child has the plugin already, because each registration would store only part of the published events.
  * @throws SSE_ERR_REGISTERED
  */
 function refuseSecond (app: FastifyInstance): void {
@@ -158,7 +158,7 @@ function refuseSecond (app: FastifyInstance): void {
   if (inherited || children.length > 0) throw new SSE_ERR_REGISTERED()
 }
 
-/** Warns of declared events named `error` or `open`: EventSource dispatches these itself, when a connection fails and when it opens. */
+/** Logs a warning for declared events named `error` or `open`. EventSource also dispatches events of these names, when a connection fails or opens. */
 function warnOfEventNames ({ log }: FastifyInstance, { events = {} }: RouteDeclaration, { method, url }: Pick<RouteOptions, 'method' | 'url'>): void {
   const names = ['error', 'open'].filter((name) => Object.hasOwn(events, name)).map((name) => `"${name}"`)
   if (names.length === 0) return

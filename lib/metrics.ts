@@ -23,7 +23,7 @@ const DURATION_BUCKETS = [0.1, 1, 10, 60, 300, 900, 1_800, 3_600, 14_400, 43_200
 
 /**
  * Maps the metric `sse_streams_open` of a registry to all metrics registered with it. The key is this metric and not the
- * registry, because `register.clear()` removes the metric, so that the next call registers new ones.
+ * registry, because `register.clear()` removes the metric. The next call of `sseMetrics` then registers new metrics.
  */
 const families = new WeakMap<object, Family>()
 
@@ -32,8 +32,8 @@ const families = new WeakMap<object, Family>()
  * (https://prometheus.io/docs/practices/naming/). The label `route` is the route's URL pattern.
  *
  * Counters are read at each scrape from the counts that the plugin keeps anyway. Two times are measured in addition: the
- * duration of streams, and the lag: the time that the oldest published event of each write waited in this process until it
- * was written to its client's socket.
+ * duration of streams, and the lag. The lag of a write to a client's socket is the time that the oldest published event in the
+ * write waited in this process before the write.
  *
  * @throws SSE_ERR_NOT_REGISTERED, SSE_ERR_OPTION; the errors of prom-client for a registry with other metrics of these names
  */
@@ -58,7 +58,7 @@ class Family {
     const registers = [register]
     const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
 
-    /** Registers a counter or gauge. At each scrape its samples are set to the results of `values` for each route of each app. */
+    /** Registers a counter or gauge. At each scrape the metric's samples are set to the results of `values` for each route of each app. */
     const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (stats: RouteStats) => Values): Metric => {
       const metric = new Kind({
         ...common(name, help, 'route', 'reason'),
@@ -95,7 +95,7 @@ class Family {
     })
   }
 
-  /** Adds an app's counts to the metrics. @throws SSE_ERR_OPTION for label names that the metrics do not have, or another app's values */
+  /** Adds an app's counts to the metrics. @throws SSE_ERR_OPTION for label names that the metrics do not have, or label values that another app has */
   add (stats: StatsByRoute, labels: Readonly<Record<string, string>>): void {
     const names = Object.keys(labels)
     if (names.length !== this.#labelNames.length || this.#labelNames.some((name) => !names.includes(name))) {

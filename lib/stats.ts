@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 /**
  * The reason why a stream closed.
  * - `'client'`: the client disconnected
- * - `'server'`: the application closed it, or its source ended
+ * - `'server'`: the application closed the stream, or the stream's source ended
  * - `'drain'`: the server closes (`app.close()`)
  * - `'overflow'`: more than `maxBufferedBytes` were buffered for the client
  * - `'idle'`, `'lifetime'`: the time in the option `idleTimeout` or `maxLifetime` passed
@@ -21,13 +21,13 @@ export interface SSEStats {
   rejected: number
   /** Number of streams of clients that reconnected: their Last-Event-ID was an id of the log of published events. */
   resumed: number
-  /** Number of events written on streams: one event on two streams counts twice. */
+  /** Number of events written on streams. An event written on two streams counts twice. */
   sent: number
   /** Number of events not sent because the client was behind, on streams with `overflow: 'drop'`. */
   dropped: number
   /** Number of published events sent again from the log to clients that had missed them. Included in `sent`. */
   replayed: number
-  /** Number of ticks of an interval without an event on a stream, because its client was behind or `payload` had not settled. */
+  /** Number of ticks of a route's `interval` at which a stream sent nothing, because its client was behind or `payload` had not settled. */
   skipped: number
   /** Number of `gap` events sent, which tell a client that it has missed events. */
   gaps: number
@@ -42,7 +42,7 @@ export type RejectReason = 'maxStreams' | 'maxStreamsPerClient'
 
 /** Callbacks that get the times measured on one route's streams. The metrics for Prometheus implement them. */
 type Measures = {
-  /** Called at each write to a socket that has published events, with the time since the oldest was published, ms. */
+  /** Called at each write of published events to a socket, with the time that the oldest of these events waited in this process, ms. */
   lag (ms: number): void
   /** Called when a stream closes, with the time that it was open, ms. */
   duration (reason: CloseReason, ms: number): void
@@ -60,17 +60,17 @@ export class RouteStats {
   bytes = 0
   readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
   readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
-  /** Called at a write with the time that its oldest published event waited for the client's socket, ms. Null if it is not measured. */
+  /** Called at each write of published events, with the time that the oldest of them waited for the client's socket, ms. Null if not measured. */
   lag: ((ms: number) => void) | null = null
 
-  /** Called when a stream closes, with the time that it was open, ms. Null if it is not measured. */
+  /** Called when a stream closes, with the time that the stream was open, ms. Null if not measured. */
   duration: ((reason: CloseReason, ms: number) => void) | null = null
 
   get active (): number {
     return this.opened - sum(this.closed)
   }
 
-  /** Adds callbacks for measured times. Those that were added before are still called. */
+  /** Adds callbacks for measured times. Callbacks that were added before are still called. */
   measure ({ lag, duration }: Measures): void {
     this.lag = both(this.lag, lag)
     this.duration = both(this.duration, duration)
@@ -100,7 +100,7 @@ export class StatsByRoute {
     return this.#byRoute
   }
 
-  /** Adds callbacks for lag and duration to all routes, present and later ones. @param measuresOf returns those of a route; called once per route */
+  /** Adds callbacks for measured times to all routes, present and later. @param measuresOf returns the callbacks of a route; called once per route */
   measure (measuresOf: (route: string) => Measures): void {
     this.#measures.push(measuresOf)
     for (const [route, stats] of this.#byRoute) stats.measure(measuresOf(route))

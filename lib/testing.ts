@@ -9,7 +9,7 @@ import { TIMEOUT_MAX } from './timer-list.js'
 /** The error of `injectSSE` if the response is not an event stream. Has the `statusCode`, `headers` and `body` of the response. */
 export const SSE_ERR_NO_STREAM = createError<[number, string]>('SSE_ERR_NO_STREAM', 'The answer is no event stream: status %d, content-type %s')
 
-/** The error if no response, event or text arrives within the option `timeout` of `injectSSE`. */
+/** The error if no response, event or text arrives within the time in the option `timeout` of `injectSSE`. */
 export const SSE_ERR_TIMEOUT = createError<[string, number]>('SSE_ERR_TIMEOUT', '%s did not come within %d ms')
 
 /** One event as an EventSource client receives it, after parsing. */
@@ -24,11 +24,11 @@ export interface InjectedEvent {
 
 /**
  * The options of Fastify's `app.inject`, and `timeout`: the longest time until the response, and then until each event, ms.
- * Comments do not restart it. Default 5000. 0 or Infinity: no limit.
+ * Comments do not restart this time. Default 5000. 0 or Infinity: no limit.
  */
 export type InjectSSEOptions = Omit<InjectOptions, 'payloadAsStream'> & { timeout?: number }
 
-/** The response of `injectSSE`: an async iterable of events. Reads from the stream only when the next event is asked for, so that a test that does not read is a slow client. */
+/** The response of `injectSSE`: an async iterable of events. Reads only when the test asks for the next event, so that a test that does not ask is a slow client. */
 export interface InjectedStream extends AsyncIterable<InjectedEvent> {
   /** The HTTP status of the response. */
   statusCode: number
@@ -36,11 +36,11 @@ export interface InjectedStream extends AsyncIterable<InjectedEvent> {
   headers: OutgoingHttpHeaders
   /** All text of the response that was read so far, also comments and `retry:` and `id:` lines. */
   readonly raw: string
-  /** Returns the next event, reading until there is one; undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
+  /** Reads until there is an event, and returns the event; undefined at the end of the stream. @throws SSE_ERR_TIMEOUT */
   next (): Promise<InjectedEvent | undefined>
   /**
-   * Reads the next chunk of text, also of comments, and appends it to `raw`. Returns it; undefined at the end of the stream.
-   * Events in it are returned by later calls of `next`. @throws SSE_ERR_TIMEOUT
+   * Reads the next chunk of text, also of comments, appends the chunk to `raw` and returns it; undefined at the end of the stream.
+   * Events in the chunk are returned by later calls of `next`. @throws SSE_ERR_TIMEOUT
    */
   read (): Promise<string | undefined>
   /** Disconnects from the app, which closes the stream. Pending calls of `next` and `read` resolve to undefined. */
@@ -72,7 +72,7 @@ export async function injectSSE (app: Pick<FastifyInstance, 'inject'>, options: 
   let closed = false
   let reading: Promise<string | undefined> | undefined
 
-  /** Reads the next chunk. Concurrent calls get the same chunk. If one arrives after a timeout, its events are kept for `next`. */
+  /** Reads the next chunk. Concurrent calls get the same chunk. If a chunk arrives after a timeout, its events are kept for `next`. */
   function readOn (): Promise<string | undefined> {
     reading ??= readChunk().finally(() => { reading = undefined })
     return reading
@@ -122,7 +122,7 @@ async function textOf (chunks: AsyncIterable<string>): Promise<string> {
   return text
 }
 
-/** Returns the result of `work`, whose argument is a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms. `work` has to race it. */
+/** Calls `work` and returns its result. `work` gets a promise that rejects with SSE_ERR_TIMEOUT after `timeout` ms, and has to race it. */
 async function within<T> (timeout: number, what: string, work: (late: Promise<never>) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {

@@ -13,7 +13,7 @@ export interface Task {
 /** Longest delay that a Node timer can have, ms (about 24.8 days). */
 export const TIMEOUT_MAX = 2 ** 31 - 1
 
-/** Time that is subtracted from a delay before it is rounded up, ms, so that an error in a sum of times does not make it 1 ms longer. */
+/** Time that is subtracted from a delay before the delay is rounded up, ms. Otherwise an error in a sum of times could make the delay 1 ms longer. */
 const ROUNDING = 0.01
 
 /**
@@ -126,7 +126,7 @@ export class TimerLists {
   }
 }
 
-/** A delay of `ms` milliseconds after which `callback` is called once, unless `cancel()` is called before. */
+/** Calls `callback` once after `ms` milliseconds, unless `cancel()` is called before. */
 export class Delay implements Task {
   due = 0
   prev: Task | null = null

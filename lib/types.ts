@@ -12,7 +12,7 @@ import type {
   EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
 
-/** The type of the events that a route sends: those declared by its option `events`, whose type is `Events`; without it any event. */
+/** The type of the events that a route sends: the events that its option `events`, of type `Events`, declares. Without the option, any event. */
 export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
   PayloadWith<EventDataMap<Provider, Events>, Events>
 
@@ -25,7 +25,7 @@ type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends Event
 
 /**
  * A source of events: an iterable, a Readable, a web stream of items or of UTF-8 bytes, or the Response of `fetch` to a request
- * for an event stream, whose events are passed on. Its next item is read when the client can take more, until its end.
+ * for an event stream, whose events are passed on. The source is read to its end. Each item is read when the client can take more.
  */
 export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | WebStream<Item | Uint8Array> | FetchResponse
 
@@ -33,7 +33,7 @@ export type SSESource<Item = SSEInput> = AsyncIterable<Item> | Iterable<Item> | 
 export interface SSEStream<Payload = SSEInput> {
   /** The id of the stream, unique among all streams of all processes. */
   readonly id: string
-  /** The client that `app.sse.sendTo` names: the result of the option `clientId`; by default the `id` of the stream. */
+  /** The client id, by which `app.sse.sendTo` finds the stream: the result of the option `clientId`, or by default the `id` of the stream. */
   readonly clientId: string
   /** The header Last-Event-ID, decoded as UTF-8 (Latin-1 if not valid UTF-8), or the query parameter `lastEventId`; null without both. */
   readonly lastEventId: string | null
@@ -46,21 +46,21 @@ export interface SSEStream<Payload = SSEInput> {
   /** The request that opened the stream. */
   readonly request: FastifyRequest
   /**
-   * Sends one event. Resolves to true once the client can take more, so that a sender that awaits it is not faster than the
+   * Sends one event. Resolves to true once the client can take more, so that a sender that awaits this is not faster than the
    * client. Resolves to false if the stream is closed, or closes before then.
    * Rejects with SSE_ERR_PAYLOAD, SSE_ERR_FIELD, SSE_ERR_SERIALIZATION or SSE_ERR_UNKNOWN_EVENT, and with
    * SSE_ERR_CUSTOM_ID for an id on a stream with topics, before anything is written.
    */
   send (payload: Payload): Promise<boolean>
   /**
-   * Subscribes the stream to topics. If called in `onConnect`, or in a handler in the tick of `reply.sse()`, the stream is also
-   * sent events that its client missed. A later call includes only the next events, and those that a running replay has still to read.
+   * Subscribes the stream to topics. If called in `onConnect`, or in a handler in the same tick as `reply.sse()`, the stream is also
+   * sent events that its client missed. A later call adds only the next events, and missed events that a running replay has not read yet.
    * @throws SSE_ERR_TOPIC
    */
   subscribe (...topics: string[]): void
   /** Ends the stream's subscriptions to topics, so that it is sent no more of their events. */
   unsubscribe (...topics: string[]): void
-  /** Closes the stream: ends its response after the text that is buffered. Disconnects a client that has not taken it within 5 s. */
+  /** Closes the stream: ends its response after the buffered text. Disconnects a client that has not taken this text within 5 s. */
   close (): void
 }
 
@@ -74,9 +74,9 @@ export interface SSEStreamOptions {
   headers?: Readonly<Record<string, string>>
   /** Converts the data of an event to text if it is not a string. Default `JSON.stringify`. */
   serializer?: (data: unknown) => string
-  /** Bytes that may be buffered in memory for a slow client. If they are more, `overflow` applies. Default 1048576. */
+  /** Number of bytes that may be buffered in memory for a slow client. With more bytes `overflow` applies. Default 1048576. */
   maxBufferedBytes?: number
-  /** If more than `maxBufferedBytes` wait: `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client has caught up, then sends an event `gap`, which says so. */
+  /** If `maxBufferedBytes` is exceeded, `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client catches up, then sends an event `gap`. */
   overflow?: 'disconnect' | 'drop'
   /** Time without an event after which the stream is closed, ms. Default 0: never. */
   idleTimeout?: number
@@ -98,17 +98,17 @@ export interface SSEManualOptions extends SSEStreamOptions {
 export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
   /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
-  /** `'payload'` (default): each item is a payload; `'data'`: each item is the data of an event. */
+  /** `'payload'` (default): each item is an event; `'data'`: each item is the data of an event. */
   items?: Items
-  /** Event sent after the last item of the source; not if the source failed or the client disconnected. Default: none. */
+  /** Event sent after the last item of the source. Not sent if the source failed or the client disconnected. Default: none. */
   end?: SSEPayload | string
 }
 
-/** A limit on the number of streams that are open for one client. `key` says which requests are of the same client. */
+/** A limit on the number of streams that are open for one client. Requests for which `key` returns the same value count as one client. */
 export interface SSEClientLimit<Request = FastifyRequest> {
   /** Number of streams that may be open at a time for each result of `key`: a whole number above 0. */
   max: number
-  /** Returns the client of a request, a non-empty string; otherwise it fails with SSE_ERR_OPTION. Default: `request.ip`, of IPv6 its /64. */
+  /** Returns a non-empty string that names the client of a request. Other results fail with SSE_ERR_OPTION. Default: `request.ip`, of IPv6 its /64. */
   key?: (request: Request) => string
 }
 
@@ -144,8 +144,8 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   /**
    * Whether SSE routes are described in the documents of @fastify/swagger. Default `true`.
    *
-   * `{ transform }` also describes them. Give it the function that @fastify/swagger has as its global `transform`, such as the
-   * `jsonSchemaTransform` of fastify-type-provider-zod, because @fastify/swagger does not call its own for SSE routes.
+   * `{ transform }` describes them as well. Give it the function that @fastify/swagger has as its global `transform`, such as the
+   * `jsonSchemaTransform` of fastify-type-provider-zod, because @fastify/swagger does not call it for SSE routes.
    * `app.ready()` rejects with SSE_ERR_OPENAPI for a schema that needs a transform and has none.
    */
   openapi?: boolean | { transform?: SSESwaggerTransform }
@@ -158,7 +158,7 @@ export interface SSEPluginOptions extends SSEStreamOptions {
 }
 
 type MaybePromise<T> = T | Promise<T>
-/** The options of `app.sseRoute`: those of a Fastify route except `handler` and the hook `onError`, the stream options, and these. */
+/** The options of `app.sseRoute`: those of a Fastify route except `handler` and the hook `onError`, the stream options, and the options below. */
 export interface SSERouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -186,33 +186,33 @@ export interface SSERouteOptions<
   accept?: 'strict' | 'any'
   /** Returns the client id of a request, to which `app.sse.sendTo` sends. Replaces the plugin's `clientId` on this route. */
   clientId?: (this: Instance, request: Request) => string
-  /** Number of streams of this route that may be open at a time; the plugin's limit applies as well. Default: no limit. */
+  /** Number of streams of this route that may be open at a time. The plugin's limit applies as well. Default: no limit. */
   maxStreams?: number
-  /** Limit of the open streams of this route for one client, or several limits; the plugin's apply as well. Default: none. */
+  /** Limit of the open streams of this route for one client, or several limits. The plugin's limits apply as well. Default: none. */
   maxStreamsPerClient?: SSEClientLimit<Request> | ReadonlyArray<SSEClientLimit<Request>>
-  /** Schemas of the events' data, by event name. They type, serialize and document it. Other events are refused. Default: any event. */
+  /** Schemas of the events' data, by event name, used to type, serialize and document the data. Events of other names are refused. Default: any event. */
   events?: Events
   /** Time between the starts of two calls of `payload`, ms: above 0, at most 2147483647. */
   interval?: number
-  /** Called every `interval` ms: returns an event, or nothing. `signal` aborts after `payloadTimeout`, and when the (last) stream closes. */
+  /** Called every `interval` ms: returns an event, or nothing. `signal` aborts after `payloadTimeout`, and when the stream (if `shared`: the last one) closes. */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
   MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
   /** Time after which a call of `payload` fails with SSE_ERR_PAYLOAD_TIMEOUT, ms; 0: never. Default 30000. */
   payloadTimeout?: number
   /** `true` (default): `payload` is called first when the stream opens; `false`: first after one `interval`. */
   immediate?: boolean
-  /** `true`: each result of `payload` is sent on all streams of the route; a function: on all with the same result. Default `false`. */
+  /** `true`: each result of `payload` is sent on all streams of the route; a function: on all streams for which it returns the same value. Default `false`. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
-  /** Returns the source of a stream. The stream sends its items as events, and closes at its end. Called once per stream. */
+  /** Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
-  /** `'payload'` (default): each item or result is a payload; `'data'`: the data of an event (`message`, if `events` are declared). */
+  /** `'payload'` (default): each item or result is an event; `'data'`: the data of an event (`message`, if `events` are declared). */
   items?: Items
-  /** Event sent after the last item of a `source`; not if the source failed or the client disconnected. Default: none. */
+  /** Event sent after the last item of a `source`. Not sent if the source failed or the client disconnected. Default: none. */
   end?: NonNullable<Payload>
   /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
-  /** Topics to which each stream is subscribed: it is sent the events published to them, first those that its client missed. */
+  /** Topics to which each stream is subscribed. The stream sends the events published to these topics, first events that its client missed. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
   /** Called when a stream has opened, and awaited before its first payload, item of the source or published event. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
@@ -229,9 +229,9 @@ export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
 export interface SSE {
   /**
    * Publishes an event to all streams that are subscribed to a topic, in all processes that share the backplane. Resolves
-   * to the event's id once it is stored in the log of published events. The plugin's `serializer` converts the data.
+   * to the event's id once the event is stored in the log of published events. The plugin's `serializer` converts the data.
    * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with SSE_ERR_CLOSING; then no stream is sent the event.
+   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with SSE_ERR_CLOSING. In these cases no stream sends the event.
    */
   publish (topic: string, payload: SSEPublication): Promise<string>
   /** Publishes an event to all open streams of all processes, whatever their topics. Resolves and rejects like `publish`. */
@@ -288,8 +288,8 @@ declare module 'fastify' {
       source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
     ): Promise<void>
     /**
-     * Responds with an event stream of the items of the source that `run` returns or resolves to. If it returns none, closes the
-     * stream when `run` has settled, or aborts it if `run` has failed. The promise resolves once the response has closed.
+     * Responds with an event stream of the items of the source that `run` returns or resolves to. If `run` returns no source, closes
+     * the stream when `run` has settled. If `run` fails, aborts the stream. The promise resolves once the response has closed.
      * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
      */
     sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (

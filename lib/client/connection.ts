@@ -2,29 +2,29 @@
 import { cut, messageOf, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 
-/** How late a timer has to fire, ms, to show that the process was suspended, as on a computer that slept. */
+/** The lateness of a timer, ms, above which the client assumes that the process was suspended, as on a computer that slept. */
 const LATE = 1_000
 
-/** The longest `body` of an error, in characters; more of the response is not read. Limited, because the server may send any amount. */
+/** The longest `body` of an error, in characters. The rest of the response is not read, because the server may send any amount. */
 const LONGEST_BODY = 1_048_576
 
 /** One request and the event stream of its response. `open` and `read` do not reject: they store a failure in `failure`. */
 export class Connection {
-  /** The error with which the request or the stream failed; null until then, and if the server ends the stream without an error. */
+  /** The error with which the request or the stream failed; null before a failure, and if the server ended the stream without an error. */
   failure: SSEError | null = null
   readonly #timeout: number
   readonly #request = new AbortController()
   readonly #decoder = new TextDecoder()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
 
-  /** @param inactivityTimeout ms without a byte after which the connection is closed. Never for 0, or for more than a timer can wait (2^31 - 1) */
+  /** @param inactivityTimeout ms without a byte after which the connection is closed. 0, or more than a timer can wait (2^31 - 1), turns this off */
   constructor (inactivityTimeout: number) {
     this.#timeout = inactivityTimeout > LONGEST ? 0 : inactivityTimeout
   }
 
   /**
    * Sends the request. Resolves to the response if it is an event stream or a 204, otherwise to null.
-   * @param request sends the request; it gets a signal that aborts it
+   * @param request a function that sends the request; its argument is a signal that aborts the request
    * @param timed true to apply the inactivity timeout to the wait for the response too
    */
   async open (request: (signal: AbortSignal) => Promise<Response>, timed: boolean): Promise<Response | null> {
@@ -78,7 +78,7 @@ export class Connection {
   }
 }
 
-/** Returns a reader of a response's body; undefined for a body that cannot be read as a stream, such as that of React Native's `fetch`. */
+/** Returns a reader of a response's body; undefined for a body that cannot be read as a stream, as with React Native's `fetch`. */
 function readerOf ({ body }: Response): ReadableStreamDefaultReader<Uint8Array> | undefined {
   return typeof body?.getReader === 'function' ? body.getReader() : undefined
 }

@@ -16,13 +16,13 @@ type Details = Partial<Pick<SSEError, 'cause' | 'status' | 'headers' | 'body' | 
 export class SSEError extends Error {
   readonly code: SSEErrorCode
   /**
-   * The id to pass as the option `lastEventId` to resume: that of the last event that was yielded or handled, or of the
-   * event that failed. Null if there is none.
+   * The id to pass as the option `lastEventId` to resume after this error: the id of the last event that was yielded or
+   * handled, or of the event that caused the error. Null if there is no id.
    */
   readonly lastEventId: string | null = null
   /**
-   * The status of a response that is not an event stream, with its `headers` and `body`. `body` is undefined if it cannot
-   * be read. Other errors have none of the three.
+   * The status of a response that is not an event stream. `headers` and `body` are those of the same response. `body` is
+   * undefined if the body cannot be read. Errors for other reasons have none of the three fields.
    */
   declare readonly status?: number
   declare readonly headers?: Headers

@@ -4,7 +4,7 @@ import type { SSEMessage } from './types.js'
 
 /** Parses event streams, one after the other. Keeps the last event id and the delay of the last `retry:` when the next stream begins. */
 export class EventParser {
-  /** The id to resume after: that of the last complete event, including events without data, which `read` does not yield. Null if there is none. */
+  /** The id after which to resume: the id of the last complete event, with or without data. `read` yields only events with data. Null if there is no id. */
   lastEventId: string | null
   /** The reconnect delay that the server set by its last `retry:`, ms; undefined if it sent none. */
   retry: number | undefined
@@ -14,7 +14,7 @@ export class EventParser {
     onRetry: (retry) => { this.retry = retry }
   })
 
-  /** The last id that was read. It becomes `lastEventId` when the event that it belongs to is complete. */
+  /** The last id that was read. It becomes `lastEventId` when its event is complete. */
   #id: string | null = null
   /** The beginning of a line whose end has not been read yet. */
   #line = ''
@@ -25,7 +25,7 @@ export class EventParser {
     this.lastEventId = lastEventId
   }
 
-  /** Starts to parse a new stream. An event that was incomplete at the end of the stream before is dropped. */
+  /** Starts to parse a new stream. An event that was incomplete at the end of the previous stream is dropped. */
   begin (): void {
     this.#parser.reset()
     // empty, because eventsource-parser searches the first text for the bytes of a byte order mark, which TextDecoder has removed already
@@ -38,8 +38,8 @@ export class EventParser {
   /**
    * Yields the events that this part of the stream completes. Sets `lastEventId` before it yields an event.
    *
-   * Reads the ids itself, because eventsource-parser reports only events with data. By the standard the ids of other
-   * events count too (section 9.2.6, "dispatch the event"), and a stream with topics sends `id:` lines without data.
+   * Reads `id:` lines without eventsource-parser, which reports only events with data. By the standard the id of an event
+   * without data counts too (section 9.2.6, "dispatch the event"), and a stream with topics sends `id:` lines without data.
    */
   * read (text: string): Generator<SSEMessage, void> {
     const lines = this.#withLF(text)

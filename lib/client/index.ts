@@ -21,16 +21,16 @@ interface Received {
 
 /**
  * Returns an iterator over the events of a server. The client connects at the first `next()` and reads the stream only as
- * fast as the loop takes events. After the stream has ended or failed, the client reconnects and sends the id of the last
+ * fast as the `for await` loop takes events. After the stream has ended or failed, the client reconnects and sends the id of the last
  * event. `break` aborts the request. A response with status 204 ends the loop.
  *
  * Data is parsed as JSON, except for the events that the option `text` names (`true`: all events). Empty data is
  * undefined.
  *
- * @throws SSEError SSE_ERR_OPTION; `next()` rejects with an SSEError once the client does not reconnect: after a response
- * that is neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise; after `retry.maxRetries`;
- * without `reconnect` after any failure; with SSE_ERR_LAST_EVENT_ID after an id that no header can hold; with
- * SSE_ERR_DATA after data that is not JSON, without `onInvalid`
+ * @throws SSEError SSE_ERR_OPTION. `next()` rejects with an SSEError when the client gives up: after a response that is
+ * neither an event stream nor 204, 429 or 5xx, unless `shouldRetry` decides otherwise; after more than `retry.maxRetries`
+ * failures in a row; after any failure if `reconnect` is off; with SSE_ERR_LAST_EVENT_ID after an id that no header can
+ * hold; with SSE_ERR_DATA after data that is not JSON, if `onInvalid` is not set
  */
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>> & GivenOnGap): SSEEvents<AsText<Events>>
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, options: AsTextOptionsFor<NoInfer<Events>>): SSEEvents<AsText<WithGap<Events>>>

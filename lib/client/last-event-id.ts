@@ -5,7 +5,7 @@ import { quote, SSEError } from './errors.js'
 const NOT_IN_A_HEADER = /[^\t -~\x80-\uffff]/
 /**
  * The longest id that the client sends, in bytes. Node takes 16 KiB of headers in all, most other servers take less. Some
- * servers reset the connection if the headers exceed their limit. That looks like a temporary failure, so that the client
+ * servers reset the connection if the headers exceed their limit. A reset looks like a temporary failure, and the client
  * would retry for ever.
  */
 const LONGEST = 16_384
@@ -21,7 +21,7 @@ export function lastEventIdHeader (id: string): string | undefined {
   return bytes.length > LONGEST ? undefined : Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')
 }
 
-/** Throws an error if an id has characters that a Last-Event-ID header cannot hold: the client could not send it when it reconnects. @throws SSE_ERR_LAST_EVENT_ID */
+/** Throws an error if the header Last-Event-ID cannot hold an id. The client could not send this id when it reconnects. @throws SSE_ERR_LAST_EVENT_ID */
 export function checkLastEventId (id: string | null): void {
   if (id && lastEventIdHeader(id) === undefined) throw new SSEError('SSE_ERR_LAST_EVENT_ID', `The last event's id ${quote(id)} cannot be sent back: a header takes ${LAST_EVENT_ID}`, { lastEventId: id })
 }

@@ -6,7 +6,7 @@ import type { EventsOption, SSEClientOptions, SSERetry, TextOption } from './typ
 /** The options that were passed to `sse`, for events of any type. */
 export type GivenOptions = SSEClientOptions & TextOption & EventsOption<string>
 
-/** The options of `sse` after they were checked, with defaults for those that were not passed. */
+/** The options of `sse` after they were checked, with defaults for the options that were not passed. */
 export type Settings = GivenOptions & Required<SSERetry> & Required<Pick<GivenOptions, 'method' | 'reconnect' | 'inactivityTimeout' | 'text' | 'fetch'>>
 
 const refusal = (message: string, details = {}) => new SSEError('SSE_ERR_OPTION', message, details)
@@ -29,7 +29,7 @@ export function readOptions (url: string | URL, { retry = {}, text = [], fetch, 
   return settings
 }
 
-/** Checks the URL and options of a request by creating a `Request`. A `fetch` of the application may take other URLs too, such as relative ones. */
+/** Checks the URL and options of a request by creating a `Request`. With the option `fetch`, other URLs are allowed too, such as relative URLs. */
 function checkRequest (url: string | URL, { method, body, headers, credentials, reconnect, shouldRetry }: GivenOptions, customFetch: boolean): void {
   if ((reconnect || shouldRetry) && 'getReader' in Object(body)) throw refusal('The option "body" takes no stream where the request may be sent again, because a stream can be read once')
   const page: typeof globalThis & { location?: { protocol: string } } = globalThis

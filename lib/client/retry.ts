@@ -2,10 +2,10 @@
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 
-/** The longest delay of a timer, ms. With a longer one a timer fires after 1 ms. */
+/** The longest delay of a timer, ms. A timer with a longer delay fires after 1 ms. */
 export const LONGEST = 2 ** 31 - 1
 
-/** The shortest delay that a server can set by `retry:`, ms. Some servers send `retry: 0`, which would be 600 requests a second on a fast network. */
+/** The shortest delay that a server can set by `retry:`, ms. Some servers send `retry: 0`, which would cause 600 requests a second on a fast network. */
 const SHORTEST = 100
 
 /** Returns true if another attempt may succeed. Returns false if the server refused this request, or if `fetch` did not resolve to a Response. */
@@ -16,11 +16,11 @@ export function isRetryable ({ code, status, body }: SSEError): boolean {
 }
 
 /**
- * The delay before an attempt to connect, ms. `total` is the server's `minimum` plus, after failures, a random time, so
- * that clients do not reconnect all at once.
+ * The delay before an attempt to connect, ms. `total` is `minimum` plus a random time, so that clients do not reconnect all
+ * at once. If the server sent `retry:` and the stream ended without an error, the random time is 0.
  */
 export interface Delay {
-  /** The delay that the server demands by `retry:` or by the header Retry-After; 0 if by neither. */
+  /** The delay that the server demands by the header Retry-After, or else by `retry:`. 0 if the server sent neither. */
   minimum: number
   total: number
 }
@@ -39,7 +39,7 @@ export function backoff ({ delay, maxDelay }: Settings, failures: number, retry:
   return { minimum, total: Math.min(LONGEST, Math.round(minimum + jitter)) }
 }
 
-/** Returns the delay in the header Retry-After (RFC 9110, section 10.2.3), seconds or a date, as ms. Undefined if it is missing, invalid or past. */
+/** Converts the header Retry-After (RFC 9110, section 10.2.3), which is seconds or a date, to ms. Undefined if the header is missing, invalid or past. */
 function retryAfter (headers: Headers | undefined): number | undefined {
   const value = headers?.get('retry-after')
   if (value == null) return undefined

@@ -1,7 +1,7 @@
 // Tested by test/types/client.tst.ts
 import type { SSEError } from './errors.js'
 
-/** The data of a `gap` event, which the server sends if this client misses events, because the log of published events no longer has them. */
+/** The data of a `gap` event. The server sends this event if the client missed events and the log of published events no longer has them. */
 export interface SSEGap {
   /** The id of the last event that this client received before the missing events; null if there is none. */
   lastEventId: string | null
@@ -9,7 +9,7 @@ export interface SSEGap {
   oldestId: string | null
 }
 
-/** One event of `Events`, a map from event names to the types of their data, such as `EventsOf` makes. The value of `event` determines the type of `data`. */
+/** One event of `Events`, a map from event names to the types of their data, such as the type `EventsOf`. The value of `event` determines the type of `data`. */
 export type SSEEvent<Events> = {
   [Name in keyof Events & string]: {
     /** The id of this event; undefined if it has none. */
@@ -37,16 +37,16 @@ export interface SSEMessage {
 /** The events of a server, as an async iterator. It can be iterated once. */
 export interface SSEEvents<Events> extends AsyncIterableIterator<SSEEvent<Events>, undefined> {
   /**
-   * The id to pass as the option `lastEventId` to resume: that of the last event that was yielded or handled, at first
-   * the option `lastEventId`. Null if there is none.
+   * The id to pass as the option `lastEventId` to resume: the id of the last event that was yielded or handled. Before the
+   * first event, it is the value of the option `lastEventId`. Null if there is no id.
    */
   readonly lastEventId: string | null
 }
 
-/** The names of those events in `Events` whose data has a type of text. */
+/** The names of the events in `Events` whose data has a string type. */
 type TextOf<Events> = { [Name in keyof Events & string]: Events[Name] extends string ? Name : never }[keyof Events & string]
 
-/** The option that names the events whose data is text, because the client cannot tell text from JSON. */
+/** The option that names the events whose data is text. It is needed because the client cannot tell text from JSON. */
 export interface TextOption {
   /** Names of the events whose data is text, which is not parsed as JSON; `true` for all events. Default: none. */
   text?: true | readonly string[]
@@ -70,26 +70,26 @@ export interface SSERetry {
 export interface SSEClientOptions {
   /** The HTTP method of the request. Default GET. */
   method?: string
-  /** The body of the request, not for GET. It is sent with each attempt, so that a stream is refused if there may be more than one attempt. */
+  /** The body of the request, not for GET. Each attempt sends the body again, so a stream is refused if there may be more than one attempt. */
   body?: RequestInit['body']
   /**
-   * The headers of the request, or a function that returns them. The client calls it before each attempt, with the
-   * attempt's number, from 1. If it throws, the attempt fails.
+   * The headers of the request, or a function that returns them. The client calls the function before each
+   * attempt, with the attempt's number, from 1. If the function throws, the attempt fails.
    */
   headers?: RequestInit['headers'] | ((attempt: number) => RequestInit['headers'] | Promise<RequestInit['headers']>)
   /** The `credentials` of the request, as in `fetch`: whether cookies are sent. Default `'same-origin'`. */
   credentials?: RequestInit['credentials']
   /** A signal that ends the loop when it aborts: a pending `next()` then rejects with the signal's reason. */
   signal?: AbortSignal
-  /** The id of the last event that the application has already: the server continues after it. */
+  /** The id of the last event that the application has already. The server continues after that event. */
   lastEventId?: string | null
   /** A function that is called instead of the global `fetch`. The bodies of its responses have to be a ReadableStream. */
   fetch?: (url: string | URL, init: RequestInit) => Promise<Response>
-  /** The data that ends the loop, such as `'[DONE]'`, in an event of any name. That event is not yielded. */
+  /** The data that ends the loop, such as `'[DONE]'`. The event with this data may have any name and is not yielded. */
   end?: string
   /**
-   * Whether the client reconnects after a stream has ended or failed. Default: true for GET only, because the server
-   * would carry out another request twice.
+   * Whether the client reconnects after a stream has ended or failed. Default: true for GET, else false, because the
+   * server would carry out a request with another method twice.
    */
   reconnect?: boolean
   /** The delays before reconnect attempts, and the number of attempts. */
@@ -103,18 +103,18 @@ export interface SSEClientOptions {
   shouldRetry?: (error: SSEError, attempt: number) => boolean | undefined | void | Promise<boolean | undefined | void>
   /**
    * The time without a byte after which the client closes the connection, ms. Set it longer than the server's
-   * `heartbeat`. 0, or more than 2^31 - 1: never. Default 45000. Starts with the response, or with the request if
-   * `reconnect` is on.
+   * `heartbeat`. 0, or more than 2^31 - 1, turns the timeout off. Default 45000. The time starts with the response, or
+   * with the request if `reconnect` is on.
    */
   inactivityTimeout?: number
   /** Called when the response has arrived and its event stream is open. The client awaits the result before it yields the first event. */
   onOpen?: (open: { response: Response, attempt: number, lastEventId: string | null }) => unknown
   /** Called after the stream has ended or failed, `delay` ms before the next attempt. `error` is undefined if the stream ended without an error. */
   onRetry?: (retry: { delay: number, attempt: number, error: SSEError | undefined }) => unknown
-  /** Called for a `gap` event, which says that events are missing, and is then not yielded. The client awaits the result before the next event. */
+  /** Called for a `gap` event, which says that this client missed events. That event is not yielded. The client awaits the result before the next event. */
   onGap?: (gap: SSEGap) => unknown
   /**
-   * Called for an event with data that is not JSON and whose name is not in `text`. That event is not yielded. The client
+   * Called for an event whose data is not JSON and whose name is not in `text`. That event is not yielded. The client
    * awaits the result before the next event. Without this function the loop rejects with SSE_ERR_DATA.
    */
   onInvalid?: (event: SSEMessage) => unknown
@@ -134,7 +134,7 @@ export type SSEClientOptionsFor<Events> = OptionsFor<Events> & Text<Events>
 /** The options of `sse` for `Events`, a map from event names to types of data, with `text: true`, so that all data is text. */
 export type AsTextOptionsFor<Events> = OptionsFor<Events> & { text: true }
 
-/** Options with `onGap`. With it the loop yields no event `gap`, because `onGap` is called instead. */
+/** Options with `onGap`. The client then calls `onGap` for each `gap` event, and the loop does not yield this event. */
 export type GivenOnGap = Required<Pick<SSEClientOptions, 'onGap'>>
 
 export type SSEClientArguments<Events> =

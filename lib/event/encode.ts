@@ -4,22 +4,22 @@ import { isResponse } from './fetch-response.js'
 /**
  * One event of the text/event-stream format, before it is encoded
  * (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
- * `encode` writes the fields that are set in the order id, event, comments, data, retry, and a blank line that ends the
- * event.
+ * `encode` writes each field that is set, in the order id, event, comments, data, retry. Then it writes a blank line, which
+ * ends the event.
  */
 export interface SSEPayload<Data = unknown> {
   /**
-   * The event's id: at most 8000 bytes of UTF-8, without DEL and control characters other than TAB, because clients send
-   * it back in a header. HTTP removes spaces and TABs at both ends. `''` makes a client forget its last event id.
+   * The event's id: at most 8000 bytes of UTF-8. DEL and control characters other than TAB are refused, because clients send
+   * the id back in a header. HTTP removes spaces and TABs at both ends of the id. An id of `''` makes a client forget its last event id.
    */
   id?: string | number
-  /** The event's name, which browsers call its type: text without CR, LF and NUL. Default: `message`. An empty string is not written. */
+  /** The event's name, in browsers its `type`. CR, LF and NUL are refused. Default: `message`. For an empty string no `event:` line is written. */
   event?: string
   /** Comments, which clients ignore. Each line of their text is written as a line `: text`. */
   comments?: string | string[]
   /**
-   * The event's data. A string is sent unchanged, unless the route declares a schema for it that is not of type `string`.
-   * Other values are converted to text by the serializer. Each line of the text becomes a line `data: text`.
+   * The event's data. A string is sent unchanged, unless the route declares a schema for this event and its type is not
+   * `string`. The serializer converts all other data to text. Each line of the text becomes a line `data: text`.
    */
   data?: Data
   /** The delay that the client has to keep before it reconnects: whole milliseconds, 0 or more. */
@@ -29,7 +29,7 @@ export interface SSEPayload<Data = unknown> {
 /** An event that the application sends: a payload object, or a string, which is short for `{ data: string }`. Null and undefined send nothing. */
 export type SSEInput = SSEPayload | string | null | undefined
 
-/** A function that encodes the data of one event as `data:` lines. Returns `''` for undefined data. `event` is the event's name, by default `message`. */
+/** A function that encodes the data of one event as `data:` lines. Returns `''` for undefined data. `event` is the event's name, or `message` if it has none. */
 export type DataWriter = (data: unknown, event: string) => string
 
 /** A function that converts the data of an event to text, such as JSON.stringify. */
@@ -38,24 +38,24 @@ export type Serializer = (data: unknown) => string
 const LINE_BREAK = /\r\n|\r|\n/
 const NOT_IN_A_LINE = /[\r\n\0]/
 /**
- * Matches a character that an id must not have: control characters other than TAB, and DEL. `fetch` does not put them
- * into a header, and Node answers 400 to them, after which EventSource does not reconnect. U+0080 to U+009F are allowed,
- * because every client that was tried sends them back unchanged.
+ * Matches a character that an id must not have: a control character other than TAB, or DEL. `fetch` does not put these
+ * characters into a header. Node answers 400 to a request with them, and EventSource does not reconnect after a 400.
+ * U+0080 to U+009F are allowed, because every client that was tried sends them back unchanged.
  */
 const NOT_RETURNED = /[^\t -~\x80-\uffff]/
 /**
- * The longest id, in bytes of UTF-8. Clients send the id back in a header. Node answers 431 to more than 16 KiB of
- * headers, after which EventSource does not reconnect; from Chromium without cookies it took ids of up to 15,800 bytes.
- * nginx takes 8 KiB per header.
+ * The longest id, in bytes of UTF-8. Clients send the id back in a header. Node answers 431 to a request with more
+ * than 16 KiB of headers, and EventSource does not reconnect after a 431. In requests of Chromium without cookies, Node took
+ * ids of up to 15,800 bytes. nginx takes 8 KiB per header.
  */
 const LONGEST_ID = 8_000
 const A_SOURCE = 'which is a source: what is read to its end belongs in the option "source", or in reply.sse()'
 const ID = `text of at most ${LONGEST_ID} bytes, without control characters (but TAB) and DEL`
 
 /**
- * Creates the function that encodes event data on routes that declare no `events`. It writes strings unchanged and
- * converts other values to text by `serializer`. It throws SSE_ERR_SERIALIZATION if the serializer throws or returns no
- * string.
+ * Creates the function that encodes event data on routes that declare no `events`. The created function writes
+ * strings unchanged and converts other values to text by `serializer`. It throws SSE_ERR_SERIALIZATION if the serializer
+ * throws or returns no string.
  */
 export function plainData (serializer: Serializer = JSON.stringify): DataWriter {
   // JSON.stringify escapes all line breaks, so that its text is always one line
@@ -75,8 +75,8 @@ export function dataLines (text: string): string {
 
 /**
  * Converts the data of an event to text by calling `serializer`. `event` is the event's name, for the error message.
- * @throws SSE_ERR_SERIALIZATION, with the serializer's error in `cause`. The message does not repeat that error, because
- * it may quote the data, and before a stream is open the message is sent to the client.
+ * @throws SSE_ERR_SERIALIZATION, with the serializer's error in `cause`. The message does not repeat the
+ * serializer's error, which may quote the data, because the message is sent to the client if no stream is open yet.
  */
 export function serialize (serializer: Serializer, data: unknown, event: string): string {
   let text: string
@@ -93,13 +93,13 @@ export function serialize (serializer: Serializer, data: unknown, event: string)
   return text
 }
 
-/** Throws SSE_ERR_SERIALIZATION if the data is a promise or a source of events, because JSON.stringify makes `{}` of it, without its content. */
+/** Throws SSE_ERR_SERIALIZATION if the data is a promise or a source, such as a stream. JSON.stringify would convert both to `{}`, without their content. */
 function refuseUnread (data: unknown, event: string): void {
   const what = unreadKind(data)
   if (what !== undefined) throw new SSE_ERR_SERIALIZATION(describeValue(event), `it is ${describeValue(data)}, ${what === 'promise' ? 'which has to be awaited before' : A_SOURCE}`)
 }
 
-/** Returns 'promise' for a value that has to be awaited, 'source' for one that has to be read to its end, such as a web stream; undefined for others. */
+/** Returns 'promise' for a value that has to be awaited, 'source' for a value that has to be read to its end, such as a web stream; undefined for others. */
 function unreadKind (value: unknown): 'promise' | 'source' | undefined {
   if (typeof value !== 'object' || value === null) return
   if ('then' in value && typeof value.then === 'function') return 'promise'
@@ -161,8 +161,8 @@ function idOf (payload: unknown): unknown {
 }
 
 /**
- * Encodes an event for the log of published events, which gives it its id.
- * @throws SSE_ERR_CUSTOM_ID if the application set an id, SSE_ERR_PAYLOAD if nothing is to be written, and the errors of
+ * Encodes an event that is published. The log of published events gives the event an id when it appends the event.
+ * @throws SSE_ERR_CUSTOM_ID if the application set an id, SSE_ERR_PAYLOAD if the event has nothing to write, and the errors of
  * `encode`
  */
 export function encodePublished (payload: unknown, writeData: DataWriter): string {
@@ -173,7 +173,7 @@ export function encodePublished (payload: unknown, writeData: DataWriter): strin
 }
 
 /**
- * Throws if the application set an id on an event, because this event gets its id from the log of published events.
+ * Throws if the application set an id on an event whose id has to come from the log of published events.
  * @throws SSE_ERR_CUSTOM_ID; SSE_ERR_PAYLOAD if other fields show that the object is not a payload
  */
 export function assertNoCustomId (payload: unknown): void {
@@ -240,14 +240,14 @@ function lines (prefix: string, value: string): string {
   return text
 }
 
-/** Returns `''` for an object without fields, `{}`. Throws for one of a class, such as a Date, a Map or a promise, which would be lost silently. */
+/** Returns `''` for the empty object `{}`. Throws for an object of a class, such as a Date, a Map or a promise, because its content would be lost silently. */
 function emptyOf (payload: object): '' {
   const prototype = Object.getPrototypeOf(payload)
   if (prototype !== Object.prototype && prototype !== null) throw noPayload(payload)
   return ''
 }
 
-/** Creates the error for an object that the application sent as an event and that is none. @param field its field that events do not have, if there is one */
+/** Creates the error for an object that the application sent, but that is not an event. @param field a field of the object that no event has, if known */
 function noPayload (payload: object, field?: string): Error {
   if (unreadKind(payload) === 'source') return new SSE_ERR_PAYLOAD(`${describeValue(payload)}, ${A_SOURCE}`)
   return new SSE_ERR_PAYLOAD(field === undefined ? describeValue(payload) : `${describeValue(payload)} with ${describeValue(field)}`)
@@ -267,8 +267,8 @@ function refuseOtherFields (payload: object): void {
 }
 
 /**
- * Returns true if a key is a field: an own property, or an inherited value, as in a MessageEvent. Inherited methods and
- * additions to Object.prototype are not.
+ * Returns true if `key` is a field of the payload: an own property, or an inherited value, as in a MessageEvent. Inherited
+ * methods and additions to Object.prototype are no fields.
  */
 function isField (payload: object, key: string): boolean {
   return Object.hasOwn(payload, key) || !(key in Object.prototype || typeof Reflect.get(payload, key) === 'function')

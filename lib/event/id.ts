@@ -16,7 +16,7 @@ export function compareEventIds (a: string, b: string): number {
   return compareNumbers(a.slice(0, dashA), b.slice(0, dashB)) || compareNumbers(a.slice(dashA + 1), b.slice(dashB + 1))
 }
 
-/** Compares two unsigned integers without leading zeros, of which the longer one is greater. They are strings, because a double has only 53 bits. */
+/** Compares two unsigned integers, given as text without leading zeros: the longer text is the greater integer. A double has too few bits for them (53). */
 function compareNumbers (a: string, b: string): number {
   if (a.length !== b.length) return a.length - b.length
   return a < b ? -1 : Number(a > b)
@@ -24,8 +24,8 @@ function compareNumbers (a: string, b: string): number {
 
 /**
  * Generates event ids `<ms>-<n>`. Each id is greater than the one before, even if the clock steps back or stands still.
- * In each millisecond `n` counts from a random number, so that an id of another process, or of an earlier one, is not
- * mistaken for an id of this generator.
+ * In each millisecond `n` counts from a random number, so that an id of another process, or of an earlier process, is
+ * not mistaken for an id of this generator.
  */
 export class EventIds {
   readonly #least: number
@@ -36,7 +36,7 @@ export class EventIds {
     this.#least = this.#n = least
   }
 
-  /** The id that `next()` returned last. Before the first call of `next()` it is a text in the form of an id, and less than all ids that follow. */
+  /** The id that `next()` returned last. Before the first call: a text in the form of an id that is less than all ids that `next()` will return. */
   get last (): string {
     return `${this.#ms}-${this.#n}`
   }
@@ -53,13 +53,13 @@ export class EventIds {
   }
 }
 
-/** Returns the greatest value in the form of an id that is less than `id`. A reader of the log that continues after it gets the event `id` next. */
+/** Returns the greatest value in the form of an id that is less than `id`. A read of the log after the returned value starts with the event `id`. */
 export function previousId (id: string): string {
   const [ms, n] = numbers(id)
   return n > 0n ? `${ms}-${n - 1n}` : `${ms - 1n}-${GREATEST}`
 }
 
-/** Returns the smallest id that is greater than `position`, which is an id too. */
+/** Returns the smallest id that is greater than the id `position`. */
 export function nextId (position: string): string {
   const [ms, n] = numbers(position)
   return n < BigInt(GREATEST) ? `${ms}-${n + 1n}` : `${ms + 1n}-0`

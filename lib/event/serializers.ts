@@ -4,13 +4,13 @@ import { list, ofCause, SSE_ERR_SCHEMA, SSE_ERR_SERIALIZATION, SSE_ERR_UNKNOWN_E
 import type { EventSchemas } from './types.js'
 import { isStandardSchema, toJSONSchema } from './standard-schema.js'
 
-/** Returns true if data of this schema is text, which is sent unchanged: if the `type` of the schema is `string`. */
+/** Returns true if the `type` of a schema is `string`. Data of that schema is text, which is sent unchanged. */
 export function isText (schema: unknown): boolean {
   const described = jsonOf(schema)
   return typeof described === 'object' && described !== null && 'type' in described && described.type === 'string'
 }
 
-/** Returns a schema as an object, because Fastify's serializer compilers take only objects: converts a function, as in ArkType, to JSON Schema. */
+/** Returns a schema as an object, because Fastify's serializer compilers take only objects. Converts a function, which a schema of ArkType is, to JSON Schema. */
 function jsonOf (schema: unknown): unknown {
   return typeof schema === 'function' && isStandardSchema(schema) ? toJSONSchema(schema, ['draft-2020-12']) ?? {} : schema
 }
@@ -39,7 +39,7 @@ export function compileEvents (app: FastifyInstance, route: RouteOptions, events
 
 /**
  * Creates a function that writes the `data:` lines of an event whose data is text, such as an event of another server, on a
- * route with declared `events`. It uses no serializer. It throws SSE_ERR_UNKNOWN_EVENT for an event that the route does not declare.
+ * route with declared `events`. The created function uses no serializer. It throws SSE_ERR_UNKNOWN_EVENT for an event that the route does not declare.
  */
 export function declaredText (events: EventSchemas): DataWriter {
   const write = plainData()
@@ -49,7 +49,7 @@ export function declaredText (events: EventSchemas): DataWriter {
   }
 }
 
-/** Makes a serializer from the schema of one event, by the serializer compiler of the route or else of `app`. @throws SSE_ERR_SCHEMA if that fails */
+/** Makes a serializer from the schema of one event, by the serializer compiler of the route or else of `app`. @throws SSE_ERR_SCHEMA if the compiler throws */
 function compile (app: FastifyInstance, route: RouteOptions, name: string, schema: unknown): Serializer {
   const method = String(route.method)
   const compiler = (route.serializerCompiler ?? app.serializerCompiler) as FastifySerializerCompiler<unknown>

@@ -5,7 +5,7 @@ export type Schema = Record<string, unknown>
 /** One of the two types of a schema that transforms values: `input` before the transformation, `output` after it. */
 export type SchemaSide = 'input' | 'output'
 
-/** A schema whose library follows https://standardschema.dev. `jsonSchema` converts it to JSON Schema; it is missing if the library cannot do that. */
+/** A schema whose library follows https://standardschema.dev. `jsonSchema` converts it to JSON Schema, and is missing if the library has no conversion. */
 export interface StandardSchema {
   readonly '~standard': {
     readonly vendor: string
@@ -13,7 +13,7 @@ export interface StandardSchema {
   }
 }
 
-/** Returns true if a schema follows https://standardschema.dev. It may be a function, because the schemas of ArkType are. */
+/** Returns true if a schema follows https://standardschema.dev. The schema may be a function, because the schemas of ArkType are functions. */
 export function isStandardSchema (schema: unknown): schema is StandardSchema {
   return ((typeof schema === 'object' && schema !== null) || typeof schema === 'function') &&
     '~standard' in schema && typeof schema['~standard'] === 'object' && schema['~standard'] !== null

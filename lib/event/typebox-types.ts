@@ -1,5 +1,5 @@
 // Tested by test/types/typebox-1.tst.ts
-/** The TypeScript types of those TypeBox 1 schemas whose kind alone determines the type. The keys are values of the schema's field `~kind`. */
+/** The TypeScript types of TypeBox 1 schemas whose kind alone determines the type. Each key is a kind, the value of a schema's field `~kind`. */
 interface Plain {
   String: string
   Number: number
@@ -20,7 +20,7 @@ type All<Schemas> = Schemas extends [infer First, ...infer Others] ? TypeBoxStat
 
 interface Optional { '~optional': true }
 
-/** The TypeScript types of an object's properties, from a TypeBox 1 schema for each. Optional ones are mapped separately, because only they get a `?`. */
+/** The TypeScript types of an object's properties, from the TypeBox 1 schema of each property. Optional properties are mapped separately to add a `?`. */
 type Properties<Schemas> = { [Name in keyof Schemas as Schemas[Name] extends Optional ? never : Name]: TypeBoxStatic<Schemas[Name]> } &
   { [Name in keyof Schemas as Schemas[Name] extends Optional ? Name : never]?: TypeBoxStatic<Schemas[Name]> }
 

@@ -5,13 +5,13 @@ import type { TypeBoxStatic } from './typebox-types.js'
 /** The events that a route declares: the schema of the data for each event name, as JSON Schema, TypeBox or Standard Schema. */
 export type EventSchemas = Readonly<Record<string, unknown>>
 
-/** A type provider, in the form of Fastify's: for the schema in `schema`, `serializer` has the type of the data that can be sent. */
+/** A type provider, in the same form as Fastify's type providers. `serializer` is the type of the data that can be sent for the schema in `schema`. */
 export interface SchemaTypes {
   readonly schema: unknown
   readonly serializer: unknown
 }
 
-/** The type of the data that a schema describes. A schema of TypeBox 0.x carries it in `static`; for all others the type provider knows it. */
+/** The type of the data that a schema describes. A schema of TypeBox 0.x has this type in `static`. For other schemas the type provider supplies it. */
 export type StaticOf<Provider extends SchemaTypes, Schema> =
   Schema extends { static: infer Static } ? Static : (Provider & { schema: Schema })['serializer']
 
@@ -30,9 +30,9 @@ export type UninferredDataMap<Provider extends SchemaTypes, Events extends Event
   { [Name in keyof Events & string]: NoInfer<StaticOf<Provider, Events[Name]>> }
 
 /**
- * The type of the data of each event, by event name, for clients: `EventsOf<typeof events>`, where `events` are the
- * schemas that a route declares. For schemas other than those of TypeBox and of libraries that follow
- * https://standardschema.dev, pass a type provider.
+ * The type of the data of each event, by event name. Clients use it as `EventsOf<typeof events>`, where `events` holds
+ * the schemas that a route declares. Schemas of TypeBox and of libraries that follow https://standardschema.dev need no
+ * type provider; for other schemas pass a type provider.
  */
 export type EventsOf<Events extends EventSchemas, Provider extends SchemaTypes = SchemaTypes> =
   { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types>
@@ -43,15 +43,15 @@ type OutputOf<Types> = Types extends { output: infer Output } ? Output : never
 type Fields = Omit<SSEPayload, 'event' | 'data'>
 
 /**
- * The type of a field that is not set: `undefined` once the type `Events` is known. Before that, `never`, because with a
- * property of type `undefined` TypeScript would drop the other alternatives.
+ * The type of a field that is not set. It is `undefined` once TypeScript knows the type `Events`, and `never` before, because
+ * with a property of type `undefined` TypeScript would drop the other members of the union.
  */
 type Absent<Events> = Exclude<undefined, Events>
 
-/** A declared event with its name in `event`. Not a conditional type, because TypeScript would then infer the name as `string`. */
+/** A declared event with its name in `event`. Not a conditional type, because from a conditional type TypeScript would infer the name as `string`. */
 type NamedPayload<Data> = { [Name in keyof Data & string]: Fields & { event: Name, data: Data[Name] } }[keyof Data & string]
 
-/** A declared event `message` without the field `event`. If its data can be a string, that string alone is allowed too. */
+/** A declared event `message` without the field `event`. If the event's data can be a string, the route may also send the string without the object. */
 type UnnamedPayload<Data> = Data extends { message: infer Message }
   ? Fields & { event?: Absent<Data>, data: Message } | (unknown extends Message ? string : Extract<Message, string>)
   : never
@@ -62,19 +62,19 @@ type WithoutData<Events> = Fields & { event?: Absent<Events>, data?: Absent<Even
 export type PayloadWith<Data, Events> = NamedPayload<Data> | UnnamedPayload<Data> |
   ([keyof Events] extends [never] ? SSEInput : string extends keyof Events ? SSEInput : WithoutData<Events> | null | undefined)
 
-/** The form of the items of a source and of the results of `payload`: `'payload'` for events with their fields, `'data'` for only the data of events. */
+/** The form of each item of a source and of each result of `payload`. `'payload'`: an event with its fields. `'data'`: only the data of an event. */
 export type SSEItems = 'payload' | 'data'
 
 /** The values of the option `items` on a route with the declared `Events`. `'data'` needs a declared `message`, because data alone has no event name. */
 export type ItemsOf<Events extends EventSchemas> =
   [keyof Events] extends [never] ? SSEItems : string extends keyof Events ? SSEItems : 'message' extends keyof Events ? SSEItems : 'payload'
 
-/** The data that a route with the declared `Events` may send with the option `items: 'data'`: that of `message`, or any data if no events are declared. */
+/** The data that a route with the declared `Events` may send with the option `items: 'data'`: the data of `message`, or any data if no events are declared. */
 export type ItemDataOf<Provider extends SchemaTypes, Events extends EventSchemas> =
   [keyof Events] extends [never] ? AnyData : string extends keyof Events ? AnyData
     : EventDataMap<Provider, Events> extends { message: infer Message } ? Message : never
 
-/** Any value. A union instead of `unknown`, so that in a union with a payload type an editor still completes the payload's fields. */
+/** Any value. Not `unknown`, because an editor does not complete the fields of a payload type in a union with `unknown`. */
 export type AnyData = {} | null | undefined
 
 type DataFields<Sent> = { [Name in keyof Sent]-?: Sent[Name] extends (...args: never) => unknown ? never : Name }[keyof Sent] & string
@@ -84,7 +84,7 @@ type FieldsBeside<Sent> = Sent extends string | Uint8Array ? never : Sent extend
 export type PayloadOf<Provider extends SchemaTypes, Events extends EventSchemas> =
   PayloadWith<EventDataMap<Provider, Events>, Events>
 
-/** One item of a source, or the result of one call of `payload`: an event that the route may send, or with `items: 'data'` the data of one. */
+/** One item of a source, or the result of one call of `payload`: an event that the route may send, or only its data with `items: 'data'`. */
 export type ItemOf<Provider extends SchemaTypes, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
   'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
 
@@ -92,7 +92,7 @@ export type ItemOf<Provider extends SchemaTypes, Events extends EventSchemas, It
 export type UninferredItemOf<Provider extends SchemaTypes, Events extends EventSchemas, Items> =
   PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
 
-/** A type to intersect with `Sent`, so that a field that no event has is a compiler error that names the field. Methods are allowed. */
+/** A type to intersect with `Sent`. If `Sent` has a field that no event has, the compiler then reports an error that names the field. Methods are allowed. */
 export type OnlyFields<Sent, Items> = 'data' extends Items ? unknown : [FieldsBeside<Sent>] extends [never] ? unknown
   : string extends FieldsBeside<Sent> ? unknown : { [Name in FieldsBeside<Sent>]?: never }
 
@@ -109,9 +109,9 @@ type Literals<Sent, Events, Items> =
   [keyof Events] extends [never] ? [Sent] extends [never] ? NoText | ('data' extends Items ? NoData : NoEvent) : never : never
 
 /**
- * Types that a callback may return besides `Sent`, its inferred result, while `Sent` is not inferred: an `Item`, and
- * types that no value has. TypeScript checks a callback without parameters before it knows the route's `Events`. The
- * types without a value make it expect literals; without them it would widen `data: { k: 'a' }` to `{ k: string }`.
+ * Types that a callback may return besides `Sent`, the callback's inferred result. Until TypeScript has inferred `Sent`, they
+ * are `Item` and types that no value has. TypeScript checks a callback without parameters before it knows the route's
+ * `Events`. The types without a value then make TypeScript keep literals: `data: { k: 'a' }` is not widened to `{ k: string }`.
  * Compiler errors never name these types, because `Expected` is `never` once `Sent` and `Events` are known.
  */
 export type Expected<Sent, Item, Events, Items> = Fallback<Sent, Item> | Literals<Sent, Events, Items>

@@ -3,7 +3,7 @@ import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
 import type { FetchResponse } from './fetch-response.js'
 
-/** An event that another server sent and a route passes on. Its data is written as the received text, also on routes that declare `events`. */
+/** An event that another server sent and that a route passes on to a client. The data is written as it was received, also on routes that declare `events`. */
 export class UpstreamEvent {
   readonly id: string | undefined
   readonly event: string | undefined
@@ -24,7 +24,7 @@ export class UpstreamEvent {
   }
 }
 
-/** Returns the error that says why a response cannot be passed on to the client; null if it is an event stream that nobody has read yet. */
+/** Returns the error that says why a response cannot be passed on to the client; null if the response is an event stream and its body is unread. */
 export function refusalOf ({ status, headers, bodyUsed }: FetchResponse): Error | null {
   // 502 for a status below 400, such as a 304, because Fastify answers 500 to an error with such a status
   if (status < 200 || status > 299) return Object.assign(new SSE_ERR_UPSTREAM(status), { statusCode: status >= 400 ? status : 502 })

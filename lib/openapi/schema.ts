@@ -26,7 +26,7 @@ export function dialectOf (version: string): Dialect {
  *
  * In OpenAPI 3.2 (https://spec.openapis.org/oas/v3.2.0#media-type-object) `itemSchema` describes one event, and `schema` the
  * whole stream: any value. In earlier versions `x-itemSchema` describes one event, and `schema` is the union of the data of
- * all events, because client generators read it as the type of one event's data.
+ * all events, because client generators read `schema` as the type of one event's data.
  */
 export function eventStreamMedia (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Media {
   const item = eventSchema(events, dialect, definitions)
@@ -45,7 +45,7 @@ export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?
   return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
 }
 
-/** Returns the declared events of a route plus the event `gap`, which says that events are missing. If none are declared, returns none, because any event is allowed then. */
+/** Adds the event `gap`, which tells a client that it has missed events, to a route's events. If none are declared, adds nothing, as any event is allowed. */
 export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
   // adds nothing in Swagger 2.0: it describes only one type of data, and that of the declared events is more useful
   if (Object.keys(events).length === 0 || dialect === '2.0') return events
@@ -86,12 +86,12 @@ function data (schema: unknown, dialect: Dialect, definitions?: Definitions): Sc
 }
 
 /**
- * Converts a schema to JSON Schema; one of another library by https://standardschema.dev/json-schema. For a type with an id in
- * zod's registry, the result of an event or a response refers to a component of the document, which the
- * `jsonSchemaTransformObject` of fastify-type-provider-zod adds.
+ * Converts a schema to JSON Schema; a schema of another library is converted by https://standardschema.dev/json-schema. If a
+ * type in an event or a response has an id in zod's registry, the result refers to a component of the document. The
+ * `jsonSchemaTransformObject` of fastify-type-provider-zod adds this component.
  *
- * @param definitions to it are added the schemas that the result refers to: a type that contains itself, and types that the
- * conversion has named. They cannot stay in the result, because in the document `#` refers to the whole document
+ * @param definitions the map that gets the schemas to which the result refers: a type that contains itself, and types that the
+ * conversion has named. These schemas cannot stay in the result, because in the document `#` refers to the whole document
  */
 export function jsonSchema (schema: unknown, dialect: Dialect, definitions: Definitions = new Map(), side: SchemaSide = 'output'): Schema {
   const converted = isStandardSchema(schema) ? toJSONSchema(schema, dialect === '3.0' ? ['openapi-3.0', 'draft-2020-12'] : ['draft-2020-12'], side) : undefined
@@ -115,7 +115,7 @@ function idOf (schema: object): string {
 
 /**
  * Moves schemas from the `$defs` of a schema to `definitions`, and changes the references to them. In Swagger 2.0, which has no
- * place for them, each reference becomes a schema that allows any value.
+ * place for such schemas, each reference becomes a schema that allows any value.
  */
 function hoist ({ $schema, $defs, definitions: defs, ...root }: Schema, id: string, areComponents: boolean, dialect: Dialect, definitions: Definitions): Schema {
   const local: Array<[string, unknown]> = Object.entries({ ...Object($defs), ...Object(defs) })
@@ -150,8 +150,8 @@ function unescape (token: string): string {
 }
 
 /**
- * Returns a schema with `example`, the first one, in place of `examples`, which OpenAPI 3.0 does not have. @fastify/swagger does
- * that itself, but not in schemas of a media type.
+ * Replaces `examples` in a schema by `example`, the first of the examples, because OpenAPI 3.0 does not have `examples`.
+ * @fastify/swagger does this too, but not in schemas of a media type.
  */
 function withExample (schema: Schema): Schema {
   return Object.fromEntries(Object.entries(schema).map(([key, value]) =>

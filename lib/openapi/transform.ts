@@ -19,12 +19,12 @@ const REQUEST_PARTS = ['body', 'querystring', 'params', 'headers']
 
 /**
  * Sets a route's `config.swaggerTransform`, by which @fastify/swagger describes the route's event stream
- * (https://github.com/fastify/fastify-swagger#transform). @fastify/swagger calls it once for each document, in place of its
+ * (https://github.com/fastify/fastify-swagger#transform). @fastify/swagger calls this function once for each document, in place of its
  * global `transform`. The version of the document decides how much of an event stream can be described.
  *
  * @param options the options of the route, as an `onRoute` hook gets them. @fastify/swagger reads them when it builds a document
- * @param transform called before the event stream is added. If the route already has a `swaggerTransform`, that is called
- * instead; if it is `false`, neither is
+ * @param transform called before the event stream is added. If the route already has a `swaggerTransform`, calls that
+ * function instead; if the route's `swaggerTransform` is `false`, calls none
  * @returns a function to call in `onReady`, when all plugins are loaded: throws SSE_ERR_OPENAPI for a schema that needs a transform
  */
 export function describeRoute (app: FastifyInstance, options: RouteOptions, events: DescribedEvents, transform?: SSESwaggerTransform): () => void {
@@ -40,7 +40,7 @@ export function describeRoute (app: FastifyInstance, options: RouteOptions, even
 }
 
 /**
- * Checks that the libraries of a route's schemas convert them to JSON Schema. Otherwise a document would show their internals.
+ * Checks that the libraries of a route's schemas convert them to JSON Schema. Otherwise a document would show internals of a library.
  * @throws SSE_ERR_OPENAPI
  */
 function refuseUnknownSchemas ({ method, url, schema }: RouteOptions): void {
@@ -58,7 +58,7 @@ function refuseUnknownSchemas ({ method, url, schema }: RouteOptions): void {
 }
 
 /**
- * Returns a route's schema with each Standard Schema in it replaced by the result of `map`. `name` is where it was, such as
+ * Returns a route's schema with each Standard Schema in it replaced by the result of `map`. `name` says where the schema was, such as
  * `body` or `response.404`.
  */
 function mapSchemas (schema: Schema, map: (part: StandardSchema, side: SchemaSide, name: string) => unknown): Schema {
@@ -94,7 +94,7 @@ function selfContained (part: StandardSchema, dialect: Dialect, side: SchemaSide
   return definitions.size === 0 ? schema : place(schema)
 }
 
-/** Returns a route's schema with its event stream added to the response. What the application declared there takes precedence. */
+/** Returns a route's schema with its event stream added to the response. Declarations of the application for this response take precedence. */
 function describe (given: Schema, { events: declaredEvents = {}, gaps }: DescribedEvents, dialect: Dialect): Schema {
   const schema = mapSchemas(given, (part, side) => selfContained(part, dialect, side))
   const events = gaps ? withGap(declaredEvents, dialect) : declaredEvents
@@ -125,7 +125,7 @@ function summary (events: EventSchemas): string {
   return names === '' ? 'Server-sent events' : `Server-sent events: ${names}`
 }
 
-/** Adds the media types that the application declared for a response to `content`, and returns `content`. Declared values replace its own. */
+/** Adds the media types that the application declared for a response to `content`, and returns `content`. Declared values replace those in `content`. */
 function mediaTypes (content: Record<string, Schema>, declared: unknown, dialect: Dialect, definitions: Definitions): Record<string, Schema> {
   for (const [type, media] of Object.entries(isObject(declared) ? declared : {})) {
     if (isObject(media)) content[type] = { ...content[type], ...media, schema: jsonSchema(media.schema, dialect, definitions) }

@@ -36,7 +36,7 @@ function correct (place: Place, name: string, taken: OptionNames): string | unde
   return taken[place].includes(meant) ? question : `${question} That ${whereGiven(meant, taken)}`
 }
 
-/** Returns the words that name the call that takes an option; undefined for a name that neither register nor sseRoute takes. */
+/** Returns words for the error message: the call that takes an option. Undefined for a name that neither register nor sseRoute takes. */
 function whereGiven (name: string, { register, sseRoute }: OptionNames): string | undefined {
   const [ofPlugin, ofRoute] = [register.includes(name), sseRoute.includes(name)]
   if (ofPlugin && ofRoute) return 'is an option of the plugin and of routes, given at register or at sseRoute'

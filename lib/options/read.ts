@@ -15,7 +15,7 @@ const optionNames: OptionNames = {
   'reply.sse()': Object.keys({ ...streamRules, ...replyRules })
 }
 
-/** The options of the plugin after they were checked, with the defaults of those that were not given. */
+/** The options of the plugin after they were checked, with defaults for options that were not given. */
 export interface PluginSettings {
   stream: StreamSettings
   clientId: ((request: FastifyRequest) => string) | undefined
@@ -53,7 +53,7 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 }
 
 /**
- * Checks an event in an option, which is sent only later: encodes it now and discards the text.
+ * Checks the event in an option when the option is read, although the event is sent only later. Encodes the event and discards the text.
  * @throws SSE_ERR_OPTION for an event that cannot be encoded or is empty, with the error of the encoder as `cause`
  */
 function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
@@ -82,7 +82,7 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
 }
 
 /**
- * Checks the stream options of a route or of one call of `reply.sse()`. Returns them, with values of `base` for those not given.
+ * Checks the stream options of a route or of one call of `reply.sse()`. Returns the options, with values of `base` for options not given.
  * @throws SSE_ERR_OPTION
  */
 function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
@@ -90,7 +90,7 @@ function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): St
   return merge(base, options)
 }
 
-/** The options of one call of `reply.sse()` after they were checked. `settings` are those of the stream, with defaults. */
+/** The options of one call of `reply.sse()` after they were checked. `settings` has the stream options, with defaults. */
 export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
   settings: StreamSettings
   items: 'payload' | 'data'
@@ -100,11 +100,11 @@ export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisc
  * Checks the options of `reply.sse()` and adds the defaults. Throws for every unknown name, because no other plugin reads these options.
  *
  * @param base the plugin's stream settings: values for options that are not given
- * @param options the second argument of `reply.sse()`, or its only one
+ * @param options the second argument of `reply.sse()`, or the only argument
  * @param withSource whether the first argument is a source or a function. Otherwise `openOn`, `items` and `end` are refused
  * @throws SSE_ERR_UNKNOWN_OPTION for a misspelt option, or an option of the plugin or of routes
  * @throws SSE_ERR_OPTION for a wrong value
- * @throws SSE_ERR_SOURCE for an only argument that is not an object of options: an event, an Observable, a Map
+ * @throws SSE_ERR_SOURCE if the only argument is not an object of options, such as an event, an Observable or a Map
  */
 export function readReplyOptions (base: StreamSettings, options: unknown, withSource: boolean): ReplySettings {
   if (!isOptions(options)) throw withSource ? new SSE_ERR_OPTION('options', 'an object of options', describeValue(options)) : new SSE_ERR_SOURCE(describeValue(options))
@@ -148,7 +148,7 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
 }
 
 /**
- * Returns an encoder to check the event in the option `end` of a route. On a route with `events` it does not check the data,
+ * Returns an encoder to check the event in the option `end` of a route. On a route with `events` the encoder does not check the data,
  * because the schemas are compiled later, at `ready`.
  */
 function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: StreamSettings): (end: unknown) => string {
@@ -156,7 +156,7 @@ function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: Stream
   return (end) => topics === undefined ? encode(end, writeData) : encodePublished(end, writeData)
 }
 
-/** Returns an error message if options of a route exclude each other, or one needs another that is not given; otherwise undefined. */
+/** Returns an error message if two options of a route exclude each other, or an option needs another option that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
   const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
@@ -185,14 +185,14 @@ function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings
   return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
 }
 
-/** Returns the name under which `events` has to declare an event, by default `message`; undefined for one without data and name. */
+/** Returns the name under which `events` has to declare an event, by default `message`; undefined for an event without data and name. */
 function nameOf (event: unknown): string | undefined {
   if (typeof event !== 'object' || event === null) return event === undefined ? undefined : 'message'
   const { event: name, data } = event as SSEPayload
   return name || (data === undefined ? undefined : 'message')
 }
 
-/** Returns the result of the function in the option `backplane`. @throws SSE_ERR_OPTION if it lacks a method of a Backplane */
+/** Returns the result of the function in the option `backplane`. @throws SSE_ERR_OPTION if the result lacks a method of a Backplane */
 export function asBackplane (made: Backplane): Backplane {
   for (const member of ['open', 'publish', 'read', 'close'] as const) {
     if (typeof made?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(made)} without a method "${member}"`)

@@ -62,7 +62,7 @@ const limitRules = {
   }
 }
 
-/** Rule of an option that holds an event. Accepts every value, because `checkEvent` checks it later: it encodes the event. */
+/** Rule of an option that holds an event. Accepts every value, because `checkEvent` checks the event later, by encoding it. */
 export const anEvent: Rule = { takes: 'an event', test: () => true }
 
 /** Rules of all options of the plugin, which the application gives at `register`. */
@@ -139,7 +139,7 @@ function isTransform ({ transform = String, ...others }: { transform?: unknown }
   return isEmpty(others) && typeof transform === 'function'
 }
 
-/** Returns whether an object, the properties of an option that have no known name, is empty. An unknown one is most likely misspelt. */
+/** Returns whether `others`, which holds the properties of an option with unknown names, is empty. An unknown name is most likely misspelt. */
 function isEmpty (others: object): boolean {
   return Object.keys(others).length === 0
 }
@@ -154,7 +154,7 @@ function isSchema (value: unknown): boolean {
   return (typeof value === 'object' && value !== null) || isStandardSchema(value)
 }
 
-/** Describes, for the error message, the first event whose schema is neither an object nor a Standard Schema; undefined without one. */
+/** Describes, for the error message, the first event whose schema is neither an object nor a Standard Schema; undefined if there is no such event. */
 function wrongSchema (events: unknown): string | undefined {
   if (!isOptions(events)) return
   const [name, schema] = Object.entries(events).find(([, schema]) => !isSchema(schema)) ?? []

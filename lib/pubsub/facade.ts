@@ -11,7 +11,7 @@ interface Internals {
 
 const internals = new WeakMap<SSE, Internals>()
 
-/** The object `app.sse`. It has the public methods of the hub (which publishes events) and the registry (of streams), and nothing else of them. */
+/** The object `app.sse`. It has only the public methods of the hub, which publishes events, and of the registry, which knows the open streams. */
 export class Facade implements SSE {
   readonly streams: ReadonlyMap<string, SSEStream>
   readonly [STATS]: StatsByRoute

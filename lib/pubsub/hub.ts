@@ -20,7 +20,7 @@ export class Hub implements Log {
   readonly #log: FastifyBaseLogger
   #lastDispatchedId = ''
 
-  /** Creates a hub. `open()` has to follow. @param writeData encodes the data of published events */
+  /** Creates a hub. The caller then has to call `open()`. @param writeData encodes the data of published events */
   constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'clients'>, writeData: DataWriter, log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#registry = registry
@@ -88,7 +88,7 @@ export class Hub implements Log {
     }
   }
 
-  /** Called for each event of the log. Delivers it to the streams that it is for: of a topic, of a client id, or all. Hot path. */
+  /** Called by the backplane for each event of the log. Delivers the event to the streams that it is for: of a topic, of a client id, or all. Hot path. */
   #dispatch (event: PublishedEvent): void {
     const before = this.#lastDispatchedId
     this.#lastDispatchedId = event.id
@@ -107,7 +107,7 @@ export class Hub implements Log {
     if (stream?.clientId === event.name) stream.subscribed(before).deliver(event)
   }
 
-  /** Called when the log has lost events. Notifies all streams with a subscription or a client id, because nobody knows for which the events were. */
+  /** Called by the backplane when the log has lost events. Notifies all streams with a subscription or a client id, because the events may have been for any of them. */
   #onGap (gap: Gap): void {
     this.#lastDispatchedId = gap.lastMissedId
     for (const stream of this.#registry.streams.values()) {
@@ -117,7 +117,7 @@ export class Hub implements Log {
   }
 }
 
-/** Calls `callback` with the id of an event once it is in the log. Not if publishing fails, which the caller of `publish` handles. */
+/** Calls `callback` with the id of an event once the event is in the log. Does nothing if publishing fails, because the caller of `publish` handles the failure. */
 function onceInLog (published: string | Promise<string>, callback: (id: string) => void): void {
   if (typeof published === 'string') callback(published)
   else published.then(callback, () => {})

@@ -3,7 +3,7 @@ import { SSE_ERR_CLOSING } from '../errors.js'
 import { EventIds } from '../event/id.js'
 import { History, publishedEvent } from './history.js'
 
-/** The backplane (log of published events) of an application with one process. It keeps the log in memory, so that it starts empty. */
+/** The backplane (log of published events) of an application with one process. It keeps the log in memory. After a restart the log is empty. */
 export class MemoryBackplane implements Backplane {
   readonly #ids = new EventIds()
   readonly #history: History

@@ -10,7 +10,7 @@ import type { EventStream } from '../stream/event-stream.js'
 
 /** The log of published events, with the methods that the subscription of a stream calls. The hub implements it. */
 export interface Log {
-  /** Id of the newest event that this process has received; before the first one, an id that is older than it. */
+  /** Id of the newest event that this process has received. Before the first event: an id that is older than that event. */
   readonly newest: string
   /** Id of the oldest event that can be replayed (read again for a client that missed it). Null if there is none. */
   readonly oldestId: string | null
@@ -20,32 +20,32 @@ export interface Log {
   leave (topic: string, subscription: Subscription): void
 }
 
-/** Time to wait for an event that another process has received and this one has not, ms. Roughly the usual difference. */
+/** Time to wait for an event that another process has received and this process has not, ms. Roughly the usual time between the two. */
 const AHEAD = 5
 
 /** Number of events that a replay reads from the log at once (a page). After each page other streams have a turn. */
 const PAGE = 128
 
-/** One stream's subscription to the log. Replays the events that the client missed, as fast as it takes them, then delivers new ones when they are published. */
+/** One stream's subscription to the log. Replays the events that the client missed, as fast as the client takes them, then delivers new events when they are published. */
 export class LogSubscription implements Subscription {
   readonly #stream: EventStream
   readonly #log: Log
-  /** The topics of the stream. Null until it has its first one. Never changed, because all streams of a route have the same `Set` object (see `#ownTopics`). */
+  /** The topics of the stream. Null until it has a topic. The `Set` is never changed, because all streams of a route share it. Changes are made in `#ownTopics`. */
   #topics: ReadonlySet<string> | null = null
-  /** A copy of `#topics` that belongs to this stream and may be changed. Null until its topics change. */
+  /** A copy of `#topics` that belongs to this stream and may be changed. Null until the stream's topics change. */
   #ownTopics: Set<string> | null = null
   /**
-   * The kind of id that the client has received last. `none`: no id. `log`: an id of the log of published events, also once the
-   * stream has a topic. `custom`: an id that the application set.
+   * The kind of id that the client has received last. `none`: no id. `log`: an id of the log of published events; also set when the
+   * stream gets its first topic. `custom`: an id that the application set.
    */
   #ids: 'none' | 'log' | 'custom' = 'none'
-  /** The id that the client would send in Last-Event-ID if it reconnected now. Null if it sent none and was sent none, or an empty one. */
+  /** The id that the client would send in Last-Event-ID if it reconnected now. Null if the client has neither sent nor received an id, or the last id was empty. */
   #clientEventId: string | null
-  /** Id of the newest event that the replay has passed. Not used once delivery is live. */
+  /** Id of the newest event that the replay has written or skipped. Not used once delivery is live. */
   #readPosition: string
   #live: boolean
 
-  /** Creates the subscription of a stream. @param from id of the event to start after if the client sent no id of the log */
+  /** Creates the subscription of a stream. @param from id of the event after which delivery starts if the client sent no id of the log */
   constructor (stream: EventStream, log: Log, from: string) {
     this.#stream = stream
     this.#log = log
@@ -171,7 +171,7 @@ export class LogSubscription implements Subscription {
 
   /**
    * Reads the next events from the log and writes them. A separate function, so that these events are garbage-collected before
-   * `#catchUp` waits for a slow client, because a suspended async function keeps its local variables in memory.
+   * `#catchUp` waits for a slow client. A suspended async function keeps its local variables in memory.
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
@@ -208,7 +208,7 @@ export class LogSubscription implements Subscription {
     return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.has(name)
   }
 
-  /** Writes a published event; without its id if the client has an id that the application set. Hot path. @returns false if it was dropped */
+  /** Writes a published event. Omits the event's id if the client has an id that the application set. Hot path. @returns false if the event was dropped */
   #write ({ id, frame, text }: PublishedEvent, publishedAt: number | null = null): boolean {
     const isCustom = this.#ids === 'custom'
     if (!this.#stream.write(isCustom ? frame : text, true, publishedAt)) return false
@@ -224,7 +224,7 @@ export class LogSubscription implements Subscription {
     if (this.#stream.writeControl(`id: ${id}\n\n`)) this.#clientEventId = id
   }
 
-  /** Writes a `gap` event, which tells the client that it missed events. If it is dropped, another one follows once the client has caught up. */
+  /** Writes a `gap` event, which tells the client that it missed events. If this event is dropped, another `gap` event follows once the client has caught up. */
   #sendGap (gap: Gap, lastEventId = this.#clientEventId): void {
     if (this.#stream.writeUncounted(this.#gapEvent(gap, lastEventId))) this.#gapSent(gap, lastEventId)
   }

@@ -10,13 +10,13 @@ import { Reader } from './reader.js'
 
 export interface RedisSettings {
   key: string
-  /** The number of newest events that Redis keeps at least. */
+  /** The minimum number of events that Redis keeps. They are the newest events. */
   maxLength: number
   /** The longest time that Redis may take for an answer, ms. */
   timeout: number
 }
 
-/** The two connections to Redis of an open backplane. The reader has its own, because a blocking read delays all commands after it on the same connection. */
+/** The two connections to Redis of an open backplane. The reader uses a separate connection, because a blocking read delays all later commands on it. */
 interface Session {
   readonly commands: Connection
   readonly reader: Reader
@@ -38,7 +38,7 @@ export class RedisBackplane implements Backplane {
   #session: Session | null = null
   #closed = false
   #recent: History
-  /** Id of the oldest event when Redis was last asked, null for none, and the number of events that were received since then. */
+  /** Id of the oldest event in Redis when it was last read, null for none. `#receivedSince` is the number of events that were received since then. */
   #oldestId: string | null = null
   #receivedSince = 0
 
@@ -114,7 +114,7 @@ export class RedisBackplane implements Backplane {
     return event
   }
 
-  /** Continues after the event id `position`. Drops the events in memory, which are older. `oldestId` is the oldest event in Redis, null for none. */
+  /** Continues after the event id `position`. Drops the events in memory, which are older. `oldestId` is the id of the oldest event in Redis, null for none. */
   #startAt (position: string, oldestId: string | null): void {
     this.newest = position
     this.#setOldest(oldestId)
@@ -159,13 +159,13 @@ export class RedisBackplane implements Backplane {
   }
 }
 
-/** Returns the events before the first loss marker, an entry that says that events are lost. The next read starts at the marker and reports the gap. */
+/** Returns the events before the first loss marker, an entry that says that events are lost. The next read starts at the marker and reports the loss. */
 function eventsBeforeLoss (entries: LogEntry[]): PublishedEvent[] {
   const end = entries.findIndex(({ kind }) => kind === 'lost')
   return (end < 0 ? entries : entries.slice(0, end)).map(toEvent)
 }
 
-/** Creates SSE_ERR_BACKPLANE. The error of Redis, with its address, is only in `cause`, which is for the log, because clients may get the message. */
+/** Creates SSE_ERR_BACKPLANE. Clients may get its message, so the error of Redis, with its address, is only in `cause`, for the app's log. */
 function failure (error: unknown): Error {
   const [reason, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
   return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })

@@ -49,7 +49,7 @@ export class RedisStream {
     return { lastId: String(info.get('last-generated-id')), oldestId: first?.[0] ?? null }
   }
 
-  /** Appends a loss marker: an entry that says that events before it are lost. @param id greater than all ids of the stream; `*`: Redis generates it */
+  /** Appends a loss marker: an entry that says that events before it are lost. @param id an id above all ids of the stream; for `*` Redis generates it */
   async appendLossMarker (connection: Connection, id: string): Promise<string> {
     return String(await connection.send('XADD', this.#key, id, ...LOSS_MARKER))
   }

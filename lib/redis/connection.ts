@@ -38,7 +38,7 @@ export class NoAnswer extends Error {
 /** Options that turn the client's timeouts off, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
-/** Options for ioredis. They turn its queues off: a command that cannot be sent is refused, a command without an answer is not sent again. */
+/** Options for ioredis that turn its queues off. A command that cannot be sent is refused. A command without an answer is not sent again. */
 const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
 
 /**
@@ -50,7 +50,7 @@ function nodeRedisOptions (template: RedisClient): object {
   return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
 }
 
-/** Delay before a command is sent again that Redis refused because it was still loading its data, ms. */
+/** Delay before a command is sent again, ms, after Redis refused it because Redis was still loading its data. */
 const PAUSE = 50
 
 /**
@@ -59,11 +59,11 @@ const PAUSE = 50
  */
 export class Connection {
   readonly #template: RedisClient
-  /** Functions, one for each call of `run` that waits until commands can be sent. Each lets its call continue. */
+  /** Functions, one for each call of `run` that waits until commands can be sent. Each function lets its call continue. */
   readonly #waiting = new Set<() => void>()
   #client: NodeRedis | IORedis
   #closed = false
-  /** The last error since commands could last be sent; null if there was none. */
+  /** The last error of the client since its connection was last ready; null if there was no error. */
   #error: Error | null = null
 
   /** @param template a client whose options the connection uses; no command is sent on it */
@@ -73,7 +73,7 @@ export class Connection {
   }
 
   /**
-   * Calls `work` when commands can be sent. Calls that wait for that start in the order in which they were made. Calls
+   * Calls `work` when commands can be sent. Waiting calls of `run` continue in the order in which they were made. Calls
    * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms; if `work` has not been
    * called by then, it is never called.
    */
@@ -148,7 +148,7 @@ export class Connection {
 
 /**
  * Clients of node-redis that are connecting a socket at the moment. The function `end` calls `destroy()` of such a client only
- * after the attempt to connect, because `destroy()` has no effect before, and throws in version 5 if it is called twice.
+ * after the attempt to connect, because an earlier `destroy()` has no effect, and in version 5 a second `destroy()` throws.
  */
 const connecting = new WeakSet<NodeRedis>()
 
@@ -166,7 +166,7 @@ function deferred (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve: () => settle?.() }
 }
 
-/** Resolves or rejects as `work` does. If `work` takes longer than `ms`, calls `late` and rejects with the error that it returns. */
+/** Resolves or rejects as `work` does. If `work` takes longer than `ms`, calls `late` and rejects with the error that `late` returns. */
 async function within<Result> (ms: number, work: Promise<Result>, late: () => Error): Promise<Result> {
   let over = false
   let timer: NodeJS.Timeout | undefined

@@ -13,7 +13,7 @@ export function toFields (to: Audience, name: string, frame: string): string[] {
   return ['to', to, 'name', name, 'text', frame]
 }
 
-/** The fields of a loss marker, an entry that says that events before it are lost. The first entry of every stream is one. */
+/** The fields of a loss marker, an entry that says that events before it are lost. The first entry of every stream is a loss marker. */
 export const LOSS_MARKER = ['lost', 'before']
 
 /** Converts the reply of Redis to XRANGE to log entries. */
@@ -29,7 +29,7 @@ function readEntry (id: string, fields: Map<unknown, unknown>): LogEntry {
   return { kind: 'event', id, event: publishedEvent(id, to, name, frame) }
 }
 
-/** Returns the event of an entry. For other entries it returns a placeholder, an event for no stream, so that the log's newest id advances past them. */
+/** Returns the event of an entry. For other entries returns a placeholder, an event that no stream receives. Its id becomes the log's newest id. */
 export function toEvent (entry: LogEntry): PublishedEvent {
   return entry.kind === 'event' ? entry.event : placeholder(entry.id)
 }
@@ -39,7 +39,7 @@ export function placeholder (id: string): PublishedEvent {
   return { id, to: 'client', name: '', frame: '', text: '', time: now() }
 }
 
-/** Converts a reply of names and values to a Map. Redis sends them as an array (names and values in turn) in RESP2, as an object in RESP3. */
+/** Converts a reply of names and values to a Map. Redis sends the reply as an array (names and values in turn) in RESP2, as an object in RESP3. */
 export function toMap (reply: unknown): Map<unknown, unknown> {
   if (!Array.isArray(reply)) return new Map(Object.entries(reply as object))
   return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [reply[2 * i], reply[2 * i + 1]]))

@@ -12,7 +12,7 @@ export type RedisBackplaneOptions = RedisLogOptions & ({
   url: string
   client?: never
 } | {
-  /** A client of node-redis or ioredis. The plugin uses duplicates of it: it sends no commands on the client itself and does not close it. */
+  /** A client of node-redis or ioredis. The plugin sends commands only on duplicates of this client, and does not close the client. */
   client: RedisClient
   url?: never
 })
@@ -21,20 +21,20 @@ export type RedisBackplaneOptions = RedisLogOptions & ({
 export interface RedisLogOptions {
   /** The key of the Redis stream that holds the log. Each application needs a different key. Default `sse`. */
   key?: string
-  /** The number of events that Redis keeps. It keeps somewhat more, because it frees whole nodes of entries only. Default `history.size`, at least 100. */
+  /** The number of events that Redis keeps. Redis keeps somewhat more, because it frees whole nodes of entries only. Default `history.size`, at least 100. */
   maxLength?: number
-  /** The longest time that Redis may take for an answer, ms. After it `publish` and `register` reject. Default 5000. */
+  /** The longest time that Redis may take for an answer, ms. After this time `publish` and `register` reject. Default 5000. */
   timeout?: number
 }
 
-/** The least number of events that Redis keeps, also with a smaller `maxLength`, because a process that reads late needs some events. */
+/** The least number of events that Redis keeps, also with a smaller `maxLength`, because a process that reads late still needs its unread events. */
 const LEAST = 100
 /** The greatest value of the option `timeout`, ms: an hour. */
 const LONGEST = 3_600_000
 
 /**
- * Creates a backplane for an application with several processes: its log of published events is in Redis, and each process
- * reads the events of all processes from it.
+ * Creates a backplane, which passes published events between the processes of an application. The log of published events is in
+ * Redis, and each process reads the events of all processes from this log.
  *
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
@@ -55,7 +55,7 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   return (history, log) => new RedisBackplane(template, { key, maxLength: Math.max(LEAST, maxLength ?? history.size), timeout }, history, log)
 }
 
-/** Imports the package `redis`. @throws SSE_ERR_NOT_INSTALLED if that fails */
+/** Imports the package `redis`. @throws SSE_ERR_NOT_INSTALLED if the import fails */
 async function importRedis (): Promise<typeof import('redis')> {
   try {
     return await import('redis')
@@ -69,8 +69,8 @@ function isRedisUrl (url: unknown): boolean {
 }
 
 /**
- * Returns true for a client that can be used. Clients of a cluster, and of a Sentinel by node-redis, cannot, because they
- * take commands in other forms or may send them twice.
+ * Returns true for a client that can be used. Clients of a cluster, and node-redis clients of a Sentinel, cannot be used,
+ * because they take commands in other forms or may send commands twice.
  */
 function isClient (client: unknown): boolean {
   return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && Reflect.get(client, 'isCluster') !== true && !('masters' in client) && !('getMasterNode' in client)

@@ -6,9 +6,9 @@ import type { RedisStream, StreamInfo } from './commands.js'
 import type { Connection } from './connection.js'
 import type { LogEntry } from './entry.js'
 
-/** The longest time that one read waits for a new entry, ms. After it the reader checks whether the stream still exists. */
+/** The longest time that one read waits for a new entry, ms. After this time the reader checks whether the stream still exists. */
 const BLOCK = 1_000
-/** The greatest number of entries that one read returns after the last entry that was read before. */
+/** The greatest number of new entries that one read returns. */
 const BATCH = 1_000
 /** The delay before the reader tries again after a failure, ms. */
 const PAUSE = 100
@@ -16,11 +16,11 @@ const PAUSE = 100
 /** The functions that a reader calls when it reads an entry or finds that entries are lost, in the order of the stream. */
 export interface ReaderListener {
   readonly onEntry: (entry: LogEntry) => void
-  /** Called if entries were lost before they were read. The next entry follows `lastMissedId`. `oldestId` is the oldest that exists, null for none. */
+  /** Called if entries were lost before they were read. The next entry follows `lastMissedId`. `oldestId` is the id of the oldest entry, null for none. */
   readonly onLoss: (lastMissedId: string, oldestId: string | null) => void
 }
 
-/** Reads all entries of a Redis stream after a position, an entry id, until `close()`. Tries again after failures. Reports lost entries. */
+/** Reads all entries that are appended to a Redis stream between `open()` and `close()`. Tries again after failures. Reports lost entries. */
 export class Reader {
   readonly #connection: Connection
   readonly #stream: RedisStream
@@ -39,7 +39,7 @@ export class Reader {
     this.#log = log
   }
 
-  /** Sets the position to the end of the stream, so that `run` reads only later entries. Resolves to the ids at the stream's two ends. */
+  /** Moves the reader to the end of the stream, so that `run` reads only later entries. Resolves to the ids at the stream's two ends. */
   async open (): Promise<StreamInfo> {
     const connection = this.#connection
     const info = await connection.run({ timeout: this.#timeout }, async () => {
@@ -83,8 +83,8 @@ export class Reader {
   }
 
   /**
-   * Waits for entries after the last entry that was read. Resolves to them, or to none after `BLOCK` ms. First reports entries that
-   * were trimmed before they were read.
+   * Waits for entries after the last entry that was read. Resolves to these entries, or to an empty array after `BLOCK` ms.
+   * If Redis trimmed entries before they were read, reports their loss first.
    */
   async #nextEntries (listener: ReaderListener): Promise<LogEntry[]> {
     // almost no wait after a failure, because the stream may be lost, which has to be reported at once
@@ -93,7 +93,7 @@ export class Reader {
     return first?.id === this.#position ? more : this.#readAfterHole(listener)
   }
 
-  /** Resolves to the entries after the last entry that was read, if Redis no longer has that entry. Reports the loss if entries were lost. */
+  /** Called if Redis no longer has the last entry that was read. Resolves to the entries after it. Reports a loss if entries were lost. */
   async #readAfterHole (listener: ReaderListener): Promise<LogEntry[]> {
     const { lastId, oldestId } = await this.#ask((connection) => this.#stream.info(connection))
     // read after `info`, so that it includes entries that were appended in between, such as the loss marker of another process
@@ -118,9 +118,9 @@ export class Reader {
   }
 
   /**
-   * Appends a loss marker, an entry that says that events before it are lost, so that clients with an older id get a gap.
-   * Its id is right after the end of the stream, because another process may mark the same loss at the same moment, and
-   * after the position, because the ids of a new stream may be lower.
+   * Appends a loss marker, an entry that says that events before it are lost, so that clients with an older id get a `gap`
+   * event. `id` is right after the end of the stream, so that Redis refuses a second marker of another process for the same loss.
+   * `id` is also above the id of the last entry that was read, because the ids of a new stream may be lower.
    *
    * @returns false if the stream has a newer entry by now
    */

@@ -11,7 +11,7 @@ export type DeclaredCallbacks = Pick<SSERouteOptions, 'onConnect' | 'onDisconnec
 
 /**
  * Calls the application's callbacks `onConnect`, `onDisconnect` and `onError` for the streams of one route or one call of
- * `reply.sse()`, in the async context of the stream's request. Failures go to `onError`, or to the request's log without one.
+ * `reply.sse()`, in the async context of the stream's request. Errors of callbacks go to `onError`, or to the request's log if there is no `onError`.
  */
 export class Callbacks {
   readonly #all: PluginSettings['callbacks']
@@ -19,7 +19,7 @@ export class Callbacks {
   readonly #app: FastifyInstance
 
   /**
-   * @param all the callbacks in the plugin's options. They are called for every stream, its `onError` only if `declared` has none
+   * @param all the callbacks in the plugin's options, called for every stream. The plugin's `onError` is called only if `declared` has none
    * @param app the Fastify instance that is `this` in the declared callbacks
    * @param declared the callbacks of the route or of the call of `reply.sse()`
    */
@@ -30,15 +30,15 @@ export class Callbacks {
   }
 
   /**
-   * Calls the plugin's `onConnect`, then the declared one, then `start`. Awaits each; calls nothing more once the stream has
-   * closed. A failure of `onConnect` aborts the stream. Has to be called in the async context of the request.
+   * Calls the plugin's `onConnect`, then the declared `onConnect`, then `start`. Awaits each callback, and calls nothing more once
+   * the stream has closed. If an `onConnect` fails, aborts the stream. Has to be called in the async context of the request.
    */
   connected (stream: EventStream, start: (stream: EventStream) => unknown): void {
     if (this.#all.onConnect === undefined && this.#declared.onConnect === undefined) start(stream)
     else this.#connect(stream, start)
   }
 
-  /** Calls both `onDisconnect` callbacks of a closed stream. The promise resolves once they have settled. Undefined if there is none. */
+  /** Calls both `onDisconnect` callbacks of a closed stream. Returns a promise that resolves once both have settled; undefined if there is no callback. */
   disconnected (stream: EventStream): Promise<unknown> | undefined {
     const [all, declared] = [this.#all.onDisconnect, this.#declared.onDisconnect]
     if (all === undefined && declared === undefined) return
@@ -60,7 +60,7 @@ export class Callbacks {
     else await this.report(error, stream)
   }
 
-  /** Calls `onError` with an error that ends a stream, awaits it, then aborts the stream unless `onError` has closed it. */
+  /** Calls `onError` with an error that ends a stream, and awaits `onError`. Then aborts the stream, unless `onError` has closed the stream. */
   async abort (error: unknown, stream: EventStream): Promise<void> {
     await this.reportIfOpen(error, stream)
     stream.abort()

@@ -12,7 +12,7 @@ interface HandlerStream {
   callbacks: Callbacks
 }
 
-/** Maps the reply of a request to the stream that its handler made by `reply.sse()`. */
+/** Maps the reply of a request to the stream that the request's handler made by `reply.sse()`. */
 export const streamsOfHandlers = new WeakMap<FastifyReply, HandlerStream>()
 
 /** Name of the channel on which Fastify publishes each error of a handler: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
@@ -20,8 +20,8 @@ const FAILED = 'tracing:fastify.request.handler:error'
 let watching = 0
 
 /**
- * Aborts the stream of a handler that fails, on routes that were declared before the plugin was loaded: the plugin cannot wrap
- * their handlers. Subscribes to errors only if such routes exist, because with a subscriber Fastify makes an object per request.
+ * Aborts the stream of a handler that fails, on routes that were declared before the plugin was loaded. `wrapHandler` cannot wrap
+ * their handlers. Subscribes to `FAILED` only if such routes exist, because with a subscriber Fastify makes an object per request.
  */
 export function watchEarlierRoutes (app: FastifyInstance): void {
   if (app.printRoutes().startsWith('(empty')) return
@@ -37,8 +37,8 @@ function onFailure (message: unknown): void {
 }
 
 /**
- * Returns a handler that calls `handler`. If `handler` fails after it called `reply.sse()`, aborts its stream. Fastify then gets
- * neither the error nor the result, because Fastify could only log that the reply was sent already.
+ * Returns a handler that calls `handler`. If `handler` fails after it called `reply.sse()`, aborts the stream. If the stream
+ * is open, Fastify gets neither the error nor the result of `handler`, because Fastify could only log that the reply was sent already.
  */
 export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   return function (request, reply) {
@@ -56,7 +56,7 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
   }
 }
 
-/** Returns the value that Fastify gets as the result of a handler: `value`; or nothing that Fastify would send, if the handler called `reply.sse()`. */
+/** Returns the result of a handler for Fastify: `value` unchanged or, if the handler called `reply.sse()`, nothing that Fastify would send. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return value
@@ -66,7 +66,7 @@ function handOn (value: unknown, reply: FastifyReply): unknown {
   return stream.state === 'pending' ? stream.finished() : undefined
 }
 
-/** Aborts the stream that a failed handler made. @returns false if it made none or nothing is sent yet: Fastify replies with the error */
+/** Aborts the stream that a failed handler made. @returns false if there is no stream, or it has sent nothing yet. Fastify then replies with the error */
 function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
   const made = streamsOfHandlers.get(reply)
   if (made === undefined) return false

@@ -10,7 +10,7 @@ import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
 import { isThenable } from './thenable.js'
 
-/** The part of a route that its intervals use: they call `payload` at each tick, and `failed` with an error of that call. */
+/** The part of a route that its intervals use. An interval calls `payload` at each tick, and `failed` with an error of that call. */
 export interface PayloadCaller {
   /** The async context in which `payload` is called if several streams share its result. */
   readonly scope: AsyncResource
@@ -22,12 +22,12 @@ export interface PayloadCaller {
   failed (error: unknown, stream: EventStream): void
 }
 
-/** Maximum number of missed ticks that an interval runs late when fake timers (node:test) skip time. Limited: a test may set the clock to another year. */
+/** Maximum number of missed ticks that an interval runs late when fake timers (node:test) skip time. Limited, as a test may set the clock to another year. */
 const CATCH_UP = 1_000
 
 /**
- * Calls a route's `payload` every `interval` ms, from start to start. Ticks are at multiples of `interval` after the first one.
- * Calls never overlap: ticks during a slow call are skipped. A call that takes longer than `payloadTimeout` is aborted.
+ * Calls a route's `payload` every `interval` ms, from the start of one call to the start of the next. Ticks are at multiples of
+ * `interval` after the first tick. Calls never overlap, because ticks during a slow call are skipped. A call that takes longer than `payloadTimeout` is aborted.
  */
 abstract class Ticker implements Task {
   due = 0
@@ -71,7 +71,7 @@ abstract class Ticker implements Task {
   /** The async context in which `payload` is called. */
   protected abstract get scope (): AsyncResource
 
-  /** Returns the stream that `payload` is called with; null if the clients of all streams are behind, so that the tick is skipped. */
+  /** Returns the stream to call `payload` with. Returns null, which skips the tick, if no client of the interval's streams can take more now. */
   protected abstract target (): EventStream | null
 
   /** Encodes a result of `payload` and writes it to the interval's streams. @param stream the stream that `payload` was called with */
@@ -157,7 +157,7 @@ export class OwnInterval extends Ticker implements Producer<EventStream> {
   }
 }
 
-/** Interval of several streams that share a payload: calls `payload` and encodes once per tick, while at least one stream is open. */
+/** Interval of several streams that share a payload: calls `payload` and encodes its result once per tick, while at least one stream is open. */
 export class SharedInterval extends Ticker implements Producer<EventStream> {
   protected readonly scope: AsyncResource
   readonly #streams = new Set<EventStream>()
@@ -168,7 +168,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
   #latest = ''
   #latestId: string | undefined
 
-  /** @param onEmpty called when all streams have closed, also those that are only reserved */
+  /** @param onEmpty called when all streams have closed, also streams that `reserve` registered and that never opened */
   constructor (caller: PayloadCaller, timers: TimerLists, interval: number, immediate: boolean, onEmpty: () => void) {
     super(caller, timers, interval)
     this.scope = caller.scope
@@ -182,7 +182,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     stream.producer = this
   }
 
-  /** Adds a stream that has opened. Starts the interval if it does not run; otherwise sends the stream the latest payload if `immediate`. */
+  /** Adds a stream that has opened. Starts the interval if it is not running. If it is running, sends the stream the latest payload, if `immediate`. */
   join (stream: EventStream): void {
     this.#streams.add(stream)
     if (!this.#running) {
@@ -207,7 +207,7 @@ export class SharedInterval extends Ticker implements Producer<EventStream> {
     return null
   }
 
-  /** Encodes a payload once and writes the text to each stream whose client is not behind. Hot path. */
+  /** Encodes a payload once and writes the text to each stream whose client can take more. Hot path. */
   protected deliver (payload: unknown, encodedFor: EventStream): void {
     const text = encodedFor.encode(payload)
     if (text === '') return

@@ -21,7 +21,7 @@ export class Limits {
 
   /**
    * @param counters the stats in which each refused request is counted
-   * @param outer limits that apply as well: for a route, those of the plugin
+   * @param outer further limits that apply. A route gets the plugin's limits here
    */
   constructor ({ maxStreams = Infinity, maxStreamsPerClient = [] }: LimitOptions, counters: StatsByRoute, outer: readonly Limit[] = []) {
     const ofAll = maxStreams === Infinity ? [] : [new Limit('maxStreams', maxStreams, () => '')]
@@ -30,14 +30,14 @@ export class Limits {
     this.#counters = counters
   }
 
-  /** Returns new limits for a route: these and those in the route's options. Does not change these. */
+  /** Returns new limits for a route: the limits of this object and the limits in the route's options. Does not change this object. */
   ofRoute (options: LimitOptions): Limits {
     return new Limits(options, this.#counters, this.#limits)
   }
 
   /**
-   * Counts the stream of a reply in every limit, until the response closes for any reason. If one limit is reached, throws
-   * and counts the stream in none.
+   * Counts the stream of a reply in every limit, until the response closes for any reason. If a limit is reached, throws
+   * and counts the stream in no limit.
    * @throws SSE_ERR_TOO_MANY_STREAMS, SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT, SSE_ERR_OPTION for a key that is not a string, any error of `key`
    */
   admit (reply: FastifyReply): void {
@@ -98,7 +98,7 @@ function checked (keyOf: (request: FastifyRequest) => unknown): KeyOf {
 
 /**
  * Returns the client's address, the key of a limit that has no function `key`.
- * @throws SSE_ERR_OPTION for a client without an address, because all such clients would share one limit
+ * @throws SSE_ERR_OPTION for a client without an address, because all clients without one would share a limit
  */
 function address (request: FastifyRequest): string {
   // `request.ip` is undefined over a unix socket, although its type does not say so

@@ -3,7 +3,7 @@
 export class PayloadCall {
   #controller: AbortController | null = null
 
-  /** Signal that aborts after `payloadTimeout` ms, and when the stream closes (if `shared`: its last stream) before the call has settled. */
+  /** Aborts after `payloadTimeout` ms, and when the stream closes before the call has settled. With `shared`, when the last stream closes. */
   get signal (): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal

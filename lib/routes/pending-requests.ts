@@ -3,29 +3,29 @@ import type { FastifyReply } from 'fastify'
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { endSession, isClosed, onceClosed, type RawReply, sessionOf } from '../stream/connection.js'
 
-/** Time from the 503 for a client until its HTTP/2 session is destroyed, ms, because an open session would delay `app.close()`. */
+/** Time from the 503 for a client until the client's HTTP/2 session is destroyed, ms. A session that stays open would delay `app.close()`. */
 const SESSION_TIMEOUT = 5_000
 
 /** A request whose stream opens only after a promise of the application has settled. */
 interface Wait {
   raw: RawReply
   /**
-   * Ends the wait: resolves it to false, or rejects it with the error. Set to null afterwards, so that the 'close' listener,
-   * which stays on the response, keeps nothing in memory.
+   * Ends the wait: the promise that `settled` returned resolves to false, or rejects with `error`. Null afterwards, so that the 'close'
+   * listener, which stays on the response, does not keep this function in memory.
    */
   cancel: ((error?: Error) => void) | null
 }
 
 /**
- * Requests whose stream opens only after a promise of the application, such as that of `topics`. A request no longer waits when
- * its client disconnects or the server closes.
+ * Requests whose stream opens only after a promise of the application has settled, such as the promise that `topics`
+ * returned. A request no longer waits when its client disconnects or the server closes.
  */
 export class PendingRequests {
   readonly #waits = new Set<Wait>()
   #closing = false
 
   /**
-   * Waits until a promise has settled. If the wait ended before, logs a rejection at level debug, because nothing awaits it any more.
+   * Waits until `promise` has settled, or the response or the server closes. If `promise` rejects after that, logs the error at level debug.
    * @returns true once the promise has resolved or rejected; false if the response closed first: the client disconnected, or other code replied
    * @throws SSE_ERR_CLOSING if the server closes first
    */
@@ -47,7 +47,7 @@ export class PendingRequests {
     })
   }
 
-  /** Called when the server closes. Rejects all promises that `settled` has returned with SSE_ERR_CLOSING, and those of later calls. */
+  /** Called when the server closes. Rejects with SSE_ERR_CLOSING all pending promises that `settled` returned, and the promises of later calls. */
   close (): void {
     this.#closing = true
     for (const wait of this.#waits) this.#refuse(wait)

@@ -8,7 +8,7 @@ import type { Callbacks } from './callbacks.js'
 import type { Limits } from './limits.js'
 import type { PendingRequests } from './pending-requests.js'
 
-/** The objects that all routes and calls of `reply.sse()` of one registration of the plugin share. */
+/** The objects of one registration of the plugin. All its routes and all calls of `reply.sse()` share them. */
 export interface Plugin {
   registry: StreamRegistry
   limits: Limits

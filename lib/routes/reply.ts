@@ -43,8 +43,8 @@ function openManualStream (plugin: Plugin, reply: FastifyReply, options: unknown
 
 /**
  * Sends all items of a source as the reply. The promise resolves once the response has closed and the source has finished.
- * @param source a source, which is stopped even if the stream never opens; or a function that returns one, called once the
- * stream has opened (with `openOn: 'first-event'`: before it opens)
+ * @param source a source, which is stopped even if the stream never opens; or a function that returns a source. The function is
+ * called when the stream has opened; with `openOn: 'first-event'`, before the stream opens
  */
 function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
@@ -74,7 +74,7 @@ function respond (stream: EventStream, reply: FastifyReply): void {
   reply.hijack()
 }
 
-/** Replaces `end` of a response, so that it first writes the stream's buffered events if other code calls it (the exception filter of NestJS). */
+/** Replaces `end` of a response. If other code calls it, such as the exception filter of NestJS, first writes the stream's buffered events. */
 function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   const { end } = raw
   Object.assign(raw, {
@@ -84,13 +84,13 @@ function flushBeforeEnd ({ raw }: FastifyReply, stream: EventStream): void {
   })
 }
 
-/** Returns the result of a function given to `reply.sse()` as a source. No result is an empty source, so that the stream closes. */
+/** Returns the source that a function given to `reply.sse()` returned. For undefined returns an empty source, with which the stream closes. */
 function sourceOf (given: unknown): unknown {
   if (given === undefined) return []
   return isThenable(given) ? given.then(sourceOf) : given
 }
 
-/** Sends an HTTP error if an onSend hook fails before an event stream opens. Fastify does not send it, because the reply is hijacked. */
+/** Sends an HTTP error if an onSend hook fails before an event stream opens. Fastify does not send the error, because the reply is hijacked. */
 export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   if (!eventStreamReplies.has(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
@@ -102,7 +102,7 @@ export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
   reply.raw.end(JSON.stringify({ statusCode, code, error: STATUS_CODES[statusCode], message }))
 }
 
-/** Sets a header of an error response. Only logs if Node refuses it, because an invalid header may be the cause of that error. */
+/** Sets a header of an error response. If Node refuses the header, only logs this, because an invalid header may be the cause of the error response. */
 function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string | number | string[]): void {
   try {
     raw.setHeader(name, value)
@@ -112,8 +112,8 @@ function trySetHeader ({ raw, log }: FastifyReply, name: string, value: string |
 }
 
 /**
- * Calls the callbacks of a stream that a handler writes to. Published events are sent after the handler's tick, so that the
- * missed events of all topics to which the handler subscribes in that tick are replayed.
+ * Calls the callbacks of a stream that a handler writes to. Starts to send published events only after the tick of `reply.sse()`.
+ * In that tick the handler can subscribe the stream to topics. The missed events of all these topics are then replayed.
  */
 export class ManualStreamOwner implements StreamOwner<EventStream> {
   readonly callbacks: Callbacks

@@ -18,13 +18,13 @@ import { type CompiledSettings, compileSettings, type StreamSettings } from '../
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
-/** Content types that satisfy Accept. UTF-8 is the only charset (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
+/** Content types that a request's Accept header may allow. UTF-8 is the only charset (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
 const ACCEPTABLE = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`]
 
-/** A route that `app.sseRoute` declared. Makes a stream for each request, and starts the interval, source or topics of its options. */
+/** A route that `app.sseRoute` declared. Makes a stream for each request, fed by the interval, source or topics in the route's options. */
 export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
-  /** The async context in which the route was declared. `payload` is called in it if several streams share its result. */
+  /** The async context in which the route was declared. If several streams share the result of `payload`, `payload` is called in this context. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
@@ -60,7 +60,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     if (events !== undefined) this.#streamSettings = { ...this.#streamSettings, writeData: compileEvents(this.#app, route, events), writeText: declaredText(events) }
   }
 
-  /** Handles a request of the route: opens a stream. An error thrown before it opens gets an ordinary HTTP error response. */
+  /** Handles a request of the route: opens a stream. If an error is thrown before the stream opens, the client gets an ordinary HTTP error response. */
   handle (request: FastifyRequest, reply: FastifyReply): void {
     const { method, headers: { accept } } = request
     if (accept && accept !== EVENT_STREAM && this.#isStrict(method) && new Negotiator(request.raw).mediaTypes(ACCEPTABLE).length === 0) throw new SSE_ERR_NOT_ACCEPTABLE()
@@ -130,7 +130,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return this.declared.payload?.call(this.#app, stream.request, stream, call)
   }
 
-  /** Reports an error of `payload` to `onError`. If `stream` has closed, only the error of a shared payload is reported, because it concerns other streams too. */
+  /** Calls `onError` with an error of `payload`. If `stream` has closed, does so only with `shared`, because the error concerns other streams too. */
   failed (error: unknown, stream: EventStream): void {
     if (this.declared.shared) this.#callbacks.report(error, stream)
     else this.#callbacks.reportIfOpen(error, stream)

@@ -15,7 +15,7 @@ export interface DeliverySettings {
   end?: SSEInput
 }
 
-/** Sends one source to one stream: reads it to its end, sends `end`, then closes the stream. A failure aborts the stream. */
+/** Sends one source to one stream: reads the source to its end, sends the event `end`, then closes the stream. A failure aborts the stream. */
 export class SourceDelivery implements Producer<EventStream> {
   readonly #createSource: (stream: EventStream) => Source
   readonly #settings: DeliverySettings
@@ -30,7 +30,7 @@ export class SourceDelivery implements Producer<EventStream> {
     this.#callbacks = callbacks
   }
 
-  /** Returns the source. The first call creates it. @throws SSE_ERR_SOURCE, the errors of the application's code that makes it */
+  /** Returns the source. The first call creates the source. @throws SSE_ERR_SOURCE, the errors of the application's code that creates it */
   open (stream: EventStream): Source {
     this.#source ??= this.#createSource(stream)
     // stops the source if the application closed the stream while it created the source
@@ -60,7 +60,7 @@ export class SourceDelivery implements Producer<EventStream> {
     timer.abort()
   }
 
-  /** Implements `openOn: 'first-event'`: opens the stream once the source's first item is read. Replies with an HTTP error if that fails. */
+  /** Implements `openOn: 'first-event'`: opens the stream once the source's first item is read. If reading or encoding fails, replies with an HTTP error. */
   async startOnFirst (stream: EventStream, reply: FastifyReply, host: StreamHost<EventStream>): Promise<void> {
     const first = this.#checkFirst(stream)
     host.addPending(stream)

@@ -16,9 +16,9 @@ export type ItemKind = 'payload' | 'data'
 interface Reader {
   next (): Promise<IteratorResult<unknown>> | IteratorResult<unknown>
   /**
-   * Stops the source, and releases its resources. Called by `Source`, once more if the source gives an item after its stop.
-   * @param ended true if the source has ended or failed, so that only its resources are released
-   * @returns promises that settle once the source's own methods for this have; each may reject
+   * Stops the source, and releases its resources. Called by `Source`; called again if the source gives an item after the first call.
+   * @param ended true if the source has ended or failed. Then only its resources are released
+   * @returns promises that settle once the called methods of the source, such as `return`, have settled. Each promise may reject
    */
   stop (ended: boolean): ReadonlyArray<Promise<unknown>>
 }
@@ -30,8 +30,8 @@ export function isSource (value: unknown): value is object {
 }
 
 /**
- * Reads a source to its end: reads an item only when the stream's client can take it. Decodes bytes as UTF-8, and the body of
- * a Response as events. Stops the source when the stream closes, even while an item is awaited.
+ * Reads a source to its end. Reads the next item only when the stream's client can take more. Decodes bytes as UTF-8, and the
+ * body of a Response as events. Stops the source when the stream closes, even while an item is awaited.
  */
 export class Source {
   /** Resolves once the source has ended or was stopped, and the `finally` blocks of its generator have run. Never rejects. */
@@ -43,7 +43,7 @@ export class Source {
   #over = false
 
   /**
-   * @param request to its log go errors of the source after its end or stop
+   * @param request errors that the source has after its end or stop go to the log of this request
    * @throws SSE_ERR_SOURCE for a value that is not a source
    */
   constructor (source: unknown, request: FastifyRequest) {
@@ -53,7 +53,7 @@ export class Source {
     this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
   }
 
-  /** Reads the next item of the source; `done` at its end and after its stop. @throws the errors of the source */
+  /** Reads the next item of the source. The result is `done` at the source's end and after `stop`. @throws the errors of the source */
   async next (): Promise<IteratorResult<unknown, undefined>> {
     try {
       return this.#itemOf(await this.#reader.next())
@@ -127,28 +127,28 @@ export class Source {
     return { done: true, value: undefined }
   }
 
-  /** Decodes a chunk of UTF-8. Keeps an incomplete character at its end for the next chunk. Null if the chunk has no complete one. */
+  /** Decodes a chunk of UTF-8. Keeps an incomplete character at the chunk's end for the next chunk. Returns null if no character is complete. */
   #text (bytes: Uint8Array): string | null {
     this.#decoder ??= new TextDecoder()
     return this.#decoder.decode(bytes, { stream: true }) || null
   }
 }
 
-/** Returns an item of a source, or a result of `payload`, as an event: with `items: 'data'` as the data of a new one. */
+/** Returns an item of a source, or a result of `payload`, as an event. With `items: 'data'`, it becomes the data of a new event. */
 export function payloadOf (item: unknown, items: ItemKind): unknown {
   return items === 'data' ? { data: item } : item
 }
 
 /**
- * Returns an item of a source as an event for a stream. An event that another server sent is an event even with `items: 'data'`;
- * it has no id on a stream with topics, whose ids are those of the log of published events.
+ * Returns an item of a source as an event for a stream. An event that another server sent stays an event even with `items: 'data'`.
+ * On a stream with topics this event loses its id, because ids on such a stream come from the log of published events.
  */
 export function payloadFor (stream: EventStream, item: unknown, items: ItemKind): unknown {
   if (!(item instanceof UpstreamEvent)) return payloadOf(item, items)
   return stream.subscription?.allowsCustomIds === false ? item.withoutId() : item
 }
 
-/** Returns the reader for a kind of source. @param onError called with each error of a Readable, also while no item is read */
+/** Returns a reader of a source. @param onError called with each error of a Readable, also while no item is read */
 function open (source: unknown, onError: (error: unknown) => void): Reader {
   if (typeof source !== 'object' || source === null) throw new SSE_ERR_SOURCE(describeValue(source))
   if (source instanceof Readable) source.on('error', onError)
@@ -236,7 +236,7 @@ async function settled (call: () => unknown): Promise<void> {
 /** The method `Symbol.asyncDispose` that all async iterators inherit from Node 24 on. It only calls `return()`; `release` ignores it. */
 const inherited: unknown = Reflect.get(Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}.prototype)), Symbol.asyncDispose)
 
-/** Releases a source: calls the first method that it has of destroy, close and dispose, which also ends a read that is pending. */
+/** Releases a source, which also ends a pending read. Calls the first of the methods destroy, close and dispose that the source has. */
 async function release (source: object): Promise<void> {
   const release = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose].map((name) => Reflect.get(source, name)).find((method) => typeof method === 'function' && method !== inherited)
   await release?.call(source)

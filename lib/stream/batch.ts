@@ -1,10 +1,10 @@
 // Tested by test/integration/writes.test.ts
-/** Size of a batch, bytes, from which all streams share one Buffer, because Node would encode a string again for each stream. */
+/** Size, bytes, from which a batch (one stream's events of a tick) is encoded to one Buffer for all streams. Node would encode a string again for each stream. */
 const LARGE = 16_384
 
 /**
- * The encoded events that one stream sends in a tick of the event loop. Its text does not change. Appending the same text to the same
- * batch returns the same object, so that streams that send the same events share one string, byte count and HTTP chunk. Hot path.
+ * The encoded events that one stream sends in a tick of the event loop, as one text that never changes. If `append` gets the same text
+ * as in its last call, it returns the same batch, so that streams that send the same events share one string, byte count and HTTP chunk. Hot path.
  */
 export class Batch {
   readonly text: string
@@ -19,7 +19,7 @@ export class Batch {
     this.bytes = bytes
   }
 
-  /** Returns a batch that also has `text`, one encoded event, at its end. Does not change the text of this batch. */
+  /** Returns a batch that has the text of this batch and then `text`, one encoded event. Does not change the text of this batch. */
   append (text: string): Batch {
     if (text === '') return this
     // usually the same string object, so that `!==` compares no characters
@@ -42,7 +42,7 @@ export class Batch {
     return this.#chunk
   }
 
-  /** The text of the batch for `write()` of a Node stream: a string; from 16 KiB on a Buffer, encoded once for all streams. */
+  /** The text of the batch, for `write()` of a Node stream. It is a string below 16 KiB; from 16 KiB on it is a Buffer, encoded once for all streams. */
   get data (): string | Buffer {
     if (this.bytes < LARGE) return this.text
     this.#encoded ??= Buffer.from(this.text)

@@ -11,12 +11,12 @@ export function isHttp2 (raw: RawReply): raw is Http2ServerResponse {
   return 'stream' in raw
 }
 
-/** Returns whether a response or its connection has closed already, so that the response emits no `close` event any more. */
+/** Returns whether a response or its connection has closed already. After that the response emits no `close` event any more. */
 export function isClosed (raw: RawReply): boolean {
   return isHttp2(raw) ? raw.stream.destroyed : raw.destroyed || raw.req.socket.destroyed
 }
 
-/** Calls `callback` once, when the response has ended or its client has disconnected. Never calls it if they have already: see `isClosed`. */
+/** Calls `callback` once, when the response has ended or its client has disconnected. If that happened before this call (see `isClosed`), never calls `callback`. */
 export function onceClosed (raw: RawReply, callback: () => void): void {
   if (isHttp2(raw) || raw.socket !== null) {
     // `on`, because `once` would keep a wrapper function in memory for every stream, and the response emits `close` only once
@@ -38,7 +38,7 @@ export function onceClosed (raw: RawReply, callback: () => void): void {
   raw.on('close', onClose)
 }
 
-/** Callbacks of `onceClosed` for pipelined responses, by socket. A socket has one listener for all, because a client may send any number of requests. */
+/** Callbacks that `onceClosed` got for pipelined responses, by socket. One listener per socket calls them all, because a client may send any number of requests. */
 const pipelined = new WeakMap<Socket, Set<() => void>>()
 
 function callAll (this: Socket): void {
@@ -50,14 +50,14 @@ export function waitsForTurn (raw: RawReply): boolean {
   return !isHttp2(raw) && raw.socket === null
 }
 
-/** Calls `callback` when a pipelined response gets its socket, because the responses before it are done. */
+/** Calls `callback` when a pipelined response gets its socket, which happens once the responses before it are done. */
 export function whenTurnComes (raw: RawReply, callback: () => void): void {
   raw.once('socket', callback)
 }
 
 /**
  * Discards the body of a GET or HEAD request, because Fastify does not read it. While a body is unread, Node stops reading from the
- * connection, so that it does not notice when the client disconnects.
+ * connection, and then does not notice when the client disconnects.
  */
 export function discardBody ({ req }: RawReply): void {
   const { 'content-length': length, 'transfer-encoding': coding } = req.headers
@@ -69,7 +69,7 @@ export function sessionOf (raw: RawReply): Http2Session | undefined {
   return isHttp2(raw) ? raw.stream.session : undefined
 }
 
-/** Closes an HTTP/2 session once all its HTTP/2 streams have ended. Destroys its socket after `timeout` ms if the client keeps it open. */
+/** Closes an HTTP/2 session once all its HTTP/2 streams have ended. If the client keeps the session open for `timeout` ms, destroys its socket. */
 export function endSession (session: Http2Session, timeout: number): void {
   if (session.destroyed) return
   // Read now, because `session.socket` is a proxy that throws once the session has ended. The proxy has bound the method to the socket.
@@ -82,11 +82,11 @@ export function endSession (session: Http2Session, timeout: number): void {
 const streamCounts = new WeakMap<Http2Session, { streams: number }>()
 
 /**
- * Disables the inactivity timeout of a response's connection, because an event stream may be inactive for longer. Node enables it
- * again after an HTTP/1.1 response, so that nothing is returned for one.
+ * Disables the inactivity timeout of a response's connection, because an event stream may be inactive for longer. After an HTTP/1.1
+ * response Node enables the timeout again. For HTTP/2 the returned function does.
  *
- * @param sessionTimeout the inactivity timeout of an HTTP/2 session without event streams, ms; undefined: stays disabled
- * @returns for HTTP/2: a function to call when the event stream has closed. The last call of a session enables its timeout again.
+ * @param sessionTimeout the inactivity timeout of an HTTP/2 session without event streams, ms; undefined: the timeout stays disabled
+ * @returns for HTTP/2: a function to call when the event stream has closed. The call for a session's last stream enables its timeout again. For HTTP/1.1: undefined
  */
 export function disableSocketTimeout (raw: RawReply, sessionTimeout: number | undefined): (() => void) | undefined {
   const session = sessionOf(raw)

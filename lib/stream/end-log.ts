@@ -6,7 +6,7 @@ import { requestLoggingOf } from './fastify-internals.js'
 /** A function that logs the end of a stream with the logger of its request. Called once per stream that was open. */
 export type EndLog = (request: FastifyRequest, end: StreamEnd) => void
 
-/** Returns an `EndLog` at level info. It skips requests that `disableRequestLogging` excludes, as Fastify does when it logs the end of a request. */
+/** Returns an `EndLog` that logs at level info. It logs nothing for requests that `disableRequestLogging` excludes, as Fastify does at the end of a request. */
 export function endLogOf (app: FastifyInstance): EndLog {
   const isDisabled = requestLoggingOf(app)
   return (request, end) => {

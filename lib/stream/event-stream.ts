@@ -18,12 +18,12 @@ import { newStreamId } from './id.js'
 import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-/** Text of a heartbeat: a comment, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each (https://github.com/Azure/fetch-event-source/issues/15). */
+/** Text of a heartbeat: a comment line, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each blank line (https://github.com/Azure/fetch-event-source/issues/15). */
 const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
 
 /**
- * The event stream of one client: opens its HTTP response, writes events as fast as the client takes them, and closes it.
+ * The event stream of one client. Opens its HTTP response, writes events as fast as the client takes them, and closes the response.
  *
  * `runInAsyncScope` of its base class runs callbacks of the application in the async context (AsyncLocalStorage) of the request. They would
  * otherwise run in the context of another stream's request, because one timer or one published event serves many streams.
@@ -35,12 +35,12 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   closeReason: CloseReason | null = null
   /**
    * How far the stream has opened: `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live`
-   * once published events may be delivered. Keeps its value when the stream closes, which `closeReason` shows.
+   * once published events may be delivered. Does not change when the stream closes; `closeReason` shows that.
    */
   state: 'pending' | 'opening' | 'live' = 'pending'
   /** The interval or source of the route that writes events to this stream. Null if it has none, and after the stream has closed. */
   producer: Producer<EventStream> | null = null
-  /** The stream's connection to the log of published events. Null until it has a topic, or an event with an id, or the client sent an id. */
+  /** The stream's subscription to the log of published events. Null until the stream has a topic or an event with an id, or opens for a client that sent an id. */
   subscription: Subscription | null = null
   readonly #host: StreamHost<EventStream>
   readonly #owner: StreamOwner<EventStream>
@@ -76,7 +76,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   get stats (): RouteStats { return this.#buffer.stats }
 
-  /** Whether bytes wait for the client or for the response to open. Code that writes many events then waits for `ready()`. */
+  /** Whether written events are still held, because the client is behind or the response is not open yet. Code that writes many events then waits for `ready()`. */
   get needsDrain (): boolean { return this.#buffer.needsDrain }
 
   /** Sends the reply. Fastify then runs the onSend hooks and opens the response, which calls `onResponseOpen`. */
@@ -120,7 +120,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   subscribe (...topics: string[]): void { this.addTopics(validTopics(topics)) }
 
-  /** Subscribes the stream to topics. Does nothing if it is closed. @param topics valid names: the caller has checked them */
+  /** Subscribes the stream to topics. Does nothing if the stream is closed. @param topics valid names: the caller has checked them */
   addTopics (topics: ReadonlySet<string>): void { if (!this.closed) this.subscribed().subscribe(topics) }
 
   /** Returns the stream's subscription, and creates it at the first call. @param from see `StreamHost.createSubscription` */
@@ -128,7 +128,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
 
-  /** Sends the published events that the client missed, then new ones. @returns see `Subscription.startDelivery`; null without a subscription */
+  /** Sends the published events that the client missed, then new events. @returns see `Subscription.startDelivery`; null if the stream has no subscription */
   startDelivery (): Promise<void> | null {
     this.state = 'live'
     return this.subscription?.startDelivery() ?? null
@@ -140,7 +140,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     if (text !== '') this.writeWithId(text, customIdOf(payload))
   }
 
-  /** Returns the text of an event; the route's functions encode its data. @throws the errors of event/encode.ts: `encode`, `assertNoCustomId` */
+  /** Returns the encoded text of an event. Functions of the route encode the event's data. @throws the errors of event/encode.ts: `encode`, `assertNoCustomId` */
   encode (payload: unknown): string {
     if (this.subscription?.allowsCustomIds === false) assertNoCustomId(payload)
     return encode(payload, payload instanceof UpstreamEvent ? this.#settings.writeText : this.#settings.writeData)
@@ -149,7 +149,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns a promise that resolves to true once the client takes more bytes, or to false once the stream is closed. */
   ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
 
-  /** Writes one encoded event of the application. @param id an id in it that the application set; removed if the stream has had a topic. Hot path. */
+  /** Writes one encoded event of the application. @param id the id that the application set in `text`; removed from it if the stream has had a topic. Hot path. */
   writeWithId (text: string, id: string | undefined): void {
     if (id === undefined || this.closed) this.write(text, this.subscription?.usesLogIds !== true)
     else if (!this.subscribed().allowsCustomIds) this.write(stripId(text, id), false)
@@ -158,8 +158,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   /**
    * Writes one encoded event and counts it. Hot path.
-   * @param advancesId false if the event does not give the client the newest id. The heartbeat, which does, is then not postponed.
-   * @param publishedAt when this process received a published event, ms, to measure its lag; null for other events
+   * @param advancesId false if the event does not give the client the newest id. The heartbeat, which gives it that id, is then not postponed.
+   * @param publishedAt for a published event, the time at which this process received it, ms, to measure its lag (time until it is written); null for other events
    * @returns false if the event was dropped, or the stream is closed
    */
   write (text: string, advancesId = true, publishedAt: number | null = null): boolean {
@@ -170,14 +170,14 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return true
   }
 
-  /** Writes an encoded `gap` event (it says that events are missing). It is not in the count of sent events. @returns false if it was dropped, because the client is behind */
+  /** Writes an encoded `gap` event, which says that events are missing. Not counted as a sent event. @returns false if it was dropped, because the client is behind */
   writeUncounted (text: string): boolean {
     const written = this.#buffer.write(text)
     if (written) this.#heartbeat?.refresh(this.#host.flushQueue.time)
     return written
   }
 
-  /** Writes a heartbeat or `id:` line at once, even if the client is behind. @returns false if nothing was written, because the stream is closed or its events are being dropped */
+  /** Writes a heartbeat or an `id:` line at once, even if the client is behind. @returns false if nothing was written, because the stream is closed or its events are being dropped */
   writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
 
   sendHeartbeat (): void {
@@ -195,7 +195,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   close (): void { this.closeWith('server') }
 
-  /** Closes the stream: writes the pending text and `last`, which is encoded, then ends the response. Does nothing if it is closed. */
+  /** Closes the stream: writes the buffered text and then `last`, which is encoded already, and ends the response. Does nothing if the stream is closed. */
   closeWith (reason: CloseReason, last = ''): void {
     if (this.closed) return
     this.#onClosed(reason)
@@ -206,17 +206,17 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns a promise that resolves when the response has ended or the client has disconnected. */
   finished (): Promise<void> { return this.#response.finished() }
 
-  /** Closes the stream at shutdown, after `last` (an encoded event) and a `retry:` line of `retry` ms. Resolves when the response has closed. */
+  /** Closes the stream at shutdown. Before the end it sends `last` (an encoded event) and a `retry:` line of `retry` ms. Resolves when the response has closed. */
   drain (retry: number, last: string): Promise<void> { return this.#response.drain(() => this.closeWith('drain', last + encodeRetry(retry))) }
 
-  /** Writes the pending text, even if the client is behind. @returns false if the stream will be aborted, because the client was too far behind */
+  /** Writes the buffered text, even if the client is behind. @returns false if the stream will be aborted, because the client was too far behind */
   flush (): boolean {
     if (this.closeReason === 'overflow') return false
     this.#buffer.flushNow()
     return true
   }
 
-  /** Sends the pending text, then aborts the response, so that the client sees a failure and not a regular end. */
+  /** Writes the buffered text, then aborts the response, so that the client sees a failure and not a regular end. */
   abort (): void { if (!this.closed) this.#abortNow('error') }
 
   onOverflow (): void {
@@ -236,8 +236,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   /**
-   * Sets `closeReason` at once, so that nothing more is written, and a `close()` within this tick does not end the response as if
-   * nothing had failed. Aborts the stream in the next tick, because that calls code of the application.
+   * Sets `closeReason` at once, so that nothing more is written. A `close()` in this tick then does not end the response as if nothing had
+   * failed. Aborts the stream in the next tick, because an abort calls code of the application.
    */
   #closeSoon (reason: CloseReason, warning: string | null): void {
     if (this.closed) return
@@ -248,7 +248,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     })
   }
 
-  /** Marks the stream as closed, and stops all that writes to it: timers, write buffer, subscription, interval or source. */
+  /** Marks the stream as closed. Stops its timers, write buffer, subscription, and interval or source, so that nothing writes to the stream any more. */
   #onClosed (reason: CloseReason): void {
     this.closeReason = reason
     this.#heartbeat?.stop()

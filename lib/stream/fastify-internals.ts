@@ -10,9 +10,9 @@ import type { RawReply } from './connection.js'
 let trailersSymbol: symbol | undefined
 
 /**
- * Returns whether a reply has HTTP trailers. Fastify's public `hasTrailer` needs the name of a trailer; its private field
- * `fastify.reply.trailers` is null for a reply without any.
- * @returns true also if Fastify has no such field: it then pipes the stream itself, which is slower and never wrong
+ * Returns whether a reply has HTTP trailers. Fastify's public `hasTrailer` needs the name of a trailer. So this function reads the
+ * private field `fastify.reply.trailers`, which is null for a reply without trailers.
+ * @returns true also if Fastify has no such field. Fastify then pipes the stream itself, which is slower and never wrong
  */
 export function mayHaveTrailers (reply: FastifyReply): boolean {
   trailersSymbol ??= symbolOf(reply, 'fastify.reply.trailers')
@@ -26,7 +26,7 @@ interface LogController {
 /**
  * Returns a function that returns whether Fastify's option `disableRequestLogging` excludes a request. Fastify 5.12 keeps this
  * option in its log controller, a property of the root instance with a private symbol as key. Versions without log controller
- * keep it in `initialConfig`, which is also read if no such symbol is found.
+ * keep the option in `initialConfig`. This function reads it there if it finds no such symbol.
  */
 export function requestLoggingOf (app: FastifyInstance): (request: FastifyRequest) => boolean {
   for (let at: object | null = app; at !== null; at = Object.getPrototypeOf(at)) {
@@ -40,10 +40,10 @@ export function requestLoggingOf (app: FastifyInstance): (request: FastifyReques
 }
 
 /**
- * Returns whether a stream has to write a byte as soon as it opens, not only with its first event. It has to in two cases: a
- * transform of an onSend hook sends the headers with its first byte; @fastify/aws-lambda takes the stream of `inject` with
- * `payloadAsStream` for empty without one. That option shows only in light-my-request's private field `_lightMyRequest`. If
- * the field is missing, the second case is not seen: the first byte is then sent with the first event.
+ * Returns whether a stream has to write a byte as soon as it opens, not only with its first event. Two cases need that byte. A
+ * transform of an onSend hook sends the headers with its first byte. @fastify/aws-lambda calls `inject` with `payloadAsStream`, and
+ * takes a stream without that byte for empty. The option `payloadAsStream` shows only in light-my-request's private field
+ * `_lightMyRequest`. If the field is missing, the second case is not seen, and the first byte is sent with the first event.
  */
 export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
   const injected: unknown = Reflect.get(raw, '_lightMyRequest')

@@ -9,13 +9,13 @@ export interface Flushable {
   queued: boolean
   /** The next buffer in the queue, which is a linked list. Null for the last one, and if the buffer is not in the queue. */
   nextQueued: Flushable | null
-  /** Called by the queue. Writes the buffered events. @param time the time as `now()` returned it, read once for all buffers */
+  /** Called by the queue. Writes the buffered events. @param time the current time as `now()` returned it; the queue reads it once for all buffers */
   flush (time: number): void
 }
 
-/** Decides when a write buffer is flushed: writes its buffered events to the response. */
+/** Decides when a write buffer is flushed, which means that its buffered events are written to the response. */
 export interface FlushScheduler {
-  /** The empty batch, to which a buffer appends its events. Streams share it, so that batches with equal events are one object. */
+  /** The empty batch (a text of no events), to which a buffer appends its events. All streams share it, so that batches with equal events are one object. */
   readonly emptyBatch: Batch
   /** Schedules a flush of `buffer`, unless one is scheduled already. Hot path. */
   add (buffer: Flushable): void
@@ -66,7 +66,7 @@ export class FlushQueue implements FlushScheduler {
   }
 }
 
-/** Flushes one write buffer `interval` ms after its first event, so that all events of that time are sent with one `write()`. */
+/** Flushes one write buffer `interval` ms after its first buffered event, so that all events of that time are sent with one `write()`. */
 export class FlushTimer implements FlushScheduler, Task {
   due = 0
   prev: Task | null = null
@@ -75,7 +75,7 @@ export class FlushTimer implements FlushScheduler, Task {
   readonly #timers: TimerLists
   readonly #interval: number
   #buffer: Flushable | null = null
-  /** The list in which the flush is scheduled. Null while none is. */
+  /** The timer list in which the flush is scheduled. Null while no flush is scheduled. */
   #timerList: TimerList | null = null
 
   constructor (queue: FlushQueue, timers: TimerLists, interval: number) {

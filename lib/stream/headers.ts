@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { encodeRetry } from '../event/encode.js'
 import type { Subscription } from './contracts.js'
 
-/** Default headers of every event stream, which keep proxies from storing or buffering it. Headers of hooks, handlers and options replace them. */
+/** Default headers of every event stream, which keep proxies from storing or buffering the stream. Headers of hooks, handlers and options replace these defaults. */
 const DEFAULTS = [
   ['cache-control', 'no-cache, no-transform'],
   ['x-accel-buffering', 'no'],
@@ -14,7 +14,7 @@ const DEFAULTS = [
 
 /**
  * Returns the id of the last event that a reconnecting client received. Reads the header Last-Event-ID, or without it the query
- * parameter `lastEventId`, for clients that cannot set a header. Returns null if neither is there, or it is empty.
+ * parameter `lastEventId`, for clients that cannot set a header. Returns null if both are missing, or the id is empty.
  */
 export function readLastEventId (request: FastifyRequest): string | null {
   const header = request.headers['last-event-id']
@@ -29,18 +29,18 @@ export function readLastEventId (request: FastifyRequest): string | null {
 }
 
 const EVENT_STREAM = 'text/event-stream'
-/** Matches an event stream's content type with `charset`, its only parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). Clients that read other types as Latin-1 need it. */
+/** Matches an event stream's content type with `charset`, its only parameter (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). Some clients read a type without `charset` as Latin-1. */
 const WITH_CHARSET = /^text\/event-stream *; *charset="?utf-8"?$/i
 
-/** Returns the text before the first event: `retry:`, unless it is undefined, and the id of a stream with topics. No blank line follows `retry:` alone. */
+/** Returns the text before the first event: a `retry:` line unless `retry` is undefined; an `id:` line if the stream has topics. No blank line follows `retry:` alone. */
 export function firstLines (retry: number | undefined, subscription: Subscription | null): string {
   const id = subscription?.allowsCustomIds === false ? subscription.takeIdLine() : ''
   return `${retry === undefined ? '' : encodeRetry(retry)}${id && `${id}\n`}`
 }
 
 /**
- * Sets the headers of an event stream's reply. `headers`, an option, replace headers of hooks and handlers, which replace the defaults.
- * Does not set `connection: keep-alive`, because Node does for HTTP/1.1.
+ * Sets the headers of an event stream's reply. The option `headers` replaces headers of hooks and handlers, and these replace the
+ * defaults. Does not set `connection: keep-alive`, because Node sets it for HTTP/1.1.
  */
 export function writeStreamHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of DEFAULTS) if (!reply.hasHeader(name)) reply.header(name, value)

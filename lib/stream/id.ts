@@ -1,7 +1,7 @@
 // Tested by test/stream/event-stream.test.ts
 import { randomFillSync } from 'node:crypto'
 
-/** Number of characters in a stream id. Each has 6 random bits (120 in all), so that nobody can guess an id. */
+/** Number of characters in a stream id. Each character has 6 random bits (120 in all), so that nobody can guess an id. */
 const LENGTH = 20
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 // Characters for the next 256 ids. All streams of the process share them, because a call for random bytes costs far more than the bytes.

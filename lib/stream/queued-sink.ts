@@ -6,7 +6,7 @@ import type { Sink } from './sink.js'
 /**
  * The destination of a stream's bytes for a pipelined HTTP/1.1 response, which has no socket until the responses before it are done.
  * Keeps the batches of events until then. Node would buffer them as well, but from 16 KiB on it stops reading from the connection,
- * so that it does not notice when the client disconnects.
+ * and then does not notice when the client disconnects.
  */
 export class QueuedSink implements Sink {
   readonly #raw: RawReply
@@ -19,7 +19,7 @@ export class QueuedSink implements Sink {
     this.#raw = raw
   }
 
-  /** Called when the responses before this one are done. Writes all buffered text to `sink`. From then on `write` passes text to `sink` directly. */
+  /** Called when the responses before this response are done. Writes all buffered text to `sink`. From then on `write` passes text to `sink` directly. */
   open (sink: Sink): void {
     this.#sink = sink
     let hasRoom = true

@@ -21,13 +21,13 @@ interface RegistryOptions {
   createSubscription (stream: EventStream, from?: string): Subscription
 }
 
-/** The event streams of one plugin in this process: finds open ones by stream id and client id, and closes all at shutdown. */
+/** The event streams of one plugin in this process. Finds open streams by stream id and client id, and closes all streams at shutdown. */
 export class StreamRegistry implements StreamHost<EventStream> {
   readonly timers = new TimerLists()
   readonly flushQueue = new FlushQueue()
   /** Open streams by stream id. */
   readonly streams = new Map<string, EventStream>()
-  /** Open streams by client id. Without those whose client id is their stream id, the default, because `streams` has them. */
+  /** Open streams by client id. A stream whose client id is its stream id (the default) is only in `streams`. */
   readonly clients = new Map<string, Set<EventStream>>()
   readonly #options: RegistryOptions
   /** Streams whose response is not open yet: they wait for the first item of their source, or for onSend hooks. */
@@ -91,8 +91,8 @@ export class StreamRegistry implements StreamHost<EventStream> {
   }
 
   /**
-   * Closes all streams at shutdown, each with a random `retry:` up to `drain.spread` ms. Resolves when both are done: every response has
-   * closed; the callbacks and sources of the application have finished, or `drain.timeout` ms have passed.
+   * Closes all streams at shutdown, each with a random `retry:` up to `drain.spread` ms. Waits until every response has closed. Then waits
+   * until the callbacks and sources of the application have finished, or until `drain.timeout` ms after the call.
    */
   async drain (): Promise<void> {
     this.#draining = true
@@ -107,7 +107,7 @@ export class StreamRegistry implements StreamHost<EventStream> {
     await this.#finishWork(deadline)
   }
 
-  /** Waits until all callbacks and sources have finished, or until `deadline`. @param deadline on the clock of `real.now()`, ms */
+  /** Waits until all callbacks and sources of the application have finished, or until `deadline`. @param deadline on the clock of `real.now()`, ms */
   async #finishWork (deadline: number): Promise<void> {
     const timer = new AbortController()
     const { signal } = timer

@@ -14,20 +14,20 @@ import { createSink, type Sink } from './sink.js'
 /** Time that a client has to take the last bytes of a closed stream, ms. Then its connection is destroyed. */
 const CLOSE_TIMEOUT = 5_000
 
-/** The event stream that a response belongs to, as the response calls it. */
+/** The event stream that a response belongs to, with the members that the response uses. */
 export interface ResponseOwner {
   readonly closed: boolean
   /**
-   * Called once, when Fastify has piped the response, so that it can be written to.
+   * Called once, when Fastify has piped the response. From then on the stream can write to `sink`.
    * @param sink the destination for the bytes of the stream
-   * @param needsFirstByte whether the stream has to write a byte at once, because without one the client gets no headers
+   * @param needsFirstByte whether the stream has to write a byte at once, because without that byte the client gets no headers
    */
   onResponseOpen (sink: Sink, needsFirstByte: boolean): void
   /** Called once, when the response has closed: all its bytes were sent, or its client has disconnected. */
   onResponseClose (): void
 }
 
-/** The HTTP response of one event stream. The stream gives it to `reply.send()`. It opens when Fastify pipes it, and is later ended or aborted. */
+/** The HTTP response of one event stream. The stream gives this object to `reply.send()`. The response opens when Fastify pipes it, and is later ended or aborted. */
 export class StreamResponse extends StreamPayload {
   /** The destination for the bytes of the stream. Null until the response is open. */
   sink: Sink | null = null
@@ -43,10 +43,10 @@ export class StreamResponse extends StreamPayload {
     this.#owner = owner
   }
 
-  /** Whether the plugin or other code has called `end()` of the response. False while it is open, and if the client disconnected before. */
+  /** Whether the plugin or other code has called `end()` of the response. False while the response is open, and if the client disconnected before that call. */
   get ended (): boolean { return this.#reply.raw.writableEnded }
 
-  /** Listens for the close of the response, which calls `onResponseClose`. @returns false if the client has disconnected already */
+  /** Listens for the close of the response, and then calls `onResponseClose` of the stream. @returns false if the client has disconnected already */
   watch (): boolean {
     const { raw } = this.#reply
     if (isClosed(raw)) return false
@@ -85,7 +85,7 @@ export class StreamResponse extends StreamPayload {
     this.#open(destination)
   }
 
-  /** Ends the response after the bytes that were written. Destroys it if the client has not taken them after 5 s. */
+  /** Ends the response after the bytes that were written. If the client has not taken these bytes after 5 s, destroys the response. */
   end (): void {
     const isSent = this.#endOnClose && this.sink?.end()
     this.emitEnd()

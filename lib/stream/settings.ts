@@ -2,7 +2,7 @@
 import { type DataWriter, plainData } from '../event/encode.js'
 import type { SSEPublication, SSEStreamOptions } from '../types.js'
 
-/** The options of a stream, with defaults for those that were not given. Times in ms, sizes in bytes. `retry` is undefined for no `retry:` line. */
+/** The options of a stream, with defaults for options that were not given. Times in ms, sizes in bytes. `retry` is undefined if no `retry:` line is sent. */
 export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }
 
 /** The settings of a stream, and the functions that turn the data of its events into text. */
@@ -19,7 +19,7 @@ export interface DrainSettings {
   timeout: number
 }
 
-/** Returns `settings` with the functions that write data, for a stream whose route declares no events (no schemas of their data). */
+/** Returns `settings` with functions that turn the data of events into text, for a stream whose route declares no events (no schemas of their data). */
 export function compileSettings (settings: StreamSettings): CompiledSettings {
   const writeData = plainData(settings.serializer)
   return { ...settings, writeData, writeText: writeData }

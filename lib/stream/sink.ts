@@ -7,9 +7,9 @@ import { real } from '../clock.js'
 import type { Batch } from './batch.js'
 import { isClosed, isHttp2, type RawReply } from './connection.js'
 
-/** The destination of one event stream's bytes: a socket or a Node stream. Reports its backpressure (whether the client is behind). */
+/** The destination of one event stream's bytes: a socket or a Node stream. Also reports whether the client is behind (backpressure). */
 export interface Sink {
-  /** Writes a batch of encoded events. Hot path. @returns false if the client is behind: `onceDrained` reports when it has caught up */
+  /** Writes a batch of encoded events. Hot path. @returns false if the client is behind; `onceDrained` then reports when the client has caught up */
   write (batch: Batch): boolean
   /** Whether the response was ended or destroyed, by the plugin or other code. Nothing may be written then. */
   readonly ended: boolean
@@ -24,9 +24,9 @@ export interface Sink {
 }
 
 /**
- * Returns the destination for the bytes of an event stream. It writes HTTP chunks to the socket if the response is HTTP/1.1 and no
- * other code has changed it. Otherwise it writes to `destination`, the Node stream that Fastify piped to (HTTP/2, `inject`, a transform
- * of an onSend hook, middleware that wraps `res.write`).
+ * Returns the sink (destination for the bytes) of an event stream. The sink writes HTTP chunks to the socket if the response is HTTP/1.1
+ * and no other code has changed it. Otherwise the sink writes to `destination`, the Node stream that Fastify piped to (HTTP/2, `inject`,
+ * a transform of an onSend hook, middleware that wraps `res.write`).
  */
 export function createSink (raw: RawReply, destination: Writable): Sink {
   // no headers yet, because a transform sends them with its first bytes
@@ -37,7 +37,7 @@ export function createSink (raw: RawReply, destination: Writable): Sink {
   return socket !== null && isUntouched(raw) ? new ChunkedSink(raw, socket) : new WritableSink(raw, destination)
 }
 
-/** Returns whether `res.write` would write plain chunks to the socket. It would not after Express' compression, which replaces it and sets `content-encoding`. */
+/** Returns whether `res.write` would write plain chunks to the socket. False after Express' compression, which replaces `res.write` and sets `content-encoding`. */
 function isUntouched (raw: RawReply): raw is ServerResponse {
   return raw instanceof ServerResponse && raw.chunkedEncoding && raw.write === ServerResponse.prototype.write && !raw.hasHeader('content-encoding')
 }
@@ -105,7 +105,7 @@ class ChunkedSink implements Sink {
   }
 }
 
-/** A destination or response that may compress: if it has `flush`, it keeps bytes until that is called. */
+/** A destination or response that may compress. If it has a method `flush`, it keeps bytes until `flush` is called. */
 type Flushing = { flush?: () => void }
 
 /** Writes batches of events to a Node stream: the response, or a transform that is piped into it. */

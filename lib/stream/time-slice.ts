@@ -1,10 +1,10 @@
 // Tested by test/issues/endless-source.test.ts
 import { real } from '../clock.js'
 
-/** Time, ms, for which loops over sources that always have a next item may block the event loop. Then other work gets a turn. */
+/** Time for which loops over sources (iterables of the application) may block the event loop if a next item is always ready, ms. Then other work gets a turn. */
 const SLICE = 10
 
-/** Maximum number of calls of `sliceIsOver` between two readings of the clock. A reading takes up to a tenth of the time that the write of an event takes. */
+/** Maximum number of calls of `sliceIsOver` per reading of the clock, because a reading takes up to a tenth of the time that the write of an event takes. */
 const MOST_CALLS = 16
 
 // When the current slice (`SLICE` ms of work in one turn of the event loop) began; null: not yet. All loops of the process share the slice.
@@ -32,7 +32,7 @@ export function sliceIsOver (): boolean {
   return over
 }
 
-/** Returns a promise that resolves in the next turn of the event loop. Called when `sliceIsOver`. All callers get the same promise, so that they all continue. */
+/** Returns a promise that resolves in the next turn of the event loop. Called after `sliceIsOver` returned true. All callers share it, so that all continue. */
 export function nextTurn (): Promise<void> {
   turn ??= new Promise((resolve) => { resume = resolve })
   return turn

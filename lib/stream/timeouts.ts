@@ -2,13 +2,13 @@ import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
 import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
-/** Part of its delay for which a timer is not rescheduled again after a write, so that most writes cost nothing. */
+/** Fraction of a timer's delay. For this time after a write has rescheduled the timer, further writes do not reschedule it, so that most writes cost nothing. */
 const SLACK = 1 / 33
 
-/** Number of steps between 0.9 and 1.1 × `maxLifetime`. Each stream gets a random one, so that clients do not all reconnect at once. */
+/** Number of steps between 0.9 and 1.1 × `maxLifetime`. Each stream gets the lifetime of a random step, so that clients do not all reconnect at once. */
 const STEPS = 64
 
-/** A stream, as its heartbeat and its timeouts call it. */
+/** A stream, with the methods that its heartbeat and its timeouts call. */
 export interface TimedStream {
   /** Called by the heartbeat timer when nothing was written for `heartbeat` ms. The stream then writes a heartbeat. */
   sendHeartbeat (): void
@@ -17,8 +17,8 @@ export interface TimedStream {
 }
 
 /**
- * A timer that fires when nothing was written for `delay` ms, because every write restarts it. To keep writes cheap, it is
- * rescheduled at most once per `delay × SLACK`, so that it may fire up to 3 % early.
+ * A timer that every write restarts, so that it fires when nothing was written for `delay` ms. To keep writes cheap, the timer is
+ * rescheduled at most once per `delay × SLACK` ms. It may therefore fire up to 3 % early.
  */
 abstract class InactivityTimer implements Task {
   due = 0
@@ -54,7 +54,7 @@ abstract class InactivityTimer implements Task {
 
 /** The timer of one stream's heartbeat: makes the stream write a comment line when nothing was written to it for `heartbeat` ms. */
 export class Heartbeat extends InactivityTimer {
-  /** Starts the heartbeat of a stream. @param heartbeat in ms. @returns null if it is 0: no heartbeat */
+  /** Starts the heartbeat of a stream. @param heartbeat in ms; 0: no heartbeat. @returns null if `heartbeat` is 0 */
   static create (timers: TimerLists, { heartbeat }: { heartbeat: number }, stream: TimedStream): Heartbeat | null {
     return heartbeat > 0 ? new Heartbeat(timers, heartbeat, stream) : null
   }
@@ -109,7 +109,7 @@ export class StreamTimeouts {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: Lifetime | null
 
-  /** Starts the timeouts of a stream. @param limits in ms; 0: no limit. @returns null if both are 0 */
+  /** Starts the timeouts of a stream. @param limits in ms; 0: no limit. @returns null if both limits are 0 */
   static create (timers: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
     return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(timers, limits, stream) : null
   }

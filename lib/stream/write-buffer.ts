@@ -10,15 +10,15 @@ import type { TimerLists } from '../timer-list.js'
 import { nextTurn, sliceIsOver } from './time-slice.js'
 
 /**
- * The stream that owns a write buffer. The buffer may call each method while one published event is written to many streams.
- * The method then calls code of the application only in a later tick, so that this code cannot disturb that loop.
+ * The stream that owns a write buffer. The buffer may call these methods inside a loop that writes one published event to many streams.
+ * So each method calls code of the application only in a later tick, when that code cannot disturb the loop.
  */
 export interface WriteBufferOwner {
   /** Called when the client is more than `maxBufferedBytes` behind, and the option `overflow` is `'disconnect'`. The stream then aborts its response. */
   onOverflow (): void
-  /** Called when the buffer finds that other code has ended the response, or it was destroyed. @param lost bytes that were not written */
+  /** Called when the buffer finds that other code has ended the response, or that the response was destroyed. @param lost number of bytes that were not written */
   onResponseEnded (lost: number): void
-  /** Called after a write to the response threw: in the next tick, because `write` runs inside loops over many streams. Only code that wraps the response (a transform, middleware) makes it throw. */
+  /** Called in the tick after a write threw, because `write` runs inside loops over many streams. Only code that wraps the response (a transform, middleware) makes a write throw. */
   onError (error: unknown): void
   /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes a `gap` event, which says that events are missing. */
   onDrained (): void
@@ -42,8 +42,8 @@ const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 const TRUE = Promise.resolve(true)
 
 /**
- * Buffers the encoded events of one stream, so that all events of a tick are written at once. Also keeps them until the response
- * opens (`attach` sets its sink, the destination), and, up to `maxBufferedBytes`, while the client is behind.
+ * Buffers the encoded events of one stream, so that all events of a tick are written at once. Also keeps events until the response opens
+ * (`attach` then sets their destination, the sink). While the client is behind, keeps events up to `maxBufferedBytes`.
  */
 export class WriteBuffer implements Flushable {
   /** Whether the client is behind, or the response is not open yet. Code that writes many events then waits for `ready()`. */
@@ -56,7 +56,7 @@ export class WriteBuffer implements Flushable {
   #bytes = 0
   /** Time at which the response opened, on the clock of `now()`. In whole ms, because an integer takes less memory than a fraction. */
   #openedAt = 0
-  /** Time at which the oldest published event in the buffer was received, on the clock of `now()`, ms. Null for none, or if lag is not measured. */
+  /** Time at which the oldest published event in the buffer was received, on the clock of `now()`, ms, to measure lag. Null for none, or if lag is not measured. */
   #oldestPublishedAt: number | null = null
   readonly #owner: WriteBufferOwner
   readonly #settings: BackpressureSettings
@@ -87,7 +87,7 @@ export class WriteBuffer implements Flushable {
 
   /**
    * Buffers one encoded event. Hot path.
-   * @param publishedAt when this process received a published event, on the clock of `now()`, ms, to measure its lag; null for other events
+   * @param publishedAt for a published event, the time at which this process received it, on the clock of `now()`, ms, to measure its lag; null for other events
    * @returns false if the event was dropped, because the client is more than `maxBufferedBytes` behind
    */
   write (text: string, publishedAt: number | null = null): boolean {
@@ -115,7 +115,7 @@ export class WriteBuffer implements Flushable {
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
 
-  /** Writes the buffered text and then `last`, even if the client is behind. @returns false if the client is behind after it */
+  /** Writes the buffered text and then `last`, even if the client is behind. @returns false if the client is behind after the write */
   flushNow (last = ''): boolean {
     const batch = this.#pending.append(last)
     if (batch.bytes === 0 || this.#sink === null) return true
@@ -135,8 +135,8 @@ export class WriteBuffer implements Flushable {
   }
 
   /**
-   * Writes `text`, a heartbeat or `id:` line and no event, at once, even if the client is behind. Drops it in two cases: the stream
-   * is closed; events are being dropped, after which a `gap` event will give the client the current id.
+   * Writes `text` (a heartbeat or an `id:` line, no event) at once, even if the client is behind. Drops `text` if the stream is closed. Also
+   * drops it while events are being dropped, because the `gap` event that follows will give the client the current id.
    * @returns false if the text was dropped
    */
   writeControl (text: string): boolean {
