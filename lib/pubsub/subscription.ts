@@ -90,7 +90,7 @@ export class LogSubscription implements Subscription {
   }
 
   deliver (event: PublishedEvent): void {
-    if (this.#live) this.#write(event, event.time)
+    if (this.#live) this.#write(event, event)
   }
 
   onGap (gap: Gap): void {
@@ -209,12 +209,12 @@ export class LogSubscription implements Subscription {
   }
 
   /** Writes a published event. Omits the event's id if the client has an id that the application set. Hot path. @returns false if the event was dropped */
-  #write ({ id, frame, text }: PublishedEvent, publishedAt: number | null = null): boolean {
+  #write (event: PublishedEvent, published: PublishedEvent | null = null): boolean {
     const isCustom = this.#ids === 'custom'
-    if (!this.#stream.write(isCustom ? frame : text, true, publishedAt)) return false
+    if (!this.#stream.write(isCustom ? event.frame : event.text, true, published)) return false
     if (!isCustom) {
       this.#ids = 'log'
-      this.#clientEventId = id
+      this.#clientEventId = event.id
     }
     return true
   }

@@ -7,7 +7,7 @@ import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
 import { firstLines, readLastEventId } from './headers.js'
 import { logLateFailure } from './late-failure.js'
 import type { CompiledSettings } from './settings.js'
-import { WriteBuffer, type WriteBufferOwner } from './write-buffer.js'
+import { type Received, WriteBuffer, type WriteBufferOwner } from './write-buffer.js'
 import type { Sink } from './sink.js'
 import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
@@ -159,11 +159,11 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /**
    * Writes one encoded event and counts it. Hot path.
    * @param advancesId false if the event does not give the client the newest id. The heartbeat, which gives it that id, is then not postponed.
-   * @param publishedAt for a published event, the time at which this process received it, ms, to measure its lag (time until it is written); null for other events
+   * @param published the published event, to measure its lag (time until it is written); null for other events
    * @returns false if the event was dropped, or the stream is closed
    */
-  write (text: string, advancesId = true, publishedAt: number | null = null): boolean {
-    if (this.closed || !this.#buffer.write(text, publishedAt)) return false
+  write (text: string, advancesId = true, published: Received | null = null): boolean {
+    if (this.closed || !this.#buffer.write(text, published)) return false
     this.#buffer.countEvent()
     this.#timeouts?.sent()
     if (advancesId) this.#heartbeat?.refresh(this.#host.flushQueue.time)

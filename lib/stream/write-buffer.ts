@@ -33,6 +33,11 @@ export interface BackpressureSettings {
   overflow: 'disconnect' | 'drop'
 }
 
+/** A published event, with the time at which this process received it, on the clock of `now()`, ms. */
+export interface Received {
+  readonly time: number
+}
+
 /** Size of the buffered text, bytes, above which it is written at once, not at the end of the tick. */
 const FLUSH_BYTES = 16_384
 
@@ -56,8 +61,8 @@ export class WriteBuffer implements Flushable {
   #bytes = 0
   /** Time at which the response opened, on the clock of `now()`. In whole ms, because an integer takes less memory than a fraction. */
   #openedAt = 0
-  /** Time at which the oldest published event in the buffer was received, on the clock of `now()`, ms, to measure lag. Null for none, or if lag is not measured. */
-  #oldestPublishedAt: number | null = null
+  /** The oldest published event in the buffer, to measure its lag (time until it is written). Null for none, or if lag is not measured. */
+  #oldestPublished: Received | null = null
   readonly #owner: WriteBufferOwner
   readonly #settings: BackpressureSettings
   readonly #scheduler: FlushScheduler
@@ -87,12 +92,12 @@ export class WriteBuffer implements Flushable {
 
   /**
    * Buffers one encoded event. Hot path.
-   * @param publishedAt for a published event, the time at which this process received it, on the clock of `now()`, ms, to measure its lag; null for other events
+   * @param published the published event, to measure its lag (time until it is written); null for other events. An object, because a number with a fraction would be allocated for each call
    * @returns false if the event was dropped, because the client is more than `maxBufferedBytes` behind
    */
-  write (text: string, publishedAt: number | null = null): boolean {
+  write (text: string, published: Received | null = null): boolean {
     if (this.needsDrain && !this.#hasRoom()) return false
-    if (publishedAt !== null && this.stats.lag !== null) this.#oldestPublishedAt ??= publishedAt
+    if (published !== null && this.stats.lag !== null) this.#oldestPublished ??= published
     this.#scheduler.add(this)
     this.#pending = this.#pending.append(text)
     if (this.#pending.bytes > FLUSH_BYTES) this.flush(now())
@@ -108,7 +113,7 @@ export class WriteBuffer implements Flushable {
   /** Writes the buffered text to the response, unless the client is behind. Hot path. @param time the current time, as `now()` returns it */
   flush (time: number): void {
     if (this.needsDrain || this.closed || this.#pending.bytes === 0) return
-    if (this.#oldestPublishedAt !== null) this.#measureLag(time, this.#oldestPublishedAt)
+    if (this.#oldestPublished !== null) this.#measureLag(time, this.#oldestPublished)
     if (this.flushNow()) return
     this.needsDrain = true
     // setImmediate, so that other streams get a turn even if this client takes at once all that a fast source sends
@@ -185,9 +190,9 @@ export class WriteBuffer implements Flushable {
     return false
   }
 
-  #measureLag (time: number, publishedAt: number): void {
-    this.#oldestPublishedAt = null
-    this.stats.lag?.(time - publishedAt)
+  #measureLag (time: number, published: Received): void {
+    this.#oldestPublished = null
+    this.stats.lag?.(time - published.time)
   }
 
   /** Called when the response opens, and when the client has taken all written bytes. Writes the buffered text. */
