@@ -106,7 +106,7 @@ export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEM
 
 /** A limit on the number of streams that are open for one client. Requests for which `key` returns the same value count as one client. */
 export interface SSEClientLimit<Request = FastifyRequest> {
-  /** Number of streams that may be open at a time for each result of `key`: a whole number above 0. */
+  /** Number of streams that one client, as `key` identifies it, may have open at a time: a whole number above 0. */
   max: number
   /** Returns a non-empty string that names the client of a request. Other results fail with SSE_ERR_OPTION. Default: `request.ip`, of IPv6 its /64. */
   key?: (request: Request) => string
@@ -206,7 +206,7 @@ export interface SSERouteOptions<
   /** Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
-  /** `'payload'` (default): each item or result is an event; `'data'`: the data of an event (`message`, if `events` are declared). */
+  /** `'payload'` (default): each item or result is an event; `'data'`: each is the data of an event without a name, which clients receive as `message`. */
   items?: Items
   /** Event sent after the last item of a `source`. Not sent if the source failed or the client disconnected. Default: none. */
   end?: NonNullable<Payload>

@@ -43,8 +43,8 @@ type OutputOf<Types> = Types extends { output: infer Output } ? Output : never
 type Fields = Omit<SSEPayload, 'event' | 'data'>
 
 /**
- * The type of a field that is not set. It is `undefined` once TypeScript knows the type `Events`, and `never` before, because
- * with a property of type `undefined` TypeScript would drop the other members of the union.
+ * The type of an optional field that is not set: `undefined`, but `never` while TypeScript still infers `Events`. With
+ * `undefined` TypeScript would choose the union member with this field too early.
  */
 type Absent<Events> = Exclude<undefined, Events>
 

@@ -4,7 +4,7 @@ import { real } from '../clock.js'
 /** Time for which loops over sources (iterables of the application) may block the event loop if a next item is always ready, ms. Then other work gets a turn. */
 const SLICE = 10
 
-/** Maximum number of calls of `sliceIsOver` per reading of the clock, because a reading takes up to a tenth of the time that the write of an event takes. */
+/** `sliceIsOver` reads the clock at least once in so many calls. It does not read it in each call, because that takes up to a tenth of the time of a write. */
 const MOST_CALLS = 16
 
 // When the current slice (`SLICE` ms of work in one turn of the event loop) began; null: not yet. All loops of the process share the slice.

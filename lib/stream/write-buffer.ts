@@ -18,7 +18,7 @@ export interface WriteBufferOwner {
   onOverflow (): void
   /** Called when the buffer finds that other code has ended the response, or that the response was destroyed. @param lost number of bytes that were not written */
   onResponseEnded (lost: number): void
-  /** Called in the tick after a write threw, because `write` runs inside loops over many streams. Only code that wraps the response (a transform, middleware) makes a write throw. */
+  /** Called after a write to the response threw, as code that wraps the response may do (a transform, middleware). Called in the next tick, so that no stream is closed inside a loop over streams. */
   onError (error: unknown): void
   /** Called when events were dropped, and the client has now taken all written bytes. The stream then writes a `gap` event, which says that events are missing. */
   onDrained (): void
