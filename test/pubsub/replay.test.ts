@@ -72,7 +72,7 @@ test('a client that reconnects', async (t) => {
     t.match(app.sse.stats(), { resumed: 1, replayed: 0, gaps: 0 })
   })
 
-  t.test('a client with an id that has not the form of the log starts anew, without a gap', async (t) => {
+  t.test('an unknown form of id leads to no replay and no gap', async (t) => {
     const app = await makeApp(t)
     serveTopics(app)
     await publishAll(app, 'a', 'before')
