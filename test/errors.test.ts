@@ -8,7 +8,7 @@ import plugin, { type SSEPluginOptions, type SSERouteOptions } from '../lib/inde
 import { sseMetrics } from '../lib/metrics.js'
 import { type Answer, dies, ends, opens, says, serve } from './client/server.js'
 import { makeApp, until } from './helpers/app.js'
-import { readme } from './readme/document.js'
+import { pageOf } from './docs/document.js'
 import { withoutRedis } from './redis/without.js'
 
 /** Causes an error: rejects with it, or with the response that contains it. */
@@ -156,7 +156,7 @@ test('each error of the client occurs for its documented causes, and its message
 })
 
 test('the README documents when each error occurs and what to do', (t) => {
-  const [plugin = '', client = ''] = (readme.split('\n## Errors\n')[1]?.split('\n## ')[0] ?? '').split('`SSEError`')
+  const [plugin = '', client = ''] = pageOf('README.md').sectionOf('Errors').split('`SSEError`')
   const rowsOf = (text: string) => Array.from(text.matchAll(/^\| `(SSE_ERR_\w+)` \|(.*)\|$/gm), ([, code = '', cells = '']) => ({ code, cells: cells.split(' | ').map((cell) => cell.trim()) }))
   t.strictSame(rowsOf(plugin).map(({ code }) => code).sort(), Object.keys(CAUSES).sort())
   t.strictSame(rowsOf(client).map(({ code }) => code).sort(), Object.keys(CLIENT_CAUSES).sort())

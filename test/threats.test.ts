@@ -9,7 +9,7 @@ import { SSEError, sse } from '../lib/client/index.js'
 import { newStreamId } from '../lib/stream/id.js'
 import { injectSSE } from '../lib/testing.js'
 import { connectSocket, listen, makeApp, open, until } from './helpers/app.js'
-import { root } from './readme/document.js'
+import { root } from './docs/document.js'
 import { hubOf } from './helpers/subscriber.js'
 import { serve } from './client/server.js'
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Test } from 'tap'
 import { connectSocket, open, until } from '../helpers/app.js'
-import { testNginx } from '../readme/nginx.js'
+import { testNginx } from '../docs/nginx.js'
 import { ChaosApp, KINDS } from './app.js'
 import { startNginx } from '../helpers/nginx.js'
 import { readWitness, requestFor } from './requests.js'

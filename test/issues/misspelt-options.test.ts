@@ -10,7 +10,7 @@ import sse, { type SSEPluginOptions, type SSERouteOptions, type SSEStreamOptions
 import { readPluginOptions, readRouteOptions } from '../../lib/options/read.js'
 import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
-import { root } from '../readme/document.js'
+import { root } from '../docs/document.js'
 
 const streamOptions = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']
 const pluginOnlyOptions = ['history', 'drain', 'backplane', 'openapi']

@@ -7,16 +7,19 @@ import { sseMetrics } from '../../lib/metrics.js'
 import { readPluginOptions } from '../../lib/options/read.js'
 import { makeApp } from '../helpers/app.js'
 import { membersOf } from './compile.js'
-import { blocks, headings, manifest, readme, root, rowOf, sectionOf } from './document.js'
+import { manifest, pageOf, root } from './document.js'
+
+const page = pageOf('README.md')
+const { blocks, headings, text: readme } = page
 
 test('the contents of the README name every section', (t) => {
-  const contents = sectionOf('Contents')
+  const contents = page.sectionOf('Contents')
   for (const { level, title, anchor } of headings) if (level === 2 && title !== 'Contents') t.ok(contents.includes(`[${title}](#${anchor})`), title)
   t.end()
 })
 
 test('each block of the README except drawings and shell commands is run by a test', (t) => {
-  const folder = join(root, 'test/readme')
+  const folder = join(root, 'test/docs')
   const tests = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('')
   const others = blocks.filter(({ language }) => language !== 'sh' && language !== 'mermaid')
   for (const { section, language } of others) t.ok(tests.includes(`codeOf('${section}', '${language}')`), `${section}, ${language}`)
@@ -37,29 +40,29 @@ test('the scripts, files and packages in the commands of the README exist', (t) 
 
 test('the README names every option, member and error code', async (t) => {
   for (const name of ['types.ts', 'stats.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)) t.ok(new RegExp(`\`(reply\\.|app\\.)?${name}[\`(]`).test(readme), name)
-  for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
+  for (const [code, error] of Object.entries(errors)) if (code.startsWith('SSE_ERR_')) t.equal(page.rowOf(code)[2], String(new (error as new () => { statusCode: number })().statusCode), code)
 })
 
 test('the README has a row for every metric', async (t) => {
   const register = new Registry()
   sseMetrics(await makeApp(t), { register })
-  for (const { name, type } of await register.getMetricsAsJSON()) t.equal(rowOf(name)[2], type, name)
+  for (const { name, type } of await register.getMetricsAsJSON()) t.equal(page.rowOf(name)[2], type, name)
 })
 
 test('the defaults in the README are those of the options', async (t) => {
   const { stream, drain, history, openapi } = readPluginOptions({})
   const { heartbeat, maxBufferedBytes, overflow, idleTimeout, maxLifetime } = stream
-  t.equal(rowOf('drain')[3], `\`{ spread: ${drain.spread}, timeout: ${drain.timeout} }\``)
-  t.equal(rowOf('history')[3], `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
-  t.equal(rowOf('overflow')[3], `\`'${overflow}'\``)
-  for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(rowOf(name)[3], `\`${value}\``, name)
+  t.equal(page.rowOf('drain')[3], `\`{ spread: ${drain.spread}, timeout: ${drain.timeout} }\``)
+  t.equal(page.rowOf('history')[3], `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
+  t.equal(page.rowOf('overflow')[3], `\`'${overflow}'\``)
+  for (const [name, value] of Object.entries({ heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, openapi })) t.match(page.rowOf(name)[3], `\`${value}\``, name)
 })
 
 test('the links of the README lead to files and headings, and each dependency has its reason', async (t) => {
   for (const [, target = ''] of readme.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
     t.ok(target.startsWith('#') ? headings.some(({ anchor }) => anchor === target.slice(1)) : existsSync(join(root, target)), target)
   }
-  const justified = [...sectionOf('Dependencies').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name)
+  const justified = [...page.sectionOf('Dependencies').matchAll(/^- `(.*?)`/gm)].map(([, name]) => name)
   t.strictSame(justified.sort(), Object.keys({ ...manifest.dependencies, ...manifest.peerDependenciesMeta }).sort())
 })
 
@@ -68,7 +71,7 @@ test('each plugin in the README is one that a test runs beside this one, in the 
   const tried = files.flatMap((file) => Array.from(readFileSync(file, 'utf8').matchAll(/^test\('(.*?)'/gm), ([, name = '']) => name))
   const installed = Object.assign({}, ...['test/frameworks', 'test', ''].map((folder) => JSON.parse(readFileSync(join(root, folder, 'package-lock.json'), 'utf8')).packages))
   const named: string[] = []
-  for (const [, cell = ''] of sectionOf('Beside other plugins').matchAll(/^\| (`.*?) \|/gm)) {
+  for (const [, cell = ''] of page.sectionOf('Beside other plugins').matchAll(/^\| (`.*?) \|/gm)) {
     const [name = '', version] = cell.replaceAll('`', '').split(/ (?=\d)/)
     named.push(name)
     if (version !== undefined) t.equal(majorOf(version), majorOf(installed[`node_modules/${name}`].version), name)
@@ -92,7 +95,7 @@ test('each client and runtime in the README has a test, with the version that is
 
 /** Returns the clients and runtimes in the README, each with the file that runs it. */
 function clientRows (): { name: string, version: string, file: string }[] {
-  return Array.from(sectionOf('Clients and runtimes').matchAll(/^\| `?([^|`]+?)`? \| (\d[^|]*) \| .*\]\((.*?)\) \|$/gm), ([, name = '', version = '', file = '']) => ({ name, version, file }))
+  return Array.from(page.sectionOf('Clients and runtimes').matchAll(/^\| `?([^|`]+?)`? \| (\d[^|]*) \| .*\]\((.*?)\) \|$/gm), ([, name = '', version = '', file = '']) => ({ name, version, file }))
 }
 
 function majorOf (version = ''): string | undefined {

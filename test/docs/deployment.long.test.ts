@@ -10,9 +10,11 @@ import { cert, key } from '../helpers/certificate.js'
 import { Client, listen, makeApp, open, until } from '../helpers/app.js'
 import { testRedis } from '../helpers/redis-server.js'
 import { idsOf } from '../helpers/subscriber.js'
-import { codeOf } from './document.js'
+import { pageOf } from './document.js'
 import { startNginx, testNginx } from './nginx.js'
 import { runApp } from './run.js'
+
+const page = pageOf('README.md')
 
 testNginx('through nginx events come as they are sent, a client that leaves is seen, and misses nothing', async (t) => {
   const app = await makeApp(t)
@@ -61,7 +63,7 @@ testNginx('behind nginx request.ip is the client\'s with trustProxy: \'127.0.0.1
 })
 
 test('README, HTTP/2: the time is sent over HTTP/2, and over HTTP/1.1 on the same port', async (t) => {
-  const [code] = codeOf('HTTP/2', 'ts')
+  const [code] = page.codeOf('HTTP/2', 'ts')
   const files = { 'key.pem': key, 'cert.pem': cert }
   const app = await runApp(t, code.replaceAll(/'(\w+\.pem)'/g, (_, file) => JSON.stringify(join(t.testdirName, file))), files)
   const trust = { ca: cert, servername: 'localhost' }
@@ -84,7 +86,7 @@ test('README, HTTP/2: the time is sent over HTTP/2, and over HTTP/1.1 on the sam
 })
 
 testRedis('README, Several processes: an event of one process is sent by another, also to a client that reconnects', async (t, server) => {
-  const [code] = codeOf('Several processes', 'ts')
+  const [code] = page.codeOf('Several processes', 'ts')
   const apps: FastifyInstance[] = []
   for (let i = 0; i < 2; i++) {
     const app = await runApp(t, code.replace('redis://127.0.0.1:6379', server.url))

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import ts from 'typescript'
-import { codeOf, manifest, root } from './document.js'
+import { manifest, pageOf, root } from './document.js'
 
 let modules = 0
 
@@ -18,9 +18,9 @@ export function toJavaScript (code: string): string {
   return ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 } }).outputText
 }
 
-/** Runs code of the README as a module in the test's folder, beside other files. Returns one of its variables. */
+/** Runs code of a page as a module in the test's folder, beside other files. Returns one of its variables. */
 export async function run<Value> (t: Test, code: string, name: string, files: Record<string, string> = {}): Promise<Value> {
-  const file = `readme-${++modules}.mjs`
+  const file = `snippet-${++modules}.mjs`
   const folder = t.testdir({ ...files, [file]: toJavaScript(`${code}\nexport { ${name} }`) })
   return (await import(join(folder, file)))[name]
 }
@@ -35,6 +35,6 @@ export async function runApp (t: Test, code: string, files?: Record<string, stri
 
 /** Returns the route in ten lines without its listen() call, with code before and after its routes. */
 export function tenLines ({ before = '', after = '' }: { before?: string, after?: string }): string {
-  const [code] = codeOf('A route in ten lines', 'ts')
+  const [code] = pageOf('README.md').codeOf('A route in ten lines', 'ts')
   return code.replace('\napp.sseRoute', () => `\n${before}\napp.sseRoute`).replace(/^await app\.listen.*$/m, () => after)
 }

@@ -5,8 +5,10 @@ import { compareEventIds } from '../../lib/event/id.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { idsOf, publishAll, take } from '../helpers/subscriber.js'
-import { codeOf } from './document.js'
+import { pageOf } from './document.js'
 import { runApp, tenLines } from './run.js'
+
+const page = pageOf('README.md')
 
 const ID = /\d{13}-\d+/g
 const withoutIds = (text: string) => text.replaceAll(ID, 'ID')
@@ -14,8 +16,8 @@ const idsIn = (text: string) => text.match(ID) ?? []
 const sorted = (ids: string[]) => [...ids].sort(compareEventIds)
 
 test('README: the route in ten lines has ten lines and sends the events shown', async (t) => {
-  const [code] = codeOf('A route in ten lines', 'ts')
-  const [shown] = codeOf('A route in ten lines', '')
+  const [code] = page.codeOf('A route in ten lines', 'ts')
+  const [shown] = page.codeOf('A route in ten lines', '')
   t.equal(/^app\.sseRoute\(.*?^\}\)$/ms.exec(code)?.[0].split('\n').length, 10)
   const app = await runApp(t, code.replace('port: 3000', 'port: 0'))
   const client = await open(t, (app.server.address() as AddressInfo).port, '/stocks/ACME')
@@ -26,7 +28,7 @@ test('README: the route in ten lines has ten lines and sends the events shown', 
 
 test('README: the other ways to send do what the text says', async (t) => {
   const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
-  const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
+  const app = await runApp(t, tenLines({ after: [model, ...page.codeOf('More ways to send', 'ts')].join('\n') }))
   t.match((await app.inject('/progress')).body, /^(data: \{"done":\d+\}\n\n){11}$/)
   t.strictSame((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: false } })).json(), { words: ['one', 'two', 'three'] })
   t.equal((await app.inject({ method: 'POST', url: '/v1/words', payload: { stream: true } })).body, 'event: word\ndata: one\n\nevent: word\ndata: two\n\nevent: word\ndata: three\n\n')
@@ -43,7 +45,7 @@ test('README: the other ways to send do what the text says', async (t) => {
 })
 
 test('README: the resources of a source are released when its response is over', async (t) => {
-  const [code] = codeOf('reply.sse', 'ts')
+  const [code] = page.codeOf('reply.sse', 'ts')
   const released = 'const released = []\nconst pool = { connect: async () => ({ rows: async function * () { yield { id: 1 }; yield { id: 2 } }, release () { released.push(true) } }) }'
   const app = await runApp(t, tenLines({ after: `${released}\n${code}\napp.get('/released', () => ({ released }))` }))
   t.equal((await app.inject('/rows')).body, 'data: {"id":1}\n\ndata: {"id":2}\n\ndata: [DONE]\n\n')
@@ -51,7 +53,7 @@ test('README: the resources of a source are released when its response is over',
 })
 
 test('README: a generator that waits for events is stopped when its client disconnects', async (t) => {
-  const [code] = codeOf('Stopping a source', 'ts')
+  const [code] = page.codeOf('Stopping a source', 'ts')
   const app = await runApp(t, tenLines({ after: `${code}\napp.get('/listeners', () => orders.listenerCount('created'))\napp.post('/new-orders', () => { orders.emit('created', { id: 7 }); return {} })` }))
   const listeners = async () => Number((await app.inject('/listeners')).body)
   const stream = await injectSSE(app, { url: '/new-orders' })
@@ -73,7 +75,7 @@ test('README: a gateway passes on the events of another server', async (t) => {
     source: ({ body }) => body.prompt.split(' ').map((word) => ({ choices: [{ delta: { content: word } }] }))
   })
   const url = `http://127.0.0.1:${await listen(other)}/`
-  const [code] = codeOf('Event streams of other servers', 'ts')
+  const [code] = page.codeOf('Event streams of other servers', 'ts')
   const gateway = (key: string) => runApp(t, tenLines({ after: `const upstream = ${JSON.stringify({ url, key })}\n${code}` }))
   const request = { method: 'POST', url: '/v1/chat/completions', payload: { prompt: 'a b' } } as const
   t.equal((await (await gateway('secret')).inject(request)).body, 'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: [DONE]\n\n')
@@ -81,14 +83,14 @@ test('README: a gateway passes on the events of another server', async (t) => {
 })
 
 test('README: a route without a type provider sends events of its types', async (t) => {
-  const [, code = ''] = codeOf('TypeScript', 'ts')
+  const [, code = ''] = page.codeOf('TypeScript', 'ts')
   const app = await runApp(t, code)
   t.equal((await app.inject('/orders/42')).body, 'event: order\ndata: {"id":"42"}\n\n')
 })
 
 test('README: events for a user reach all tabs, also after a reconnect, until the user signs out', async (t) => {
   const userOf = 'const userOf = ({ headers }) => { if (!headers.user) throw Object.assign(new Error(\'sign in\'), { statusCode: 401 }); return headers.user }'
-  const [code] = codeOf('Who gets what', 'ts')
+  const [code] = page.codeOf('Who gets what', 'ts')
   const app = await runApp(t, tenLines({ after: `${userOf}\n${code}` }))
   const inbox = (user: string, lastEventId?: string) => injectSSE(app, { url: '/inbox', headers: { user, ...lastEventId !== undefined && { 'last-event-id': lastEventId } } })
   const tabs = [await inbox('ann'), await inbox('ann')]
@@ -110,7 +112,7 @@ test('README: events for a user reach all tabs, also after a reconnect, until th
 })
 
 test('README: the bytes of a stream with topics are those shown, from the opening to the id line of a heartbeat', async (t) => {
-  const [shown] = codeOf('Ids', '')
+  const [shown] = page.codeOf('Ids', '')
   const app = await makeApp(t, { heartbeat: 50 })
   const published: string[] = []
   app.sseRoute('/', {
@@ -128,7 +130,7 @@ test('README: the bytes of a stream with topics are those shown, from the openin
 })
 
 test('README, Gaps: the bytes of a gap are those shown', async (t) => {
-  const [shown] = codeOf('Gaps', '')
+  const [shown] = page.codeOf('Gaps', '')
   const app = await makeApp(t, { history: { size: 1 } })
   app.sseRoute('/', { topics: ['a'] })
   const [seen = '', left = '', held = ''] = await publishAll(app, 'a', '0', '1', '2')
@@ -143,7 +145,7 @@ test('README, Gaps: the bytes of a gap are those shown', async (t) => {
 })
 
 test('README, Slow clients: the bytes for a slow client with overflow: drop are those shown', async (t) => {
-  const [shown] = codeOf('Slow clients', '')
+  const [shown] = page.codeOf('Slow clients', '')
   const app = await makeApp(t, { overflow: 'drop', maxBufferedBytes: 50_000 })
   app.get('/', async (request, reply) => {
     const stream = reply.sse()

@@ -5,8 +5,10 @@ import { type Test, test } from 'tap'
 import { z } from 'zod'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, until } from '../helpers/app.js'
-import { codeOf, pathOf } from './document.js'
+import { pageOf, pathOf } from './document.js'
 import { run, runApp, tenLines, toJavaScript } from './run.js'
+
+const page = pageOf('README.md')
 
 /** Collects the lines for the console from now on instead of printing them. */
 function logged (t: Test): unknown[][] {
@@ -19,9 +21,9 @@ function logged (t: Test): unknown[][] {
 
 test('README, Client: the client reads a price and an answer', async (t) => {
   const model = 'const model = async function * (prompt) { yield * prompt.split(\' \') }'
-  const app = await runApp(t, tenLines({ after: [model, ...codeOf('More ways to send', 'ts')].join('\n') }))
+  const app = await runApp(t, tenLines({ after: [model, ...page.codeOf('More ways to send', 'ts')].join('\n') }))
   const port = await listen(app)
-  const [watchCode, askCode = ''] = codeOf('Client', 'ts')
+  const [watchCode, askCode = ''] = page.codeOf('Client', 'ts')
   const watch = await run<(signal: AbortSignal) => Promise<void>>(t, watchCode.replace(':3000', `:${port}`), 'watch')
   const ask = await run<(prompt: string, stop: AbortSignal, show: (token: string) => void) => Promise<void>>(t, askCode.replace(':3000', `:${port}`), 'ask')
   const lines = logged(t)
@@ -37,7 +39,7 @@ test('README, Client: the client reads a price and an answer', async (t) => {
 })
 
 test('README, Client: an expired token is refreshed', async (t) => {
-  const [, , code = ''] = codeOf('Client', 'ts')
+  const [, , code = ''] = page.codeOf('Client', 'ts')
   type SignedIn = (url: string, refresh: () => Promise<string>, options: object) => AsyncIterator<{ data: unknown }>
   const signedIn = await run<SignedIn>(t, code, 'signedIn')
   // Node's fetch opens another connection when it disconnects
@@ -59,7 +61,7 @@ test('README, Client: an expired token is refreshed', async (t) => {
 
 test('README: server and client share one declaration of events', async (t) => {
   const files: Record<string, Record<string, string>> = {}
-  for (const code of codeOf('One declaration for both sides', 'ts')) {
+  for (const code of page.codeOf('One declaration for both sides', 'ts')) {
     const [folder = '', file = ''] = pathOf(code)?.split('/') ?? []
     files[folder] = { ...files[folder], [file.replace('.ts', '.js')]: toJavaScript(code) }
   }
@@ -72,7 +74,7 @@ test('README: server and client share one declaration of events', async (t) => {
 })
 
 test('README, Metrics: the metrics are served to Prometheus', async (t) => {
-  const [code] = codeOf('Metrics', 'ts')
+  const [code] = page.codeOf('Metrics', 'ts')
   t.teardown(() => register.clear())
   const app = await runApp(t, tenLines({ after: code }))
   const stream = await injectSSE(app, { url: '/stocks/ACME' })
@@ -84,7 +86,7 @@ test('README, Metrics: the metrics are served to Prometheus', async (t) => {
 })
 
 test('README, Testing: a test reads a stream without a port and closes the app', async (t) => {
-  const [code] = codeOf('Testing', 'ts')
+  const [code] = page.codeOf('Testing', 'ts')
   const lines = logged(t)
   const app = await runApp(t, tenLines({ after: code }))
   t.match(lines, [[200, 'text/event-stream'], [undefined, 'price', { symbol: 'ACME', price: Number }]])
@@ -93,14 +95,14 @@ test('README, Testing: a test reads a stream without a port and closes the app',
 })
 
 test('README, Testing: a test with fake timers reads the next price', async (t) => {
-  const [, code = ''] = codeOf('Testing', 'ts')
+  const [, code = ''] = page.codeOf('Testing', 'ts')
   const lines = logged(t)
   await runApp(t, tenLines({ after: code }))
   t.strictSame(lines, [['price']])
 })
 
 test('README: a diagnostics channel has a message for a closed stream', async (t) => {
-  const [code] = codeOf('Diagnostics channels', 'ts')
+  const [code] = page.codeOf('Diagnostics channels', 'ts')
   const lines = logged(t)
   const app = await runApp(t, tenLines({ after: code }))
   const stream = await injectSSE(app, { url: '/stocks/ACME' })
@@ -110,7 +112,7 @@ test('README: a diagnostics channel has a message for a closed stream', async (t
 })
 
 test('README: a new client is sent the state, a client that resumes is not', async (t) => {
-  const [code] = codeOf('Gaps', 'ts')
+  const [code] = page.codeOf('Gaps', 'ts')
   const app = await runApp(t, tenLines({ before: 'const stateOf = async (id) => ({ id, state: \'new\' })', after: code }))
   const fresh = await injectSSE(app, { url: '/parcels/7' })
   t.match(await fresh.next(), { event: 'state', data: '{"id":"7","state":"new"}' })
@@ -123,19 +125,19 @@ test('README: a new client is sent the state, a client that resumes is not', asy
 
 /** Starts the app of the route in ten lines with Swagger. Returns its document. */
 async function withSwagger (t: Test, version: string) {
-  const [code] = codeOf('Swagger', 'ts')
+  const [code] = page.codeOf('Swagger', 'ts')
   const app = await runApp(t, tenLines({ before: code.replace('3.1.0', version) }))
   return { app, document: (await app.inject('/docs/json')).json() }
 }
 
 test('README, OpenAPI: the 3.2 description of the route in ten lines is the one shown', async (t) => {
-  const [shown] = codeOf('OpenAPI', 'json')
+  const [shown] = page.codeOf('OpenAPI', 'json')
   const { document } = await withSwagger(t, '3.2.0')
   t.strictSame(document.paths['/stocks/{symbol}'].get.responses['200'].content, JSON.parse(shown))
 })
 
 test('README, Your own transforms: a global transform that both plugins are given runs on ordinary routes and on SSE routes', async (t) => {
-  const [code] = codeOf('Your own transforms', 'ts')
+  const [code] = page.codeOf('Your own transforms', 'ts')
   const app = await runApp(t, `import Fastify from 'fastify'\nconst app = Fastify()\n${code}`)
   app.setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
   const schema = { params: z.object({ symbol: z.string().min(2) }) }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { freePort } from '../helpers/free-port.js'
 import { until } from '../helpers/until.js'
-import { codeOf } from './document.js'
+import { pageOf } from './document.js'
 
 // path of Debian's package, which is in the PATH of root only
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
@@ -34,7 +34,7 @@ function isThere (): boolean {
 export async function startNginx (t: Test, appPort: number): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const port = await freePort()
-  const [code] = codeOf('nginx', 'nginx')
+  const [code] = pageOf('README.md').codeOf('nginx', 'nginx')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
   await writeFile(join(folder, 'nginx.conf'), `daemon off; master_process off; pid ${folder}/pid; error_log stderr;
 events {}

@@ -2,8 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import t, { type Test, test } from 'tap'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { launchChromium } from '../helpers/chromium.js'
-import { codeOf } from './document.js'
+import { pageOf } from './document.js'
 import { runApp, tenLines } from './run.js'
+
+const readme = pageOf('README.md')
 
 const browser = await launchChromium(t)
 
@@ -22,7 +24,7 @@ async function openPage (t: Test, app: FastifyInstance) {
 }
 
 test('README: a page reads the route in ten lines', async (t) => {
-  const [code] = codeOf('A route in ten lines', 'js')
+  const [code] = readme.codeOf('A route in ten lines', 'js')
   const { page } = await openPage(t, await runApp(t, tenLines({})))
   const prices: unknown[] = []
   page.on('console', async (message) => { prices.push(await message.args()[0]?.jsonValue()) })
@@ -32,7 +34,7 @@ test('README: a page reads the route in ten lines', async (t) => {
 })
 
 test('README, Gaps: a page loads its state when its stream opens, and again after a gap', async (t) => {
-  const [code] = codeOf('Gaps', 'js')
+  const [code] = readme.codeOf('Gaps', 'js')
   const app = await makeApp(t, { history: { size: 1 }, retry: 300 }, server)
   let loads = 0
   app.sseRoute('/orders/42', { topics: ['order:42'] })
@@ -52,7 +54,7 @@ test('README, Gaps: a page loads its state when its stream opens, and again afte
 })
 
 test('README: a page with a new EventSource reconnects after a refusal and misses no event', async (t) => {
-  const [code] = codeOf('What a browser does with an answer', 'js')
+  const [code] = readme.codeOf('What a browser does with an answer', 'js')
   const app = await makeApp(t, { maxStreams: 1, retry: 300 }, server)
   app.sseRoute('/orders/42', { topics: ['order:42'] })
   const { page, port, seen } = await openPage(t, app)
@@ -79,7 +81,7 @@ test('README: a page with a new EventSource reconnects after a refusal and misse
 })
 
 test('README, CORS: a page of the allowed origin gets the stream with credentials, another page does not', async (t) => {
-  const [code] = codeOf('CORS', 'ts')
+  const [code] = readme.codeOf('CORS', 'ts')
   const pages = await openPage(t, await makeApp(t, {}, server))
   const origin = `http://localhost:${pages.port}`
   const app = await runApp(t, tenLines({ after: code.replace('https://app.example', origin) }))

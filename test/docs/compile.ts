@@ -6,14 +6,14 @@ import { type Block, pathOf, root } from './document.js'
 /**
  * Type-checks blocks of TypeScript as this project's own files are: each is a module; one that makes no `app` and
  * names no path goes on with the first one's.
- * @returns what TypeScript finds fault with, by line of the README
+ * @returns the errors of TypeScript, each with its page and line
  */
 export function typeErrors (modules: readonly Block[]): string[] {
   const config = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
   const options = { ...ts.parseJsonConfigFileContent(config, ts.sys, root).options, noUnusedLocals: false }
   const files = new Map(modules.map(({ code }, index) => [
-    join(root, pathOf(code) ?? `readme-${index}.ts`),
-    pathOf(code) !== undefined ? code : index === 0 ? `${code}export { app, Type }` : `${code.includes('const app =') ? '' : 'import { app, Type } from \'./readme-0.js\'; '}${code}export {}`
+    join(root, pathOf(code) ?? `snippet-${index}.ts`),
+    pathOf(code) !== undefined ? code : index === 0 ? `${code}export { app, Type }` : `${code.includes('const app =') ? '' : 'import { app, Type } from \'./snippet-0.js\'; '}${code}export {}`
   ]))
 
   const host = ts.createCompilerHost(options)
@@ -26,7 +26,7 @@ export function typeErrors (modules: readonly Block[]): string[] {
     const file = program.getSourceFile(name)
     return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].map(({ start = 0, messageText }) => {
       const line = (modules[index]?.line ?? 0) + (file?.getLineAndCharacterOfPosition(start).line ?? 0)
-      return `README.md:${line} ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
+      return `${modules[index]?.page}:${line} ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
     })
   })
 }
