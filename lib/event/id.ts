@@ -29,11 +29,14 @@ function compareNumbers (a: string, b: string): number {
  */
 export class EventIds {
   readonly #least: number
+  readonly #first: string
   #ms = Date.now()
   #n: number
+  #greatest: number
 
   constructor (least = randomInt(1_000_000_000)) {
-    this.#least = this.#n = least
+    this.#least = this.#n = this.#greatest = least
+    this.#first = this.last
   }
 
   /** The id that `next()` returned last. Before the first call: a text in the form of an id that is less than all ids that `next()` will return. */
@@ -47,9 +50,15 @@ export class EventIds {
       this.#ms = now
       this.#n = this.#least
     } else {
-      this.#n++
+      this.#greatest = Math.max(this.#greatest, ++this.#n)
     }
     return this.last
+  }
+
+  /** Returns whether an id can be one that this generator has returned, or its first `last`. An id of another generator has another random number. */
+  issued (id: string): boolean {
+    const n = Number(id.slice(id.indexOf('-') + 1))
+    return n >= this.#least && n <= this.#greatest && compareEventIds(id, this.#first) >= 0 && compareEventIds(id, this.last) <= 0
   }
 }
 

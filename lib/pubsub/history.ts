@@ -1,6 +1,8 @@
-import type { Audience, HistorySettings, Page, PublishedEvent } from '../backplane.js'
+import type { HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory } from '../backplane.js'
 import { now } from '../clock.js'
 import { compareEventIds } from '../event/id.js'
+import { mergeRings } from './merge.js'
+import { type Kept, Ring } from './ring.js'
 
 /**
  * Builds a published event from its parts. Adds the `id:` line once for all streams. Hot path.
@@ -8,94 +10,193 @@ import { compareEventIds } from '../event/id.js'
  * The `frame` (event without `id:` line) of the result is a slice of its `text`, so that memory holds the bytes once. With two strings
  * an event of 350 bytes took 1,149 bytes of heap, with a slice 571.
  */
-export function publishedEvent (id: string, to: Audience, name: string, frame: string): PublishedEvent {
+export function publishedEvent (id: string, { to, names, except, limits, frame }: Publication): PublishedEvent {
   const text = `id: ${id}\n${frame}`
-  return { id, to, name, frame: text.slice(text.length - frame.length), text, time: now() }
+  return { id, to, names, except, limits, frame: text.slice(text.length - frame.length), text, time: now() }
 }
 
-/** The newest events of the log of published events, in memory: up to `size` events, none older than `maxAge` ms (0: of any age). */
+/** Memory that an event takes besides its text, bytes: its objects, and a ring with an entry in a Map if it is the only event of a topic. */
+const OVERHEAD = 500
+
+/** Number of empty rings that are kept for their `droppedThrough`, so that the loss of each topic stays exact. */
+const EMPTY_RINGS = 10_000
+
+/** The kept events of the log of published events, in memory: for each topic, each client id and the broadcasts the newest ones within their limits. */
 export class History {
-  readonly #size: number
-  readonly #maxAge: number
-  /** The events, as a ring buffer. It grows up to `size`. Then each new event overwrites the oldest one. */
-  readonly #ring: Array<PublishedEvent | undefined> = []
-  #first = 0
+  readonly #settings: HistorySettings
+  readonly #topics = new Map<string, Ring>()
+  readonly #clients = new Map<string, Ring>()
+  readonly #broadcasts: Ring
+  /** The rings without events, in the order in which they became empty. */
+  readonly #empty = new Set<Ring>()
+  /** The `droppedThrough` of topics and client ids that have no ring: the greatest of the rings that were removed. */
+  #floor: string
+  #oldest: Kept | null = null
+  #last: Kept | null = null
+  #bytes = 0
   #count = 0
   #newest: string
-  /** Id of the newest event that was dropped from this history. Before any was dropped: `start` of the constructor. */
-  #lastMissedId: string
 
   /** Creates an empty history. @param start an id that is older than all events that will be appended */
-  constructor ({ size, maxAge }: HistorySettings, start: string) {
-    this.#size = size
-    this.#maxAge = maxAge
-    this.#newest = this.#lastMissedId = start
+  constructor (settings: HistorySettings, start: string) {
+    this.#settings = settings
+    this.#newest = this.#floor = start
+    this.#broadcasts = new Ring(settings, start)
   }
 
-  /** Id of the newest event that was appended, even if it was dropped since. Before the first one: `start` of the constructor. */
+  /** Id of the newest entry of the log, even if it was dropped since. Before the first one: `start` of the constructor. */
   get newest (): string {
     return this.#newest
   }
 
-  /** Id of the oldest event in this history; null if it is empty. */
+  /** Id of the oldest kept event; null if there is none. */
   get oldestId (): string | null {
-    this.#expire()
-    return this.#at(0)?.id ?? null
+    this.#dropExpired(now())
+    return this.#oldest?.event.id ?? null
   }
 
+  /** Memory that the kept events take, bytes, and the number of topics and client ids that the history knows. */
+  get size (): { bytes: number, names: number } {
+    return { bytes: this.#bytes, names: this.#topics.size + this.#clients.size }
+  }
+
+  /** Moves the end of the log to the id of an entry that is not kept. */
+  advance (id: string): void {
+    this.#newest = id
+  }
+
+  /** Appends an event, and drops events that are then outside the limits. Hot path. */
   append (event: PublishedEvent): void {
-    this.#newest = event.id
-    if (this.#size === 0) {
-      this.#lastMissedId = event.id
+    const { id, to, names, limits, text, time } = event
+    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: 0, rings: 0, prev: this.#last, next: null }
+    this.#newest = id
+    if (this.#last === null) this.#oldest = kept
+    else this.#last.next = kept
+    this.#last = kept
+    this.#bytes += kept.bytes
+    if (to === 'all') this.#add(kept, this.#broadcasts, this.#settings)
+    else for (let i = 0; i < names.length; i++) this.#add(kept, this.#ring(to, names[i] ?? ''), limits?.[i] ?? this.#settings)
+    this.#dropExpired(time)
+    while (this.#bytes > this.#settings.maxBytes && this.#oldest !== null) this.#dropEverywhere(this.#oldest)
+  }
+
+  /** Reads a page, as `Backplane.read` describes it. */
+  read (after: string, reader: Reader, limit: number): Page {
+    const starts: Array<[ring: Ring, index: number]> = []
+    const time = now()
+    let lost = after
+    const add = (ring: Ring | undefined, from: string) => {
+      if (ring !== undefined) this.#expire(ring, time)
+      const { droppedThrough = this.#floor } = ring ?? {}
+      if (compareEventIds(droppedThrough, from) > 0 && compareEventIds(droppedThrough, lost) > 0) lost = droppedThrough
+      if (ring !== undefined && ring.length > 0) starts.push([ring, ring.indexAfter(from)])
+    }
+    for (const topic of reader.topics) add(this.#topics.get(topic), latest(after, reader.from?.topics.get(topic)))
+    const others = latest(after, reader.from?.others)
+    add(this.#clients.get(reader.clientId), others)
+    add(this.#broadcasts, others)
+
+    if (lost === after) return this.#page(null, mergeRings(starts, limit, () => false), limit)
+    const earlier = mergeRings(starts, limit, ({ id }) => compareEventIds(id, lost) > 0)
+    const last = earlier.at(-1)
+    if (last !== undefined) return { gap: null, events: earlier, position: last.id }
+    return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(starts, limit, () => false), limit)
+  }
+
+  /** Returns positions, as `Backplane.rewind` describes them. */
+  rewind (topics: ReadonlySet<string>, count: number): StartPositions {
+    const positions = new Map<string, string>()
+    const time = now()
+    for (const topic of topics) {
+      const ring = this.#topics.get(topic)
+      if (ring !== undefined) this.#expire(ring, time)
+      const index = Math.max(0, (ring?.length ?? 0) - count)
+      positions.set(topic, index > 0 ? ring?.at(index - 1)?.event.id ?? this.#floor : ring?.droppedThrough ?? this.#floor)
+    }
+    return { topics: positions, others: this.#newest }
+  }
+
+  #page (gap: Page['gap'], events: PublishedEvent[], limit: number): Page {
+    const last = events.length < limit ? undefined : events.at(-1)
+    return { gap, events, position: last?.id ?? this.#newest }
+  }
+
+  /** Returns the ring of a topic or client id. Creates it for the first event. */
+  #ring (to: 'topic' | 'client', name: string): Ring {
+    const rings = to === 'topic' ? this.#topics : this.#clients
+    let ring = rings.get(name)
+    if (ring === undefined) {
+      ring = new Ring(this.#settings, this.#floor, rings, name)
+      rings.set(name, ring)
+    }
+    return ring
+  }
+
+  /** Adds the newest event to a ring, and drops the events that are then outside the ring's limits. */
+  #add (kept: Kept, ring: Ring, limits: TopicHistory): void {
+    const { time } = kept.event
+    if (ring.length === 0) this.#empty.delete(ring)
+    ring.limits = limits
+    ring.push(kept)
+    kept.rings++
+    kept.expires = Math.max(kept.expires, limits.maxAge === 0 ? Infinity : time + limits.maxAge)
+    while (ring.length > limits.size) this.#dropFrom(ring)
+    this.#expire(ring, time)
+  }
+
+  #expire (ring: Ring, time: number): void {
+    const { maxAge } = ring.limits
+    if (maxAge === 0) return
+    for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring)
+  }
+
+  /** Drops the oldest events of the log that have expired in all of their rings. Other expired events are dropped when their ring is read. */
+  #dropExpired (time: number): void {
+    while (this.#oldest !== null && this.#oldest.expires < time) this.#dropEverywhere(this.#oldest)
+  }
+
+  /** Drops the oldest event of the log from the rings that hold it. It is the oldest event of each of these. */
+  #dropEverywhere (kept: Kept): void {
+    const { to, names } = kept.event
+    if (to === 'all') this.#dropFrom(this.#broadcasts)
+    for (const name of names) {
+      const ring = this.#ring(to as 'topic' | 'client', name)
+      if (ring.at(0) === kept) this.#dropFrom(ring)
+    }
+  }
+
+  /** Drops the oldest event of a ring. */
+  #dropFrom (ring: Ring): void {
+    const kept = ring.at(0)
+    if (kept === undefined) return
+    ring.shift()
+    if (--kept.rings === 0) this.#remove(kept)
+    if (ring.length === 0 && ring.rings !== null) this.#keepEmpty(ring)
+  }
+
+  /** Removes an event that no ring holds from the list of all kept events. */
+  #remove (kept: Kept): void {
+    if (kept.prev === null) this.#oldest = kept.next
+    else kept.prev.next = kept.next
+    if (kept.next === null) this.#last = kept.prev
+    else kept.next.prev = kept.prev
+    this.#bytes -= kept.bytes
+  }
+
+  /** Keeps an empty ring for its `droppedThrough`. If too many are kept, removes the one that became empty first; its loss moves to the floor. */
+  #keepEmpty (ring: Ring): void {
+    this.#empty.add(ring)
+    if (this.#empty.size <= EMPTY_RINGS) return
+    for (const first of this.#empty) {
+      this.#empty.delete(first)
+      first.rings?.delete(first.name)
+      this.#floor = latest(this.#floor, first.droppedThrough)
       return
     }
-    this.#expire()
-    const oldest = this.#at(0)
-    if (oldest !== undefined && this.#count === this.#size) this.#dropOldest(oldest)
-    this.#ring[(this.#first + this.#count) % this.#size] = event
-    this.#count++
   }
+}
 
-  /**
-   * Returns up to `limit` events that follow the event with the id `after`. Events between them may be missing if `after` is neither in
-   * this history nor the id right before its oldest event. The page then starts at the oldest event, and its `gap` is set.
-   */
-  read (after: string, limit: number): Page {
-    this.#expire()
-    let from = this.#indexAfter(after)
-    const known = after === (from === 0 ? this.#lastMissedId : this.#at(from - 1)?.id)
-    if (!known) from = 0
-    const events: PublishedEvent[] = []
-    for (let event = this.#at(from); event !== undefined && events.length < limit; event = this.#at(++from)) events.push(event)
-    return { gap: known ? null : { oldestId: this.#at(0)?.id ?? null, lastMissedId: this.#lastMissedId }, events }
-  }
-
-  #at (index: number): PublishedEvent | undefined {
-    return index < this.#count ? this.#ring[(this.#first + index) % this.#size] : undefined
-  }
-
-  /** Returns the index, counted from the oldest event, of the first event after an id; the number of events if there is none. Binary search. */
-  #indexAfter (id: string): number {
-    let [low, high] = [0, this.#count]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const event = this.#at(middle)
-      if (event !== undefined && compareEventIds(event.id, id) <= 0) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-
-  #expire (): void {
-    if (this.#maxAge === 0) return
-    const least = now() - this.#maxAge
-    for (let oldest = this.#at(0); oldest !== undefined && oldest.time < least; oldest = this.#at(0)) this.#dropOldest(oldest)
-  }
-
-  #dropOldest (oldest: PublishedEvent): void {
-    this.#lastMissedId = oldest.id
-    this.#ring[this.#first] = undefined
-    this.#first = (this.#first + 1) % this.#size
-    this.#count--
-  }
+/** Returns the later of two ids. @param b undefined: `a` is returned */
+function latest (a: string, b: string | undefined): string {
+  return b !== undefined && compareEventIds(b, a) > 0 ? b : a
 }

@@ -1,0 +1,71 @@
+// Tested by test/pubsub/history.test.ts
+import type { PublishedEvent, TopicHistory } from '../backplane.js'
+import { compareEventIds } from '../event/id.js'
+
+/** An event in the history. It is in the list of all kept events, and in the ring of each topic it was published to. */
+export interface Kept {
+  readonly event: PublishedEvent
+  /** Number of the event in the order of the log. Compared in place of the id, because numbers compare faster. */
+  readonly order: number
+  /** Memory of the event, bytes. */
+  readonly bytes: number
+  /** Time from which no ring keeps the event any more, on the clock of `now()`, ms. */
+  expires: number
+  /** Number of rings that hold the event. */
+  rings: number
+  /** The kept events before and after this one, in the order of the log. */
+  prev: Kept | null
+  next: Kept | null
+}
+
+/** The kept events of one topic, of one client id, or of the broadcasts. */
+export class Ring {
+  /** Id of the newest event that this ring no longer has. A reader that has everything up to this id has lost nothing. */
+  droppedThrough: string
+  limits: TopicHistory
+  /** The events from `#first` on. Dropped events before it are removed together, because removing the first item of an array moves all others. */
+  #items: Array<Kept | undefined> = []
+  #first = 0
+
+  /** @param rings the map that has this ring as the value of `name`; null if it is in none */
+  constructor (limits: TopicHistory, droppedThrough: string, readonly rings: Map<string, Ring> | null = null, readonly name = '') {
+    this.limits = limits
+    this.droppedThrough = droppedThrough
+  }
+
+  get length (): number {
+    return this.#items.length - this.#first
+  }
+
+  /** Returns the event at an index, 0 for the oldest one; undefined after the newest one. */
+  at (index: number): Kept | undefined {
+    return this.#items[this.#first + index]
+  }
+
+  push (kept: Kept): void {
+    this.#items.push(kept)
+  }
+
+  /** Removes the oldest event. */
+  shift (): void {
+    const oldest = this.#items[this.#first]
+    if (oldest === undefined) return
+    this.droppedThrough = oldest.event.id
+    this.#items[this.#first++] = undefined
+    if (this.#first < 32 || this.#first * 2 < this.#items.length) return
+    this.#items = this.#items.slice(this.#first)
+    this.#first = 0
+  }
+
+  /** Returns the index of the first event that is newer than `id`; `length` if there is none. Binary search. */
+  indexAfter (id: string): number {
+    let [low, high] = [0, this.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const kept = this.at(middle)
+      if (kept !== undefined && compareEventIds(kept.event.id, id) <= 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
