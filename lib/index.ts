@@ -22,13 +22,16 @@ import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.
 import { Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
-export type { Audience, Backplane, BackplaneFactory, BackplaneListener, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
+export type {
+  Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory
+} from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
+export type { SSE, SSEGap, SSEPublication, SSEPublishOptions } from './app-types.js'
 export type {
-  ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
+  ItemOf, PayloadOf, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 

@@ -1,5 +1,5 @@
 // Tested by test/pubsub/topics.test.ts
-import { SSE_ERR_CLIENT_ID, SSE_ERR_TOPIC, describeValue } from './errors.js'
+import { SSE_ERR_CLIENT_ID, SSE_ERR_OPTION, SSE_ERR_TOPIC, describeValue } from './errors.js'
 
 /** Returns whether a value is a string that is not empty, as a topic and a client id have to be. */
 export function isNonEmptyString (value: unknown): value is string {
@@ -24,4 +24,20 @@ export function validTopics (topics: unknown): ReadonlySet<string> {
 export function validClientId (clientId: unknown): string {
   if (!isNonEmptyString(clientId)) throw new SSE_ERR_CLIENT_ID(describeValue(clientId))
   return clientId
+}
+
+/** Returns the topics that an event is published to, each once. @param topics one topic, or an array of at least one. @throws SSE_ERR_TOPIC */
+export function validTargets (topics: unknown): readonly string[] {
+  if (!Array.isArray(topics)) return [validTopic(topics)]
+  if (topics.length === 0) throw new SSE_ERR_TOPIC('an array without topics')
+  return [...validTopics(topics)]
+}
+
+/** Returns the client id in the option `except` of `publish`; null without it. @throws SSE_ERR_OPTION, SSE_ERR_CLIENT_ID */
+export function validExcept (options: unknown = {}): string | null {
+  if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('options', 'an object { except?: a client id }', describeValue(options))
+  const { except, ...others }: { except?: unknown } = options
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw new SSE_ERR_OPTION('options', 'an object { except?: a client id }', `one with ${describeValue(unknown)}`)
+  return except === undefined ? null : validClientId(except)
 }

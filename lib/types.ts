@@ -7,7 +7,8 @@ import type {
 import type { BackplaneFactory } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
 import type { FetchResponse } from './event/fetch-response.js'
-import type { CloseReason, SSEStats } from './stats.js'
+import type { SSE, SSEGap, SSEPublication } from './app-types.js'
+import type { CloseReason } from './stats.js'
 import type {
   EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
 } from './event/types.js'
@@ -37,6 +38,10 @@ export interface SSEStream<Payload = SSEInput> {
   readonly clientId: string
   /** The header Last-Event-ID, decoded as UTF-8 (Latin-1 if not valid UTF-8), or the query parameter `lastEventId`; null without both. */
   readonly lastEventId: string | null
+  /** Whether the client came with an id of the log of published events, so that the events that it missed are replayed. */
+  readonly resumed: boolean
+  /** The topics that the stream is subscribed to now. */
+  readonly topics: ReadonlySet<string>
   /** A signal that aborts when the stream closes for any reason, so that the application's code can stop its work. */
   readonly signal: AbortSignal
   /** Whether the stream is closed. A closed stream sends nothing, and does not open again. */
@@ -76,8 +81,14 @@ export interface SSEStreamOptions {
   serializer?: (data: unknown) => string
   /** Number of bytes that may be buffered in memory for a slow client. With more bytes `overflow` applies. Default 1048576. */
   maxBufferedBytes?: number
-  /** If `maxBufferedBytes` is exceeded, `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client catches up, then sends an event `gap`. */
-  overflow?: 'disconnect' | 'drop'
+  /**
+   * Applies if `maxBufferedBytes` is exceeded. `'replay'` (default): published events are read from the log once the client has caught
+   * up; other events, and streams without ids of the log, are treated as with `'disconnect'`. `'disconnect'`: aborts the stream.
+   * `'drop'`: drops events until the client catches up, then sends an event `gap`.
+   */
+  overflow?: 'replay' | 'disconnect' | 'drop'
+  /** Time after which a client that takes no byte of the bytes that wait for it is disconnected, ms; 0: never. Default 60000. */
+  stallTimeout?: number
   /** Time without an event after which the stream is closed, ms. Default 0: never. */
   idleTimeout?: number
   /** Time after which the stream is closed, ms, plus or minus 10 %. Default 0: never. */
@@ -130,10 +141,11 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   /** Limit of the open streams of one client, or several limits; further requests get 429 with Retry-After. Default: no limit. */
   maxStreamsPerClient?: SSEClientLimit | readonly SSEClientLimit[]
   /**
-   * Limits of the log that keeps published events for clients that reconnect: at most `size` events, none older than `maxAge`
-   * ms (0: of any age). `false`: keeps none. Default `{ size: 1000, maxAge: 0 }`.
+   * Limits of the events that are kept for clients that reconnect: of each topic, each client id and the broadcasts at most `size`
+   * events, none older than `maxAge` ms (0: of any age); of all at most `maxBytes` of memory. `false`: keeps none.
+   * Default `{ size: 1000, maxAge: 3600000, maxBytes: 67108864 }`.
    */
-  history?: { size?: number, maxAge?: number } | false
+  history?: { size?: number, maxAge?: number, maxBytes?: number } | false
   /** Makes the backplane, which stores published events and passes them to other processes. Default: memory of this process only. */
   backplane?: BackplaneFactory
   /**
@@ -214,34 +226,24 @@ export interface SSERouteOptions<
   openOn?: 'request' | 'first-event'
   /** Topics to which each stream is subscribed. The stream sends the events published to these topics, first events that its client missed. */
   topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
+  /**
+   * Number of retained events of each topic that a client without a Last-Event-ID is sent first, in the order of the log; `'all'`: all
+   * that are retained. Goes with `topics`. Default 0.
+   */
+  rewind?: number | 'all'
+  /**
+   * Returns the event that is sent in place of the event `gap`, which says that events are lost; null: nothing; undefined: the event `gap`.
+   * Awaited before the events after the gap. If it fails, the stream is aborted.
+   */
+  onGap?: (this: Instance, gap: SSEGap, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | null | undefined>
+  /** Returns the time at which the stream closes, as a Date or in ms since the epoch; undefined: never. For the end of a session or token. */
+  expires?: (this: Instance, request: Request) => Date | number | undefined
   /** Called when a stream has opened, and awaited before its first payload, item of the source or published event. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Called once after an open stream has closed, for any reason. */
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Called with the error if `payload`, the source, the serializer or a callback of a stream fails. Default: `request.log.error`. */
   onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
-}
-
-/** An event to publish, or its data as a string. It has no `id`, because the log of published events sets it. */
-export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
-
-/** `app.sse`: publishes events to the streams of all processes that share the backplane. */
-export interface SSE {
-  /**
-   * Publishes an event to all streams that are subscribed to a topic, in all processes that share the backplane. Resolves
-   * to the event's id once the event is stored in the log of published events. The plugin's `serializer` converts the data.
-   * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with SSE_ERR_CLOSING. In these cases no stream sends the event.
-   */
-  publish (topic: string, payload: SSEPublication): Promise<string>
-  /** Publishes an event to all open streams of all processes, whatever their topics. Resolves and rejects like `publish`. */
-  broadcast (payload: SSEPublication): Promise<string>
-  /** Publishes an event to all streams with a client id, like `publish`. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
-  sendTo (clientId: string, payload: SSEPublication): Promise<string>
-  /** The open streams of this process, by `id`. */
-  readonly streams: ReadonlyMap<string, SSEStream>
-  /** Returns counts of this process since its start, such as open streams and events sent, as sums over all routes. */
-  stats (): SSEStats
 }
 
 declare module 'fastify' {

@@ -34,7 +34,8 @@ const defaults: StreamSettings = {
   headers: {},
   serializer: JSON.stringify,
   maxBufferedBytes: 1_048_576,
-  overflow: 'disconnect',
+  overflow: 'replay',
+  stallTimeout: 60_000,
   idleTimeout: 0,
   maxLifetime: 0,
   flushInterval: 0
@@ -74,10 +75,10 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
   check(options, pluginRules)
   const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true, onConnect, onDisconnect, onError } = options
   const { spread = 3_000, event, timeout = 5_000 } = options.drain ?? {}
-  const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
+  const { size = 1_000, maxAge = 3_600_000, maxBytes = 67_108_864 } = options.history || (options.history === false ? { size: 0 } : {})
   const stream = merge(defaults, options)
   checkEvent('drain.event', event, (event) => encodePublished(event, plainData(stream.serializer)))
-  const [history, drain] = [{ size, maxAge }, { spread, event, timeout }]
+  const [history, drain] = [{ size, maxAge, maxBytes }, { spread, event, timeout }]
   return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi, callbacks: { onConnect, onDisconnect, onError } }
 }
 
@@ -158,7 +159,7 @@ function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: Stream
 
 /** Returns an error message if two options of a route exclude each other, or an option needs another option that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
-  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
+  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, rewind, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
@@ -166,6 +167,7 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
   if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!payload && payloadTimeout !== undefined) return '"payloadTimeout" goes with "payload"'
+  if (!topics && rewind !== undefined) return '"rewind" goes with "topics"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
   if (!source && end !== undefined) return '"end" goes with "source"'
   if (!source && !payload && items !== undefined) return '"items" goes with "source" or "payload"'
@@ -179,10 +181,11 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   const {
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
-    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval
+    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval,
+    stallTimeout = base.stallTimeout
   } = options
   const headers = { ...base.headers, ...options.headers }
-  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
+  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval, stallTimeout }
 }
 
 /** Returns the name under which `events` has to declare an event, by default `message`; undefined for an event without data and name. */
@@ -194,7 +197,7 @@ function nameOf (event: unknown): string | undefined {
 
 /** Returns the result of the function in the option `backplane`. @throws SSE_ERR_OPTION if the result lacks a method of a Backplane */
 export function asBackplane (made: Backplane): Backplane {
-  for (const member of ['open', 'publish', 'read', 'close'] as const) {
+  for (const member of ['open', 'publish', 'control', 'read', 'rewind', 'close'] as const) {
     if (typeof made?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(made)} without a method "${member}"`)
   }
   return made

@@ -6,8 +6,8 @@ import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 import { loggedUnlessAwaited, rejected } from '../stream/logged-promise.js'
 import type { StreamRegistry } from '../stream/registry.js'
-import { validClientId, validTopic } from '../topic.js'
-import type { Audience, Gap, Page, PublishedEvent } from '../backplane.js'
+import { validClientId, validExcept, validTargets, validTopic } from '../topic.js'
+import type { Control, Gap, Page, Publication, PublishedEvent, Reader, StartPositions } from '../backplane.js'
 import { type Log, LogSubscription } from './subscription.js'
 
 /** Appends published events to the log, which the backplane keeps, and delivers the events of the log to the streams of this process. */
@@ -15,13 +15,13 @@ export class Hub implements Log {
   /** The subscriptions of the streams that have a topic, by topic. */
   readonly topics = new Map<string, Set<Subscription>>()
   readonly #backplane: Backplane
-  readonly #registry: Pick<StreamRegistry, 'streams' | 'clients'>
+  readonly #registry: Pick<StreamRegistry, 'streams' | 'ofClient'>
   readonly #writeData: DataWriter
   readonly #log: FastifyBaseLogger
   #lastDispatchedId = ''
 
   /** Creates a hub. The caller then has to call `open()`. @param writeData encodes the data of published events */
-  constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'clients'>, writeData: DataWriter, log: FastifyBaseLogger) {
+  constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'ofClient'>, writeData: DataWriter, log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#registry = registry
     this.#writeData = writeData
@@ -29,7 +29,11 @@ export class Hub implements Log {
   }
 
   async open (): Promise<void> {
-    await this.#backplane.open({ onEvent: (event) => this.#dispatch(event), onGap: (gap) => this.#onGap(gap) })
+    await this.#backplane.open({
+      onEvent: (event) => this.#dispatch(event),
+      onControl: (control) => this.#onControl(control),
+      onGap: (gap) => this.#onGap(gap)
+    })
     this.#lastDispatchedId = this.#backplane.newest
   }
 
@@ -37,16 +41,20 @@ export class Hub implements Log {
     await this.#backplane.close()
   }
 
-  publish (topic: string, payload: unknown): Promise<string> {
-    return this.#publish('topic', topic, validTopic, payload)
+  publish (topics: unknown, payload: unknown, options?: unknown): Promise<string> {
+    return this.#append(() => ({ to: 'topic', names: validTargets(topics), except: validExcept(options), limits: null }), payload)
   }
 
   broadcast (payload: unknown): Promise<string> {
-    return this.#publish('all', '', String, payload)
+    return this.#append(() => ({ to: 'all', names: [], except: null, limits: null }), payload)
   }
 
-  sendTo (clientId: string, payload: unknown): Promise<string> {
-    return this.#publish('client', clientId, validClientId, payload)
+  sendTo (clientId: unknown, payload: unknown): Promise<string> {
+    return this.#append(() => ({ to: 'client', names: [validClientId(clientId)], except: null, limits: null }), payload)
+  }
+
+  async control (action: Control['action'], clientId: unknown, topic?: unknown): Promise<void> {
+    await this.#backplane.control({ action, clientId: validClientId(clientId), topic: action === 'close' ? '' : validTopic(topic) })
   }
 
   get newest (): string {
@@ -57,8 +65,12 @@ export class Hub implements Log {
     return this.#backplane.oldestId
   }
 
-  read (after: string, limit: number): Page | Promise<Page> {
-    return this.#backplane.read(after, limit)
+  read (after: string, reader: Reader, limit: number): Page | Promise<Page> {
+    return this.#backplane.read(after, reader, limit)
+  }
+
+  rewind (topics: ReadonlySet<string>, count: number): StartPositions | Promise<StartPositions> {
+    return this.#backplane.rewind(topics, count)
   }
 
   join (topic: string, subscription: Subscription): void {
@@ -76,35 +88,51 @@ export class Hub implements Log {
     return new LogSubscription(stream, this, from)
   }
 
-  #publish (to: Audience, name: unknown, check: (name: unknown) => string, payload: unknown): Promise<string> {
+  #append (audience: () => Omit<Publication, 'frame'>, payload: unknown): Promise<string> {
     const message = 'an event was not published'
     try {
-      const valid = check(name)
-      const published = this.#backplane.publish(to, valid, encodePublished(payload, this.#writeData))
-      if (channels.publish.hasSubscribers) onceInLog(published, (id) => tell('publish', { id, to, name: valid, payload }))
+      const { to, names, except, limits } = audience()
+      const published = this.#backplane.publish({ to, names, except, limits, frame: encodePublished(payload, this.#writeData) })
+      if (channels.publish.hasSubscribers) onceInLog(published, (id) => tell('publish', { id, to, names, except, payload }))
       return typeof published === 'string' ? Promise.resolve(published) : loggedUnlessAwaited(published, this.#log, message)
     } catch (error) {
       return rejected(error, this.#log, message)
     }
   }
 
-  /** Called by the backplane for each event of the log. Delivers the event to the streams that it is for: of a topic, of a client id, or all. Hot path. */
+  /** Called by the backplane for each event of the log. Delivers the event to the streams that it is for: of topics, of a client id, or all. Hot path. */
   #dispatch (event: PublishedEvent): void {
     const before = this.#lastDispatchedId
     this.#lastDispatchedId = event.id
-    if (event.to === 'topic') {
-      for (const subscription of this.topics.get(event.name) ?? NONE) subscription.deliver(event)
+    const { to, names } = event
+    const [name = ''] = names
+    if (to === 'topic') {
+      for (const subscription of this.topics.get(name) ?? NONE) subscription.deliver(event, before)
+      if (names.length > 1) this.#dispatchToOthers(event, before)
       return
     }
-    const { streams, clients } = this.#registry
     // A new subscription starts at `before`: if the delivery of its stream has not started, it reads this event from the log later.
-    if (event.to === 'all') {
-      for (const stream of streams.values()) stream.subscribed(before).deliver(event)
-      return
+    if (to === 'all') for (const stream of this.#registry.streams.values()) stream.subscribed(before).deliver(event, before)
+    else for (const stream of this.#registry.ofClient(name)) stream.subscribed(before).deliver(event, before)
+  }
+
+  /** Delivers an event for several topics to the streams of the second and later ones. Skips streams that follow an earlier one, because they have the event. */
+  #dispatchToOthers (event: PublishedEvent, before: string): void {
+    for (const [index, topic] of event.names.entries()) {
+      if (index === 0) continue
+      for (const subscription of this.topics.get(topic) ?? NONE) {
+        if (!event.names.slice(0, index).some((earlier) => subscription.topics.has(earlier))) subscription.deliver(event, before)
+      }
     }
-    for (const stream of clients.get(event.name) ?? NONE) stream.subscribed(before).deliver(event)
-    const stream = streams.get(event.name)
-    if (stream?.clientId === event.name) stream.subscribed(before).deliver(event)
+  }
+
+  /** Called by the backplane for each control message of the log. */
+  #onControl ({ action, clientId, topic }: Control): void {
+    this.#lastDispatchedId = this.#backplane.newest
+    for (const stream of this.#registry.ofClient(clientId, true)) {
+      if (action === 'close') stream.close()
+      else stream.unsubscribe(topic)
+    }
   }
 
   /** Called by the backplane when the log has lost events. Notifies all streams with a subscription or a client id, because the events may have been for any of them. */

@@ -16,6 +16,7 @@ import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
 import { isThenable } from './thenable.js'
+import type { SSEGap } from '../app-types.js'
 
 const EVENT_STREAM = 'text/event-stream'
 /** Content types that a request's Accept header may allow. UTF-8 is the only charset (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
@@ -96,12 +97,14 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
     const { registry, settings } = this.#plugin
-    const { clientId = settings.clientId, shared, source, openOn, items, end } = this.declared
+    const { clientId = settings.clientId, shared, source, openOn, items, end, expires } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
+    const expiresAt = validTime(expires?.call(this.#app, request))
     const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
-    if (topics !== undefined) stream.addTopics(topics)
+    if (topics !== undefined) stream.addTopics(topics, this.declared.rewind === 'all' ? Infinity : this.declared.rewind)
+    stream.expiresAt = expiresAt
     // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
@@ -124,6 +127,12 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   onClose (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
+  }
+
+  /** The option `onGap` of the route. Undefined without it, so that streams send the event `gap`. */
+  get onGap (): ((gap: SSEGap, stream: EventStream) => unknown) | undefined {
+    const { onGap } = this.declared
+    return onGap && ((gap, stream) => onGap.call(this.#app, gap, stream.request, stream))
   }
 
   payload (stream: EventStream, call: PayloadCall): unknown {
@@ -170,4 +179,12 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     }
     return shared
   }
+}
+
+/** Returns the result of the option `expires` in ms since the epoch. @throws SSE_ERR_OPTION if it is no time */
+function validTime (time: unknown): number | null {
+  if (time === undefined) return null
+  const ms = time instanceof Date ? time.getTime() : time
+  if (typeof ms !== 'number' || Number.isNaN(ms)) throw new SSE_ERR_OPTION('expires', 'a function that returns a Date, ms since the epoch or undefined', `one that returned ${describeValue(time)}`)
+  return ms
 }
