@@ -205,9 +205,9 @@ test('each event arrives exactly once and in order', async (t) => {
 test('a replay follows the pace of the client, also when it is much larger than maxBufferedBytes', async (t) => {
   let reads = 0
   class CountingBackplane extends MemoryBackplane {
-    override read (after: string, limit: number): Page {
+    override read (after: string, reader: Reader, limit: number): Page {
       reads++
-      return super.read(after, limit)
+      return super.read(after, reader, limit)
     }
   }
   const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 }, backplane: (settings) => new CountingBackplane(settings) })
