@@ -123,7 +123,8 @@ export class LogSubscription implements Subscription {
   }
 
   takeHeartbeat (): string {
-    return this.#ids !== 'log' || this.#clientEventId === this.#currentId || this.#currentId === BEFORE_ALL ? '' : `${this.takeIdLine()}\n`
+    const rewinds = this.#rewind > 0 || this.#currentId === BEFORE_ALL
+    return rewinds || this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
   }
 
   customIdSent (id: string): void {
@@ -243,7 +244,7 @@ export class LogSubscription implements Subscription {
   /** Sends a gap that is not the result of a read. If the application replaces the event `gap`, delivery continues from the log after it. */
   #sendLiveGap (gap: Gap, lastEventId = this.#clientEventId): void {
     if (this.#stream.owner.onGap === undefined) {
-      this.#writeGap(gap, { lastEventId, oldestId: gap.oldestId }, undefined)
+      this.#writeGap(gap, { lastEventId, oldestId: gap.oldestId })
       return
     }
     this.#gap = gap
@@ -254,17 +255,16 @@ export class LogSubscription implements Subscription {
   async #sendGap (gap: Gap): Promise<void> {
     const data = { lastEventId: this.#clientEventId, oldestId: gap.oldestId }
     const { owner } = this.#stream
-    const payload = owner.onGap && await this.#stream.runInAsyncScope(owner.onGap, owner, data, this.#stream)
+    const text = await owner.onGap?.(data, this.#stream)
     this.#gap = null
     if (this.#stream.closed) return
     this.#readPosition = gap.lastMissedId
-    this.#writeGap(gap, data, payload)
+    this.#writeGap(gap, data, text)
   }
 
-  /** Writes `payload`, or if it is undefined the event `gap`, with the id of the last missed event. If it is dropped, another gap follows once the client has caught up. */
-  #writeGap ({ lastMissedId }: Gap, data: SSEGap, payload: unknown): void {
+  /** Writes the text of a gap, with the id of the last missed event. If it is dropped, another gap follows once the client has caught up. */
+  #writeGap ({ lastMissedId }: Gap, data: SSEGap, text = encode({ event: 'gap', data })): void {
     const stream = this.#stream
-    const text = payload === undefined ? encode({ event: 'gap', data }) : stream.encode(payload)
     if (text !== '') {
       const usesLogIds = this.#ids === 'log'
       if (!stream.writeUncounted(usesLogIds ? `id: ${lastMissedId}\n${text}` : text)) return
