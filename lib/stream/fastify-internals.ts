@@ -50,6 +50,22 @@ export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
   return destination !== raw || (typeof injected === 'object' && injected !== null && 'stream' in injected)
 }
 
+interface SchemaController {
+  setupSerializer (options: unknown): void
+}
+
+/**
+ * Makes Fastify set up the serializer compiler of an instance, with the schemas that `addSchema` has added by then. Fastify sets it up
+ * only for routes with a response schema, and an app that only publishes may have none. If Fastify has no such private field, does nothing.
+ */
+export function setUpSerializerCompiler (app: FastifyInstance): void {
+  const controller = symbolOf(app, 'fastify.schemaController')
+  const options = symbolOf(app, 'fastify.options')
+  if (controller === undefined || options === undefined) return
+  const { [controller]: schemas, [options]: given }: { [key: symbol]: unknown } = Object(app)
+  ;(schemas as SchemaController).setupSerializer(given)
+}
+
 function symbolOf (object: object, name: string): symbol | undefined {
   return Object.getOwnPropertySymbols(object).find(({ description }) => description === name)
 }
