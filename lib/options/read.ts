@@ -133,7 +133,7 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
  * @param prefix the prefix of the URLs of the instance
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
-export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions, prefix: string): {
+export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions, prefix = ''): {
   declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
 } {
   refuseMistakes('sseRoute', options, optionNames)
@@ -150,7 +150,7 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
   }
   const wrong = topicConflict(options, prefix + options.url) ?? conflict({ clientId: settings.clientId, ...declared, events }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
-  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, events }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, ...(events && { events }) }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
 /**

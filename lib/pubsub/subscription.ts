@@ -1,5 +1,6 @@
 // Tested by test/pubsub/replay.test.ts
 import type { Backplane, Gap, Page, PublishedEvent, StartPositions } from '../backplane.js'
+import type { SSEGap } from '../app-types.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
 import { encode } from '../event/encode.js'
@@ -122,7 +123,8 @@ export class LogSubscription implements Subscription {
   }
 
   takeHeartbeat (): string {
-    return this.#ids !== 'log' || this.#clientEventId === this.#currentId || this.#currentId === BEFORE_ALL ? '' : `${this.takeIdLine()}\n`
+    const rewinds = this.#rewind > 0 || this.#currentId === BEFORE_ALL
+    return rewinds || this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
   }
 
   customIdSent (id: string): void {
@@ -145,8 +147,7 @@ export class LogSubscription implements Subscription {
     if (before === 'log') {
       // The replay has started without these topics, so that it skipped their events. A `gap` event tells the client.
       if (hasStarted && lastEventId !== null && lastEventId !== this.#currentId) {
-        this.#clientEventId = lastEventId
-        this.#sendLiveGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId })
+        this.#sendLiveGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
       }
     } else if (this.#live && hasStarted) {
       this.#sendIdLine()
@@ -241,9 +242,9 @@ export class LogSubscription implements Subscription {
   }
 
   /** Sends a gap that is not the result of a read. If the application replaces the event `gap`, delivery continues from the log after it. */
-  #sendLiveGap (gap: Gap): void {
+  #sendLiveGap (gap: Gap, lastEventId = this.#clientEventId): void {
     if (this.#stream.owner.onGap === undefined) {
-      this.#writeGap(gap, encode({ event: 'gap', data: this.#gapData(gap) }))
+      this.#writeGap(gap, { lastEventId, oldestId: gap.oldestId })
       return
     }
     this.#gap = gap
@@ -252,28 +253,25 @@ export class LogSubscription implements Subscription {
 
   /** Sends the event `gap`, or the event that the application has in place of it (option `onGap`). Continues after the gap. */
   async #sendGap (gap: Gap): Promise<void> {
-    const data = this.#gapData(gap)
+    const data = { lastEventId: this.#clientEventId, oldestId: gap.oldestId }
     const { owner } = this.#stream
-    const payload = owner.onGap && await this.#stream.runInAsyncScope(owner.onGap, owner, data, this.#stream)
+    const text = await owner.onGap?.(data, this.#stream)
     this.#gap = null
     if (this.#stream.closed) return
     this.#readPosition = gap.lastMissedId
-    this.#writeGap(gap, payload === undefined ? encode({ event: 'gap', data }) : this.#stream.encode(payload))
+    this.#writeGap(gap, data, text)
   }
 
-  /** Writes the text of a gap, with the id of the last missed event. If the text is dropped, another gap follows once the client has caught up. */
-  #writeGap (gap: Gap, text: string): void {
+  /** Writes the text of a gap, with the id of the last missed event. If it is dropped, another gap follows once the client has caught up. */
+  #writeGap ({ lastMissedId }: Gap, data: SSEGap, text = encode({ event: 'gap', data })): void {
     const stream = this.#stream
-    const { lastEventId, oldestId } = this.#gapData(gap)
-    const usesLogIds = this.#ids === 'log'
-    if (text !== '' && !stream.writeUncounted(usesLogIds ? `id: ${gap.lastMissedId}\n${text}` : text)) return
-    if (usesLogIds && text !== '') this.#clientEventId = gap.lastMissedId
+    if (text !== '') {
+      const usesLogIds = this.#ids === 'log'
+      if (!stream.writeUncounted(usesLogIds ? `id: ${lastMissedId}\n${text}` : text)) return
+      if (usesLogIds) this.#clientEventId = lastMissedId
+    }
     stream.stats.gaps++
-    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
-  }
-
-  #gapData ({ oldestId }: Gap): { lastEventId: string | null, oldestId: string | null } {
-    return { lastEventId: this.#clientEventId, oldestId }
+    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, ...data })
   }
 }
 

@@ -17,7 +17,6 @@ import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
 import { RouteTopics } from './route-topics.js'
 import { isThenable } from './thenable.js'
-import type { SSEGap } from '../app-types.js'
 
 const EVENT_STREAM = 'text/event-stream'
 /** Content types that a request's Accept header may allow. UTF-8 is the only charset (https://html.spec.whatwg.org/multipage/iana.html#text/event-stream). */
@@ -28,6 +27,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
   /** The async context in which the route was declared. If several streams share the result of `payload`, `payload` is called in this context. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
+  readonly onGap: StreamOwner<EventStream>['onGap']
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
   readonly #callbacks: Callbacks
@@ -43,6 +43,8 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     this.declared = declared
     this.#callbacks = new Callbacks(plugin.settings.callbacks, app, declared)
     this.#streamSettings = compileSettings(streamSettings)
+    const { onGap } = declared
+    this.onGap = onGap && ((gap, stream) => this.#callbacks.inPlaceOfGap(() => onGap.call(app, gap, stream.request, stream), stream))
     if (declared.topics !== undefined) this.#topics = new RouteTopics(app, declared.topics)
   }
 
@@ -122,12 +124,6 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   onClose (stream: EventStream): Promise<unknown> | undefined {
     return this.#callbacks.disconnected(stream)
-  }
-
-  /** The option `onGap` of the route. Undefined without it, so that streams send the event `gap`. */
-  get onGap (): ((gap: SSEGap, stream: EventStream) => unknown) | undefined {
-    const { onGap } = this.declared
-    return onGap && ((gap, stream) => onGap.call(this.#app, gap, stream.request, stream))
   }
 
   payload (stream: EventStream, call: PayloadCall): unknown {

@@ -33,8 +33,11 @@ export interface StreamOwner<Stream> {
   onOpen (stream: Stream): void
   /** Called by the stream when it has closed, if it was open. The owner then calls `onDisconnect`. @returns a promise that resolves once `onDisconnect` has settled */
   onClose (stream: Stream): Promise<unknown> | undefined
-  /** Returns the payload to send in place of an event `gap`: the option `onGap` of a route. Undefined: the stream sends the event `gap`. */
-  readonly onGap?: ((gap: SSEGap, stream: Stream) => unknown) | undefined
+  /**
+   * Resolves to the encoded event to send in place of an event `gap`; undefined: the event `gap`; `''`: nothing. Never rejects: if the
+   * application fails, aborts the stream. Undefined if the application has no callback for gaps (option `onGap`).
+   */
+  readonly onGap?: ((gap: SSEGap, stream: Stream) => Promise<string | undefined>) | undefined
 }
 
 /** Writes events to a stream until the stream closes: an interval (regular calls of the route's `payload`) or a source (an iterable of the application). */
