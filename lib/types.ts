@@ -10,7 +10,7 @@ import type { FetchResponse } from './event/fetch-response.js'
 import type { SSE, SSEGap, SSEPublication } from './app-types.js'
 import type { CloseReason } from './stats.js'
 import type { EventSchemas, Expected, ItemOf, ItemsOf, OnlyFields, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
-import type { RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
+import type { RequestTopic, RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
 
 export type { ItemOf, PayloadOf }
 
@@ -172,7 +172,7 @@ export interface SSERouteOptions<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
   Events extends EventSchemas = EventSchemas,
   Items extends SSEItems = SSEItems,
-  Topics extends ReadonlyArray<RouteTopic<never>> = readonly RouteTopic[],
+  Topics extends readonly RouteTopic[] = readonly RouteTopic[],
   Declared extends EventSchemas = WithTopics<Events, Topics>,
   Sent = ItemOf<TypeProvider, NoInfer<Declared>, Items>,
   Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
@@ -220,7 +220,7 @@ export interface SSERouteOptions<
    * Topics to which each stream is subscribed: names and typed topics, or a function that returns them. A definition alone takes the values
    * of its placeholders from `request.params`. The stream sends the events published to these topics, first events that its client missed.
    */
-  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<ReadonlyArray<RouteTopic<Request>>>)
+  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<ReadonlyArray<RouteTopic | RequestTopic<EventSchemas, Request>>>)
   /**
    * Number of retained events of each topic that a client without a Last-Event-ID is sent first, in the order of the log; `'all'`: all
    * that are retained. Goes with `topics`. Default 0.
@@ -260,7 +260,7 @@ declare module 'fastify' {
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      const Topics extends TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger> = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
       Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
       Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
     > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>):
@@ -268,7 +268,7 @@ declare module 'fastify' {
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      const Topics extends TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger> = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
       Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
       Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
     > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>, 'url'>):

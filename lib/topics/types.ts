@@ -102,14 +102,14 @@ export type PublicationFor<Targets> = SchemasOfTarget<Targets extends readonly u
 type SchemasOf<Entry> = Entry extends string ? never : Entry extends { readonly definition: { readonly events: infer Events } }
   ? Known<Exclude<Events, undefined>> : Entry extends { readonly events: infer Events } ? Known<Exclude<Events, undefined>> : never
 
-/** An entry of the option `topics` of a route whose requests have the type `Request`. */
-export type RouteTopic<Request = FastifyRequest> = Target | DefinedTopic | RequestTopic<EventSchemas, Request>
+/** An entry of the option `topics` of a route: a name, a definition, a topic of a definition, or the result of `from`. */
+export type RouteTopic = string | DefinedTopic | { readonly definition: DefinedTopic }
 
-/** The option `topics` of a route as an array. The parameters are those of the type of the route's requests. */
+/** The option `topics` of a route as an array, whose functions of `from` get the type of their parameter. The type parameters are those of the route's requests. */
 export type TopicsOf<
   RouteGeneric extends RouteGenericInterface, RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
   SchemaCompiler extends FastifySchema, TypeProvider extends FastifyTypeProvider, ContextConfig, Logger extends FastifyBaseLogger
-> = ReadonlyArray<RouteTopic<FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>>>
+> = ReadonlyArray<RouteTopic | RequestTopic<EventSchemas, FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>>>
 
 /** The schemas of all events that a route declares: those in its option `events`, and those of the typed topics in its option `topics`. */
 export type WithTopics<Events extends EventSchemas, Topics extends readonly unknown[]> = [SchemasOf<Topics[number]>] extends [never] ? Events
