@@ -14,8 +14,9 @@ export function isRouteTopic (value: unknown): boolean {
 
 /** Returns the schemas of all events that a route declares: in its option `events`, and by the typed topics in its option `topics`. Undefined if it declares none. */
 export function declaredEvents ({ events, topics }: Pick<SSERouteOptions, 'events' | 'topics'>): EventSchemas | undefined {
-  const declared = [...definitionsIn(topics).flatMap(({ events }) => events ?? []), ...(events === undefined ? [] : [events])]
-  return declared.length === 0 ? undefined : Object.assign({}, ...declared)
+  const ofTopics = definitionsIn(topics).flatMap(({ events }) => events ?? [])
+  // not Object.assign, because an event may have the name `__proto__`
+  return ofTopics.length === 0 ? events : Object.fromEntries([...ofTopics, events ?? {}].flatMap((schemas) => Object.entries(schemas)))
 }
 
 /** Returns an error message if the typed topics of a route do not go with its URL or its events; otherwise undefined. @param url the URL with the prefix of the instance */

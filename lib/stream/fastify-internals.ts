@@ -29,10 +29,9 @@ interface LogController {
  * keep the option in `initialConfig`. This function reads it there if it finds no such symbol.
  */
 export function requestLoggingOf (app: FastifyInstance): (request: FastifyRequest) => boolean {
-  for (let at: object | null = app; at !== null; at = Object.getPrototypeOf(at)) {
-    const symbol = symbolOf(at, 'fastify.logController')
-    if (symbol === undefined) continue
-    const controller: LogController = Reflect.get(at, symbol)
+  const symbol = symbolOf(app, 'fastify.logController')
+  if (symbol !== undefined) {
+    const controller: LogController = Reflect.get(app, symbol)
     return (request) => controller.isLogDisabled(request)
   }
   const { disableRequestLogging } = app.initialConfig
@@ -62,10 +61,12 @@ export function setUpSerializerCompiler (app: FastifyInstance): void {
   const controller = symbolOf(app, 'fastify.schemaController')
   const options = symbolOf(app, 'fastify.options')
   if (controller === undefined || options === undefined) return
-  const { [controller]: schemas, [options]: given }: { [key: symbol]: unknown } = Object(app)
-  ;(schemas as SchemaController).setupSerializer(given)
+  const schemas: SchemaController = Reflect.get(app, controller)
+  schemas.setupSerializer(Reflect.get(app, options))
 }
 
-function symbolOf (object: object, name: string): symbol | undefined {
-  return Object.getOwnPropertySymbols(object).find(({ description }) => description === name)
+/** Returns the symbol with this name among the keys of an object and of its prototypes, because instances inherit some fields from the root instance. */
+function symbolOf (object: object | null, name: string): symbol | undefined {
+  if (object === null) return undefined
+  return Object.getOwnPropertySymbols(object).find(({ description }) => description === name) ?? symbolOf(Object.getPrototypeOf(object), name)
 }

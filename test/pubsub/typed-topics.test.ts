@@ -2,13 +2,13 @@ import { fileURLToPath } from 'node:url'
 import { runInNewContext } from 'node:vm'
 import { Type } from '@sinclair/typebox'
 import { build } from 'esbuild'
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import { serializerCompiler } from 'fastify-type-provider-zod'
 import { type Test, test } from 'tap'
 import { Type as Type1 } from 'typebox'
 import { z } from 'zod'
 import type { Publication } from '../../lib/backplane.js'
-import { defineTopic, type SSEPluginOptions } from '../../lib/index.js'
+import sse, { defineTopic, type SSEPluginOptions } from '../../lib/index.js'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { injectSSE, type InjectedStream } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
@@ -155,6 +155,15 @@ test('publishing to typed topics', async (t) => {
     app.addSchema({ $id: 'parcel', type: 'object', properties: { carrier: { type: 'string' } } })
     for (const id of [1, 2]) await app.sse.publish(parcels({ id }), { event: 'shipped', data: { carrier: 'DHL', secret: 1 } })
     t.strictSame(published.map(({ frame }) => frame), Array(2).fill('event: shipped\ndata: {"carrier":"DHL"}\n\n'))
+    const root = Fastify()
+    t.teardown(() => root.close())
+    root.addSchema({ $id: 'parcel', type: 'object', properties: { carrier: { type: 'string' } } })
+    await root.register(async (child) => {
+      await child.register(sse)
+      child.sseRoute('/:id', { topics: [parcels], rewind: 1 })
+      await child.sse.publish(parcels({ id: 1 }), { event: 'shipped', data: { carrier: 'DHL', secret: 1 } })
+    })
+    t.strictSame(await takeData(await follow(t, root, '/1'), 1), ['{"carrier":"DHL"}'], 'also if the plugin is registered in a child')
     const other = await makeApp(t)
     const compiled: string[] = []
     other.setSerializerCompiler(({ method, url }) => {
@@ -311,6 +320,8 @@ test('typed topics of a route', async (t) => {
     app.sseRoute('/both/:id', { topics: [orders, news()], events: { snapshot: Type.Object({ items: Type.Array(Type.String()) }) }, onConnect: sendAll })
     app.sseRoute('/topics/:id', { topics: [orders.from(() => ({ id: 1 })), news, 'text'], onConnect: sendAll })
     app.sseRoute('/any/:id', { topics: [rooms({ tenant: 'a', room: 1 }), 'text'], onConnect: sendAll })
+    const odd = defineTopic('odd', { events: JSON.parse('{ "__proto__": { "type": "string" } }') })
+    app.sseRoute('/odd', { topics: [odd, news], source: () => JSON.parse('[{ "event": "__proto__", "data": "x" }]') })
     app.sseRoute('/end/:id', { topics: [orders], source: () => [{ event: 'note', data: 'a' }], end: { event: 'note', data: 'over' } })
     const failed = new Map<string, string[]>()
     async function sendAll (request: { url: string }, stream: { send (payload: unknown): Promise<boolean> }) {
@@ -326,6 +337,7 @@ test('typed topics of a route', async (t) => {
     t.match(await take(await follow(t, app, '/topics/1'), 2), [{ event: 'shipped' }, { event: 'headline' }])
     t.equal(failed.get('/topics/1')?.length, 2)
     t.strictSame(await takeData(await follow(t, app, '/any/1'), 4), ['{"items":["a"]}', '{"carrier":"DHL","secret":1}', 'text', '1'])
+    t.match((await app.inject('/odd')).body, /event: __proto__\ndata: x\n\n$/)
     t.match((await app.inject('/end/1')).body, /event: note\ndata: a\n\nevent: note\ndata: over\n\n$/)
     t.throws(() => withWrong(app.sseRoute.bind(app), '/x/:id', { topics: [orders], source: () => [], end: { event: 'snapshot' } }), { code: 'SSE_ERR_ROUTE', message: /"end" is an event "snapshot"/ })
   })
