@@ -6,7 +6,7 @@ import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, privatePartsOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
 /** Values that cannot name a topic or client, by their description. */
-const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: ['a'], object: {}, symbol: Symbol('a'), String: Object('a') }
+const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: [['a']], object: {}, symbol: Symbol('a'), String: Object('a') }
 
 const circular: Record<string, unknown> = {}
 circular.itself = circular
