@@ -10,7 +10,7 @@ import type { FetchResponse } from './event/fetch-response.js'
 import type { SSE, SSEGap, SSEPublication } from './app-types.js'
 import type { CloseReason } from './stats.js'
 import type { EventSchemas, Expected, ItemOf, ItemsOf, OnlyFields, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
-import type { RequestTopic, RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
+import type { RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
 
 export type { ItemOf, PayloadOf }
 
@@ -220,7 +220,7 @@ export interface SSERouteOptions<
    * Topics to which each stream is subscribed: names and typed topics, or a function that returns them. A definition alone takes the values
    * of its placeholders from `request.params`. The stream sends the events published to these topics, first events that its client missed.
    */
-  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<ReadonlyArray<RouteTopic | RequestTopic<EventSchemas, Request>>>)
+  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<readonly RouteTopic[]>)
   /**
    * Number of retained events of each topic that a client without a Last-Event-ID is sent first, in the order of the log; `'all'`: all
    * that are retained. Goes with `topics`. Default 0.

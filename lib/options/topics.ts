@@ -14,9 +14,9 @@ export function isRouteTopic (value: unknown): boolean {
 
 /** Returns the schemas of all events that a route declares: in its option `events`, and by the typed topics in its option `topics`. Undefined if it declares none. */
 export function declaredEvents ({ events, topics }: Pick<SSERouteOptions, 'events' | 'topics'>): EventSchemas | undefined {
-  const ofTopics = definitionsIn(topics).flatMap(({ events }) => events ?? [])
+  const ofTopics = definitionsIn(topics).flatMap(({ events = {} }) => Object.entries(events))
   // not Object.assign, because an event may have the name `__proto__`
-  return ofTopics.length === 0 ? events : Object.fromEntries([...ofTopics, events ?? {}].flatMap((schemas) => Object.entries(schemas)))
+  return ofTopics.length === 0 ? events : Object.fromEntries([...ofTopics, ...Object.entries(events ?? {})])
 }
 
 /** Returns an error message if the typed topics of a route do not go with its URL or its events; otherwise undefined. @param url the URL with the prefix of the instance */
