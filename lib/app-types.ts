@@ -1,10 +1,9 @@
 // Tested by test/types/publish.tst.ts
-import type { SSEPayload } from './event/encode.js'
 import type { SSEStats } from './stats.js'
+import type { PublicationFor, SSEPublication, Target } from './topics/types.js'
 import type { SSEStream } from './types.js'
 
-/** An event to publish, or its data as a string. It has no `id`, because the log of published events sets it. */
-export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
+export type { SSEPublication }
 
 /** The data of an event `gap`, which says that events are lost. */
 export interface SSEGap {
@@ -25,11 +24,11 @@ export interface SSE {
   /**
    * Publishes an event to all streams that are subscribed to a topic, or to at least one of several topics, in all processes that share
    * the backplane. A stream gets the event once. Resolves to the event's id once the event is stored in the log of published events.
-   * The plugin's `serializer` converts the data. Rejects with SSE_ERR_TOPIC, SSE_ERR_CLIENT_ID (`except`), SSE_ERR_OPTION, SSE_ERR_PAYLOAD
-   * (also for an event with nothing in it), SSE_ERR_FIELD, SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with
+   * For a topic of a definition (`defineTopic`) the serializers of its schemas convert the data, otherwise the plugin's `serializer`. Rejects with SSE_ERR_TOPIC, SSE_ERR_CLIENT_ID (`except`), SSE_ERR_OPTION, SSE_ERR_PAYLOAD
+   * (also for an event with nothing in it), SSE_ERR_FIELD, SSE_ERR_UNKNOWN_EVENT, SSE_ERR_SERIALIZATION, SSE_ERR_SCHEMA, SSE_ERR_CUSTOM_ID, and after `app.close()` with
    * SSE_ERR_CLOSING. In these cases no stream sends the event.
    */
-  publish (topics: string | readonly string[], payload: SSEPublication, options?: SSEPublishOptions): Promise<string>
+  publish<const Targets extends Target | readonly Target[]> (topics: Targets, payload: PublicationFor<Targets>, options?: SSEPublishOptions): Promise<string>
   /** Publishes an event to all open streams of all processes, whatever their topics. Resolves and rejects like `publish`. */
   broadcast (payload: SSEPublication): Promise<string>
   /** Publishes an event to all streams with a client id, like `publish`. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
@@ -40,7 +39,7 @@ export interface SSE {
    */
   close (clientId: string): Promise<void>
   /** Removes a topic from all streams with a client id, as `close` closes them. Rejects like `close`, and with SSE_ERR_TOPIC. */
-  unsubscribe (clientId: string, topic: string): Promise<void>
+  unsubscribe (clientId: string, topic: Target): Promise<void>
   /** The id of the newest entry in the log. A client that opens with it as `lastEventId` gets all later events. */
   readonly lastEventId: string
   /** The open streams of this process, by `id`. */

@@ -12,25 +12,10 @@ export function validTopic (topic: unknown): string {
   return topic
 }
 
-/** Returns an array of topics as a Set. @throws SSE_ERR_TOPIC if it is not an array, or one of its topics is not valid */
-export function validTopics (topics: unknown): ReadonlySet<string> {
-  if (!Array.isArray(topics)) throw new SSE_ERR_TOPIC(`${describeValue(topics)} where an array of topics is expected`)
-  const valid = new Set<string>()
-  for (const topic of topics) valid.add(validTopic(topic))
-  return valid
-}
-
 /** Returns a client id unchanged. @throws SSE_ERR_CLIENT_ID if it is not a string, or is empty */
 export function validClientId (clientId: unknown): string {
   if (!isNonEmptyString(clientId)) throw new SSE_ERR_CLIENT_ID(describeValue(clientId))
   return clientId
-}
-
-/** Returns the topics that an event is published to, each once. @param topics one topic, or an array of at least one. @throws SSE_ERR_TOPIC */
-export function validTargets (topics: unknown): readonly string[] {
-  if (!Array.isArray(topics)) return [validTopic(topics)]
-  if (topics.length === 0) throw new SSE_ERR_TOPIC('an array without topics')
-  return [...validTopics(topics)]
 }
 
 /** Returns the client id in the option `except` of `publish`; null without it. @throws SSE_ERR_OPTION, SSE_ERR_CLIENT_ID */

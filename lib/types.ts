@@ -9,20 +9,10 @@ import type { SSEInput, SSEPayload } from './event/encode.js'
 import type { FetchResponse } from './event/fetch-response.js'
 import type { SSE, SSEGap, SSEPublication } from './app-types.js'
 import type { CloseReason } from './stats.js'
-import type {
-  EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
-} from './event/types.js'
+import type { EventSchemas, Expected, ItemOf, ItemsOf, OnlyFields, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
+import type { RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
 
-/** The type of the events that a route sends: the events that its option `events`, of type `Events`, declares. Without the option, any event. */
-export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  PayloadWith<EventDataMap<Provider, Events>, Events>
-
-/** The type of a source's items and of `payload`'s results: an event of the route, or with `items: 'data'` the data of an event. */
-export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
-  'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
-
-type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items> =
-  PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
+export type { ItemOf, PayloadOf }
 
 /**
  * A source of events: an iterable, a Readable, a web stream of items or of UTF-8 bytes, or the Response of `fetch` to a request
@@ -62,9 +52,9 @@ export interface SSEStream<Payload = SSEInput> {
    * sent events that its client missed. A later call adds only the next events, and missed events that a running replay has not read yet.
    * @throws SSE_ERR_TOPIC
    */
-  subscribe (...topics: string[]): void
+  subscribe (...topics: Target[]): void
   /** Ends the stream's subscriptions to topics, so that it is sent no more of their events. */
-  unsubscribe (...topics: string[]): void
+  unsubscribe (...topics: Target[]): void
   /** Closes the stream: ends its response after the buffered text. Disconnects a client that has not taken this text within 5 s. */
   close (): void
 }
@@ -182,10 +172,12 @@ export interface SSERouteOptions<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
   Events extends EventSchemas = EventSchemas,
   Items extends SSEItems = SSEItems,
-  Sent = ItemOf<TypeProvider, NoInfer<Events>, Items>,
+  Topics extends readonly RouteTopic[] = readonly RouteTopic[],
+  Declared extends EventSchemas = WithTopics<Events, Topics>,
+  Sent = ItemOf<TypeProvider, NoInfer<Declared>, Items>,
   Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
-  Payload = PayloadOf<TypeProvider, NoInfer<Events>>
+  Payload = PayloadOf<TypeProvider, NoInfer<Declared>>
 > extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
   /** The path of the route, as in Fastify's `route`. */
   url: string
@@ -208,7 +200,7 @@ export interface SSERouteOptions<
   interval?: number
   /** Called every `interval` ms: returns an event, or nothing. `signal` aborts after `payloadTimeout`, and when the stream (if `shared`: the last one) closes. */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
-  MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
+  MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Declared>, Items>, Declared, Items> | void>
   /** Time after which a call of `payload` fails with SSE_ERR_PAYLOAD_TIMEOUT, ms; 0: never. Default 30000. */
   payloadTimeout?: number
   /** `true` (default): `payload` is called first when the stream opens; `false`: first after one `interval`. */
@@ -217,15 +209,18 @@ export interface SSERouteOptions<
   shared?: boolean | ((this: Instance, request: Request) => string | number)
   /** Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
-  MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
+  MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Declared>, Items>, Declared, Items>>>
   /** `'payload'` (default): each item or result is an event; `'data'`: each is the data of an event without a name, which clients receive as `message`. */
   items?: Items
   /** Event sent after the last item of a `source`. Not sent if the source failed or the client disconnected. Default: none. */
   end?: NonNullable<Payload>
   /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
-  /** Topics to which each stream is subscribed. The stream sends the events published to these topics, first events that its client missed. */
-  topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
+  /**
+   * Topics to which each stream is subscribed: names and typed topics, or a function that returns them. A definition alone takes the values
+   * of its placeholders from `request.params`. The stream sends the events published to these topics, first events that its client missed.
+   */
+  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<readonly RouteTopic[]>)
   /**
    * Number of retained events of each topic that a client without a Last-Event-ID is sent first, in the order of the log; `'all'`: all
    * that are retained. Goes with `topics`. Default 0.
@@ -265,16 +260,18 @@ declare module 'fastify' {
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
-      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
-    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>):
+      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+      Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
+      Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
+    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>):
     FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
-      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
-    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>, 'url'>):
+      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
+      Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
+      Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
+    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>, 'url'>):
     FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 

@@ -13,6 +13,7 @@ const LAYERS = [
   ['errors', 'clock', 'topic', 'timer-list'],
   ['client'],
   ['event'],
+  ['topics'],
   ['types', 'backplane', 'diagnostics', 'stats'],
   ['stream'],
   ['pubsub'],

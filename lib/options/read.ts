@@ -4,6 +4,7 @@ import { encode, encodePublished, plainData, type SSEPayload } from '../event/en
 import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import { type OptionNames, refuseMistakes } from './names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
+import { declaredEvents, topicConflict } from './topics.js'
 import type { DrainSettings, StreamSettings } from '../stream/settings.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
@@ -127,15 +128,19 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
 
 /**
  * Checks the options of `sseRoute`, adds the defaults and splits them: `declared` for the route, `stream` for its streams, `rest` for Fastify.
+ * The `events` of `declared` include those of typed topics.
+ *
+ * @param prefix the prefix of the URLs of the instance
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
-export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
+export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions, prefix = ''): {
   declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
 } {
   refuseMistakes('sseRoute', options, optionNames)
   const stream = readStreamOptions(settings.stream, options)
   check(options, routeRules)
-  checkEvent('end', options.end, endEncoder(options, stream))
+  const events = declaredEvents(options)
+  checkEvent('end', options.end, endEncoder({ ...options, events }, stream))
   const declared: Record<string, unknown> = {}
   const rest: Record<string, unknown> = { method: 'GET' }
   for (const [name, value] of Object.entries(options)) {
@@ -143,9 +148,9 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
     const part = Object.hasOwn(routeRules, name) ? declared : rest
     part[name] = value
   }
-  const wrong = conflict({ clientId: settings.clientId, ...declared }, stream, rest)
+  const wrong = topicConflict(options, prefix + options.url) ?? conflict({ clientId: settings.clientId, ...declared, events }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
-  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, ...(events && { events }) }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
 /**

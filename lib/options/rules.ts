@@ -1,9 +1,9 @@
 // Tested by test/options/read.test.ts
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { describeValue } from '../errors.js'
-import { isNonEmptyString } from '../topic.js'
 import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
+import { isRouteTopic } from './topics.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
 /** The check of one option's value, and its words for the error message. */
@@ -113,8 +113,8 @@ export const routeRules: Rules<RouteDeclaration> = {
   shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
   source: aFunction,
   topics: {
-    takes: 'an array of topics, strings that are not empty, or a function',
-    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isNonEmptyString))
+    takes: 'an array of topics, strings that are not empty or results of defineTopic, or a function',
+    test: (value) => Array.isArray(value) ? [...value].every(isRouteTopic) : aFunction.test(value) && !isRouteTopic(value)
   },
   rewind: { takes: 'a whole number of events, 0 or more, or \'all\'', test: (value) => value === 'all' || (Number.isSafeInteger(value) && Number(value) >= 0) },
   onGap: aFunction,

@@ -3,6 +3,7 @@ import { type SSEStats, STATS, type StatsByRoute } from '../stats.js'
 import type { StreamRegistry } from '../stream/registry.js'
 import type { SSE, SSEPublication, SSEPublishOptions } from '../app-types.js'
 import type { SSEStream } from '../types.js'
+import type { Target } from '../topics/types.js'
 import type { Hub } from './hub.js'
 
 interface Internals {
@@ -29,7 +30,7 @@ export class Facade implements SSE {
     return this.#hub.newest
   }
 
-  publish (topics: string | readonly string[], payload: SSEPublication, options?: SSEPublishOptions): Promise<string> {
+  publish (topics: unknown, payload: unknown, options?: SSEPublishOptions): Promise<string> {
     return this.#hub.publish(topics, payload, options)
   }
 
@@ -45,7 +46,7 @@ export class Facade implements SSE {
     return this.#hub.control('close', clientId)
   }
 
-  unsubscribe (clientId: string, topic: string): Promise<void> {
+  unsubscribe (clientId: string, topic: Target): Promise<void> {
     return this.#hub.control('unsubscribe', clientId, topic)
   }
 

@@ -6,8 +6,10 @@ import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 import { loggedUnlessAwaited, rejected } from '../stream/logged-promise.js'
 import type { StreamRegistry } from '../stream/registry.js'
-import { validClientId, validExcept, validTargets, validTopic } from '../topic.js'
+import { validClientId, validExcept } from '../topic.js'
+import { nameOfTopic, validTargets } from '../topics/targets.js'
 import type { Control, Gap, Page, Publication, PublishedEvent, Reader, StartPositions } from '../backplane.js'
+import type { Definitions } from './definitions.js'
 import { type Log, LogSubscription } from './subscription.js'
 
 /** Appends published events to the log, which the backplane keeps, and delivers the events of the log to the streams of this process. */
@@ -17,14 +19,16 @@ export class Hub implements Log {
   readonly #backplane: Backplane
   readonly #registry: Pick<StreamRegistry, 'streams' | 'ofClient'>
   readonly #writeData: DataWriter
+  readonly #definitions: Definitions
   readonly #log: FastifyBaseLogger
   #lastDispatchedId = ''
 
-  /** Creates a hub. The caller then has to call `open()`. @param writeData encodes the data of published events */
-  constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'ofClient'>, writeData: DataWriter, log: FastifyBaseLogger) {
+  /** Creates a hub. The caller then has to call `open()`. @param writeData encodes the data of events for topics without definition */
+  constructor (backplane: Backplane, registry: Pick<StreamRegistry, 'streams' | 'ofClient'>, writeData: DataWriter, definitions: Definitions, log: FastifyBaseLogger) {
     this.#backplane = backplane
     this.#registry = registry
     this.#writeData = writeData
+    this.#definitions = definitions
     this.#log = log
   }
 
@@ -42,7 +46,12 @@ export class Hub implements Log {
   }
 
   publish (topics: unknown, payload: unknown, options?: unknown): Promise<string> {
-    return this.#append(() => ({ to: 'topic', names: validTargets(topics), except: validExcept(options), limits: null }), payload)
+    return this.#append(() => {
+      const { names, definitions } = validTargets(topics)
+      const except = validExcept(options)
+      if (definitions === null) return { to: 'topic', names, except, limits: null }
+      return { to: 'topic', names, except, limits: this.#definitions.limitsOf(definitions), writeData: this.#definitions.writerOf(definitions) }
+    }, payload)
   }
 
   broadcast (payload: unknown): Promise<string> {
@@ -54,7 +63,7 @@ export class Hub implements Log {
   }
 
   async control (action: Control['action'], clientId: unknown, topic?: unknown): Promise<void> {
-    await this.#backplane.control({ action, clientId: validClientId(clientId), topic: action === 'close' ? '' : validTopic(topic) })
+    await this.#backplane.control({ action, clientId: validClientId(clientId), topic: action === 'close' ? '' : nameOfTopic(topic) })
   }
 
   get newest (): string {
@@ -88,11 +97,11 @@ export class Hub implements Log {
     return new LogSubscription(stream, this, from)
   }
 
-  #append (audience: () => Omit<Publication, 'frame'>, payload: unknown): Promise<string> {
+  #append (audience: () => Omit<Publication, 'frame'> & { writeData?: DataWriter }, payload: unknown): Promise<string> {
     const message = 'an event was not published'
     try {
-      const { to, names, except, limits } = audience()
-      const published = this.#backplane.publish({ to, names, except, limits, frame: encodePublished(payload, this.#writeData) })
+      const { to, names, except, limits, writeData = this.#writeData } = audience()
+      const published = this.#backplane.publish({ to, names, except, limits, frame: encodePublished(payload, writeData) })
       if (channels.publish.hasSubscribers) onceInLog(published, (id) => tell('publish', { id, to, names, except, payload }))
       return typeof published === 'string' ? Promise.resolve(published) : loggedUnlessAwaited(published, this.#log, message)
     } catch (error) {

@@ -7,7 +7,7 @@ import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
 import type { Plugin } from './plugin.js'
-import { validClientId, validTopics } from '../topic.js'
+import { validClientId } from '../topic.js'
 import type { RouteDeclaration } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
 import { compileEvents, declaredText } from '../event/serializers.js'
@@ -15,6 +15,7 @@ import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
+import { RouteTopics } from './route-topics.js'
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
@@ -32,7 +33,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly #callbacks: Callbacks
   readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
-  readonly #topics: ReadonlySet<string> | undefined
+  readonly #topics: RouteTopics | undefined
   #streamSettings: CompiledSettings
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, streamSettings: StreamSettings) {
@@ -44,7 +45,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     this.#streamSettings = compileSettings(streamSettings)
     const { onGap } = declared
     this.onGap = onGap && ((gap, stream) => this.#callbacks.inPlaceOfGap(() => onGap.call(app, gap, stream.request, stream), stream))
-    if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
+    if (declared.topics !== undefined) this.#topics = new RouteTopics(app, declared.topics)
   }
 
   /** Whether the route may send the event `gap`, which tells a client that it has missed events. */
@@ -72,14 +73,9 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
       return
     }
     this.#limits.admit(reply)
-    const { topics } = this.declared
-    if (typeof topics !== 'function') {
-      this.#respond(request, reply, this.#topics)
-      return
-    }
-    const given = topics.call(this.#app, request)
-    if (isThenable(given)) this.#awaitTopics(given, request, reply)
-    else this.#respond(request, reply, validTopics(given))
+    const topics = this.#topics?.of(request)
+    if (isThenable(topics)) this.#awaitTopics(topics, request, reply)
+    else this.#respond(request, reply, topics)
   }
 
   #isStrict (method: string): boolean {
@@ -87,11 +83,10 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return accept === 'strict'
   }
 
-  async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async #awaitTopics (topics: Promise<ReadonlySet<string>>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
-      const topics = Promise.resolve(given)
       // `settled` resolves to false if the client has disconnected, or Fastify's handlerTimeout has replied
-      if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
+      if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, await topics)
     } catch (error) {
       reply.send(toError(error))
     }

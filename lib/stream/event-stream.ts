@@ -12,7 +12,8 @@ import { type Received, WriteBuffer, type WriteBufferOwner } from './write-buffe
 import type { Sink } from './sink.js'
 import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
-import { validTopics } from '../topic.js'
+import { validTopics } from '../topics/targets.js'
+import type { Target } from '../topics/types.js'
 import { rejected } from './logged-promise.js'
 import { type ResponseOwner, StreamResponse } from './response.js'
 import { newStreamId } from './id.js'
@@ -127,7 +128,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return this.ready()
   }
 
-  subscribe (...topics: string[]): void { this.addTopics(validTopics(topics)) }
+  subscribe (...topics: Target[]): void { this.addTopics(validTopics(topics)) }
 
   /** Subscribes the stream to topics. Does nothing if the stream is closed. For the parameters see `Subscription.subscribe`. */
   addTopics (topics: ReadonlySet<string>, rewind?: number): void { if (!this.closed) this.subscribed().subscribe(topics, rewind) }
@@ -135,7 +136,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns the stream's subscription, and creates it at the first call. @param from see `StreamHost.createSubscription` */
   subscribed (from?: string): Subscription { return (this.subscription ??= this.#host.createSubscription(this, from)) }
 
-  unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
+  unsubscribe (...topics: Target[]): void { this.subscription?.unsubscribe(topics.map(String)) }
 
   /** Sends the published events that the client missed, then new events. @returns see `Subscription.startDelivery`; null if the stream has no subscription */
   startDelivery (): Promise<void> | null {

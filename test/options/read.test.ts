@@ -155,7 +155,7 @@ const ofRoutes: Record<string, Refusal> = {
   onGap: { takes: 'a function', refuses: notFunction },
   expires: { takes: 'a function', refuses: notFunction },
   topics: {
-    takes: 'an array of topics, strings that are not empty, or a function',
+    takes: 'an array of topics, strings that are not empty or results of defineTopic, or a function',
     refuses: { ...except('a function', 'an array'), '"orders"': 'orders', 'an empty topic': ['orders', ''], 'a number': [42], 'a list of lists': [['orders']], 'a Set': new Set(['orders']) }
   },
   onConnect: { takes: 'a function', refuses: notFunction }

@@ -3,7 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { type OpenMetricsContentType, type PrometheusContentType, Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
-  Audience, Backplane, BackplaneListener, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
+  Audience, Backplane, BackplaneListener, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEPublishOptions, SSEStats, SSEStream, Target
 } from '../../lib/index.js'
 import sse from '../../lib/index.js'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -12,7 +12,7 @@ const app = Fastify()
 
 describe('app.sse', () => {
   test('app.sse publishes every payload that a stream can send, and resolves to the id', () => {
-    expect(app.sse.publish).type.toBe<(topic: string, payload: SSEPublication) => Promise<string>>()
+    expect(app.sse.publish<string>).type.toBe<(topics: string, payload: SSEPublication, options?: SSEPublishOptions) => Promise<string>>()
     expect(app.sse.broadcast).type.toBe<(payload: SSEPublication) => Promise<string>>()
     expect(app.sse.sendTo).type.toBe<(clientId: string, payload: SSEPublication) => Promise<string>>()
     expect(app.sse.publish('order:42', 'shipped')).type.toBe<Promise<string>>()
@@ -37,7 +37,7 @@ describe('app.sse', () => {
     expect(app.sse.sendTo).type.not.toBeCallableWith('ann')
     expect(app.sse.publish).type.not.toBeCallableWith('order:42')
     expect(app.sse.publish).type.not.toBeCallableWith(42, 'text')
-    expect(app.sse.publish).type.not.toBeCallableWith(['order:42'], 'text')
+    expect(app.sse.publish).type.not.toBeCallableWith([42], 'text')
     expect(app.sse.sendTo).type.not.toBeCallableWith(42, 'text')
   })
 
@@ -111,8 +111,8 @@ describe('topics', () => {
 
 test('subscribe() and unsubscribe() of a stream accept names of topics', () => {
   const stream = {} as SSEStream
-  expect(stream.subscribe).type.toBe<(...topics: string[]) => void>()
-  expect(stream.unsubscribe).type.toBe<(...topics: string[]) => void>()
+  expect(stream.subscribe).type.toBe<(...topics: Target[]) => void>()
+  expect(stream.unsubscribe).type.toBe<(...topics: Target[]) => void>()
   expect(stream.subscribe).type.toBeCallableWith()
   expect(stream.subscribe).type.toBeCallableWith('news', 'sport')
   expect(stream.subscribe).type.not.toBeCallableWith(['news'])
