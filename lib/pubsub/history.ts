@@ -69,7 +69,7 @@ export class History {
   append (event: PublishedEvent): void {
     const { id, to, names, limits, text, time } = event
     // counted as in one more ring until it is in all of its rings, because a ring may drop it at once
-    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: 0, rings: 1, prev: this.#last, next: null }
+    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: Infinity, rings: 1, prev: this.#last, next: null }
     this.#newest = id
     if (this.#last === null) this.#oldest = kept
     else this.#last.next = kept
@@ -151,7 +151,7 @@ export class History {
     ring.limits = limits
     ring.push(kept)
     kept.rings++
-    kept.expires = Math.max(kept.expires, limits.maxAge === 0 ? Infinity : time + limits.maxAge)
+    if (limits.maxAge > 0) kept.expires = Math.min(kept.expires, time + limits.maxAge)
     while (ring.length > limits.size) this.#dropFrom(ring)
     this.#expire(ring, time)
   }
@@ -162,19 +162,25 @@ export class History {
     for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring)
   }
 
-  /** Drops the oldest events of the log that have expired in all of their rings. Other expired events are dropped when their ring is read. */
+  /** Drops the oldest events of the log that have expired. Other expired events are dropped when their ring is read. */
   #dropExpired (time: number): void {
-    while (this.#oldest !== null && this.#oldest.expires < time) this.#dropEverywhere(this.#oldest)
+    for (let oldest = this.#oldest; oldest !== null && oldest.expires < time; oldest = this.#oldest) {
+      for (const ring of this.#ringsOf(oldest)) this.#expire(ring, time)
+      // kept for a topic with a longer `maxAge`
+      if (this.#oldest === oldest) return
+    }
   }
 
   /** Drops the oldest event of the log from the rings that hold it. It is the oldest event of each of these. */
   #dropEverywhere (kept: Kept): void {
-    const { to, names } = kept.event
-    if (to === 'all') this.#dropFrom(this.#broadcasts)
-    for (const name of names) {
-      const ring = (to === 'topic' ? this.#topics : this.#clients).get(name)
-      if (ring?.at(0) === kept) this.#dropFrom(ring)
-    }
+    for (const ring of this.#ringsOf(kept)) if (ring.at(0) === kept) this.#dropFrom(ring)
+  }
+
+  /** Returns the rings of the topics or the client id of an event, or of the broadcasts. */
+  #ringsOf ({ event: { to, names } }: Kept): Ring[] {
+    if (to === 'all') return [this.#broadcasts]
+    const rings = to === 'topic' ? this.#topics : this.#clients
+    return names.flatMap((name) => rings.get(name) ?? [])
   }
 
   /** Drops the oldest event of a ring. */

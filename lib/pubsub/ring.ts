@@ -9,7 +9,7 @@ export interface Kept {
   readonly order: number
   /** Memory of the event, bytes. */
   readonly bytes: number
-  /** Time from which no ring keeps the event any more, on the clock of `now()`, ms. */
+  /** Time from which the first of its rings no longer keeps the event, on the clock of `now()`, ms. */
   expires: number
   /** Number of rings that hold the event. */
   rings: number
