@@ -1,6 +1,6 @@
 import type { HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory } from '../backplane.js'
 import { now } from '../clock.js'
-import { compareEventIds } from '../event/id.js'
+import { compareEventIds, latestId } from '../event/id.js'
 import { mergeRings } from './merge.js'
 import { type Kept, Ring, Rings } from './ring.js'
 
@@ -122,8 +122,8 @@ export class History {
       if (compareEventIds(droppedThrough, from) > 0 && compareEventIds(droppedThrough, lost) > 0) lost = droppedThrough
       if (ring !== undefined && ring.length > 0) starts.push([ring, ring.indexAfter(from)])
     }
-    for (const topic of reader.topics) add(this.#topics.get(topic), latest(after, reader.from?.topics.get(topic)), this.#topics.floor)
-    const others = latest(after, reader.from?.others)
+    for (const topic of reader.topics) add(this.#topics.get(topic), latestId(after, reader.from?.topics.get(topic)), this.#topics.floor)
+    const others = latestId(after, reader.from?.others)
     add(this.#clients.get(reader.clientId), others, this.#clients.floor)
     add(this.#broadcasts, others, after)
     return { starts, lost }
@@ -209,9 +209,4 @@ export class History {
     this.#empty.delete(first)
     first.rings?.remove(first)
   }
-}
-
-/** Returns the later of two ids. @param b undefined: `a` is returned */
-function latest (a: string, b: string | undefined): string {
-  return b !== undefined && compareEventIds(b, a) > 0 ? b : a
 }
