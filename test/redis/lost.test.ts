@@ -17,7 +17,7 @@ const LOWER = `
     redis.call('XADD', KEYS[1], '1-' .. i, 'v', '1', 'after', '1-' .. i - 1, 'to', 'topic', 'name', 'news', 'text', 'data: lower\\n\\n')
     redis.call('XADD', KEYS[3], '1-' .. i, 'v', '1', 'to', 'topic', 'name', 'news', 'text', 'data: lower\\n\\n')
   end
-  redis.call('HSET', KEYS[2], 'begin', '1-0', 'last', '1-3', KEYS[3], '1-0 1-3 3600000')`
+  redis.call('HSET', KEYS[2], 'begin', '1-0', 'last', '1-3', KEYS[3], '1-0 1-3 0')`
 
 /** Deletes the newest event `id`, as a failover to a replica that lags does, and appends events to the topic `news`, in one step. */
 async function failOver (server: RedisServer, count: number, id: string): Promise<void> {
@@ -128,7 +128,7 @@ testRedis('the gap comes before an event that is published while the loss of all
 })
 
 testRedis('streams get a gap after the Redis key is deleted, recreated with lower ids, or replaced by another type', async (t, server) => {
-  const { app, lines } = await startApp(t, { url: server.url, timeout: 500 })
+  const { app, lines } = await startApp(t, { url: server.url, timeout: 500 }, { history: { maxAge: 0 } })
   const stream = await follow(app, 'news')
   const first = await app.sse.publish('news', '1')
   await server.call('FLUSHALL')
@@ -252,13 +252,15 @@ testRedis('Redis trims the log while a slow client replays it', async (t, server
   client.resume()
   await client.until(`id: ${ids.at(-1)}\n`)
   const events = eventsOf(client.text)
-  const at = events.findIndex(({ event }) => event === 'gap')
-  t.ok(at > 0, 'it is told')
-  const { oldestId } = JSON.parse(events[at]?.data ?? '')
-  t.strictSame(events.slice(0, at).map(({ id }) => id), ids.slice(1, at + 1), 'what came before the gap')
-  t.strictSame(events.slice(at + 1).map(({ id }) => id), ids.slice(ids.indexOf(oldestId)), 'all there was after it')
-  t.ok(at + 1 < ids.indexOf(oldestId))
-  t.equal(app.sse.stats().gaps, 1)
+  // a client that is as slow as others publish may get more than one gap
+  const gaps = events.filter(({ event }) => event === 'gap').map(({ id }) => ids.indexOf(id ?? ''))
+  const got = events.filter(({ event }) => event !== 'gap').map(({ id }) => ids.indexOf(id ?? ''))
+  t.ok(gaps.length > 0, 'it gets a gap')
+  t.equal(app.sse.stats().gaps, gaps.length)
+  t.strictSame(got, got.toSorted((a, b) => a - b))
+  const missing = ids.map((_id, i) => i).filter((i) => i > 0 && !got.includes(i))
+  t.ok(missing.length > 0)
+  t.strictSame(gaps, missing.filter((i) => !missing.includes(i + 1)), 'each gap stands after the last of its missing events')
 })
 
 for (const [what, history, count, pause] of [['more than it keeps', {}, 1_000, 0], ['longer than it keeps', { maxAge: 50 }, 30, 30]] as const) {

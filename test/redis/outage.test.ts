@@ -163,7 +163,7 @@ testRedis('apps close while Redis is down', async (t, server) => {
 
 testRedis('a connection that is dead, but not closed, is replaced', async (t, server) => {
   const proxy = await openProxy(t, server.port)
-  const app = await startApp(t, { url: proxy.url, timeout: 500 })
+  const app = await startApp(t, { url: proxy.url, timeout: 1_000 })
   const stream = await follow(app.app, 'news')
   await app.app.sse.publish('news', '1')
   t.strictSame(await takeData(stream, 1), ['1'])
