@@ -4,7 +4,7 @@ import type { Backplane, BackplaneListener, Control, HistorySettings, Page, Publ
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event/id.js'
 import { History } from '../pubsub/history.js'
-import { RedisLog } from './commands.js'
+import { type LogLimits, RedisLog } from './commands.js'
 import { Connection, failure, type RedisClient } from './connection.js'
 import type { LogEntry } from './entry.js'
 import { Reader } from './reader.js'
@@ -37,6 +37,7 @@ export class RedisBackplane implements Backplane {
   readonly #redis: RedisLog
   readonly #settings: RedisSettings
   readonly #history: HistorySettings
+  readonly #limits: LogLimits
   readonly #log: FastifyBaseLogger
   /** The connections to Redis; null before `open()` creates them. */
   #session: Session | null = null
@@ -54,6 +55,7 @@ export class RedisBackplane implements Backplane {
     this.#redis = new RedisLog(settings.key)
     this.#settings = settings
     this.#history = history
+    this.#limits = { maxLength: settings.maxLength, size: history.size, maxAge: history.maxAge }
     this.#log = log
     this.#recent = new History(history, this.newest)
   }
@@ -71,7 +73,7 @@ export class RedisBackplane implements Backplane {
     const reader = new Reader(new Connection(template), this.#redis, timeout, this.#log)
     this.#session = { commands, reader, replay: new Replay(replays, this.#redis, timeout) }
     try {
-      const [{ newest, oldestId }] = await Promise.all([reader.open(), ...[commands, replays].map((connection) => connection.run({ timeout }, async () => {}))])
+      const [{ newest, oldestId }] = await Promise.all([reader.open(this.#limits), ...[commands, replays].map((connection) => connection.run({ timeout }, async () => {}))])
       this.#startAt(newest, oldestId)
     } catch (error) {
       const refused = this.#closed ? new SSE_ERR_CLOSING() : failure(error)
@@ -89,11 +91,11 @@ export class RedisBackplane implements Backplane {
   }
 
   publish (publication: Publication): Promise<string> {
-    return this.#ask(({ commands }) => this.#redis.publish(commands, this.#settings.maxLength, this.#history, publication))
+    return this.#ask(({ commands }) => this.#redis.publish(commands, this.#limits, publication))
   }
 
   control (control: Control): Promise<string> {
-    return this.#ask(({ commands }) => this.#redis.control(commands, this.#settings.maxLength, control))
+    return this.#ask(({ commands }) => this.#redis.control(commands, this.#limits, control))
   }
 
   read (after: string, reader: EventReader, limit: number): Page | Promise<Page> {

@@ -1,5 +1,5 @@
 // Tested by test/redis/backplane.test.ts
-import type { Audience, Control, HistorySettings, Publication } from '../backplane.js'
+import type { Audience, Control, Publication, TopicHistory } from '../backplane.js'
 import type { Connection } from './connection.js'
 import { controlFields, eventFields, type LogEntry, readEntries, readReply } from './entry.js'
 import { APPEND, MARK_LOSS, OLDEST, OPEN, READ, REWIND } from './scripts.js'
@@ -13,6 +13,11 @@ export interface StreamPage {
   /** Id of the oldest event of the streams if events are missing, otherwise `''`. */
   readonly oldest: string
   readonly entries: LogEntry[]
+}
+
+/** The limits of a log: those of each stream, and the minimum number of entries that the log keeps. */
+export interface LogLimits extends TopicHistory {
+  readonly maxLength: number
 }
 
 /** A stream to read, and the id after which it is read. */
@@ -38,24 +43,27 @@ export class RedisLog {
     return to === 'all' ? `${this.#prefix}:all` : `${this.#prefix}:${to}:${name}`
   }
 
-  /** Appends an event. Redis then removes the oldest entries of the log if there are more than about `maxLength`. Resolves to the id of the event. */
-  async publish (connection: Connection, maxLength: number, history: HistorySettings, publication: Publication): Promise<string> {
-    const { to, names, limits } = publication
+  /**
+   * Appends an event. Redis then removes the oldest entries of the log if there are more than about `maxLength`. Resolves to the id of
+   * the event. @param limits null: the limits of the process that opened the log last
+   */
+  async publish (connection: Connection, limits: LogLimits | null, publication: Publication): Promise<string> {
+    const { to, names } = publication
     const streams = to === 'all' ? [this.stream(to)] : names.map((name) => this.stream(to, name))
     const ofStreams = streams.flatMap((_key, i) => {
-      const { size, maxAge } = limits?.[i] ?? history
+      const { size = '', maxAge = '' } = publication.limits?.[i] ?? limits ?? {}
       return [String(size), String(maxAge)]
     })
-    return this.#append(connection, maxLength, streams, [...ofStreams, ...eventFields(publication)])
+    return this.#append(connection, limits, streams, [...ofStreams, ...eventFields(publication)])
   }
 
   /** Appends a control message. Resolves to its id. */
-  async control (connection: Connection, maxLength: number, control: Control): Promise<string> {
-    return this.#append(connection, maxLength, [], controlFields(control))
+  async control (connection: Connection, limits: LogLimits | null, control: Control): Promise<string> {
+    return this.#append(connection, limits, [], controlFields(control))
   }
 
-  async #append (connection: Connection, maxLength: number, streams: string[], args: string[]): Promise<string> {
-    return String(await APPEND.run(connection, [this.#log, this.#marks, this.#expiring, ...streams], [String(maxLength), ...args]))
+  async #append (connection: Connection, limits: LogLimits | null, streams: string[], args: string[]): Promise<string> {
+    return String(await APPEND.run(connection, [this.#log, this.#marks, this.#expiring, ...streams], [String(limits?.maxLength ?? ''), ...args]))
   }
 
   /** Waits until an entry follows the id `position`, at most `block` ms. Resolves to up to `limit` entries after `position`. */
@@ -69,8 +77,8 @@ export class RedisLog {
   }
 
   /** Resolves to the id of the newest entry of the log, and of the newest entry that a script has appended. Appends a loss marker to a new log. */
-  async open (connection: Connection): Promise<[newest: string, last: string]> {
-    return await OPEN.run(connection, [this.#log, this.#marks], []) as [string, string]
+  async open (connection: Connection, { maxLength, size, maxAge }: LogLimits): Promise<[newest: string, last: string]> {
+    return await OPEN.run(connection, [this.#log, this.#marks], [maxLength, size, maxAge].map(String)) as [string, string]
   }
 
   /** Resolves to the id of the oldest event in the log; null if there is none. */

@@ -2,7 +2,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 import { compareEventIds, latestId } from '../event/id.js'
-import type { RedisLog } from './commands.js'
+import type { LogLimits, RedisLog } from './commands.js'
 import type { Connection } from './connection.js'
 import type { LogEntry } from './entry.js'
 
@@ -50,11 +50,11 @@ export class Reader {
     this.#log = log
   }
 
-  /** Moves the reader to the end of the log, so that `run` reads only later entries. Resolves to the id of the newest entry, and of the oldest event. */
-  async open (): Promise<{ newest: string, oldestId: string | null }> {
+  /** Moves the reader to the end of the log, so that `run` reads only later entries. Resolves to the id of the newest entry, and of the oldest event. @param limits kept in Redis for publishers without limits */
+  async open (limits: LogLimits): Promise<{ newest: string, oldestId: string | null }> {
     const connection = this.#connection
     return connection.run({ timeout: this.#timeout }, async () => {
-      [this.#position, this.#last] = await this.#redis.open(connection)
+      [this.#position, this.#last] = await this.#redis.open(connection, limits)
       return { newest: this.#position, oldestId: await this.#redis.oldest(connection) }
     })
   }

@@ -29,6 +29,7 @@ export class Script {
  * - `last`: id of the newest entry that a script has appended to the log;
  * - `begin`: id of the newest loss marker: events with an older id may be lost;
  * - the key of each stream: `<id of the newest event that the stream no longer has> <id of its newest event> <maxAge>`;
+ * - `maxLength`, `size` and `maxAge`: the limits of the process that opened the log last, for publishers without limits;
  * - `floor:topic` and `floor:client`: the newest event of the streams whose marks were removed, because they had expired and were too many.
  *
  * The sorted set `expiring` has the keys of the streams that expire, with the time at which they do.
@@ -80,13 +81,16 @@ end
  * Appends an entry to the log, and to the stream of each of its topics, of its client id or of the broadcasts.
  *
  * KEYS: the log, the marks, the expiring streams, then the streams. ARGV: the greatest length of the log, then for each stream its size
- * and its maxAge, then names and values of the fields. Returns the id.
+ * and its maxAge (each may be empty: the value of the processes), then names and values of the fields. Returns the id.
  */
 export const APPEND = new Script(`${COMMON}
 local log, marks, expiring, streams = KEYS[1], KEYS[2], KEYS[3], #KEYS - 3
 local fields = { unpack(ARGV, 2 + 2 * streams) }
 -- reads all keys first: with a key of another type the script fails before it has written anything
 redis.call('ZCARD', expiring)
+local function limit (arg, name, default)
+  return tonumber(arg) or tonumber(redis.call('HGET', marks, name) or default)
+end
 for i = 1, streams do redis.call('XLEN', KEYS[3 + i]) end
 local before = redis.call('HGET', marks, 'last')
 local id = '*'
@@ -95,11 +99,11 @@ if not before then
 elseif redis.call('EXISTS', log) == 0 and tonumber(string.match(before, '^%d+')) >= now then
   id = following(before)
 end
-id = redis.call('XADD', log, 'MAXLEN', '~', ARGV[1], id, 'v', '1', 'after', before, unpack(fields))
+id = redis.call('XADD', log, 'MAXLEN', '~', limit(ARGV[1], 'maxLength', 1000), id, 'v', '1', 'after', before, unpack(fields))
 redis.call('HSET', marks, 'last', id)
 local begin = redis.call('HGET', marks, 'begin')
 for i = 1, streams do
-  local key, size, age = KEYS[3 + i], tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
+  local key, size, age = KEYS[3 + i], limit(ARGV[2 * i], 'size', 1000), limit(ARGV[2 * i + 1], 'maxAge', 3600000)
   local value = redis.call('HGET', marks, key)
   local mark
   if not value then
@@ -131,7 +135,7 @@ for i = 1, streams do
     mark = id
     redis.call('DEL', key)
   end
-  redis.call('HSET', marks, key, mark .. ' ' .. id .. ' ' .. ARGV[2 * i + 1])
+  redis.call('HSET', marks, key, mark .. ' ' .. id .. ' ' .. string.format('%.0f', age))
   if size == 0 or age > 0 then
     redis.call('ZADD', expiring, now + age, key)
   else
@@ -152,9 +156,10 @@ return id
 
 /**
  * Returns the id of the newest entry of the log, and of the newest entry that a script has appended. Appends a loss marker to a new log.
- * KEYS: the log, the marks.
+ * KEYS: the log, the marks. ARGV: `maxLength`, `size` and `maxAge` for publishers without limits.
  */
 export const OPEN = new Script(`${COMMON}
+redis.call('HSET', KEYS[2], 'maxLength', ARGV[1], 'size', ARGV[2], 'maxAge', ARGV[3])
 local last = redis.call('HGET', KEYS[2], 'last') or begins(KEYS[1], KEYS[2])
 local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 return { newest and newer(newest[1], last) and newest[1] or last, last }

@@ -57,7 +57,7 @@ export async function publishFromOutside (server: RedisServer, topic: string, da
 
 /** Appends a loss marker to the log, as a process does that has found a loss. */
 export async function loseEvents (server: RedisServer): Promise<void> {
-  const [newest] = await server.call('EVAL', OPEN.text, '2', KEYS.log, KEYS.marks) as [string]
+  const [newest] = await server.call('EVAL', OPEN.text, '2', KEYS.log, KEYS.marks, '1000', '1000', '3600000') as [string]
   await server.call('EVAL', MARK_LOSS.text, '2', KEYS.log, KEYS.marks, newest)
 }
 
