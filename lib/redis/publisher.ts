@@ -1,0 +1,104 @@
+// Tested by test/redis/publisher.test.ts
+import type { SSEPublication, SSEPublishOptions } from '../app-types.js'
+import type { Control, Publication } from '../backplane.js'
+import { SSE_ERR_CLOSING, SSE_ERR_OPTION, describeValue } from '../errors.js'
+import { type DataWriter, encodePublished, plainData } from '../event/encode.js'
+import { validClientId, validExcept, validTargets, validTopic } from '../topic.js'
+import { RedisLog } from './commands.js'
+import { Connection, failure } from './connection.js'
+import { readConnection, type RedisTarget } from './options.js'
+
+/** The options of `redisPublisher`. */
+export type RedisPublisherOptions = RedisTarget & {
+  /** The name of the log, as for `redisBackplane`. Default `sse`. */
+  key?: string
+  /** Converts the data of an event to text. Default `JSON.stringify`. */
+  serializer?: (data: unknown) => string
+  /** The longest time that Redis may take for an answer, ms. After this time the methods reject. Default 5000. */
+  timeout?: number
+}
+
+/**
+ * Publishes events to the streams of an application from another program, such as a worker, without Fastify. The methods are as those
+ * of `app.sse`: they resolve once the event is stored in Redis, and reject with the same errors, and with SSE_ERR_BACKPLANE if Redis fails.
+ */
+export interface RedisPublisher {
+  publish (topics: string | readonly string[], payload: SSEPublication, options?: SSEPublishOptions): Promise<string>
+  broadcast (payload: SSEPublication): Promise<string>
+  sendTo (clientId: string, payload: SSEPublication): Promise<string>
+  /** Closes all streams with a client id. */
+  close (clientId: string): Promise<void>
+  /** Removes a topic from all streams with a client id. */
+  unsubscribe (clientId: string, topic: string): Promise<void>
+  /** Closes the connection to Redis. Pending calls, and later ones, reject with SSE_ERR_CLOSING. */
+  end (): Promise<void>
+}
+
+/** Creates a publisher. It connects to Redis at the first call. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION */
+export function redisPublisher (options: RedisPublisherOptions): RedisPublisher {
+  if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('redisPublisher', '{ url } or { client }', describeValue(options))
+  const { serializer = JSON.stringify, ...others } = options
+  if (typeof serializer !== 'function') throw new SSE_ERR_OPTION('serializer', 'a function', describeValue(serializer))
+  return new Publisher(readConnection('redisPublisher', others, 'url, client, key, serializer, timeout'), plainData(serializer))
+}
+
+class Publisher implements RedisPublisher {
+  readonly #target: ReturnType<typeof readConnection>
+  readonly #redis: RedisLog
+  readonly #writeData: DataWriter
+  #connection: Promise<Connection> | null = null
+  #ended = false
+
+  constructor (target: ReturnType<typeof readConnection>, writeData: DataWriter) {
+    this.#target = target
+    this.#redis = new RedisLog(target.key)
+    this.#writeData = writeData
+  }
+
+  async publish (topics: unknown, payload: unknown, options?: unknown): Promise<string> {
+    return this.#publish({ to: 'topic', names: validTargets(topics), except: validExcept(options) }, payload)
+  }
+
+  async broadcast (payload: unknown): Promise<string> {
+    return this.#publish({ to: 'all', names: [], except: null }, payload)
+  }
+
+  async sendTo (clientId: unknown, payload: unknown): Promise<string> {
+    return this.#publish({ to: 'client', names: [validClientId(clientId)], except: null }, payload)
+  }
+
+  async close (clientId: unknown): Promise<void> {
+    await this.#control({ action: 'close', clientId: validClientId(clientId), topic: '' })
+  }
+
+  async unsubscribe (clientId: unknown, topic: unknown): Promise<void> {
+    await this.#control({ action: 'unsubscribe', clientId: validClientId(clientId), topic: validTopic(topic) })
+  }
+
+  async end (): Promise<void> {
+    this.#ended = true
+    const connection = await this.#connection
+    connection?.close()
+  }
+
+  #publish (audience: Pick<Publication, 'to' | 'names' | 'except'>, payload: unknown): Promise<string> {
+    const publication = { ...audience, limits: null, frame: encodePublished(payload, this.#writeData) }
+    return this.#ask((connection) => this.#redis.publish(connection, null, publication))
+  }
+
+  #control (control: Control): Promise<string> {
+    return this.#ask((connection) => this.#redis.control(connection, null, control))
+  }
+
+  /** Calls `work` when commands can be sent. @throws SSE_ERR_CLOSING after `end()`; SSE_ERR_BACKPLANE if Redis fails; SSE_ERR_NOT_INSTALLED */
+  async #ask (work: (connection: Connection) => Promise<string>): Promise<string> {
+    if (this.#ended) throw new SSE_ERR_CLOSING()
+    this.#connection ??= this.#target.template().then((template) => new Connection(template))
+    const connection = await this.#connection
+    try {
+      return await connection.run({ timeout: this.#target.timeout }, () => work(connection))
+    } catch (error) {
+      throw this.#ended ? new SSE_ERR_CLOSING() : failure(error)
+    }
+  }
+}
