@@ -152,14 +152,14 @@ export class History {
     ring.push(kept)
     kept.rings++
     if (limits.maxAge > 0) kept.expires = Math.min(kept.expires, time + limits.maxAge)
-    while (ring.length > limits.size) this.#dropFrom(ring)
+    for (let oldest = ring.at(0); oldest !== undefined && ring.length > limits.size; oldest = ring.at(0)) this.#dropFrom(ring, oldest)
     this.#expire(ring, time)
   }
 
   #expire (ring: Ring, time: number): void {
     const { maxAge } = ring.limits
     if (maxAge === 0) return
-    for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring)
+    for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring, oldest)
   }
 
   /** Drops the oldest events of the log that have expired. Other expired events are dropped when their ring is read. */
@@ -173,7 +173,7 @@ export class History {
 
   /** Drops the oldest event of the log from the rings that hold it. It is the oldest event of each of these. */
   #dropEverywhere (kept: Kept): void {
-    for (const ring of this.#ringsOf(kept)) if (ring.at(0) === kept) this.#dropFrom(ring)
+    for (const ring of this.#ringsOf(kept)) if (ring.at(0) === kept) this.#dropFrom(ring, kept)
   }
 
   /** Returns the rings of the topics or the client id of an event, or of the broadcasts. */
@@ -184,10 +184,8 @@ export class History {
   }
 
   /** Drops the oldest event of a ring. */
-  #dropFrom (ring: Ring): void {
-    const kept = ring.at(0)
-    if (kept === undefined) return
-    ring.shift()
+  #dropFrom (ring: Ring, kept: Kept): void {
+    ring.shift(kept)
     if (--kept.rings === 0) this.#remove(kept)
     if (ring.length === 0 && ring.rings !== null) this.#keepEmpty(ring)
   }

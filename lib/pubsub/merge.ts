@@ -49,16 +49,14 @@ function advance (heap: Cursor[], top: Cursor): void {
   siftDown(heap, 0)
 }
 
-function siftDown (heap: Cursor[], from: number): void {
-  for (let parent = from; ;) {
-    const [left, right] = [heap[2 * parent + 1], heap[2 * parent + 2]]
-    const [here] = [heap[parent]]
-    if (here === undefined || left === undefined) return
-    const child = right !== undefined && right.kept.order < left.kept.order ? 2 * parent + 2 : 2 * parent + 1
-    const lower = child === 2 * parent + 1 ? left : right
-    if (lower === undefined || here.kept.order <= lower.kept.order) return
-    heap[parent] = lower
-    heap[child] = here
-    parent = child
-  }
+function siftDown (heap: Cursor[], parent: number): void {
+  const [here, left, right] = [heap[parent], heap[2 * parent + 1], heap[2 * parent + 2]]
+  if (here === undefined || left === undefined) return
+  const isRight = right !== undefined && right.kept.order < left.kept.order
+  const lower = isRight ? right : left
+  if (here.kept.order <= lower.kept.order) return
+  const child = 2 * parent + (isRight ? 2 : 1)
+  heap[parent] = lower
+  heap[child] = here
+  siftDown(heap, child)
 }

@@ -46,10 +46,8 @@ export class Ring {
     this.#items.push(kept)
   }
 
-  /** Removes the oldest event. */
-  shift (): void {
-    const oldest = this.#items[this.#first]
-    if (oldest === undefined) return
+  /** Removes the oldest event. @param oldest `at(0)` */
+  shift (oldest: Kept): void {
     this.droppedThrough = oldest.event.id
     this.#items[this.#first++] = undefined
     if (this.#first < 32 || this.#first * 2 < this.#items.length) return

@@ -21,16 +21,16 @@ type IsClosed = (() => boolean) | undefined
 
 interface Job<Result> {
   readonly read: Read<Result>
-  readonly result: Promise<Result | null>
-  readonly settle: { readonly resolve: (result: Result | null | Promise<Result | null>) => void, readonly reject: (error: unknown) => void }
   readonly waiting: IsClosed[]
+  readonly resolve: (result: Result | null) => void
+  readonly reject: (error: unknown) => void
 }
 
 /** Runs reads, few at once and in their order. Identical reads share one result. */
 export class ReadQueue<Result> {
   readonly #queue: Array<Job<Result>> = []
-  /** The jobs that wait or run, by the key of their read. */
-  readonly #jobs = new Map<string, Job<Result>>()
+  /** The results of the reads that wait or run, by the key of the read, and the streams that wait for them. */
+  readonly #shared = new Map<string, { readonly result: Promise<Result | null>, readonly waiting: IsClosed[] }>()
   readonly #kept = new Map<string, { readonly result: Result, readonly until: number }>()
   #running = 0
 
@@ -38,22 +38,25 @@ export class ReadQueue<Result> {
   run (read: Read<Result>, isClosed: IsClosed): Promise<Result | null> {
     const kept = this.#kept.get(read.key)
     if (kept !== undefined && kept.until > real.now()) return Promise.resolve(kept.result)
-    let job = this.#jobs.get(read.key)
-    if (job === undefined) {
-      job = createJob(read)
-      this.#jobs.set(read.key, job)
-      this.#queue.push(job)
-    }
-    job.waiting.push(isClosed)
+    const shared = this.#shared.get(read.key) ?? this.#share(read)
+    shared.waiting.push(isClosed)
     this.#next()
-    return job.result
+    return shared.result
+  }
+
+  #share (read: Read<Result>): { readonly result: Promise<Result | null>, readonly waiting: IsClosed[] } {
+    const waiting: IsClosed[] = []
+    const result = new Promise<Result | null>((resolve, reject) => { this.#queue.push({ read, waiting, resolve, reject }) })
+    const shared = { result, waiting }
+    this.#shared.set(read.key, shared)
+    return shared
   }
 
   #next (): void {
     while (this.#running < MOST) {
       const job = this.#queue.shift()
       if (job === undefined) return
-      if (job.waiting.every((isClosed) => isClosed?.())) this.#settle(job, () => job.settle.resolve(null))
+      if (job.waiting.every((isClosed) => isClosed?.())) this.#settle(job, () => job.resolve(null))
       else this.#start(job)
     }
   }
@@ -63,18 +66,18 @@ export class ReadQueue<Result> {
     try {
       const result = await job.read.run()
       if (job.read.isKept(result)) this.#keep(job.read.key, result)
-      this.#settle(job, () => job.settle.resolve(result))
+      this.#settle(job, () => job.resolve(result))
     } catch (error) {
-      this.#settle(job, () => job.settle.reject(error))
+      this.#settle(job, () => job.reject(error))
       // Redis does not answer, so that the others would wait for nothing
-      if (error instanceof NoAnswer) for (const other of this.#queue.splice(0)) this.#settle(other, () => other.settle.reject(error))
+      if (error instanceof NoAnswer) for (const other of this.#queue.splice(0)) this.#settle(other, () => other.reject(error))
     }
     this.#running--
     this.#next()
   }
 
   #settle (job: Job<Result>, settle: () => void): void {
-    this.#jobs.delete(job.read.key)
+    this.#shared.delete(job.read.key)
     settle()
   }
 
@@ -83,10 +86,4 @@ export class ReadQueue<Result> {
     for (const [oldest, { until }] of this.#kept) if (until <= time || this.#kept.size >= KEPT.results) this.#kept.delete(oldest)
     this.#kept.set(key, { result, until: time + KEPT.time })
   }
-}
-
-function createJob<Result> (read: Read<Result>): Job<Result> {
-  let settle: Job<Result>['settle'] = { resolve () {}, reject () {} }
-  const result = new Promise<Result | null>((resolve, reject) => { settle = { resolve, reject } })
-  return { read, result, settle, waiting: [] }
 }

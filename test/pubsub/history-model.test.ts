@@ -126,13 +126,13 @@ const BYTES = (() => {
   return history.size.bytes
 })()
 
-const topics = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 })
+const topics = fc.uniqueArray(fc.constantFrom<string[]>('a', 'b', 'c'), { minLength: 1 })
 /** The limits of the topics a, b and c. */
 const limits = (maxAge: number) => fc.array(fc.option(fc.record({ size: fc.integer({ min: 0, max: 5 }), maxAge: fc.constantFrom(0, maxAge) })), { minLength: 3, maxLength: 3 })
 const appended = fc.oneof(
   { weight: 4, arbitrary: fc.record({ to: fc.constant<Audience>('topic'), names: topics }) },
-  { weight: 1, arbitrary: fc.record({ to: fc.constant<Audience>('client'), names: fc.constantFrom(['a'], ['ann']) }) },
-  { weight: 1, arbitrary: fc.record({ to: fc.constant<Audience>('all'), names: fc.constant([]) }) }
+  { weight: 1, arbitrary: fc.record({ to: fc.constant<Audience>('client'), names: fc.constantFrom<string[][]>(['a'], ['ann']) }) },
+  { weight: 1, arbitrary: fc.record({ to: fc.constant<Audience>('all'), names: fc.constant<string[]>([]) }) }
 )
 const reading = { topics: fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd')), clientId: fc.constantFrom('a', 'ann', 'bob') }
 const step = fc.oneof(

@@ -346,4 +346,13 @@ test('the memory of a history', async (t) => {
     t.same(readOn(history, '5-1', 9, reader(['again'])), ['5-2'])
     t.equal(history.size.names, 10_001)
   })
+
+  t.test('an event is dropped after one of its topics is forgotten', async (t) => {
+    const history = create()
+    const none = [{ size: 0, maxAge: 0 }, { size: 1, maxAge: 1_500 }]
+    history.append(event('5-1', ['forgotten', 'kept'], 'topic', none))
+    for (let i = 0; i < 11_000; i++) history.append(event(`6-${i}`, [`t${i}`], 'topic', none))
+    await until('the end of its time', () => history.oldestId === null)
+    t.equal(history.size.bytes, 0)
+  })
 })

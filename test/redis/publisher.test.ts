@@ -39,7 +39,8 @@ testRedis('a publisher without Fastify publishes to topics, client ids and all s
 
     await publisher.end()
     await publisher.end()
-    for (const call of [publisher.publish('a', 'x'), publisher.close('ann')]) await t.rejects(call, { code: 'SSE_ERR_CLOSING' })
+    await t.rejects(publisher.publish('a', 'x'), { code: 'SSE_ERR_CLOSING' })
+    await t.rejects(publisher.close('ann'), { code: 'SSE_ERR_CLOSING' })
     await app.close()
   }
 })
@@ -66,9 +67,10 @@ testRedis('a publisher rejects with the errors of app.sse, and if Redis fails', 
 test('a publisher that was never used ends, and invalid options are refused', async (t) => {
   const url = 'redis://127.0.0.1:1'
   await redisPublisher({ url }).end()
-  for (const [options, message] of [
+  const cases: Array<[options: unknown, message: string | RegExp]> = [
     [undefined, 'The option "redisPublisher" takes { url } or { client }, got undefined'], [{}, 'The option "redisPublisher" takes either a url or a client, got neither'],
     [{ url, serializer: 1 }, 'The option "serializer" takes a function, got 1'], [{ url, key: '' }, /"key"/], [{ url, timeout: 0 }, /"timeout"/]
-  ] as const) t.throws(() => redisPublisher(options as { url: string }), { code: 'SSE_ERR_OPTION', message })
+  ]
+  for (const [options, message] of cases) t.throws(() => redisPublisher(options as { url: string }), { code: 'SSE_ERR_OPTION', message })
   t.throws(() => redisPublisher({ url, maxLength: 5 } as { url: string }), { code: 'SSE_ERR_UNKNOWN_OPTION', message: 'redisPublisher takes no option "maxLength": it takes url, client, key, serializer, timeout' })
 })
