@@ -57,6 +57,14 @@ export interface Gap {
   readonly lastMissedId: string
 }
 
+/** The data of an event `gap`, which says that events are lost. */
+export interface SSEGap {
+  /** The last id that the client has; null if it has none. */
+  lastEventId: string | null
+  /** The id of the oldest event that is retained; null if there is none. */
+  oldestId: string | null
+}
+
 /** The positions at which a reader without an id starts. The result of a rewind. */
 export interface StartPositions {
   /** For each topic the id after which its events are read. */

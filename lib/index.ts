@@ -24,15 +24,17 @@ import { Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
 export type {
-  Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory
+  Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
 } from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
-export type { SSE, SSEGap, SSEPublication, SSEPublishOptions } from './app-types.js'
+export type { SSE } from './app-types.js'
 export { defineTopic } from './topics/define.js'
-export type { DefinedTopic, RequestTopic, RouteTopic, Target, Topic, TopicDefinition, TopicLimits, TopicOptions, TopicValues } from './topics/types.js'
+export type {
+  DefinedTopic, RequestTopic, RouteTopic, SSEPublication, SSEPublishOptions, Target, Topic, TopicDefinition, TopicLimits, TopicOptions, TopicValues
+} from './topics/types.js'
 export type {
   ItemOf, PayloadOf, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform

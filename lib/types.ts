@@ -4,13 +4,12 @@ import type {
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
   RawServerDefault, RouteGenericInterface, RouteOptions, RouteShorthandOptions
 } from 'fastify'
-import type { BackplaneFactory } from './backplane.js'
+import type { BackplaneFactory, SSEGap } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
 import type { FetchResponse } from './event/fetch-response.js'
-import type { SSE, SSEGap, SSEPublication } from './app-types.js'
 import type { CloseReason } from './stats.js'
-import type { EventSchemas, Expected, ItemOf, ItemsOf, OnlyFields, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
-import type { RouteTopic, Target, TopicsOf, WithTopics } from './topics/types.js'
+import type { EventSchemas, Expected, ItemOf, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
+import type { RouteTopic, SSEPublication, Target, WithTopics } from './topics/types.js'
 
 export type { ItemOf, PayloadOf }
 
@@ -159,7 +158,7 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
 }
 
-type MaybePromise<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 /** The options of `app.sseRoute`: those of a Fastify route except `handler` and the hook `onError`, the stream options, and the options below. */
 export interface SSERouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
@@ -239,60 +238,4 @@ export interface SSERouteOptions<
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Called with the error if `payload`, the source, the serializer or a callback of a stream fails. Default: `request.log.error`. */
   onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /**
-     * Set `true` on a route whose handler calls `reply.sse()` to save about 1.8 KB of memory per stream. Routes of `sseRoute`
-     * save it without this option. Default: false. Other replies of the route do not change.
-     */
-    sse?: boolean
-  }
-
-  interface FastifyInstance<
-    RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
-    RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
-  > {
-    /** The plugin's object on the app: publishes events, lists open streams, returns counts. */
-    readonly sse: SSE
-    /** Declares a route that responds with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE */
-    sseRoute<
-      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
-      Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
-      Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
-    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>):
-    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
-    sseRoute<
-      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
-      Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
-      Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
-    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Topics, WithTopics<Events, Topics>, Sent>, 'url'>):
-    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
-  }
-
-  interface FastifyReply {
-    /** Responds with an event stream, and returns it for the handler to write to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
-    sse (options?: SSEManualOptions): SSEStream
-    /**
-     * Responds with an event stream of all items of `source`. The promise resolves once the response has closed for any reason.
-     * Return or await it in the handler.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE
-     */
-    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
-      source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
-    ): Promise<void>
-    /**
-     * Responds with an event stream of the items of the source that `run` returns or resolves to. If `run` returns no source, closes
-     * the stream when `run` has settled. If `run` fails, aborts the stream. The promise resolves once the response has closed.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
-     */
-    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
-      run: (stream: SSEStream) => MaybePromise<SSESource<Sent> | void>, options?: SSEReplyOptions<Items>
-    ): Promise<void>
-  }
 }

@@ -14,7 +14,7 @@ const LAYERS = [
   ['client'],
   ['event'],
   ['topics'],
-  ['types', 'backplane', 'diagnostics', 'stats'],
+  ['types', 'app-types', 'backplane', 'diagnostics', 'stats'],
   ['stream'],
   ['pubsub'],
   ['options'],

@@ -1,9 +1,9 @@
 // Tested by test/pubsub/hub.test.ts
 import { type SSEStats, STATS, type StatsByRoute } from '../stats.js'
 import type { StreamRegistry } from '../stream/registry.js'
-import type { SSE, SSEPublication, SSEPublishOptions } from '../app-types.js'
+import type { SSE } from '../app-types.js'
 import type { SSEStream } from '../types.js'
-import type { Target } from '../topics/types.js'
+import type { SSEPublication, SSEPublishOptions, Target } from '../topics/types.js'
 import type { Hub } from './hub.js'
 
 interface Internals {

@@ -1,6 +1,6 @@
 // Tested by test/pubsub/replay.test.ts
 import type { Backplane, Gap, Page, PublishedEvent, StartPositions } from '../backplane.js'
-import type { SSEGap } from '../app-types.js'
+import type { SSEGap } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
 import { encode } from '../event/encode.js'

@@ -1,9 +1,10 @@
 // Tested by test/redis/publisher.test.ts
-import type { SSEPublication, SSEPublishOptions } from '../app-types.js'
-import type { Control, Publication } from '../backplane.js'
-import { SSE_ERR_CLOSING, SSE_ERR_OPTION, describeValue } from '../errors.js'
+import type { Control, Publication, TopicHistory } from '../backplane.js'
+import { list, SSE_ERR_CLOSING, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_EVENT, describeValue } from '../errors.js'
 import { type DataWriter, encodePublished, plainData } from '../event/encode.js'
-import { validClientId, validExcept, validTargets, validTopic } from '../topic.js'
+import { validClientId, validExcept } from '../topic.js'
+import { nameOfTopic, validTargets } from '../topics/targets.js'
+import type { DefinedTopic, PublicationFor, SSEPublication, SSEPublishOptions, Target } from '../topics/types.js'
 import { RedisLog } from './commands.js'
 import { Connection, failure } from './connection.js'
 import { readConnection, type RedisTarget } from './options.js'
@@ -23,13 +24,17 @@ export type RedisPublisherOptions = RedisTarget & {
  * of `app.sse`: they resolve once the event is stored in Redis, and reject with the same errors, and with SSE_ERR_BACKPLANE if Redis fails.
  */
 export interface RedisPublisher {
-  publish (topics: string | readonly string[], payload: SSEPublication, options?: SSEPublishOptions): Promise<string>
+  /**
+   * Publishes as `app.sse.publish` does. The names of events of typed topics are checked. Their data goes through `serializer`, because
+   * schemas are compiled by an app.
+   */
+  publish<const Targets extends Target | readonly Target[]> (topics: Targets, payload: PublicationFor<Targets>, options?: SSEPublishOptions): Promise<string>
   broadcast (payload: SSEPublication): Promise<string>
   sendTo (clientId: string, payload: SSEPublication): Promise<string>
   /** Closes all streams with a client id. */
   close (clientId: string): Promise<void>
   /** Removes a topic from all streams with a client id. */
-  unsubscribe (clientId: string, topic: string): Promise<void>
+  unsubscribe (clientId: string, topic: Target): Promise<void>
   /** Closes the connection to Redis. Pending calls, and later ones, reject with SSE_ERR_CLOSING. */
   end (): Promise<void>
 }
@@ -56,15 +61,20 @@ class Publisher implements RedisPublisher {
   }
 
   async publish (topics: unknown, payload: unknown, options?: unknown): Promise<string> {
-    return this.#publish({ to: 'topic', names: validTargets(topics), except: validExcept(options) }, payload)
+    const { names, definitions } = validTargets(topics)
+    const writeData: DataWriter = (data, event) => {
+      for (const definition of definitions ?? []) checkEventName(definition, event)
+      return this.#writeData(data, event)
+    }
+    return this.#publish({ to: 'topic', names, except: validExcept(options), limits: definitions?.map(limitsOf) ?? null }, payload, writeData)
   }
 
   async broadcast (payload: unknown): Promise<string> {
-    return this.#publish({ to: 'all', names: [], except: null }, payload)
+    return this.#publish({ to: 'all', names: [], except: null, limits: null }, payload)
   }
 
   async sendTo (clientId: unknown, payload: unknown): Promise<string> {
-    return this.#publish({ to: 'client', names: [validClientId(clientId)], except: null }, payload)
+    return this.#publish({ to: 'client', names: [validClientId(clientId)], except: null, limits: null }, payload)
   }
 
   async close (clientId: unknown): Promise<void> {
@@ -72,7 +82,7 @@ class Publisher implements RedisPublisher {
   }
 
   async unsubscribe (clientId: unknown, topic: unknown): Promise<void> {
-    await this.#control({ action: 'unsubscribe', clientId: validClientId(clientId), topic: validTopic(topic) })
+    await this.#control({ action: 'unsubscribe', clientId: validClientId(clientId), topic: nameOfTopic(topic) })
   }
 
   async end (): Promise<void> {
@@ -81,8 +91,8 @@ class Publisher implements RedisPublisher {
     connection?.close()
   }
 
-  #publish (audience: Pick<Publication, 'to' | 'names' | 'except'>, payload: unknown): Promise<string> {
-    const publication = { ...audience, limits: null, frame: encodePublished(payload, this.#writeData) }
+  #publish (audience: Omit<Publication, 'frame'>, payload: unknown, writeData = this.#writeData): Promise<string> {
+    const publication = { ...audience, frame: encodePublished(payload, writeData) }
     return this.#ask((connection) => this.#redis.publish(connection, null, publication))
   }
 
@@ -101,4 +111,18 @@ class Publisher implements RedisPublisher {
       throw this.#ended ? new SSE_ERR_CLOSING() : failure(error)
     }
   }
+}
+
+/** Returns the limits in the definition of a topic, with the defaults of the plugin; null if it has none. */
+function limitsOf (definition: DefinedTopic | null): TopicHistory | null {
+  if (definition === null || Object.values(definition.history).every((limit) => limit === undefined)) return null
+  const { size = 1_000, maxAge = 3_600_000 } = definition.history
+  return { size, maxAge }
+}
+
+/** @throws SSE_ERR_UNKNOWN_EVENT if the definition of a topic declares events, but not this one */
+function checkEventName (definition: DefinedTopic | null, event: string): void {
+  const { events, pattern } = definition ?? {}
+  if (events === undefined || Object.hasOwn(events, event)) return
+  throw new SSE_ERR_UNKNOWN_EVENT(describeValue(event), `the events of the topic ${describeValue(pattern)}`, list(Object.keys(events)))
 }

@@ -4,7 +4,7 @@ import type { Gap, PublishedEvent } from '../backplane.js'
 import type { StreamEnd } from '../diagnostics.js'
 import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
-import type { SSEGap } from '../app-types.js'
+import type { SSEGap } from '../backplane.js'
 import type { FlushQueue } from './flush-queue.js'
 
 /** The part of a plugin that its event streams call, for example when they open and close. Each plugin has one: its `StreamRegistry` implements this interface. */

@@ -114,3 +114,9 @@ export type TopicsOf<
 /** The schemas of all events that a route declares: those in its option `events`, and those of the typed topics in its option `topics`. */
 export type WithTopics<Events extends EventSchemas, Topics extends readonly unknown[]> = [SchemasOf<Topics[number]>] extends [never] ? Events
   : Intersection<SchemasOf<Topics[number]>> extends infer All extends EventSchemas ? Events & All : Events
+
+/** The options of `app.sse.publish`. */
+export interface SSEPublishOptions {
+  /** Client id whose streams do not get the event. */
+  except?: string
+}
