@@ -1,7 +1,7 @@
 // Tested by test/redis/backplane.test.ts
 import type { Audience, Control, Publication, TopicHistory } from '../backplane.js'
 import type { Connection } from './connection.js'
-import { controlFields, eventFields, type LogEntry, readEntries, readReply } from './entry.js'
+import { controlFields, eventFields, type LogEntry, readEntries, readReply, wholeAge } from './entry.js'
 import { APPEND, MARK_LOSS, OLDEST, OPEN, READ, REWIND } from './scripts.js'
 
 /** The events of a page that was read from Redis. */
@@ -51,8 +51,8 @@ export class RedisLog {
     const { to, names } = publication
     const streams = to === 'all' ? [this.stream(to)] : names.map((name) => this.stream(to, name))
     const ofStreams = streams.flatMap((_key, i) => {
-      const { size = '', maxAge = '' } = publication.limits?.[i] ?? limits ?? {}
-      return [String(size), String(maxAge)]
+      const limit = publication.limits?.[i] ?? limits
+      return limit === null ? ['', ''] : [String(limit.size), String(wholeAge(limit.maxAge))]
     })
     return this.#append(connection, limits, streams, [...ofStreams, ...eventFields(publication)])
   }
@@ -78,7 +78,7 @@ export class RedisLog {
 
   /** Resolves to the id of the newest entry of the log, and of the newest entry that a script has appended. Appends a loss marker to a new log. */
   async open (connection: Connection, { maxLength, size, maxAge }: LogLimits): Promise<[newest: string, last: string]> {
-    return await OPEN.run(connection, [this.#log, this.#marks], [maxLength, size, maxAge].map(String)) as [string, string]
+    return await OPEN.run(connection, [this.#log, this.#marks], [maxLength, size, wholeAge(maxAge)].map(String)) as [string, string]
   }
 
   /** Resolves to the id of the oldest event in the log; null if there is none. */
@@ -103,8 +103,10 @@ export class RedisLog {
     return { lost, through, oldest, entries: readEntries(entries) }
   }
 
-  /** Resolves for each stream to the id after which its newest `count` events follow that are not newer than `upto`. @param count Infinity: all */
-  async rewind (connection: Connection, upto: string, count: number, streams: string[]): Promise<string[]> {
-    return await REWIND.run(connection, [this.#marks, ...streams], [upto, String(count === Infinity ? 0 : count)]) as string[]
+  /** Resolves for each topic to the id after which its newest `count` events follow that are not newer than `upto`. @param count Infinity: all */
+  async rewind (connection: Connection, upto: string, count: number, topics: readonly string[]): Promise<Map<string, string>> {
+    const streams = topics.map((topic) => this.stream('topic', topic))
+    const ids = await REWIND.run(connection, [this.#marks, ...streams], [upto, String(count === Infinity ? 0 : count)]) as string[]
+    return new Map(topics.map((topic, i) => [topic, String(ids[i])]))
   }
 }

@@ -24,8 +24,13 @@ export type LogEntry = { readonly id: string, /** Id of the entry before; null i
 
 /** Returns the fields of the entry for an event, names and values in turn, without `v`. */
 export function eventFields ({ to, names, except, limits, frame }: Publication): string[] {
-  const keep = limits?.flatMap((limit) => ['keep', limit === null ? '' : `${limit.size} ${limit.maxAge}`]) ?? []
+  const keep = limits?.flatMap((limit) => ['keep', limit === null ? '' : `${limit.size} ${wholeAge(limit.maxAge)}`]) ?? []
   return ['to', to, ...names.flatMap((name) => ['name', name]), ...keep, ...(except === null ? [] : ['except', except]), 'text', frame]
+}
+
+/** Returns a `maxAge` as Redis takes it: whole ms, 0 for no limit. */
+export function wholeAge (maxAge: number): number {
+  return maxAge > 1e13 ? 0 : Math.ceil(maxAge)
 }
 
 /** Returns the fields of the entry for a control message, names and values in turn, without `v`. */

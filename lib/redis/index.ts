@@ -14,7 +14,7 @@ export { redisPublisher, type RedisPublisher, type RedisPublisherOptions } from 
  */
 export const APPEND_SCRIPT = APPEND.text
 
-/** The options of `redisBackplane`: the Redis server, and the log of published events in it. Needs Redis 6.2 or later. */
+/** The options of `redisBackplane`: the Redis server, and the log of published events in it. Needs Redis 7.0 or later. */
 export type RedisBackplaneOptions = RedisLogOptions & RedisTarget
 
 /** The options of the log of published events, whose keys in Redis begin with `{key}:`. */

@@ -38,10 +38,8 @@ export class Replay {
 
   /** Returns positions, as `Backplane.rewind` describes them. */
   async rewind (topics: ReadonlySet<string>, count: number, upto: string): Promise<StartPositions> {
-    const names = [...topics]
-    const streams = names.map((topic) => this.#redis.stream('topic', topic))
-    const ids = await this.#connection.run({ timeout: this.#timeout }, () => this.#redis.rewind(this.#connection, upto, count, streams))
-    return { topics: new Map(names.map((name, i) => [name, ids[i] ?? upto])), others: upto }
+    const found = await this.#connection.run({ timeout: this.#timeout }, () => this.#redis.rewind(this.#connection, upto, count, [...topics]))
+    return { topics: found, others: upto }
   }
 
   close (): void {

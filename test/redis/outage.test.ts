@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { Connection } from '../../lib/redis/connection.js'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { listen, open } from '../helpers/app.js'
 import { eventsOf, take, takeData } from '../helpers/subscriber.js'
@@ -175,4 +176,14 @@ testRedis('a connection that is dead, but not closed, is replaced', async (t, se
   await until('the end of the outage', () => saidOf(app.lines).length === 2)
   t.strictSame(saidOf(app.lines), OUTAGE)
   t.equal(app.app.sse.stats().gaps, 0)
+})
+
+testRedis('many commands may take longer than the timeout together, as long as Redis answers', async (t, server) => {
+  const connection = new Connection(createClient({ url: server.url }))
+  t.teardown(() => connection.close())
+  await connection.run({ timeout: 5_000 }, async () => {})
+  const begun = performance.now()
+  await Promise.all(Array.from({ length: 6 }, () => connection.run({ timeout: 600 }, () => connection.send('BLPOP', 'nothing', '0.25'))))
+  t.ok(performance.now() - begun > 1_200)
+  await t.rejects(connection.run({ timeout: 300 }, () => connection.send('BLPOP', 'nothing', '5')), /no answer within 300 ms/)
 })

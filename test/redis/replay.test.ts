@@ -1,3 +1,4 @@
+import type { StartPositions } from '../../lib/backplane.js'
 import { compareEventIds } from '../../lib/event/id.js'
 import { listen, open } from '../helpers/app.js'
 import { eventsOf, privatePartsOf, take } from '../helpers/subscriber.js'
@@ -70,5 +71,33 @@ testRedis('a replay sends a gap at the newest loss marker', async (t, server) =>
   const { app } = await startApp(t, { url: server.url })
   for (const [after, events] of [[first, ['2', 'gap', '3']], ['1-1', ['1', '2', 'gap', '3']]] as const) {
     t.strictSame((await take(await follow(app, 'news', after), events.length)).map(({ event, data }) => event === 'gap' ? event : data), events)
+  }
+})
+
+testRedis('a process that has received none of the events reads them from Redis in pages, also after a rewind', async (t, server) => {
+  const writer = await startApp(t, { url: server.url }, { history: { maxAge: Infinity } })
+  const ids: string[] = []
+  for (let i = 0; i < 4; i++) ids.push(await writer.app.sse.publish(i % 2 === 0 ? 'a' : ['a', 'b'], 'x'), await writer.app.sse.sendTo('ann', 'x'))
+  ids.push(await writer.app.sse.broadcast('x'))
+  t.equal(await server.call('PTTL', '{sse}:topic:a'), -1, 'without an age limit')
+  const { hub } = privatePartsOf((await startApp(t, { url: server.url })).app.sse)
+  const topics = new Set(['b', 'a', 'c'])
+  const readAll = async (after: string, limit: number, from: StartPositions | null) => {
+    const found: string[] = []
+    for (let position = after; position !== hub.newest;) {
+      const page = await hub.read(position, { topics, clientId: 'ann', from }, limit)
+      t.equal(page.gap, null)
+      found.push(...page.events.map(({ id }) => id))
+      position = page.position
+    }
+    return found
+  }
+  const [first = '', second = ''] = ids
+  for (const limit of [1, 2, 3, 100]) {
+    t.strictSame(await readAll(first, limit, null), ids.slice(1))
+    t.strictSame(await readAll(second, limit, null), ids.slice(2))
+    t.strictSame(await readAll('0-0', limit, await hub.rewind(topics, 1)), [ids[6]])
+    t.strictSame(await readAll('0-0', limit, await hub.rewind(topics, 3)), [ids[2], ids[4], ids[6]])
+    t.strictSame(await readAll('0-0', limit, await hub.rewind(topics, Infinity)), [ids[0], ids[2], ids[4], ids[6]])
   }
 })
