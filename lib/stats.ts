@@ -13,6 +13,9 @@ import type { FastifyRequest } from 'fastify'
  */
 export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'stalled' | 'idle' | 'lifetime' | 'expired' | 'error'
 
+/** The reasons for which a response is aborted, so that the client sees a failure. */
+export const ABORTS: ReadonlySet<CloseReason> = new Set(['error', 'overflow', 'stalled'])
+
 /** The result of `app.sse.stats()`: counts of this process since its start. */
 export interface SSEStats {
   /** Number of streams that are open now. */

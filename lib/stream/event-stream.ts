@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { now } from '../clock.js'
-import type { CloseReason, RouteStats } from '../stats.js'
+import { ABORTS, type CloseReason, type RouteStats } from '../stats.js'
 import { isEventId } from '../event/id.js'
 import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
 import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
@@ -10,7 +10,7 @@ import { logLateFailure } from './late-failure.js'
 import type { CompiledSettings } from './settings.js'
 import { type Received, WriteBuffer, type WriteBufferOwner } from './write-buffer.js'
 import type { Sink } from './sink.js'
-import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
+import { Heartbeat, HEARTBEAT, StreamTimeouts, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
 import { validTopics } from '../topics/targets.js'
 import type { Target } from '../topics/types.js'
@@ -20,11 +20,7 @@ import { newStreamId } from './id.js'
 import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-/** Text of a heartbeat: a comment line, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each blank line (https://github.com/Azure/fetch-event-source/issues/15). */
-const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
-/** The reasons for which a response is aborted, so that the client sees a failure. */
-const ABORTS: ReadonlySet<CloseReason> = new Set(['error', 'overflow', 'stalled'])
 
 /**
  * The event stream of one client. Opens its HTTP response, writes events as fast as the client takes them, and closes the response.
@@ -37,10 +33,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
-  /**
-   * How far the stream has opened: `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live`
-   * once published events may be delivered. Does not change when the stream closes; `closeReason` shows that.
-   */
+  /** `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live` once published events may be delivered. A close does not change it. */
   state: 'pending' | 'opening' | 'live' = 'pending'
   /** The interval or source of the route that writes events to this stream. Null if it has none, and after the stream has closed. */
   producer: Producer<EventStream> | null = null
@@ -71,11 +64,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   get closed (): boolean { return this.closeReason !== null }
-
   get lastEventId (): string | null { return readLastEventId(this.request) }
-
   get resumed (): boolean { return isEventId(this.lastEventId ?? '') }
-
   get topics (): ReadonlySet<string> { return new Set(this.subscription?.topics) }
 
   get signal (): AbortSignal {
@@ -202,7 +192,6 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   onDrained (): void { this.subscribed().onDropped() }
-
   close (): void { this.closeWith('server') }
 
   /** Closes the stream: writes the buffered text and then `last`, which is encoded already, and ends the response. Does nothing if the stream is closed. */

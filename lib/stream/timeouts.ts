@@ -2,6 +2,9 @@ import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
 import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
+/** Text of a heartbeat: a comment line, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each blank line (https://github.com/Azure/fetch-event-source/issues/15). */
+export const HEARTBEAT = ':\n'
+
 /** Fraction of a timer's delay. For this time after a write has rescheduled the timer, further writes do not reschedule it, so that most writes cost nothing. */
 const SLACK = 1 / 33
 
