@@ -120,9 +120,9 @@ test('items of a source can be the data of events', async (t) => {
 
 test('a failure before the first event is an HTTP error', async (t) => {
   const [code] = page.codeOf('Turn a failure before the first event into an HTTP error', 'ts')
-  const findReport = 'const findReport = async (id) => { if (id === \'7\') throw Object.assign(new Error(\'no such report\'), { statusCode: 404 }); return [`report ${id}`] }'
+  const findReport = 'const findReport = async (id) => { if (id === \'7\') throw Object.assign(new Error(\'no such report\'), { statusCode: 404 }); return [id] }'
   const app = await runBlocks(t, findReport, code)
-  t.equal((await app.inject('/reports/1')).body, 'data: report 1\n\n')
+  t.equal((await app.inject('/reports/1')).body, 'data: 1\n\n')
   t.match((await app.inject('/reports/7')).json(), { statusCode: 404, message: 'no such report' })
 })
 
