@@ -88,6 +88,36 @@ test('a later visit resumes after the saved id', async (t) => {
   t.strictSame(data, [1, 2, 3], 'event 3 was not handled in the first visit, so it is replayed')
 })
 
+test('a page loads its state when its stream opens, and again after a gap, but not when it resumes', async (t) => {
+  const [code] = page.codeOf('Load the state of a page', 'ts')
+  const followOrders = await run<(url: string, load: () => Promise<void>, show: (data: unknown) => void) => Promise<void>>(t, code, 'followOrders')
+  const app = await makeApp(t, { history: { size: 1 }, retry: 300 }, server)
+  app.sseRoute('/', { topics: ['a'] })
+  const seen: unknown[] = []
+  const done = followOrders(`http://127.0.0.1:${await listen(app)}/`, async () => { seen.push('load') }, (data) => {
+    if (data === 'last') throw new Error('left')
+    seen.push(data)
+  })
+  const seenAll = (...all: unknown[]) => until(all.join(), () => JSON.stringify(seen) === JSON.stringify(all))
+  const publish = (data: unknown) => app.sse.publish('a', { data: JSON.stringify(data) })
+  const cut = async () => {
+    for (const stream of app.sse.streams.values()) stream.close()
+    await until('the stream to be closed', () => app.sse.streams.size === 0)
+  }
+  await seenAll('load')
+  await publish(1)
+  await seenAll('load', 1)
+  await cut()
+  await publish(2)
+  await seenAll('load', 1, 2)
+  await cut()
+  await publish(3)
+  await publish(4)
+  await seenAll('load', 1, 2, 'load', 4)
+  await publish('last')
+  await t.rejects(done, { message: 'left' })
+})
+
 test('the data in `end` ends the loop, which does not get it', async (t) => {
   const [code] = page.codeOf('`end`', 'ts')
   const complete = await run<(url: string, prompt: string, show: (text: string) => void) => Promise<void>>(t, code, 'complete')
