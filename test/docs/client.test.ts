@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { readOptions } from '../../lib/client/options.js'
 import { listen, makeApp, until } from '../helpers/app.js'
@@ -35,8 +36,19 @@ test('a loop prints the opening and the prices of the first route, until its sig
 })
 
 test('a signal stops an answer, and the server notices', async (t) => {
-  const model = 'const model = async function * (prompt, signal) { yield * prompt.split(\' \'); if (prompt.includes(\'endless\')) while (!signal.aborted) { await new Promise(setImmediate); yield \'more\' } }'
-  const app = await runApp(t, tenLines({ after: [model, ...pageOf('README.md').codeOf('More ways to send', 'ts').slice(0, 1)].join('\n') }))
+  const app = await makeApp(t, {}, server)
+  app.sseRoute<{ Body: { prompt: string } }>({
+    method: 'POST',
+    url: '/chat',
+    source: async function * ({ body: { prompt } }, { signal }) {
+      for (const data of prompt.split(' ')) yield { event: 'token', data }
+      while (prompt.includes('endless') && !signal.aborted) {
+        await turn()
+        yield { event: 'token', data: 'more' }
+      }
+      yield { event: 'done', data: '' }
+    }
+  })
   const [code] = page.codeOf('Stop an answer', 'ts')
   const ask = await run<(prompt: string, stop: AbortSignal, show: (token: string) => void) => Promise<void>>(t, code.replace(':3000', `:${await listen(app)}`), 'ask')
   const tokens: string[] = []
