@@ -32,7 +32,7 @@ const conflicts: Record<string, object[]> = {
   '`items` needs a `source` or': [{ topics: [], items: 'data' }],
   'With `events`, the event of `end`': [{ source, events: { a: {} }, end: { event: 'b', data: '' } }],
   'With `events` and `items: \'data\'`': [{ source, events: { a: {} }, items: 'data' }],
-  'An event of yours cannot be named `gap`': [
+  '`events` cannot have the name `gap`': [
     { topics: [], events: { gap: {} } },
     { source, clientId: () => 'a', events: { gap: {} } },
     { source, overflow: 'drop', events: { gap: {} } }
