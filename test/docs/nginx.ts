@@ -14,7 +14,7 @@ const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 const there = isThere()
 const [readmeBlock] = pageOf('README.md').codeOf('nginx', 'nginx')
 
-if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests of the README\'s nginx block are left out')
+if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests with nginx are skipped')
 
 /** Declares a test with nginx, skipped if it is not installed. */
 export function testNginx (name: string, run: (t: Test) => Promise<void>): void {
