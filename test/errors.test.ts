@@ -1,7 +1,6 @@
 import { test } from 'tap'
 import { SSEError } from '../lib/client/index.js'
 import * as errors from '../lib/errors.js'
-import { pageOf } from './docs/document.js'
 import { CAUSES, CLIENT_CAUSES } from './error-causes.js'
 
 test('each error of the plugin occurs for its documented causes, and its message says what was wrong', async (t) => {
@@ -19,14 +18,4 @@ test('each error of the client occurs for its documented causes, and its message
       t.match(error, { code, message })
     }
   }
-})
-
-test('the README documents when each error occurs and what to do', (t) => {
-  const [plugin = '', client = ''] = pageOf('README.md').sectionOf('Errors').split('`SSEError`')
-  const rowsOf = (text: string) => Array.from(text.matchAll(/^\| `(SSE_ERR_\w+)` \|(.*)\|$/gm), ([, code = '', cells = '']) => ({ code, cells: cells.split(' | ').map((cell) => cell.trim()) }))
-  t.strictSame(rowsOf(plugin).map(({ code }) => code).sort(), Object.keys(CAUSES).sort())
-  t.strictSame(rowsOf(client).map(({ code }) => code).sort(), Object.keys(CLIENT_CAUSES).sort())
-  for (const { code, cells } of rowsOf(plugin)) t.match(cells, [String(CAUSES[code]?.[0]), /\w/, /\w/], code)
-  for (const { code, cells } of rowsOf(client)) t.match(cells, [/\w/, /\w/, /\w/], code)
-  t.end()
 })

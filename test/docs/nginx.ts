@@ -12,7 +12,7 @@ import { pageOf } from './document.js'
 // path of Debian's package, which is in the PATH of root only
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 const there = isThere()
-const [readmeBlock] = pageOf('README.md').codeOf('nginx', 'nginx')
+const [documented] = pageOf('docs/deployment.md').codeOf('nginx', 'nginx')
 
 if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests with nginx are skipped')
 
@@ -36,7 +36,7 @@ function isThere (): boolean {
  * @param code the configuration of a page, with the ports that the page shows
  * @returns the port of nginx
  */
-export async function startNginx (t: Test, appPort: number, code: string = readmeBlock): Promise<number> {
+export async function startNginx (t: Test, appPort: number, code: string = documented): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const port = await freePort()
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
