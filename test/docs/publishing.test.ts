@@ -41,10 +41,10 @@ test('a broadcast reaches the clients of a route with an empty list of topics, a
   news.close()
 })
 
-test('events for a user reach all tabs, also after a reconnect, until the user signs out', async (t) => {
-  const userOf = 'const userOf = ({ headers }) => { if (!headers.user) throw Object.assign(new Error(\'sign in\'), { statusCode: 401 }); return headers.user }'
+test('events for a user reach all tabs, also after a reconnect, until the user signs out; after that the user is refused', async (t) => {
+  const sessions = 'const ended = new Set(); const endSession = async ({ headers }) => { ended.add(headers.user) }; const userOf = ({ headers }) => { if (!headers.user || ended.has(headers.user)) throw Object.assign(new Error(\'sign in\'), { statusCode: 401 }); return headers.user }'
   const [code] = page.codeOf('To one user', 'ts')
-  const app = await runApp(t, tenLines({ after: `${userOf}\n${code}` }))
+  const app = await runApp(t, tenLines({ after: `${sessions}\n${code}` }))
   const inbox = (user: string, lastEventId?: string) => injectSSE(app, { url: '/inbox', headers: { user, ...lastEventId !== undefined && { 'last-event-id': lastEventId } } })
   const tabs = [await inbox('ann'), await inbox('ann')]
   const bob = await inbox('bob')
@@ -60,7 +60,7 @@ test('events for a user reach all tabs, also after a reconnect, until the user s
   for (const tab of [...tabs, back]) t.equal(await tab.next(), undefined)
   await until('one stream', () => app.sse.streams.size === 1)
   t.match(app.sse.stats(), { active: 1, sent: 5, closed: { server: 3 } }, 'nothing was another\'s')
-  await t.rejects(inbox(''), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
+  for (const user of ['', 'ann']) await t.rejects(inbox(user), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 }, `"${user}" has no session`)
   bob.close()
 })
 
