@@ -1,8 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
-import { testRedis, type RedisServer } from '../helpers/redis-server.js'
+import { listen, open, until } from '../helpers/app.js'
+import { RedisServer, SERVERS, testRedis } from '../helpers/redis-server.js'
+import { idsOf } from '../helpers/subscriber.js'
 import { pageOf } from './document.js'
+import { startNginx, testNginx } from './nginx.js'
 import { runApp } from './run.js'
 
 const page = pageOf('docs/redis.md')
@@ -40,4 +43,28 @@ testRedis('a client of ioredis is duplicated, and is not used itself', async (t,
   t.strictSame(await stream.next(), { id, event: 'message', data: 'x' })
   stream.close()
   t.match(one, { given: { status: 'wait' } }, 'it has not connected')
+})
+
+if (SERVERS.length > 0) testNginx('with the upstream of the page nginx spreads streams over two processes, and a client that reconnects to any of them gets what it missed', async (t) => {
+  const [code] = page.codeOf('Share one log', 'ts')
+  const [upstream] = page.codeOf('Put the processes behind a load balancer', 'nginx')
+  const [server] = pageOf('docs/deployment.md').codeOf('nginx', 'nginx')
+  const [one, other] = await startTwo(t, code, await RedisServer.start(t))
+  const ports = [await listen(one), await listen(other)] as const
+  const configuration = server.replace(/^upstream [^}]*\}\n/, () => upstream.replace('127.0.0.1:3001', `127.0.0.1:${ports[1]}`))
+  t.match(configuration, `127.0.0.1:${ports[1]}`)
+  const port = await startNginx(t, ports[0], configuration)
+  const clients = [await open(t, port, '/'), await open(t, port, '/')]
+  await until('a stream in each process', () => one.sse.streams.size === 1 && other.sse.streams.size === 1)
+  await one.sse.publish('a', 'first')
+  for (const client of clients) {
+    await client.until('data: first\n\n')
+    client.disconnect()
+  }
+  await other.sse.publish('a', 'missed')
+  const headers = { 'last-event-id': idsOf(clients[0]?.text ?? '').at(-1) }
+  for (const client of [await open(t, port, '/', { headers }), await open(t, port, '/', { headers })]) {
+    await client.until('data: missed\n\n')
+    t.notMatch(client.text, 'event: gap')
+  }
 })
