@@ -1,7 +1,9 @@
 import { test } from 'tap'
 import * as errors from '../../lib/errors.js'
+import { injectSSE } from '../../lib/testing.js'
 import { ends, says, serve } from '../client/server.js'
 import { CAUSES, CLIENT_CAUSES } from '../error-causes.js'
+import { makeApp } from '../helpers/app.js'
 import { pageOf } from './document.js'
 import { run, runApp, tenLines } from './run.js'
 
@@ -43,6 +45,28 @@ test('the status of each error is the one that its class has', (t) => {
     t.match(documented.plugin[code], `**Status:** ${statusCode}`, code)
   }
   t.end()
+})
+
+test('the table of statuses has the statuses, codes and Retry-After headers of refusals', async (t) => {
+  const rows = Array.from(page.sectionOf('Causes of each status').matchAll(/^\| (\d{3}) \| (.*) \| (.*) \|$/gm), ([, status, cause = '', retryAfter]) => ({ status: Number(status), cause, retryAfter }))
+  const app = await makeApp(t, {}, { handlerTimeout: 50 })
+  app.sseRoute('/', { topics: [] })
+  app.sseRoute('/full', { topics: [], maxStreams: 1 })
+  app.sseRoute('/client', { topics: [], maxStreamsPerClient: { max: 1 } })
+  app.sseRoute('/late', { topics: () => new Promise<never>(() => {}) })
+  app.sseRoute('/304', { openOn: 'first-event', source: () => new Response(null, { status: 304 }) })
+  app.sseRoute('/bad', { topics: () => [''] })
+  const open = await Promise.all(['/full', '/client'].map((url) => injectSSE(app, url)))
+  const statuses: number[] = []
+  for (const [url, accept] of [['/', 'text/html'], ['/full'], ['/client'], ['/late'], ['/304'], ['/bad']] as const) {
+    const { statusCode, headers, body } = await app.inject({ url, headers: accept === undefined ? {} : { accept } })
+    const { code } = JSON.parse(body)
+    const row = rows.find(({ status, cause }) => status === statusCode && (cause.includes(`\`${code}\``) || status === 500))
+    t.equal(row?.retryAfter, headers['retry-after'] === undefined ? 'no' : `${headers['retry-after']} s`, `${url}: ${statusCode} ${code}`)
+    statuses.push(statusCode)
+  }
+  t.strictSame(statuses, [406, 503, 429, 503, 502, 500])
+  for (const stream of open) stream.close()
 })
 
 test('an error handler hides the message of a 500, and passes on that of a 406', async (t) => {

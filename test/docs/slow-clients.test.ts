@@ -14,8 +14,8 @@ function runBlocks (t: Test, before: string, ...blocks: string[]): Promise<Fasti
   return runApp(t, tenLines({ after: [before, ...blocks].join('\n') }))
 }
 
-test('a slow client with overflow: drop gets the gap event shown', async (t) => {
-  const [shown] = page.codeOf('The gap event', '')
+test('a slow client with overflow: drop gets the gap event shown, without an id on a stream without topics', async (t) => {
+  const [, shown] = page.codeOf('The gap event', '')
   const app = await makeApp(t, { overflow: 'drop', maxBufferedBytes: 50_000 })
   app.get('/', async (request, reply) => {
     const stream = reply.sse()
@@ -39,6 +39,14 @@ test('a route with overflow: drop drops published events for a slow client and k
   await client.until('event: gap')
   await app.sse.publish('positions', 'next')
   await client.until('data: next\n\n')
+  const [shown] = page.codeOf('The gap event', '')
+  const [, gap] = /((?:id: .*\n)?event: gap\n.*\n)/.exec(client.text) ?? []
+  const [gapId, lastEventId, oldestId] = gap?.match(/\d+-\d+/g) ?? []
+  t.equal(gap?.replace(/\d+-\d+/g, 'N'), shown?.replace(/\d+-\d+/g, 'N'))
+  const before = client.text.slice(0, client.text.indexOf('event: gap')).match(/(?<=^id: )\d+-\d+/gm) ?? []
+  t.equal(before.at(-2), lastEventId, 'the last id before the lost events')
+  t.equal(before.find((id) => client.text.includes(`id: ${id}\ndata:`)), oldestId)
+  t.not(gapId, lastEventId)
   t.match(app.sse.stats(), { active: 1, gaps: 1 })
 })
 

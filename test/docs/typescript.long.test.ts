@@ -18,7 +18,8 @@ const mistakes: Array<[heading: string, from: string, to: string]> = [
   ['Write callbacks outside of the route', 'data: { done }', 'data: { done: String(done) }'],
   ['Write callbacks outside of the route', ': JobPayload {', ' {'],
   ['Share events with a client', 'text: [\'halted\'], ', ''],
-  ['Share events with a client', 'event.data.price', 'event.data.cost']
+  ['Share events with a client', 'event.data.price', 'event.data.cost'],
+  ['Use the types with EventSource', 'quote.price', 'quote.cost']
 ]
 
 test('each mistake in an example is an error of the compiler', (t) => {

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import ts from 'typescript'
+import { EventSource as UndiciEventSource } from 'undici'
 import { injectSSE } from '../../lib/testing.js'
-import { listen, makeApp } from '../helpers/app.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 import { manifest, pageOf, pathOf, root } from './document.js'
-import { runApp, tenLines, toJavaScript } from './run.js'
+import { run, runApp, tenLines, toJavaScript } from './run.js'
 
 const page = pageOf('docs/typescript.md')
 
@@ -95,4 +96,20 @@ test('server and client share one declaration of events', async (t) => {
   await watchQuotes(`http://127.0.0.1:${await listen(app)}`, (text: string) => { shown.push(text) })
   t.strictSame(shown, ['ACME 100', 'halted: end of the day'])
   t.notMatch(files.web?.['quotes.js'] ?? '', 'shared/quotes', 'only the type is imported')
+})
+
+test('a page reads the shared events by EventSource', async (t) => {
+  const [code] = page.codeOf('Use the types with EventSource', 'ts')
+  t.notMatch(toJavaScript(code), 'shared/quotes', 'only the type is imported')
+  const before = globalThis.EventSource
+  t.teardown(() => { globalThis.EventSource = before })
+  Object.assign(globalThis, { EventSource: UndiciEventSource })
+  const watchQuotes = await run<(url: string, show: (text: string) => void) => UndiciEventSource>(t, code.replace('export function', 'function'), 'watchQuotes')
+  const app = await makeApp(t, {}, { forceCloseConnections: true })
+  app.sseRoute('/quotes', { source: () => [{ event: 'quote', data: { symbol: 'ACME', price: 100 } }, { event: 'halted', data: 'end of the day' }] })
+  const shown: string[] = []
+  const source = watchQuotes(`http://127.0.0.1:${await listen(app)}/quotes`, (text) => { shown.push(text) })
+  await until('both events', () => shown.length === 2)
+  source.close()
+  t.strictSame(shown, ['ACME 100', 'halted: end of the day'])
 })
