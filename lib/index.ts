@@ -174,6 +174,6 @@ function warnOfEventNames ({ log }: FastifyInstance, { events = {} }: RouteDecla
   log.warn(`The SSE route ${method} ${url} declares ${declared}: EventSource dispatches its own events by that name, so that listeners cannot tell them apart`)
 }
 
-/** The Fastify plugin, for `app.register`, see README. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_REGISTERED at `register` */
+/** The Fastify plugin, for `app.register`, see docs/options.md. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_REGISTERED at `register` */
 export const sse = fastifyPlugin(plugin, { fastify: '5.x', name: 'fastify-sse-routes' })
 export default sse

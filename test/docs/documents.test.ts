@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'tap'
+import * as errors from '../../lib/errors.js'
+import { membersOf } from './compile.js'
 import { manifest, Page, pageOf, pages, root } from './document.js'
 
 const others = ['CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'examples/README.md', 'demo/README.md', 'bench/README.md'].filter((path) => existsSync(join(root, path))).map((path) => new Page(path))
@@ -39,9 +41,17 @@ test('no more than three cells of the tables in docs have more than 45 words', (
   t.end()
 })
 
-test('docs/README.md lists every page of docs', { skip: !existsSync(join(root, 'docs/README.md')) && 'not written yet' }, (t) => {
+test('docs/README.md lists every page of docs', (t) => {
   const contents = pageOf('docs/README.md').text
   for (const { path, headings } of docs) if (path !== 'docs/README.md') t.ok(contents.includes(`[${headings[0]?.title}](${path.slice('docs/'.length)})`), path)
+  t.end()
+})
+
+test('docs name every option, member and error code', (t) => {
+  const text = docs.map(({ text }) => text).join('\n')
+  const names = ['types.ts', 'stats.ts', 'event/encode.ts', 'backplane.ts', 'metrics.ts', 'client/types.ts'].flatMap(membersOf)
+  for (const name of new Set(names)) t.ok(new RegExp(`\`(\\w+\\.)*${name}[\`(]`).test(text), name)
+  for (const code of Object.keys(errors).filter((name) => name.startsWith('SSE_ERR_'))) t.ok(pageOf('docs/errors.md').headings.some(({ title }) => title.includes(code)), code)
   t.end()
 })
 

@@ -12,8 +12,9 @@ import { pageOf } from './document.js'
 // path of Debian's package, which is in the PATH of root only
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 const there = isThere()
+const [documented] = pageOf('docs/deployment.md').codeOf('nginx', 'nginx')
 
-if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests of the README\'s nginx block are left out')
+if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests with nginx are skipped')
 
 /** Declares a test with nginx, skipped if it is not installed. */
 export function testNginx (name: string, run: (t: Test) => Promise<void>): void {
@@ -30,11 +31,14 @@ function isThere (): boolean {
   }
 }
 
-/** Starts nginx with the README's block in front of an app's port, as this user. Returns its port. */
-export async function startNginx (t: Test, appPort: number): Promise<number> {
+/**
+ * Starts nginx in front of an app's port, as this user.
+ * @param code the configuration of a page, with the ports that the page shows
+ * @returns the port of nginx
+ */
+export async function startNginx (t: Test, appPort: number, code: string = documented): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'nginx-'))
   const port = await freePort()
-  const [code] = pageOf('README.md').codeOf('nginx', 'nginx')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')
   await writeFile(join(folder, 'nginx.conf'), `daemon off; master_process off; pid ${folder}/pid; error_log stderr;
 events {}

@@ -1,0 +1,39 @@
+import t, { test } from 'tap'
+import type { Backplane, HistorySettings } from '../../lib/backplane.js'
+import { injectSSE } from '../../lib/testing.js'
+import { testBackplane } from '../backplane-suite.js'
+import { publishAll, take } from '../helpers/subscriber.js'
+import { membersOf } from './compile.js'
+import { pageOf } from './document.js'
+import { run, runApp } from './run.js'
+
+const page = pageOf('docs/backplane.md')
+
+const [code] = page.codeOf('A complete example', 'ts')
+const ArrayBackplane = await run<new (history: HistorySettings) => Backplane>(t, code, 'ArrayBackplane')
+
+testBackplane('the backplane of the page', (history) => new ArrayBackplane(history))
+
+test('an app with the backplane of the page replays missed events', async (t) => {
+  const app = await runApp(t, code)
+  app.sseRoute('/', { topics: ['a'] })
+  const [first = '', second] = await publishAll(app, 'a', '1', '2')
+  const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': first } })
+  const third = await app.sse.publish('a', '3')
+  t.strictSame(await take(stream, 2), [{ id: second, event: 'message', data: '2' }, { id: third, event: 'message', data: '3' }])
+  stream.close()
+})
+
+test('the page names every member of the interfaces in lib/backplane.ts', (t) => {
+  for (const name of membersOf('backplane.ts')) t.match(page.prose, new RegExp(`\`(\\w+\\.)?${name}[\`(]|\\b${name}\\b.*\`|\\{ .*\\b${name}\\b`), name)
+  t.end()
+})
+
+test('an object without a method of a backplane is refused, and the message names the method', async (t) => {
+  const names = /one of the methods (.*?) is refused/.exec(page.text)?.[1]?.match(/\w+(?=`)/g) ?? []
+  t.strictSame(names, ['open', 'publish', 'read', 'close'])
+  for (const name of names) {
+    const incomplete = code.replace('new ArrayBackplane(history)', `Object.assign(new ArrayBackplane(history), { ${name}: undefined })`)
+    await t.rejects(runApp(t, incomplete), { code: 'SSE_ERR_OPTION', message: new RegExp(`without a method "${name}"`) })
+  }
+})
