@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { redisBackplane } from '../../lib/redis/index.js'
+import { freePort } from '../helpers/free-port.js'
 import { pageOf, root } from './document.js'
+import { runApp } from './run.js'
 
 const page = pageOf('docs/redis.md')
 
@@ -31,6 +33,15 @@ test('the page names the versions of the client packages that are installed', (t
     t.match(section, `${title} ${major}.`, name)
   }
   t.end()
+})
+
+test('the app listens on the port that PORT contains', async (t) => {
+  const [code] = page.codeOf('Put the processes behind a load balancer', 'ts')
+  const port = await freePort()
+  t.teardown(() => { delete process.env.PORT })
+  process.env.PORT = String(port)
+  const app = await runApp(t, `import Fastify from 'fastify'\nconst app = Fastify()\n${code}`)
+  t.match(app.addresses(), [{ address: '127.0.0.1', port }])
 })
 
 function messageOf (run: () => unknown): string {
