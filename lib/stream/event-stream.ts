@@ -12,7 +12,7 @@ import { type Received, WriteBuffer, type WriteBufferOwner } from './write-buffe
 import type { Sink } from './sink.js'
 import { Heartbeat, HEARTBEAT, StreamTimeouts, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
-import { validTopics } from '../topics/targets.js'
+import { namesOf, validTopics } from '../topics/targets.js'
 import type { Target } from '../topics/types.js'
 import { rejected } from './logged-promise.js'
 import { type ResponseOwner, StreamResponse } from './response.js'
@@ -126,7 +126,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns the stream's subscription, and creates it at the first call. @param from see `StreamHost.createSubscription` */
   subscribed (from?: string): Subscription { return (this.subscription ??= this.#host.createSubscription(this, from)) }
 
-  unsubscribe (...topics: Target[]): void { this.subscription?.unsubscribe(topics.map(String)) }
+  unsubscribe (...topics: Target[]): void { this.subscription?.unsubscribe(namesOf(topics)) }
 
   /** Sends the published events that the client missed, then new events. @returns see `Subscription.startDelivery`; null if the stream has no subscription */
   startDelivery (): Promise<void> | null {

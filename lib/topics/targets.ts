@@ -2,7 +2,7 @@
 import { SSE_ERR_TOPIC, describeValue } from '../errors.js'
 import { validTopic } from '../topic.js'
 import { isTopic } from './define.js'
-import type { DefinedTopic } from './types.js'
+import type { DefinedTopic, Target } from './types.js'
 
 /** The topics that an event is published to. */
 export interface Targets {
@@ -15,6 +15,11 @@ export interface Targets {
 /** Returns the name of a topic: a string unchanged, or the name of a typed topic. @throws SSE_ERR_TOPIC if it is neither, or is empty */
 export function nameOfTopic (topic: unknown): string {
   return isTopic(topic) ? topic.name : validTopic(topic)
+}
+
+/** Returns the names of topics, without a check. A value that names no topic is returned unchanged. */
+export function namesOf (topics: readonly Target[]): string[] {
+  return topics.map((topic) => isTopic(topic) ? topic.name : topic)
 }
 
 /** Returns the names of an array of topics as a Set. @throws SSE_ERR_TOPIC if it is not an array, or one of its topics is not valid */
