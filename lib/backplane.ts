@@ -71,6 +71,8 @@ export interface Reader {
   readonly clientId: string
   /** The positions of a rewind. They apply where they are later than the position of the read. Null: the reader starts after an id that its client sent. */
   readonly from: StartPositions | null
+  /** Returns whether the stream has closed. The backplane may then return an empty page without a read. Undefined: the stream stays open. */
+  readonly isClosed?: () => boolean
 }
 
 /** The result of a read: the next events of the log for one reader. */

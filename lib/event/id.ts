@@ -16,6 +16,11 @@ export function compareEventIds (a: string, b: string): number {
   return compareNumbers(a.slice(0, dashA), b.slice(0, dashB)) || compareNumbers(a.slice(dashA + 1), b.slice(dashB + 1))
 }
 
+/** Returns the later of two ids. @param b undefined: `a` is returned */
+export function latestId (a: string, b: string | undefined): string {
+  return b !== undefined && compareEventIds(b, a) > 0 ? b : a
+}
+
 /** Compares two unsigned integers, given as text without leading zeros: the longer text is the greater integer. A double has too few bits for them (53). */
 function compareNumbers (a: string, b: string): number {
   if (a.length !== b.length) return a.length - b.length

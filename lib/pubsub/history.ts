@@ -1,8 +1,8 @@
 import type { HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory } from '../backplane.js'
 import { now } from '../clock.js'
-import { compareEventIds } from '../event/id.js'
+import { compareEventIds, latestId } from '../event/id.js'
 import { mergeRings } from './merge.js'
-import { type Kept, Ring } from './ring.js'
+import { type Kept, Ring, Rings } from './ring.js'
 
 /**
  * Builds a published event from its parts. Adds the `id:` line once for all streams. Hot path.
@@ -24,13 +24,11 @@ const EMPTY_RINGS = 10_000
 /** The kept events of the log of published events, in memory: for each topic, each client id and the broadcasts the newest ones within their limits. */
 export class History {
   readonly #settings: HistorySettings
-  readonly #topics = new Map<string, Ring>()
-  readonly #clients = new Map<string, Ring>()
+  readonly #topics: Rings
+  readonly #clients: Rings
   readonly #broadcasts: Ring
   /** The rings without events, in the order in which they became empty. */
   readonly #empty = new Set<Ring>()
-  /** The `droppedThrough` of topics and client ids that have no ring: the greatest of the rings that were removed. */
-  #floor: string
   #oldest: Kept | null = null
   #last: Kept | null = null
   #bytes = 0
@@ -40,7 +38,9 @@ export class History {
   /** Creates an empty history. @param start an id that is older than all events that will be appended */
   constructor (settings: HistorySettings, start: string) {
     this.#settings = settings
-    this.#newest = this.#floor = start
+    this.#newest = start
+    this.#topics = new Rings(start)
+    this.#clients = new Rings(start)
     this.#broadcasts = new Ring(settings, start)
   }
 
@@ -68,39 +68,35 @@ export class History {
   /** Appends an event, and drops events that are then outside the limits. Hot path. */
   append (event: PublishedEvent): void {
     const { id, to, names, limits, text, time } = event
-    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: 0, rings: 0, prev: this.#last, next: null }
+    // counted as in one more ring until it is in all of its rings, because a ring may drop it at once
+    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: Infinity, rings: 1, prev: this.#last, next: null }
     this.#newest = id
     if (this.#last === null) this.#oldest = kept
     else this.#last.next = kept
     this.#last = kept
     this.#bytes += kept.bytes
     if (to === 'all') this.#add(kept, this.#broadcasts, this.#settings)
-    else for (let i = 0; i < names.length; i++) this.#add(kept, this.#ring(to, names[i] ?? ''), limits?.[i] ?? this.#settings)
+    let i = 0
+    for (const name of names) this.#add(kept, this.#ring(to === 'topic' ? this.#topics : this.#clients, name), limits?.[i++] ?? this.#settings)
+    if (--kept.rings === 0) this.#remove(kept)
     this.#dropExpired(time)
     while (this.#bytes > this.#settings.maxBytes && this.#oldest !== null) this.#dropEverywhere(this.#oldest)
   }
 
   /** Reads a page, as `Backplane.read` describes it. */
   read (after: string, reader: Reader, limit: number): Page {
-    const starts: Array<[ring: Ring, index: number]> = []
-    const time = now()
-    let lost = after
-    const add = (ring: Ring | undefined, from: string) => {
-      if (ring !== undefined) this.#expire(ring, time)
-      const { droppedThrough = this.#floor } = ring ?? {}
-      if (compareEventIds(droppedThrough, from) > 0 && compareEventIds(droppedThrough, lost) > 0) lost = droppedThrough
-      if (ring !== undefined && ring.length > 0) starts.push([ring, ring.indexAfter(from)])
-    }
-    for (const topic of reader.topics) add(this.#topics.get(topic), latest(after, reader.from?.topics.get(topic)))
-    const others = latest(after, reader.from?.others)
-    add(this.#clients.get(reader.clientId), others)
-    add(this.#broadcasts, others)
-
-    if (lost === after) return this.#page(null, mergeRings(starts, limit, () => false), limit)
+    const { starts, lost } = this.#locate(after, reader)
+    if (lost === after) return this.#page(null, mergeRings(starts, limit, () => false), limit, after)
     const earlier = mergeRings(starts, limit, ({ id }) => compareEventIds(id, lost) > 0)
     const last = earlier.at(-1)
     if (last !== undefined) return { gap: null, events: earlier, position: last.id }
-    return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(starts, limit, () => false), limit)
+    return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(starts, limit, () => false), limit, lost)
+  }
+
+  /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
+  readWhole (after: string, reader: Reader, limit: number): Page | null {
+    const { starts, lost } = this.#locate(after, reader)
+    return lost === after ? this.#page(null, mergeRings(starts, limit, () => false), limit, after) : null
   }
 
   /** Returns positions, as `Backplane.rewind` describes them. */
@@ -110,23 +106,39 @@ export class History {
     for (const topic of topics) {
       const ring = this.#topics.get(topic)
       if (ring !== undefined) this.#expire(ring, time)
-      const index = Math.max(0, (ring?.length ?? 0) - count)
-      positions.set(topic, index > 0 ? ring?.at(index - 1)?.event.id ?? this.#floor : ring?.droppedThrough ?? this.#floor)
+      positions.set(topic, ring?.positionBefore(count) ?? this.#topics.floor)
     }
     return { topics: positions, others: this.#newest }
   }
 
-  #page (gap: Page['gap'], events: PublishedEvent[], limit: number): Page {
-    const last = events.length < limit ? undefined : events.at(-1)
-    return { gap, events, position: last?.id ?? this.#newest }
+  /** Finds the first events of a reader. `lost` is the id of the newest event for it that may be missing after `after`; `after` if none is missing. */
+  #locate (after: string, reader: Reader): { starts: Array<[ring: Ring, index: number]>, lost: string } {
+    const starts: Array<[ring: Ring, index: number]> = []
+    const time = now()
+    let lost = after
+    const add = (ring: Ring | undefined, from: string, floor: string) => {
+      if (ring !== undefined) this.#expire(ring, time)
+      const { droppedThrough = floor } = ring ?? {}
+      if (compareEventIds(droppedThrough, from) > 0 && compareEventIds(droppedThrough, lost) > 0) lost = droppedThrough
+      if (ring !== undefined && ring.length > 0) starts.push([ring, ring.indexAfter(from)])
+    }
+    for (const topic of reader.topics) add(this.#topics.get(topic), latestId(after, reader.from?.topics.get(topic)), this.#topics.floor)
+    const others = latestId(after, reader.from?.others)
+    add(this.#clients.get(reader.clientId), others, this.#clients.floor)
+    add(this.#broadcasts, others, after)
+    return { starts, lost }
+  }
+
+  /** @param start the id after which the events were read */
+  #page (gap: Page['gap'], events: PublishedEvent[], limit: number, start: string): Page {
+    return { gap, events, position: events.length < limit ? this.#newest : events.at(-1)?.id ?? start }
   }
 
   /** Returns the ring of a topic or client id. Creates it for the first event. */
-  #ring (to: 'topic' | 'client', name: string): Ring {
-    const rings = to === 'topic' ? this.#topics : this.#clients
+  #ring (rings: Rings, name: string): Ring {
     let ring = rings.get(name)
     if (ring === undefined) {
-      ring = new Ring(this.#settings, this.#floor, rings, name)
+      ring = new Ring(this.#settings, rings.floor, rings, name)
       rings.set(name, ring)
     }
     return ring
@@ -139,7 +151,7 @@ export class History {
     ring.limits = limits
     ring.push(kept)
     kept.rings++
-    kept.expires = Math.max(kept.expires, limits.maxAge === 0 ? Infinity : time + limits.maxAge)
+    if (limits.maxAge > 0) kept.expires = Math.min(kept.expires, time + limits.maxAge)
     while (ring.length > limits.size) this.#dropFrom(ring)
     this.#expire(ring, time)
   }
@@ -150,19 +162,25 @@ export class History {
     for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring)
   }
 
-  /** Drops the oldest events of the log that have expired in all of their rings. Other expired events are dropped when their ring is read. */
+  /** Drops the oldest events of the log that have expired. Other expired events are dropped when their ring is read. */
   #dropExpired (time: number): void {
-    while (this.#oldest !== null && this.#oldest.expires < time) this.#dropEverywhere(this.#oldest)
+    for (let oldest = this.#oldest; oldest !== null && oldest.expires < time; oldest = this.#oldest) {
+      for (const ring of this.#ringsOf(oldest)) this.#expire(ring, time)
+      // kept for a topic with a longer `maxAge`
+      if (this.#oldest === oldest) return
+    }
   }
 
   /** Drops the oldest event of the log from the rings that hold it. It is the oldest event of each of these. */
   #dropEverywhere (kept: Kept): void {
-    const { to, names } = kept.event
-    if (to === 'all') this.#dropFrom(this.#broadcasts)
-    for (const name of names) {
-      const ring = this.#ring(to as 'topic' | 'client', name)
-      if (ring.at(0) === kept) this.#dropFrom(ring)
-    }
+    for (const ring of this.#ringsOf(kept)) if (ring.at(0) === kept) this.#dropFrom(ring)
+  }
+
+  /** Returns the rings of the topics or the client id of an event, or of the broadcasts. */
+  #ringsOf ({ event: { to, names } }: Kept): Ring[] {
+    if (to === 'all') return [this.#broadcasts]
+    const rings = to === 'topic' ? this.#topics : this.#clients
+    return names.flatMap((name) => rings.get(name) ?? [])
   }
 
   /** Drops the oldest event of a ring. */
@@ -187,16 +205,8 @@ export class History {
   #keepEmpty (ring: Ring): void {
     this.#empty.add(ring)
     if (this.#empty.size <= EMPTY_RINGS) return
-    for (const first of this.#empty) {
-      this.#empty.delete(first)
-      first.rings?.delete(first.name)
-      this.#floor = latest(this.#floor, first.droppedThrough)
-      return
-    }
+    const [first = ring] = this.#empty
+    this.#empty.delete(first)
+    first.rings?.remove(first)
   }
-}
-
-/** Returns the later of two ids. @param b undefined: `a` is returned */
-function latest (a: string, b: string | undefined): string {
-  return b !== undefined && compareEventIds(b, a) > 0 ? b : a
 }

@@ -13,7 +13,7 @@ interface Cursor {
  * Returns up to `limit` events of several rings in the order of the log, each once. The cursors are a binary heap by the order of
  * their next events, so that the cost per event grows with the logarithm of the number of rings.
  * @param starts the rings, each with the index of its first event to read
- * @param last id of the last event to read; null: no limit
+ * @param isPast returns true for the first event that is not read
  */
 export function mergeRings (starts: Iterable<readonly [ring: Ring, index: number]>, limit: number, isPast: (event: PublishedEvent) => boolean): PublishedEvent[] {
   const heap: Cursor[] = []

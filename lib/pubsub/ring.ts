@@ -9,7 +9,7 @@ export interface Kept {
   readonly order: number
   /** Memory of the event, bytes. */
   readonly bytes: number
-  /** Time from which no ring keeps the event any more, on the clock of `now()`, ms. */
+  /** Time from which the first of its rings no longer keeps the event, on the clock of `now()`, ms. */
   expires: number
   /** Number of rings that hold the event. */
   rings: number
@@ -28,7 +28,7 @@ export class Ring {
   #first = 0
 
   /** @param rings the map that has this ring as the value of `name`; null if it is in none */
-  constructor (limits: TopicHistory, droppedThrough: string, readonly rings: Map<string, Ring> | null = null, readonly name = '') {
+  constructor (limits: TopicHistory, droppedThrough: string, readonly rings: Rings | null = null, readonly name = '') {
     this.limits = limits
     this.droppedThrough = droppedThrough
   }
@@ -67,5 +67,27 @@ export class Ring {
       else high = middle
     }
     return low
+  }
+
+  /** Returns the id after which the newest `count` events follow, or all events if there are fewer. */
+  positionBefore (count: number): string {
+    return this.at(this.length - count - 1)?.event.id ?? this.droppedThrough
+  }
+}
+
+/** The rings of topics or of client ids, by name. */
+export class Rings extends Map<string, Ring> {
+  /** The `droppedThrough` of names that have no ring: the greatest of the rings that were removed. */
+  floor: string
+
+  constructor (floor: string) {
+    super()
+    this.floor = floor
+  }
+
+  /** Removes an empty ring. The id of its newest dropped event moves to the floor. */
+  remove ({ name, droppedThrough }: Ring): void {
+    this.delete(name)
+    if (compareEventIds(droppedThrough, this.floor) > 0) this.floor = droppedThrough
   }
 }

@@ -199,7 +199,8 @@ export class LogSubscription implements Subscription {
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
-    const page = await this.#log.read(this.#readPosition, { topics: this.topics, clientId: this.#stream.clientId, from: this.#from }, PAGE)
+    const page = await this.#log.read(this.#readPosition, { topics: this.topics, clientId: this.#stream.clientId, from: this.#from, isClosed: () => this.#stream.closed }, PAGE)
+    if (this.#stream.closed) return
     if (page.gap !== null) await this.#sendGap(page.gap)
     if (page.gap !== null || page.events.length > 0 || page.position !== this.#readPosition) {
       this.#replay(page)

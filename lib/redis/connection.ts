@@ -1,5 +1,6 @@
 // Tested by test/redis/outage.test.ts
 import { real } from '../clock.js'
+import { SSE_ERR_BACKPLANE } from '../errors.js'
 
 /** The part of a node-redis client that this plugin uses. */
 interface NodeRedis {
@@ -35,6 +36,12 @@ export class NoAnswer extends Error {
   }
 }
 
+/** Creates SSE_ERR_BACKPLANE. Clients may get its message, so the error of Redis, with its address, is only in `cause`, for the app's log. */
+export function failure (error: unknown): Error {
+  const [reason, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
+  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })
+}
+
 /** Options that turn the client's timeouts off, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
 const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
 
@@ -63,6 +70,8 @@ export class Connection {
   readonly #waiting = new Set<() => void>()
   #client: NodeRedis | IORedis
   #closed = false
+  /** Time at which Redis last answered a command on this connection, on the clock of `performance.now()`, ms. */
+  #answered = 0
   /** The last error of the client since its connection was last ready; null if there was no error. */
   #error: Error | null = null
 
@@ -74,8 +83,9 @@ export class Connection {
 
   /**
    * Calls `work` when commands can be sent. Waiting calls of `run` continue in the order in which they were made. Calls
-   * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms; if `work` has not been
-   * called by then, it is never called.
+   * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms in which Redis has answered no
+   * command on this connection, because answers come in the order of the commands: many commands may take longer together.
+   * If `work` has not been called by then, it is never called.
    */
   async run<Result> ({ timeout }: { timeout: number }, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
@@ -97,7 +107,7 @@ export class Connection {
       }
     }
     try {
-      const result = await within(timeout, promise.then(attempt), () => {
+      const result = await within(timeout, promise.then(attempt), () => this.#answered, () => {
         if (!this.#closed && client === this.#client) this.#renew()
         return new NoAnswer(timeout, this.#error)
       })
@@ -111,8 +121,10 @@ export class Connection {
   }
 
   /** Sends a command and resolves to the answer. Rejects if Redis refuses the command, or if the connection is lost before the answer. */
-  send (command: string, ...args: string[]): Promise<unknown> {
-    return 'call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args])
+  async send (command: string, ...args: string[]): Promise<unknown> {
+    const answer = await ('call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args]))
+    this.#answered = real.now()
+    return answer
   }
 
   /** Closes the connection. Pending calls of `run` reject. */
@@ -166,13 +178,24 @@ function deferred (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve: () => settle?.() }
 }
 
-/** Resolves or rejects as `work` does. If `work` takes longer than `ms`, calls `late` and rejects with the error that `late` returns. */
-async function within<Result> (ms: number, work: Promise<Result>, late: () => Error): Promise<Result> {
+/**
+ * Resolves or rejects as `work` does. If neither `work` settles nor `answered()` (a time of `performance.now()`) grows for `ms`, calls
+ * `late` and rejects with the error that `late` returns.
+ */
+async function within<Result> (ms: number, work: Promise<Result>, answered: () => number, late: () => Error): Promise<Result> {
   let over = false
   let timer: NodeJS.Timeout | undefined
+  const start = real.now()
   const overdue = new Promise<never>((_resolve, reject) => {
+    const check = () => {
+      if (over) return
+      const rest = answered() > start ? answered() + ms - real.now() : 0
+      if (rest > 0) wait(rest)
+      else reject(late())
+    }
     // times out one turn of the event loop later, because after a busy loop the answer may have arrived and is read in this turn
-    timer = real.setTimeout(() => real.setImmediate(() => { if (!over) reject(late()) }), ms)
+    const wait = (rest: number) => { timer = real.setTimeout(() => real.setImmediate(check), rest) }
+    wait(ms)
   })
   try {
     return await Promise.race([work, overdue])

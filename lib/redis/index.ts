@@ -48,7 +48,7 @@ export function redisBackplane (options: RedisBackplaneOptions): BackplaneFactor
   // the value is not in the message, because a URL may hold a password
   if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : describeValue(url))
   if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', describeValue(client))
-  if (typeof key !== 'string' || key === '') throw new SSE_ERR_OPTION('key', 'a string that is not empty', describeValue(key))
+  if (typeof key !== 'string' || !/^[^{}]+$/.test(key)) throw new SSE_ERR_OPTION('key', 'a string without braces that is not empty', describeValue(key))
   if (maxLength !== undefined && !isCount(maxLength)) throw new SSE_ERR_OPTION('maxLength', 'a whole number above 0', describeValue(maxLength))
   if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, describeValue(timeout))
   const template = async () => client ?? (await importRedis()).createClient({ url })
