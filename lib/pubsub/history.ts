@@ -87,10 +87,12 @@ export class History {
   read (after: string, reader: Reader, limit: number): Page {
     const { starts, lost } = this.#locate(after, reader)
     if (lost === after) return this.#page(null, mergeRings(starts, limit, () => false), limit, after)
-    const earlier = mergeRings(starts, limit, ({ id }) => compareEventIds(id, lost) > 0)
+    const earlier = mergeRings(starts, limit, ({ id }) => compareEventIds(id, lost) >= 0)
     const last = earlier.at(-1)
     if (last !== undefined) return { gap: null, events: earlier, position: last.id }
-    return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(starts, limit, () => false), limit, lost)
+    // Another topic of the reader may still have the event `lost`. The gap covers it, because a read after its id would not find the loss.
+    const later = starts.map(([ring, index]): [Ring, number] => [ring, Math.max(index, ring.indexAfter(lost))])
+    return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(later, limit, () => false), limit, lost)
   }
 
   /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
