@@ -76,6 +76,8 @@ function open (number: number, { route, overflow, rewind, clientId, topics, stra
     if (replayed) model.arrive(client, came)
     greet()
     if (!paused) return
+    // the replay that a client reads later is written in at most three pages, with a turn of the event loop between them
+    for (let i = 0; i < 12; i++) await turn()
     if (model.mayPause(client)) model.pause(client, false)
     else follower.resume()
   }, (model) => model.client(number).link === 'away')

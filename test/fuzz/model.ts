@@ -135,7 +135,8 @@ export class Model {
     client.topics.add(topic)
     // the events of the topic that it missed were skipped
     if (!client.followed && !client.own && isEventId(client.came) && this.log.placeOf(client.came) !== this.log.newest) {
-      client.due.push(this.#gap(this.log.newest, client.came))
+      // not in the place of a loss
+      client.due.push({ ...this.#gap(this.log.newest, client.came), index: null })
     }
     client.followed = true
     client.own = false
