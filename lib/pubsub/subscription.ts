@@ -94,8 +94,7 @@ export class LogSubscription implements Subscription {
 
   startDelivery (): Promise<void> | null {
     if (this.#live) return null
-    if (this.#rewind > 0) this.#readPosition = BEFORE_ALL
-    if (this.#gap !== null || this.#readPosition !== this.#log.newest) return this.#catchUp()
+    if (this.#rewind > 0 || this.#gap !== null || this.#readPosition !== this.#log.newest) return this.#catchUp()
     this.#goLive()
     return null
   }
@@ -179,8 +178,7 @@ export class LogSubscription implements Subscription {
   async #catchUp (): Promise<void> {
     const stream = this.#stream
     try {
-      if (this.#rewind > 0) this.#from = await this.#log.rewind(this.topics, this.#rewind)
-      this.#rewind = 0
+      if (this.#rewind > 0) await this.#findStart(this.#readPosition)
       while (!stream.closed && (this.#gap !== null || stream.needsDrain || this.#readPosition !== this.#log.newest)) {
         if (stream.needsDrain) await stream.ready()
         else if (this.#gap !== null) await this.#sendGap(this.#gap)
@@ -191,6 +189,15 @@ export class LogSubscription implements Subscription {
     } catch (error) {
       stream.destroy(error)
     }
+  }
+
+  /** Finds the positions of a rewind. @param since id after which all events are read, also if more than the rewind's were published while `onConnect` was pending */
+  async #findStart (since: string): Promise<void> {
+    const { topics } = await this.#log.rewind(this.topics, this.#rewind)
+    const starts = Array.from(topics, ([topic, id]): [string, string] => [topic, compareEventIds(id, since) < 0 ? id : since])
+    this.#from = { topics: new Map(starts), others: since }
+    this.#readPosition = BEFORE_ALL
+    this.#rewind = 0
   }
 
   /**

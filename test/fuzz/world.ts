@@ -6,16 +6,22 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
 import { hubOf, type HubState } from '../helpers/subscriber.js'
 import type { Follower } from './follower.js'
-import { Model } from './model.js'
+import { Log } from './log.js'
+import { Model, type Overflow, type Rewind, REWINDS, type Route } from './model.js'
 
 /** The settings of the app on which a sequence runs. */
 export interface Setting {
-  /** Size of the log, events; 0: `history: false`. */
+  /** Number of events that are kept of each topic, each client id and the broadcasts; 0: `history: false`. */
   size: number
   heartbeat: number
 }
 
 let worlds = 0
+
+/** The path of a route. @param topics separated by commas */
+export function pathOf (overflow: Overflow, route: Route, topics = '', rewind: Rewind = 0): string {
+  return route === 'topics' ? `/${overflow}/topics/${rewind}/${topics}` : `/${overflow}/${route}`
+}
 
 /** Waits until an assertion holds. */
 export async function soon (assert: () => void): Promise<void> {
@@ -53,16 +59,20 @@ export class World {
     const limits = { idleTimeout: 3_600_000, maxLifetime: 3_600_000 }
     await app.register(sse, { ...limits, heartbeat, history: size === 0 ? false : { size }, maxBufferedBytes: 65_536, drain: { spread: 0 } })
     const world = new World(app)
-    for (const overflow of ['disconnect', 'drop'] as const) {
+    for (const overflow of ['replay', 'disconnect', 'drop'] as const) {
       const onConnect = (request: FastifyRequest, stream: SSEStream) => world.#welcome(request, stream)
       const onDisconnect = (_request: FastifyRequest, stream: SSEStream) => world.#farewell(stream)
       const clientId = ({ headers }: FastifyRequest) => String(headers['x-client'])
-      app.sseRoute<{ Params: { topics: string } }>(`/${overflow}/topics/:topics`, { overflow, clientId, onConnect, onDisconnect, topics: ({ params }) => params.topics.split(',') })
-      app.sseRoute(`/${overflow}/plain`, { overflow, clientId, onConnect, onDisconnect })
-      app.sseRoute(`/${overflow}/unnamed`, { overflow, onConnect, onDisconnect })
+      for (const rewind of REWINDS) {
+        app.sseRoute<{ Params: { topics: string } }>(pathOf(overflow, 'topics', ':topics', rewind), {
+          overflow, rewind, clientId, onConnect, onDisconnect, topics: ({ params }) => params.topics.split(',')
+        })
+      }
+      app.sseRoute(pathOf(overflow, 'plain'), { overflow, clientId, onConnect, onDisconnect })
+      app.sseRoute(pathOf(overflow, 'unnamed'), { overflow, onConnect, onDisconnect })
     }
     await app.listen({ path: world.socketPath })
-    return { world, model: new Model(world.hub.newest, size) }
+    return { world, model: new Model(new Log(world.hub.newest, size)) }
   }
 
   get hub (): HubState {
@@ -105,12 +115,13 @@ export class World {
   }
 
   #compareClients (model: Model): void {
-    for (const [number, { link, open, due }] of model.clients.entries()) {
+    for (const [number, { link, open, due, catchesUp }] of model.clients.entries()) {
       const follower = this.followers[number]
-      if (follower === undefined || link === 'away') continue
-      const got = follower.got.map(({ text }) => text)
-      const all = due.map(({ text }) => text())
-      deepStrictEqual(got, link === 'reading' ? all : all.slice(0, got.length), `what client ${number} got`)
+      if (follower === undefined || link === 'away' || catchesUp) continue
+      const { got } = follower
+      const all = due.map(({ text, after }, i) => [text(got[i]?.before ?? ''), after?.() ?? got[i]?.before])
+      const expected = link === 'reading' ? all : all.slice(0, got.length)
+      deepStrictEqual(got.map(({ text, after }) => [text, after]), expected, `the events of client ${number}, with its last event id after each`)
       if (link === 'reading') strictEqual(follower.over, !open, `whether the response of client ${number} is over`)
     }
   }

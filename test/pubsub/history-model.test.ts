@@ -45,9 +45,10 @@ class Model {
     for (const key of [`client ${clientId}`, 'all']) starts.set(key, Math.max(after, placeAt(from?.others)))
     const lost = Math.max(after, ...[...starts].filter(([key, start]) => this.#at(key).dropped > start).map(([key]) => this.#at(key).dropped))
     const events = this.#kept().filter((event) => [...starts].some(([key, start]) => placeOf(event) > start && this.#at(key).held.includes(event)))
-    const early = events.filter((event) => placeOf(event) <= lost).slice(0, limit)
+    const early = events.filter((event) => placeOf(event) < lost).slice(0, limit)
     if (early.length > 0) return { gap: null, events: early, position: early.at(-1)?.id ?? '' }
-    const page = events.slice(0, limit)
+    // the event at `lost` may be retained in another topic of the reader; the gap covers it
+    const page = events.filter((event) => placeOf(event) > lost).slice(0, limit)
     const gap = lost > after ? { oldestId: this.oldestId, lastMissedId: idAt(lost) } : null
     return { gap, events: page, position: page.length < limit ? idAt(this.newest) : page.at(-1)?.id ?? '' }
   }

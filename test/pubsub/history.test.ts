@@ -130,6 +130,15 @@ test('an event for several topics', async (t) => {
     t.same(readOn(history, '5-7', 7, reader(topics)), ids)
   })
 
+  t.test('a loss in one topic is a gap also if another topic still has the newest event that was dropped', async (t) => {
+    const history = create({ size: 1 })
+    for (const [id, names] of [['5-1', ['b']], ['5-2', ['a']], ['5-3', ['a', 'b']], ['5-4', ['a']]] as const) history.append(event(id, [...names]))
+    const both = reader(['a', 'b'])
+    t.same(history.read('5-1', both, 10), { gap: { oldestId: '5-3', lastMissedId: '5-3' }, events: history.read('5-3', both, 10).events, position: '5-4' })
+    t.same(readOn(history, '5-2', 10, reader(['b'])), ['5-3'])
+    t.same(readOn(history, '5-3', 10, both), ['5-4'])
+  })
+
   t.test('topics of one event may have different limits, also none at all', async (t) => {
     const history = create()
     const limits = [{ size: 0, maxAge: 0 }, { size: 2, maxAge: 0 }, null]

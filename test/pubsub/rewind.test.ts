@@ -37,6 +37,27 @@ test('a rewind sends neither broadcasts nor events of the client id that were pu
   t.strictSame(await takeData(stream, 2), ['a0', 'broadcast'])
 })
 
+test('events published while onConnect is pending are all sent after a rewind, also broadcasts', async (t) => {
+  const app = await makeApp(t, { history: { size: 3 } })
+  let connected = () => {}
+  const start = new Promise<void>((resolve) => { connected = resolve })
+  app.sseRoute('/', {
+    topics: ['a', 'b'],
+    rewind: 1,
+    async onConnect () {
+      await app.sse.broadcast('broadcast')
+      await publishAll(app, 'a', 'a2', 'a3')
+      await start
+    }
+  })
+  await publishAll(app, 'a', 'a0', 'a1')
+  await publishAll(app, 'b', 'b0', 'b1')
+  const stream = await follow(app, '/')
+  connected()
+  t.strictSame(await takeData(stream, 4), ['b1', 'broadcast', 'a2', 'a3'])
+  t.match(app.sse.stats(), { gaps: 0 })
+})
+
 test('a client that leaves during a rewind continues after the last event that it has', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: ['a', 'b'], rewind: 'all' })
