@@ -64,11 +64,13 @@ function merge (pages: StreamPage[], after: string, limit: number): Page {
   const [through = after] = pages.map(({ through }) => through).sort(compareEventIds)
   const lost = pages.map(({ lost }) => lost).filter(Boolean).sort(compareEventIds).at(-1)
   const events = [...found.values()].filter(({ id }) => compareEventIds(id, through) <= 0).sort((a, b) => compareEventIds(a.id, b.id))
-  const earlier = lost === undefined ? [] : events.filter(({ id }) => compareEventIds(id, lost) <= 0).slice(0, limit)
+  const earlier = lost === undefined ? [] : events.filter(({ id }) => compareEventIds(id, lost) < 0).slice(0, limit)
   const lastEarlier = earlier.at(-1)
   if (lastEarlier !== undefined) return { gap: null, events: earlier, position: lastEarlier.id }
   const [oldestId = null] = pages.flatMap(({ oldest }) => oldest || []).sort(compareEventIds)
-  const page = events.slice(0, limit)
-  const position = page.length < events.length ? page.at(-1)?.id : undefined
+  // Another topic of the reader may still have the event `lost`. The gap covers it, because a read after its id would not find the loss.
+  const later = lost === undefined ? events : events.filter(({ id }) => compareEventIds(id, lost) > 0)
+  const page = later.slice(0, limit)
+  const position = page.length < later.length ? page.at(-1)?.id : undefined
   return { gap: lost === undefined ? null : { oldestId, lastMissedId: lost }, events: page, position: position ?? latestId(through, lost) }
 }
