@@ -1,8 +1,11 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { Cluster, Redis } from 'ioredis'
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5'
 import { createCluster, createSentinel } from 'redis'
 import { createCluster as createCluster5 } from 'redis-5'
 import { type Test, test } from 'tap'
+import { compareEventIds } from '../../lib/event/id.js'
+import { type InjectedEvent, injectSSE } from '../../lib/testing.js'
 import { redisPublisher, type RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { RedisCluster } from '../helpers/redis-cluster.js'
 import { RedisServer, SERVERS } from '../helpers/redis-server.js'
@@ -71,4 +74,50 @@ for (const command of SERVERS) {
       await survives(t, () => client(sentinel.port), () => master.kill())
     })
   }
+}
+
+const COUNT = 3_000
+
+for (const command of SERVERS) {
+  test(`${command}: the owner is killed while three apps publish ${COUNT} events to 60 clients: each client gets each event once and in order, or a gap`, { timeout: 180_000 }, async (t) => {
+    const begun = performance.now()
+    const cluster = await RedisCluster.start(t, command, 1)
+    const apps = await Promise.all([0, 1, 2].map((i) => startApp(t, Object.values(CLUSTERS)[2 * (i % 2)]?.(cluster.urls[i] ?? '') ?? { url: '' })))
+    const [first] = apps
+    if (first === undefined) throw new Error('no app')
+    const streams = await Promise.all(apps.flatMap(({ app }) => Array.from({ length: 20 }, (_, i) => injectSSE(app, { url: `/on/${i % 3}`, timeout: 60_000 }))))
+    const { owner } = await cluster.owner()
+    const acknowledged: string[][] = [[], [], []]
+    let [count, failed] = [0, 0]
+    const reads = streams.map(async (stream) => {
+      const events: InjectedEvent[] = []
+      while (events.at(-1)?.data !== 'end') events.push(...await take(stream, 1))
+      return events
+    })
+    // eight calls at a time in each app
+    await Promise.all(Array.from({ length: 8 }, () => apps).flat().map(async ({ app }) => {
+      while (count < COUNT) {
+        const i = count++
+        if (i === COUNT / 3) owner.server.kill()
+        await app.sse.publish(String(i % 3), String(i)).then((id) => acknowledged[i % 3]?.push(id), () => { failed++ })
+      }
+    }))
+    // the end of the log may be lost, which is noticed within a second
+    await wait(2_000)
+    for (const topic of ['0', '1', '2']) await publishAtLast(first.app, topic, 'end')
+    let [missing, gaps] = [0, 0]
+    for (const [i, events] of (await Promise.all(reads)).entries()) {
+      const ids = events.map(({ id = '' }) => id)
+      const isInOrder = ids.every((id, at) => at === 0 || compareEventIds(ids[at - 1] ?? '', id) < 0)
+      if (!isInOrder) t.fail('each event once and in order')
+      const got = new Set(ids)
+      const reported = events.filter(({ event }) => event === 'gap').map(({ id = '' }) => id)
+      gaps += reported.length
+      const lost = acknowledged[i % 20 % 3]?.filter((id) => !got.has(id)) ?? []
+      missing += lost.length
+      if (lost.some((id) => !reported.some((gap) => compareEventIds(gap, id) >= 0))) t.fail('a gap follows each acknowledged event that is missing')
+    }
+    t.comment(`${acknowledged.flat().length} acknowledged, ${failed} failed, ${missing / 20} missing, ${gaps / 60} gaps, ${Math.round(performance.now() - begun)} ms`)
+    t.ok(performance.now() - begun < 90_000)
+  })
 }
