@@ -76,6 +76,33 @@ for (const command of SERVERS) {
   }
 }
 
+for (const command of SERVERS) {
+  for (const what of ['node-redis', 'ioredis']) {
+    test(`${command}: streams get a gap after a failover to a replica that lacks acknowledged events, by ${what}`, { timeout: 120_000 }, async (t) => {
+      const cluster = await RedisCluster.start(t, command, 1)
+      const { owner, others } = await cluster.owner()
+      const { app } = await startApp(t, CLUSTERS[what]?.(owner.server.url) ?? { url: '' })
+      const stream = await follow(app, 'news')
+      const kept = await app.sse.publish('news', 'kept')
+      await until('the replicas to have it', async () => await owner.server.call('WAIT', '1', '1000') === 1)
+      // a wrong password, so that the replica cannot connect again
+      for (const { server } of others) await server.call('CONFIG', 'SET', 'masterauth', 'wrong')
+      await owner.server.call('CLIENT', 'KILL', 'TYPE', 'replica')
+      await until('no replica to follow', async () => String(await owner.server.call('INFO', 'replication')).includes('connected_slaves:0'))
+      const lost = await app.sse.publish('news', 'lost')
+      t.strictSame((await take(stream, 2)).map(({ data }) => data), ['kept', 'lost'])
+      await owner.server.kill()
+      const after = await publishAtLast(app, 'news', 'after')
+      const events: InjectedEvent[] = []
+      while (!events.some(({ event }) => event === 'gap')) events.push(...await take(stream, 1))
+      t.ok(events.filter(({ event }) => event === 'gap').every(({ id = '' }) => compareEventIds(id, lost) > 0))
+      const [replayed, ...more] = await take(await follow(app, 'news', kept), 2)
+      t.ok([replayed, ...more].some((event) => event?.id === after || event?.event === 'gap'))
+      t.notOk([replayed, ...more].some((event) => event?.id === lost))
+    })
+  }
+}
+
 const COUNT = 3_000
 
 for (const command of SERVERS) {
