@@ -5,7 +5,7 @@ import { SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event/id.js'
 import { History } from '../pubsub/history.js'
 import { type LogLimits, RedisLog } from './commands.js'
-import { Connection, failure, type RedisClient } from './connection.js'
+import { Connection, failure, type Template } from './connection.js'
 import type { LogEntry } from './entry.js'
 import { Reader } from './reader.js'
 import { Replay } from './replay.js'
@@ -33,7 +33,7 @@ interface Session {
  */
 export class RedisBackplane implements Backplane {
   newest = '0-0'
-  readonly #template: () => Promise<RedisClient>
+  readonly #template: () => Promise<Template>
   readonly #redis: RedisLog
   readonly #settings: RedisSettings
   readonly #history: HistorySettings
@@ -50,7 +50,7 @@ export class RedisBackplane implements Backplane {
   #ahead = '0-0'
 
   /** @param template a function that resolves to a client, whose options the connections to Redis use */
-  constructor (template: () => Promise<RedisClient>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
+  constructor (template: () => Promise<Template>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
     this.#template = template
     this.#redis = new RedisLog(settings.key)
     this.#settings = settings
@@ -91,11 +91,11 @@ export class RedisBackplane implements Backplane {
   }
 
   publish (publication: Publication): Promise<string> {
-    return this.#ask(({ commands }) => this.#redis.publish(commands, this.#limits, publication))
+    return this.#append((commands) => this.#redis.publish(commands, this.#limits, publication))
   }
 
   control (control: Control): Promise<string> {
-    return this.#ask(({ commands }) => this.#redis.control(commands, this.#limits, control))
+    return this.#append((commands) => this.#redis.control(commands, this.#limits, control))
   }
 
   read (after: string, reader: EventReader, limit: number): Page | Promise<Page> {
@@ -143,9 +143,13 @@ export class RedisBackplane implements Backplane {
     return page
   }
 
-  /** Calls `work` with the connections when commands can be sent. Rejects as `#askAtOnce`. */
-  #ask<Result> (work: (session: Session) => Promise<Result>): Promise<Result> {
-    return this.#askAtOnce((session) => session.commands.run({ timeout: this.#settings.timeout }, () => work(session)))
+  /** Calls `append`, which resolves to the id of an entry, when commands can be sent. Rejects as `#askAtOnce`. */
+  #append (append: (commands: Connection) => Promise<string>): Promise<string> {
+    return this.#askAtOnce(async ({ commands, reader }) => {
+      const id = await commands.run({ timeout: this.#settings.timeout }, () => append(commands))
+      reader.appended(id)
+      return id
+    })
   }
 
   /** Calls `work` with the connections. @throws SSE_ERR_CLOSING before `open()` or after `close()`; SSE_ERR_BACKPLANE if Redis fails */

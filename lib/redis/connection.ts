@@ -1,31 +1,8 @@
 // Tested by test/redis/outage.test.ts
 import { real } from '../clock.js'
 import { SSE_ERR_BACKPLANE } from '../errors.js'
-
-/** The part of a node-redis client that this plugin uses. */
-interface NodeRedis {
-  readonly isOpen: boolean
-  readonly isReady: boolean
-  connect (): Promise<unknown>
-  sendCommand (args: string[]): Promise<unknown>
-  destroy (): void
-  on (name: string, listener: (error: Error) => void): unknown
-}
-
-/** The part of an ioredis client that this plugin uses. */
-interface IORedis {
-  readonly status: string
-  readonly stream?: { readonly writable: boolean }
-  connect (): Promise<unknown>
-  call (command: string, ...args: string[]): Promise<unknown>
-  disconnect (): void
-  on (name: string, listener: (error: Error) => void): unknown
-}
-
-/** A client of node-redis or of ioredis. The plugin calls only its `duplicate`, which creates a client with the same options. */
-export interface RedisClient {
-  duplicate (options?: object): object
-}
+import { type Client, openClient, type RedisClient } from './client.js'
+import { OwnerClient, Topology } from './topology.js'
 
 /** The error after Redis has not answered within `ms`. Its `cause` is the last error of the connection, if there was one. */
 export class NoAnswer extends Error {
@@ -42,20 +19,8 @@ export function failure (error: unknown): Error {
   return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })
 }
 
-/** Options that turn the client's timeouts off, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
-const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
-
-/** Options for ioredis that turn its queues off. A command that cannot be sent is refused. A command without an answer is not sent again. */
-const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
-
-/**
- * Returns the options for a duplicate of a node-redis client, without `socketTimeout`. With that option, node-redis
- * closes each connection that is idle for so long, and rejects the commands that are sent at that moment.
- */
-function nodeRedisOptions (template: RedisClient): object {
-  const options: { socket?: object } | undefined = Reflect.get(template, 'options')
-  return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
-}
+/** A client whose options a connection uses, or a topology that finds such a client. */
+export type Template = RedisClient | Topology
 
 /** Delay before a command is sent again, ms, after Redis refused it because Redis was still loading its data. */
 const PAUSE = 50
@@ -65,10 +30,10 @@ const PAUSE = 50
  * class discards its client and creates a new one, because the server may be gone without having closed the socket.
  */
 export class Connection {
-  readonly #template: RedisClient
+  readonly #template: Template
   /** Functions, one for each call of `run` that waits until commands can be sent. Each function lets its call continue. */
   readonly #waiting = new Set<() => void>()
-  #client: NodeRedis | IORedis
+  #client: Client
   #closed = false
   /** Time at which Redis last answered a command on this connection, on the clock of `performance.now()`, ms. */
   #answered = 0
@@ -76,7 +41,7 @@ export class Connection {
   #error: Error | null = null
 
   /** @param template a client whose options the connection uses; no command is sent on it */
-  constructor (template: RedisClient) {
+  constructor (template: Template) {
     this.#template = template
     this.#client = this.#createClient()
   }
@@ -89,10 +54,8 @@ export class Connection {
    */
   async run<Result> ({ timeout }: { timeout: number }, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
-    // the status of an ioredis client stays `ready` for a moment after its socket has closed, but it refuses commands then
-    const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
     const { promise, resolve: release } = deferred()
-    if (ready || this.#closed) release()
+    if (client.isReady || this.#closed) release()
     else this.#waiting.add(release)
     let over = false
     const attempt = async (): Promise<Result> => {
@@ -122,7 +85,7 @@ export class Connection {
 
   /** Sends a command and resolves to the answer. Rejects if Redis refuses the command, or if the connection is lost before the answer. */
   async send (command: string, ...args: string[]): Promise<unknown> {
-    const answer = await ('call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args]))
+    const answer = await this.#client.send([command, ...args])
     this.#answered = real.now()
     return answer
   }
@@ -130,45 +93,26 @@ export class Connection {
   /** Closes the connection. Pending calls of `run` reject. */
   close (): void {
     this.#closed = true
-    end(this.#client)
+    this.#client.close()
     for (const release of this.#waiting) release()
   }
 
   #renew (): void {
-    end(this.#client)
+    this.#client.close()
     this.#client = this.#createClient()
   }
 
-  #createClient (): NodeRedis | IORedis {
-    const template = this.#template
-    const client = template.duplicate('call' in template ? IOREDIS : nodeRedisOptions(template)) as NodeRedis | IORedis
-    client.on('error', (error) => { if (client === this.#client) this.#error = error })
-    client.on('ready', () => {
-      this.#error = null
-      for (const release of this.#waiting) release()
-    })
-    if (!('call' in client)) {
-      connecting.add(client)
-      client.on('reconnecting', () => { connecting.add(client) })
-      client.on('connect', () => { connecting.delete(client) })
+  #createClient (): Client {
+    const listener = {
+      onError: (error: Error) => { if (client === this.#client) this.#error = error },
+      onReady: () => {
+        this.#error = null
+        for (const release of this.#waiting) release()
+      }
     }
-    // ignored here, because the client also emits the error as an event
-    client.connect().catch(() => {})
+    const client = this.#template instanceof Topology ? new OwnerClient(this.#template, listener) : openClient(this.#template, listener)
     return client
   }
-}
-
-/**
- * Clients of node-redis that are connecting a socket at the moment. The function `end` calls `destroy()` of such a client only
- * after the attempt to connect, because an earlier `destroy()` has no effect, and in version 5 a second `destroy()` throws.
- */
-const connecting = new WeakSet<NodeRedis>()
-
-function end (client: NodeRedis | IORedis): void {
-  if ('call' in client) return client.disconnect()
-  const destroy = () => { if (client.isOpen) client.destroy() }
-  if (connecting.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
-  else destroy()
 }
 
 /** Creates a promise and a function that resolves it. `Promise.withResolvers` is not used, because it needs Node 22. */

@@ -5,7 +5,7 @@ import { RedisBackplane } from './backplane.js'
 import { isCount, readConnection, type RedisTarget } from './options.js'
 import { APPEND } from './scripts.js'
 
-export type { RedisClient } from './connection.js'
+export type { RedisClient } from './client.js'
 export { redisPublisher, type RedisPublisher, type RedisPublisherOptions } from './publisher.js'
 
 /**

@@ -1,6 +1,8 @@
 // Tested by test/redis/options.test.ts
 import { SSE_ERR_NOT_INSTALLED, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
-import type { RedisClient } from './connection.js'
+import type { RedisClient } from './client.js'
+import type { Template } from './connection.js'
+import { topologyOf } from './topology.js'
 
 /** The Redis server: a url or a client. */
 export type RedisTarget = {
@@ -8,7 +10,7 @@ export type RedisTarget = {
   url: string
   client?: never
 } | {
-  /** A client of node-redis or ioredis. The plugin sends commands only on duplicates of this client, and does not close the client. */
+  /** A client of node-redis or ioredis: of one server, of a cluster or of Sentinel. The plugin sends commands only on duplicates of this client, and does not close the client. */
   client: RedisClient
   url?: never
 }
@@ -17,17 +19,18 @@ export type RedisTarget = {
 const LONGEST = 3_600_000
 
 /** Checks the options of a connection to Redis. @param name the function whose options they are @param known the names of all of its options @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION */
-export function readConnection (name: string, options: RedisTarget & { key?: string, timeout?: number }, known: string): { template: () => Promise<RedisClient>, key: string, timeout: number } {
+export function readConnection (name: string, options: RedisTarget & { key?: string, timeout?: number }, known: string): { template: () => Promise<Template>, key: string, timeout: number } {
   const { url, client, key = 'sse', timeout = 5_000, ...others } = options
   const [unknown] = Object.keys(others)
   if (unknown !== undefined) throw new SSE_ERR_UNKNOWN_OPTION(name, unknown, `it takes ${known}`)
   if ((url === undefined) === (client === undefined)) throw new SSE_ERR_OPTION(name, 'either a url or a client', url === undefined ? 'neither' : 'both')
   // the value is not in the message, because a URL may hold a password
   if (url !== undefined && !isRedisUrl(url)) throw new SSE_ERR_OPTION('url', 'redis://…, rediss://… or unix://…', typeof url === 'string' ? 'another text' : describeValue(url))
-  if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis, of one server or of a Sentinel by ioredis', describeValue(client))
+  if (client !== undefined && !isClient(client)) throw new SSE_ERR_OPTION('client', 'a client of node-redis or ioredis', describeValue(client))
   if (typeof key !== 'string' || !/^[^{}]+$/.test(key)) throw new SSE_ERR_OPTION('key', 'a string without braces that is not empty', describeValue(key))
   if (!isCount(timeout) || timeout > LONGEST) throw new SSE_ERR_OPTION('timeout', `whole ms above 0, at most ${LONGEST}`, describeValue(timeout))
-  return { template: async () => client ?? (await importRedis()).createClient({ url }), key, timeout }
+  const template = client === undefined ? null : topologyOf(client, `{${key}}`) ?? client
+  return { template: async () => template ?? (await importRedis()).createClient({ url }), key, timeout }
 }
 
 export function isCount (value: unknown): boolean {
@@ -47,10 +50,6 @@ function isRedisUrl (url: unknown): boolean {
   return typeof url === 'string' && /^(rediss?|unix):/.test(url) && URL.canParse(url)
 }
 
-/**
- * Returns true for a client that can be used. Clients of a cluster, and node-redis clients of a Sentinel, cannot be used,
- * because they take commands in other forms or may send commands twice.
- */
 function isClient (client: unknown): boolean {
-  return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function' && Reflect.get(client, 'isCluster') !== true && !('masters' in client) && !('getMasterNode' in client)
+  return typeof client === 'object' && client !== null && 'duplicate' in client && typeof client.duplicate === 'function'
 }

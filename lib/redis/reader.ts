@@ -39,6 +39,10 @@ export class Reader {
   #last = '0-0'
   /** Id of an entry that the log should have, and that the last read did not return. Null for none. */
   #expected: string | null = null
+  /** Ids of entries that this process has appended and not read yet, in their order. */
+  readonly #appended: string[] = []
+  /** Id up to which entries were read, or reported as lost. */
+  #passed = '0-0'
   #failing = false
   #closed = false
 
@@ -55,6 +59,7 @@ export class Reader {
     const connection = this.#connection
     return connection.run({ timeout: this.#timeout }, async () => {
       [this.#position, this.#last] = await this.#redis.open(connection, limits)
+      this.#pass(this.#position)
       return { newest: this.#position, oldestId: await this.#redis.oldest(connection) }
     })
   }
@@ -70,6 +75,11 @@ export class Reader {
         await this.#failed(error)
       }
     }
+  }
+
+  /** Called when Redis has acknowledged an entry of this process. A failover may lose such an entry before any process has read it. */
+  appended (id: string): void {
+    if (compareEventIds(id, this.#passed) > 0) this.#appended.push(id)
   }
 
   close (): void {
@@ -100,28 +110,50 @@ export class Reader {
 
   async #receive (entry: LogEntry, listener: ReaderListener): Promise<void> {
     const { id, kind, after } = entry
-    if (kind === 'lost') return this.#reportLoss(id, listener)
+    if (kind === 'lost') {
+      this.#pass(id)
+      return this.#reportLoss(id, listener)
+    }
     if (after !== null && after !== this.#last) {
       // entries between were trimmed before they were read
-      if (compareEventIds(after, this.#last) > 0) await this.#reportLoss(after, listener)
-      // the end of the log was lost, and others have appended entries since; the marker follows them
-      else await this.#ask((connection) => this.#redis.markLoss(connection, id))
+      if (compareEventIds(after, this.#last) > 0) {
+        this.#pass(after)
+        await this.#reportLoss(after, listener)
+      } else {
+        // the end of the log was lost, and others have appended entries since; the marker follows them
+        await this.#ask((connection) => this.#redis.markLoss(connection, id))
+      }
     }
+    const [appended] = this.#appended
+    // an entry of this process should have been before this one
+    if (appended !== undefined && compareEventIds(appended, id) < 0) await this.#ask((connection) => this.#redis.markLoss(connection, id))
+    this.#pass(id)
     if (!this.#closed) listener.onEntry(entry)
+  }
+
+  /** Removes the entries up to `id` from `#appended`. */
+  #pass (id: string): void {
+    this.#passed = id
+    if (this.#appended.length === 0) return
+    const kept = this.#appended.findIndex((appended) => compareEventIds(appended, id) > 0)
+    this.#appended.splice(0, kept === -1 ? this.#appended.length : kept)
   }
 
   /** Called if there are no new entries. Appends a loss marker if the log no longer has its newest entry, or has lost its end. */
   async #checkEnd (listener: ReaderListener): Promise<void> {
+    // before the question, because an entry may be appended while it is answered
+    const seen = latestId(this.#last, this.#appended.at(-1))
     const last = await this.#ask((connection) => this.#redis.last(connection))
-    if (last === this.#last) {
+    if (last === null || compareEventIds(last, seen) < 0) {
+      await this.#ask((connection) => this.#redis.markLoss(connection, seen))
+      this.#expected = seen
+    } else if (last === this.#last) {
       this.#expected = null
-    } else if (last === null || compareEventIds(last, this.#last) < 0) {
-      await this.#ask((connection) => this.#redis.markLoss(connection, this.#last))
-      this.#expected = this.#last
     } else if (last !== this.#expected) {
       this.#expected = last
     } else {
       // another read did not return it either: it was deleted
+      this.#pass(last)
       await this.#reportLoss(last, listener)
       this.#expected = null
       this.#last = last

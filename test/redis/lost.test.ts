@@ -99,6 +99,28 @@ testRedis('after Redis restarts with another log, streams get a gap and the even
   }
 })
 
+for (const count of [0, 2]) {
+  testRedis(`streams get a gap after Redis lost an acknowledged event that no process had read, and ${count} others follow`, async (t, server) => {
+    const proxy = await openProxy(t, server.port)
+    const { app } = await startApp(t, { url: proxy.url })
+    const stream = await follow(app, 'news')
+    await until('the reader to wait', async () => String(await server.call('INFO', 'clients')).includes('blocked_clients:1'))
+    // the reader has read all entries, and does not block yet
+    proxy.holdBack('XREAD')
+    const seen = await app.sse.publish('news', 'seen')
+    await take(stream, 1)
+    const [, lost = ''] = await publishAll(app, 'news', 'kept', 'lost')
+    await failOver(server, count, lost)
+    proxy.resume()
+    const said = await take(stream, count + 2)
+    t.strictSame(said.map(({ event, data }) => event === 'gap' ? event : data), ['kept', ...['0', '1'].slice(0, count), 'gap'])
+    t.ok(compareEventIds(seen, said.at(-1)?.id ?? '') < 0)
+    const id = await app.sse.publish('news', 'after')
+    t.strictSame(await take(stream, 1), [{ id, event: 'message', data: 'after' }])
+    t.equal(app.sse.stats().gaps, 1)
+  })
+}
+
 /** An ioredis client that calls `onEmpty` when Redis has answered that it has no marks, before the reader gets the answer. */
 function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
   const call = client.call.bind(client) as (...args: string[]) => Promise<unknown>

@@ -16,11 +16,9 @@ test('redisBackplane refuses invalid options', async (t) => {
     [{ url, client }, 'The option "redisBackplane" takes either a url or a client, got both'],
     ...[1, null, '', 'localhost:6379', 'http://127.0.0.1', 'redis://['].map((url): [unknown, string] =>
       [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${typeof url === 'string' ? 'another text' : url}`]),
-    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got null'],
-    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (Object)'],
-    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got "redis://127.0.0.1"'],
-    ...[createCluster({ rootNodes: [{ url }] }), createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), new Cluster([url], { lazyConnect: true })].map((client): [unknown, string] =>
-      [{ client }, `The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (${client.constructor.name})`]),
+    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, got null'],
+    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, got an object (Object)'],
+    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, got "redis://127.0.0.1"'],
     ...['', 1, '{a}', 'a}'].map((key): [unknown, string] => [{ url, key }, `The option "key" takes a string without braces that is not empty, got ${typeof key === 'string' ? `"${key}"` : key}`]),
     ...[0, -1, 1.5, Infinity, NaN, '5', null].map((maxLength): [unknown, string] =>
       [{ url, maxLength }, `The option "maxLength" takes a whole number above 0, got ${typeof maxLength === 'string' ? '"5"' : String(maxLength)}`]),
@@ -33,6 +31,8 @@ test('redisBackplane refuses invalid options', async (t) => {
   t.throws(() => redisBackplane({ url, maxlength: 5 } as { url: string }), {
     code: 'SSE_ERR_UNKNOWN_OPTION', message: 'redisBackplane takes no option "maxlength": it takes url, client, key, maxLength, timeout'
   })
+  const clients = [createCluster({ rootNodes: [{ url }] }), createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), new Cluster([url], { lazyConnect: true })]
+  for (const good of clients) t.doesNotThrow(() => redisBackplane({ client: good }))
   for (const good of ['redis://127.0.0.1', 'redis://user:pass@host:1/2', 'rediss://host', 'unix:///run/redis.sock']) t.doesNotThrow(() => redisBackplane({ url: good }))
 })
 
