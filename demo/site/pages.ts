@@ -45,7 +45,7 @@ export const pages: Page[] = [
     name: 'stocks',
     path: '/stocks.html',
     title: 'Stocks',
-    lead: 'Invented companies on a simulated market. One computation a second serves all who watch.',
+    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and a page has the newest prices at once.',
     files: ['ticker', 'trades']
   },
   {

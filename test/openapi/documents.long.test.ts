@@ -48,7 +48,7 @@ test('the document of the examples has every route with its events', async (t) =
     'get /time': ['message'],
     'get /dashboard': ['vitals'],
     'get /logs': ['line', 'gap'],
-    'get /ticker': ['prices'],
+    'get /ticker': ['prices', 'gap'],
     'get /stocks/{symbol}': ['history', 'quote'],
     'post /chat': ['token', 'done'],
     'get /ai/chat': ['message'],
