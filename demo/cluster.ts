@@ -26,7 +26,7 @@ async function serve (number: number): Promise<void> {
   app.register(cookie, { secret: process.env.COOKIE_SECRET ?? '' })
   app.register(session, { signOuts })
   app.register(notifications, { signOuts })
-  app.addHook('onRequest', async (_request, reply) => { reply.header('x-process', number) })
+  app.addHook('onRequest', async (_request, reply) => { reply.header('x-process', process.pid) })
   app.addHook('onClose', async () => signOuts.close())
   app.register(site, { pages })
 

@@ -73,20 +73,28 @@ t.test('signing out everywhere closes the streams of a user in both processes, a
   const post = (path: string, body: object, cookie = '') => fetch(server.url + path, {
     method: 'POST', headers: { 'content-type': 'application/json', cookie, connection: 'close' }, body: JSON.stringify(body), signal: AbortSignal.timeout(5_000)
   })
+  await until('both processes publish', async () => {
+    const response = await fetch(`${server.url}/processes?lastEventId=0-0`, { signal: AbortSignal.timeout(3_000) })
+    let text = ''
+    try {
+      for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString()
+    } catch {}
+    return /"from":1/.test(text) && /"from":2/.test(text)
+  }, LONG)
   const signIn = async (name: string) => /^[^;]+/.exec((await post('/session', { name })).headers.get('set-cookie') ?? '')?.[0] ?? ''
   const [ada, bob] = [await signIn('ada'), await signIn('bob')]
-  /** Opens streams until each process has one. Returns their ends. */
+  const openOne = async (cookie: string) => {
+    const response = await fetch(`${server.url}/notifications`, { headers: { cookie, connection: 'close' } })
+    if (!response.ok) throw new Error(`the stream was refused with ${response.status}`)
+    return { pid: Number(response.headers.get('x-process')), end: response.text() }
+  }
+  /** Opens a stream in each process: stops the first process meanwhile, because an idle one may take all connections. Returns their ends. */
   const openInBoth = async (cookie: string) => {
-    const ends: Array<Promise<string>> = []
-    const numbers = new Set<string>()
-    await until('each process has a stream', async () => {
-      const response = await fetch(`${server.url}/notifications`, { headers: { cookie, connection: 'close' } })
-      if (!response.ok) throw new Error(`the stream was refused with ${response.status}`)
-      numbers.add(response.headers.get('x-process') ?? '')
-      ends.push(response.text())
-      return numbers.size === 2
-    }, LONG)
-    return ends
+    const one = await openOne(cookie)
+    process.kill(one.pid, 'SIGSTOP')
+    const other = await openOne(cookie).finally(() => process.kill(one.pid, 'SIGCONT'))
+    t.not(other.pid, one.pid)
+    return [one.end, other.end]
   }
   const ends = await openInBoth(ada)
   const his = await openInBoth(bob)
