@@ -78,7 +78,8 @@ test('a payload that is too slow is aborted, and the ticks go on', async (t) => 
   const stream = await injectSSE(app, { url: '/weather' })
   t.match(await stream.next(), { event: 'weather', data: '{"degrees":7}' })
   stream.close()
-  t.strictSame((await app.inject('/errors')).json(), ['SSE_ERR_PAYLOAD_TIMEOUT'])
+  // a busy machine may also exceed the shortened payloadTimeout in a later call
+  t.strictSame([...new Set((await app.inject('/errors')).json())], ['SSE_ERR_PAYLOAD_TIMEOUT'])
   await until('the request to be aborted', () => aborted === 1)
 })
 
