@@ -203,9 +203,11 @@ test('streams of one key share a payload, and a client that joins gets the lates
 
 test('a typed topic takes its values from the url or from a function, and checks what is published', async (t) => {
   const [code] = page.codeOf('Typed topics', 'ts')
-  const app = await runApp(t, tenLines({ after: `${code}\napp.get('/ship', () => ship(42).then(() => 'shipped'))\napp.get('/wrong', () => app.sse.publish(orders({ id: 42 }), { event: 'other', data: {} }))` }))
+  const app = await runApp(t, tenLines({ after: `${code}\napp.get('/ship', () => ship(42).then(() => 'shipped'))\napp.get('/names', () => [orders({ id: 42 }).name, orders({ id: 'a:b' }).name])\napp.get('/wrong', () => app.sse.publish(orders({ id: 42 }), { event: 'other', data: {} }))` }))
   const [byUrl, byFunction] = [await injectSSE(app, '/orders/42'), await injectSSE(app, { url: '/order', headers: { 'x-order': '42' } })]
   const other = await injectSSE(app, '/orders/43')
+  t.strictSame((await app.inject('/names')).json(), ['order:42', 'order:a%3Ab'])
+  t.throws(() => defineTopic('order{id}'), { code: 'SSE_ERR_OPTION' })
   t.equal((await app.inject('/ship')).body, 'shipped')
   t.match((await app.inject('/wrong')).json(), { code: 'SSE_ERR_UNKNOWN_EVENT' })
   for (const stream of [byUrl, byFunction]) t.match(await stream.next(), { event: 'shipped', data: '{"carrier":"DHL"}' })
