@@ -65,6 +65,22 @@ testRedis('a publisher without Fastify publishes to a topic and a client id, and
   t.equal(await stream.next(), undefined)
 })
 
+testRedis('the permissions of the page suffice for an ACL user', async (t, server) => {
+  const [, rules = ''] = /- `(~\{sse\}.*)`/.exec(page.sectionOf('Passwords and ACL users')) ?? []
+  await server.call('ACL', 'SETUSER', 'app', 'on', '>secret', ...rules.split(' '))
+  const [code] = page.codeOf('Share one log', 'ts')
+  const url = server.url.replace('//', '//app:secret@')
+  const app = await runApp(t, code.replace('redis://127.0.0.1:6379', url))
+  app.sseRoute('/', { topics: ['a'], rewind: 'all' })
+  const id = await app.sse.publish('a', 'x')
+  const stream = await injectSSE(app, { url: '/' })
+  t.match(await stream.next(), { id, data: 'x' })
+  stream.close()
+  const unknown = await injectSSE(app, { url: '/', headers: { 'last-event-id': '1-1' } })
+  t.match(await unknown.next(), { event: 'gap' })
+  unknown.close()
+})
+
 function messageOf (run: () => unknown): string {
   try {
     run()
