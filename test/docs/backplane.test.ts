@@ -31,7 +31,7 @@ test('the page names every member of the interfaces in lib/backplane.ts', (t) =>
 
 test('an object without a method of a backplane is refused, and the message names the method', async (t) => {
   const names = /one of the methods (.*?) is refused/.exec(page.text)?.[1]?.match(/\w+(?=`)/g) ?? []
-  t.strictSame(names, ['open', 'publish', 'read', 'close'])
+  t.strictSame(names, ['open', 'publish', 'control', 'read', 'rewind', 'close'])
   for (const name of names) {
     const incomplete = code.replace('new ArrayBackplane(history)', `Object.assign(new ArrayBackplane(history), { ${name}: undefined })`)
     await t.rejects(runApp(t, incomplete), { code: 'SSE_ERR_OPTION', message: new RegExp(`without a method "${name}"`) })
