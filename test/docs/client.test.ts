@@ -1,26 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { readOptions } from '../../lib/client/options.js'
 import { listen, makeApp, until } from '../helpers/app.js'
 import { membersOf } from './compile.js'
 import { pageOf, pathOf, root } from './document.js'
-import { run, runApp, tenLines, toJavaScript } from './run.js'
+import { logged, run, runApp, tenLines, toJavaScript } from './run.js'
 
 const page = pageOf('docs/client.md')
 
 // Node's fetch opens another connection when it disconnects, for which app.close() would wait
 const server = { forceCloseConnections: true }
-
-/** Collects the lines for the console from now on instead of printing them. */
-function logged (t: Test): unknown[][] {
-  const lines: unknown[][] = []
-  const { log } = console
-  t.teardown(() => { console.log = log })
-  console.log = (...line) => { lines.push(line) }
-  return lines
-}
 
 test('a loop prints the opening and the prices of the first route, until its signal aborts', async (t) => {
   const app = await runApp(t, tenLines({}))

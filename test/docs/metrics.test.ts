@@ -1,5 +1,5 @@
 import { register, Registry } from 'prom-client'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { channels } from '../../lib/diagnostics.js'
 import { sseMetrics } from '../../lib/metrics.js'
 import { RouteStats } from '../../lib/stats.js'
@@ -7,18 +7,9 @@ import { injectSSE } from '../../lib/testing.js'
 import { makeApp, until } from '../helpers/app.js'
 import { membersOf } from './compile.js'
 import { pageOf } from './document.js'
-import { runApp, tenLines } from './run.js'
+import { logged, runApp, tenLines } from './run.js'
 
 const page = pageOf('docs/metrics.md')
-
-/** Collects the lines for the console from now on instead of printing them. */
-function logged (t: Test): unknown[][] {
-  const lines: unknown[][] = []
-  const { log } = console
-  t.teardown(() => { console.log = log })
-  console.log = (...line) => { lines.push(line) }
-  return lines
-}
 
 test('the metrics are served to Prometheus', async (t) => {
   const [code] = page.codeOf('Serve metrics to Prometheus', 'ts')

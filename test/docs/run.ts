@@ -38,3 +38,12 @@ export function tenLines ({ before = '', after = '' }: { before?: string, after?
   const [code] = pageOf('README.md').codeOf('A route in ten lines', 'ts')
   return code.replace('\napp.sseRoute', () => `\n${before}\napp.sseRoute`).replace(/^await app\.listen.*$/m, () => after)
 }
+
+/** Collects the lines for the console from now on instead of printing them. */
+export function logged (t: Test): unknown[][] {
+  const lines: unknown[][] = []
+  const { log } = console
+  t.teardown(() => { console.log = log })
+  console.log = (...line) => { lines.push(line) }
+  return lines
+}

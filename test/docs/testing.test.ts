@@ -1,21 +1,12 @@
 import { mock } from 'node:test'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { until } from '../helpers/app.js'
 import { injectSSE } from '../../lib/testing.js'
 import { membersOf } from './compile.js'
 import { pageOf } from './document.js'
-import { run, runApp, tenLines } from './run.js'
+import { logged, run, runApp, tenLines } from './run.js'
 
 const page = pageOf('docs/testing.md')
-
-/** Collects the lines for the console from now on instead of printing them. */
-function logged (t: Test): unknown[][] {
-  const lines: unknown[][] = []
-  const { log } = console
-  t.teardown(() => { console.log = log })
-  console.log = (...line) => { lines.push(line) }
-  return lines
-}
 
 test('a test reads a stream without a port and closes the app', async (t) => {
   const [code] = page.codeOf('Read a stream without a port', 'ts')
