@@ -1,6 +1,8 @@
+import { Type } from '@sinclair/typebox'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { test } from 'tap'
+import { defineTopic } from '../../lib/index.js'
 import { redisPublisher } from '../../lib/redis/index.js'
 import { follow, startApp, until } from './app.js'
 import { injectSSE } from '../../lib/testing.js'
@@ -43,6 +45,26 @@ testRedis('a publisher without Fastify publishes to topics, client ids and all s
     await t.rejects(publisher.close('ann'), { code: 'SSE_ERR_CLOSING' })
     await app.close()
   }
+})
+
+testRedis('a publisher checks the event names of typed topics and keeps their limits', async (t, server) => {
+  const orders = defineTopic('order:{id}', { events: { shipped: Type.Object({ carrier: Type.String() }) }, history: { size: 2 } })
+  const notes = defineTopic('notes', { history: { maxAge: 5_000 } })
+  const plain = defineTopic('plain')
+  const { app } = await startApp(t, { url: server.url })
+  const publisher = redisPublisher({ url: server.url })
+  t.teardown(() => publisher.end())
+  const stream = await follow(app, 'order:1,notes')
+  const ids: string[] = []
+  for (let i = 0; i < 4; i++) ids.push(await publisher.publish(orders({ id: 1 }), { event: 'shipped', data: { carrier: `DHL ${i}` } }))
+  ids.push(await publisher.publish([notes(), plain()], 'text'))
+  t.strictSame((await take(stream, 5)).map(({ id }) => id), ids)
+  t.equal(await server.call('XLEN', '{sse}:topic:order:1'), 2)
+  t.ok(Number(await server.call('PTTL', '{sse}:topic:notes')) <= 5_000)
+  t.ok(Number(await server.call('PTTL', '{sse}:topic:plain')) > 5_000)
+  // the types refuse both
+  const sent = { event: 'sent', data: {} } as unknown as { event: 'shipped', data: { carrier: string } }
+  await t.rejects(publisher.publish([orders({ id: 1 }), 'other'], sent), { code: 'SSE_ERR_UNKNOWN_EVENT', message: /"sent".*order:\{id\}.*shipped/ })
 })
 
 testRedis('a publisher rejects with the errors of app.sse, and if Redis fails', async (t, server) => {

@@ -18,6 +18,19 @@ test('a stream closes at the time that expires returns, a Date or ms since the e
   for (const stream of streams.slice(3)) stream.close()
 })
 
+test('a stream stays open until the system clock has reached the time, also if the clock was set back meanwhile', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { topics: ['a'], expires: () => Date.now() + 50 })
+  const { now } = Date
+  const stream = await injectSSE(app, { url: '/' })
+  t.teardown(() => { Date.now = now })
+  Date.now = () => now() - 150
+  const opened = performance.now()
+  t.equal(await stream.next(), undefined)
+  t.ok(performance.now() - opened >= 150)
+  t.equal(app.sse.stats().closed.expired, 1)
+})
+
 test('a result of expires that is no time fails the request', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/text', { topics: ['a'], expires: () => '2026' as never })
