@@ -7,12 +7,14 @@ import { sse as follow } from 'fastify-sse-routes/client'
 import { sseMetrics } from 'fastify-sse-routes/metrics'
 import { redisBackplane } from 'fastify-sse-routes/redis'
 import { injectSSE } from 'fastify-sse-routes/testing'
+import { testBackplane } from 'fastify-sse-routes/testing/backplane'
 import { register, Registry } from 'prom-client'
 
 const require = createRequire(import.meta.url)
 const required = require('fastify-sse-routes')
 
 assert.equal(plugin, sse)
+assert.equal(typeof testBackplane, 'function')
 assert.notEqual(required.sse, sse, 'the package is there twice')
 assert.notEqual(require('fastify-sse-routes/metrics').sseMetrics, sseMetrics)
 

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { test } from 'tap'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp } from '../helpers/app.js'
-import { Log, reader } from '../helpers/backplane-log.js'
+import { Log, reader } from '../../lib/testing/backplane/log.js'
 import { follow, hubOf, serveTopics, take } from '../helpers/subscriber.js'
 
 setFlagsFromString('--expose-gc')
@@ -32,7 +32,8 @@ test('1,000,000 events on a busy topic do not cost a quiet topic its only event'
 })
 
 test('1,000,000 topics that are each used once stay within maxBytes, by default 64 MB', async (t) => {
-  const log = await Log.open(t, new MemoryBackplane({ size: 1_000, maxAge: 3_600_000, maxBytes: 67_108_864 }))
+  const log = await new Log(new MemoryBackplane({ size: 1_000, maxAge: 3_600_000, maxBytes: 67_108_864 }), 10_000).open()
+  t.teardown(() => log.backplane.close())
   const { backplane } = log
   const before = heap()
   const publish = (i: number) => backplane.publish({ to: 'topic', names: [`order:${i}`], except: null, limits: null, frame: `data: ${i} ${'x'.repeat(100)}\n\n` })

@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { test } from 'tap'
 import type { Audience, HistorySettings, Page, PublishedEvent, TopicHistory } from '../../lib/backplane.js'
 import { History, publishedEvent } from '../../lib/pubsub/history.js'
-import { reader } from '../helpers/backplane-log.js'
+import { reader } from '../../lib/testing/backplane/log.js'
 import { until } from '../helpers/until.js'
 
 const START = '5-0'

@@ -2,7 +2,7 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { test } from 'tap'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp } from '../helpers/app.js'
-import { Log, reader } from '../helpers/backplane-log.js'
+import { Log, reader } from '../../lib/testing/backplane/log.js'
 import { follow, hubOf, serveTopics } from '../helpers/subscriber.js'
 import { type Random, randomFrom, seed } from '../integration/random.js'
 
@@ -77,7 +77,8 @@ test('of 2,000 events on 12 topics each of 200 reconnecting clients gets the ret
 test('of 2,000 events on 12 topics with limits for each topic, also for several topics at once, 200 reads find the retained ones, and a gap where one was lost', async (t) => {
   t.comment(`SEED=${seed}`)
   const random = randomFrom(seed)
-  const log = await Log.open(t, new MemoryBackplane({ size: 30, maxAge: 0, maxBytes: 1e9 }))
+  const log = await new Log(new MemoryBackplane({ size: 30, maxAge: 0, maxBytes: 1e9 }), 10_000).open()
+  t.teardown(() => log.backplane.close())
   const sizes = new Map(TOPICS.map((topic) => [topic, [0, 1, 5, 30, 300, 2_000][random(6)] ?? 0]))
   const events: Published[] = []
   for (let i = 0; i < 2_000; i++) {

@@ -1,10 +1,10 @@
 import { test } from 'tap'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
-import { testBackplane } from '../backplane-suite.js'
-import { reader } from '../helpers/backplane-log.js'
+import { testBackplane } from '../../lib/testing/backplane/index.js'
+import { reader } from '../../lib/testing/backplane/log.js'
 import { until } from '../helpers/until.js'
 
-testBackplane('in process', (history) => new MemoryBackplane(history))
+testBackplane(test, (history) => new MemoryBackplane(history))
 
 const listener = { onEvent () {}, onControl () {}, onGap () {} }
 

@@ -44,8 +44,8 @@ describe('app.sse', () => {
   test('app.sse.stats() has plain numbers', () => {
     const { closed, ...numbers } = app.sse.stats()
     expect(numbers).type.toBe<Record<'active' | 'opened' | 'rejected' | 'resumed' | 'sent' | 'dropped' | 'replayed' | 'skipped' | 'gaps' | 'bytes', number>>()
-    expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error', number>>()
-    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'streams' | 'stats'>()
+    expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'stalled' | 'expired' | 'idle' | 'lifetime' | 'error', number>>()
+    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'close' | 'unsubscribe' | 'lastEventId' | 'streams' | 'stats'>()
     expect<SSEStats>().type.not.toHaveProperty('lag')
   })
 })
