@@ -144,6 +144,7 @@ describe('the options of the log', () => {
         onEvent({ id: '1-0', to: 'all', names: [], except: null, limits: null, frame: 'data: a\n\n', text: 'id: 1-0\ndata: a\n\n', time: 0 })
         onControl({ action: 'close', clientId: 'ann', topic: '' })
       }
+
       async publish ({ to, names, frame }: Publication) { return `${to}${names}${frame}` }
       async control ({ action }: Control) { return action }
       async read (after: string, reader: Reader, limit: number): Promise<Page> { return { gap: null, events: [], position: after } }

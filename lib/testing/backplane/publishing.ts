@@ -133,8 +133,10 @@ async function refuses ({ backplane }: Log): Promise<void> {
 }
 
 function checkGrowth (ids: string[]): void {
-  for (const [i, id] of ids.entries()) {
+  let before = '0-0'
+  for (const id of ids) {
     ok(isEventId(id), `the id ${id} does not have the form <ms>-<n>`)
-    ok(i === 0 || compareEventIds(ids[i - 1] ?? '', id) < 0, `the id ${id} is not greater than the id before, ${ids[i - 1]}`)
+    ok(compareEventIds(before, id) < 0, `the id ${id} is not greater than the id before, ${before}`)
+    before = id
   }
 }
