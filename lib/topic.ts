@@ -19,7 +19,8 @@ export function validClientId (clientId: unknown): string {
 }
 
 /** Returns the client id in the option `except` of `publish`; null without it. @throws SSE_ERR_OPTION, SSE_ERR_CLIENT_ID */
-export function validExcept (options: unknown = {}): string | null {
+export function validExcept (options: unknown): string | null {
+  if (options === undefined) return null
   if (typeof options !== 'object' || options === null) throw new SSE_ERR_OPTION('options', 'an object { except?: a client id }', describeValue(options))
   const { except, ...others }: { except?: unknown } = options
   const [unknown] = Object.keys(others)

@@ -10,9 +10,9 @@ import { type Kept, Ring, Rings } from './ring.js'
  * The `frame` (event without `id:` line) of the result is a slice of its `text`, so that memory holds the bytes once. With two strings
  * an event of 350 bytes took 1,149 bytes of heap, with a slice 571.
  */
-export function publishedEvent (id: string, { to, names, except, limits, frame }: Publication): PublishedEvent {
+export function publishedEvent (id: string, { to, names, except, limits, frame }: Publication): Kept {
   const text = `id: ${id}\n${frame}`
-  return { id, to, names, except, limits, frame: text.slice(text.length - frame.length), text, time: now() }
+  return { id, to, names, except, limits, frame: text.slice(text.length - frame.length), text, time: now(), order: 0, bytes: 0, maxAge: 0, rings: 0, prev: null, next: null }
 }
 
 /**
@@ -55,7 +55,7 @@ export class History {
   /** Id of the oldest kept event; null if there is none. */
   get oldestId (): string | null {
     this.#dropExpired(now())
-    return this.#oldest?.event.id ?? null
+    return this.#oldest?.id ?? null
   }
 
   /** Memory that the kept events take, bytes, and the number of topics and client ids that the history knows. */
@@ -69,10 +69,13 @@ export class History {
   }
 
   /** Appends an event, and drops events that are then outside the limits. Hot path. */
-  append (event: PublishedEvent): void {
-    const { id, to, names, limits, text, time } = event
+  append (kept: Kept): void {
+    const { id, to, names, limits, text, time } = kept
+    kept.order = this.#count++
+    kept.bytes = OVERHEAD + Buffer.byteLength(text)
     // counted as in one more ring until it is in all of its rings, because a ring may drop it at once
-    const kept: Kept = { event, order: this.#count++, bytes: OVERHEAD + Buffer.byteLength(text), expires: Infinity, rings: 1, prev: this.#last, next: null }
+    kept.rings = 1
+    kept.prev = this.#last
     this.#newest = id
     if (this.#last === null) this.#oldest = kept
     else this.#last.next = kept
@@ -151,12 +154,12 @@ export class History {
 
   /** Adds the newest event to a ring, and drops the events that are then outside the ring's limits. */
   #add (kept: Kept, ring: Ring, limits: TopicHistory): void {
-    const { time } = kept.event
+    const { time } = kept
     if (ring.length === 0) this.#empty.delete(ring)
     ring.limits = limits
     ring.push(kept)
     kept.rings++
-    if (limits.maxAge > 0) kept.expires = Math.min(kept.expires, time + limits.maxAge)
+    if (limits.maxAge > 0 && (kept.maxAge === 0 || limits.maxAge < kept.maxAge)) kept.maxAge = limits.maxAge
     for (let oldest = ring.at(0); oldest !== undefined && ring.length > limits.size; oldest = ring.at(0)) this.#dropFrom(ring, oldest)
     this.#expire(ring, time)
   }
@@ -164,12 +167,12 @@ export class History {
   #expire (ring: Ring, time: number): void {
     const { maxAge } = ring.limits
     if (maxAge === 0) return
-    for (let oldest = ring.at(0); oldest !== undefined && oldest.event.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring, oldest)
+    for (let oldest = ring.at(0); oldest !== undefined && oldest.time < time - maxAge; oldest = ring.at(0)) this.#dropFrom(ring, oldest)
   }
 
   /** Drops the oldest events of the log that have expired. Other expired events are dropped when their ring is read. */
   #dropExpired (time: number): void {
-    for (let oldest = this.#oldest; oldest !== null && oldest.expires < time; oldest = this.#oldest) {
+    for (let oldest = this.#oldest; oldest !== null && oldest.maxAge > 0 && oldest.time < time - oldest.maxAge; oldest = this.#oldest) {
       for (const ring of this.#ringsOf(oldest)) this.#expire(ring, time)
       // kept for a topic with a longer `maxAge`
       if (this.#oldest === oldest) return
@@ -182,7 +185,7 @@ export class History {
   }
 
   /** Returns the rings of the topics or the client id of an event, or of the broadcasts. */
-  #ringsOf ({ event: { to, names } }: Kept): Ring[] {
+  #ringsOf ({ to, names }: Kept): Ring[] {
     if (to === 'all') return [this.#broadcasts]
     const rings = to === 'topic' ? this.#topics : this.#clients
     return names.flatMap((name) => rings.get(name) ?? [])

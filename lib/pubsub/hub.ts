@@ -1,5 +1,4 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { Backplane } from '../backplane.js'
 import { channels, tell } from '../diagnostics.js'
 import { type DataWriter, encodePublished } from '../event/encode.js'
 import type { Subscription } from '../stream/contracts.js'
@@ -7,8 +6,8 @@ import type { EventStream } from '../stream/event-stream.js'
 import { loggedUnlessAwaited, rejected } from '../stream/logged-promise.js'
 import type { StreamRegistry } from '../stream/registry.js'
 import { validClientId, validExcept } from '../topic.js'
-import { nameOfTopic, validTargets } from '../topics/targets.js'
-import type { Control, Gap, Page, Publication, PublishedEvent, Reader, StartPositions } from '../backplane.js'
+import { nameOfTopic, type Targets, validTargets } from '../topics/targets.js'
+import type { Audience, Backplane, Control, Gap, Page, PublishedEvent, Reader, StartPositions } from '../backplane.js'
 import type { Definitions } from './definitions.js'
 import { type Log, LogSubscription } from './subscription.js'
 
@@ -46,20 +45,15 @@ export class Hub implements Log {
   }
 
   publish (topics: unknown, payload: unknown, options?: unknown): Promise<string> {
-    return this.#append(() => {
-      const { names, definitions } = validTargets(topics)
-      const except = validExcept(options)
-      if (definitions === null) return { to: 'topic', names, except, limits: null }
-      return { to: 'topic', names, except, limits: this.#definitions.limitsOf(definitions), writeData: this.#definitions.writerOf(definitions) }
-    }, payload)
+    return this.#publish('topic', topics, payload, options)
   }
 
   broadcast (payload: unknown): Promise<string> {
-    return this.#append(() => ({ to: 'all', names: [], except: null, limits: null }), payload)
+    return this.#publish('all', undefined, payload)
   }
 
   sendTo (clientId: unknown, payload: unknown): Promise<string> {
-    return this.#append(() => ({ to: 'client', names: [validClientId(clientId)], except: null, limits: null }), payload)
+    return this.#publish('client', clientId, payload)
   }
 
   async control (action: Control['action'], clientId: unknown, topic?: unknown): Promise<void> {
@@ -97,10 +91,13 @@ export class Hub implements Log {
     return new LogSubscription(stream, this, from)
   }
 
-  #append (audience: () => Omit<Publication, 'frame'> & { writeData?: DataWriter }, payload: unknown): Promise<string> {
+  #publish (to: Audience, target: unknown, payload: unknown, options?: unknown): Promise<string> {
     const message = 'an event was not published'
     try {
-      const { to, names, except, limits, writeData = this.#writeData } = audience()
+      const { names, definitions } = targetsOf(to, target)
+      const except = validExcept(options)
+      const limits = definitions && this.#definitions.limitsOf(definitions)
+      const writeData = definitions === null ? this.#writeData : this.#definitions.writerOf(definitions)
       const published = this.#backplane.publish({ to, names, except, limits, frame: encodePublished(payload, writeData) })
       if (channels.publish.hasSubscribers) onceInLog(published, (id) => tell('publish', { id, to, names, except, payload }))
       return typeof published === 'string' ? Promise.resolve(published) : loggedUnlessAwaited(published, this.#log, message)
@@ -152,6 +149,12 @@ export class Hub implements Log {
       else stream.subscription?.onGap(gap)
     }
   }
+}
+
+/** @param target topics or a client id. @throws SSE_ERR_TOPIC, SSE_ERR_CLIENT_ID */
+function targetsOf (to: Audience, target: unknown): Targets {
+  if (to === 'topic') return validTargets(target)
+  return { names: to === 'all' ? [] : [validClientId(target)], definitions: null }
 }
 
 /** Calls `callback` with the id of an event once the event is in the log. Does nothing if publishing fails, because the caller of `publish` handles the failure. */

@@ -26,11 +26,11 @@ export function mergeRings (starts: Iterable<readonly [ring: Ring, index: number
   const events: PublishedEvent[] = []
   let before = -1
   for (let [top] = heap; top !== undefined && events.length < limit; [top] = heap) {
-    const { event, order } = top.kept
-    if (isPast(event)) break
+    const { kept } = top
+    if (isPast(kept)) break
     // an event for several topics of the reader is in several rings
-    if (order !== before) events.push(event)
-    before = order
+    if (kept.order !== before) events.push(kept)
+    before = kept.order
     advance(heap, top)
   }
   return events

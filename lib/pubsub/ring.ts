@@ -2,15 +2,17 @@
 import type { PublishedEvent, TopicHistory } from '../backplane.js'
 import { compareEventIds } from '../event/id.js'
 
-/** An event in the history. It is in the list of all kept events, and in the ring of each topic it was published to. */
-export interface Kept {
-  readonly event: PublishedEvent
+/**
+ * An event with its state in the history, all set by the history. It is in the list of all kept events, and in the ring of each topic
+ * it was published to. The state is in the event, because a second object for each kept event made a publish 1.3 times as slow.
+ */
+export interface Kept extends PublishedEvent {
   /** Number of the event in the order of the log. Compared in place of the id, because numbers compare faster. */
-  readonly order: number
+  order: number
   /** Memory of the event, bytes. */
-  readonly bytes: number
-  /** Time from which the first of its rings no longer keeps the event, on the clock of `now()`, ms. */
-  expires: number
+  bytes: number
+  /** The shortest `maxAge` of its rings, ms; 0 for no limit. */
+  maxAge: number
   /** Number of rings that hold the event. */
   rings: number
   /** The kept events before and after this one, in the order of the log. */
@@ -54,7 +56,7 @@ export class Ring {
 
   /** Removes the oldest event. @param oldest `at(0)` */
   shift (oldest: Kept): void {
-    this.droppedThrough = oldest.event.id
+    this.droppedThrough = oldest.id
     this.#items[this.#first++] = undefined
     if (this.#first < 32 || this.#first * 2 < this.#items.length) return
     this.#items = this.#items.slice(this.#first)
@@ -67,7 +69,7 @@ export class Ring {
     while (low < high) {
       const middle = (low + high) >>> 1
       const kept = this.at(middle)
-      if (kept !== undefined && compareEventIds(kept.event.id, id) <= 0) low = middle + 1
+      if (kept !== undefined && compareEventIds(kept.id, id) <= 0) low = middle + 1
       else high = middle
     }
     return low
@@ -75,7 +77,7 @@ export class Ring {
 
   /** Returns the id after which the newest `count` events follow, or all events if there are fewer. */
   positionBefore (count: number): string {
-    return this.at(this.length - count - 1)?.event.id ?? this.droppedThrough
+    return this.at(this.length - count - 1)?.id ?? this.droppedThrough
   }
 }
 

@@ -1,10 +1,11 @@
 // Tested by test/redis/entry.test.ts
-import type { Control, Publication, PublishedEvent, TopicHistory } from '../backplane.js'
+import type { Control, Publication, TopicHistory } from '../backplane.js'
 import { publishedEvent } from '../pubsub/history.js'
+import type { Kept } from '../pubsub/ring.js'
 
 /** An entry of the log: an event, a control message, a mark that events before it are lost (`lost`), or an entry that this plugin does not know (`foreign`). */
 export type LogEntry = { readonly id: string, /** Id of the entry before; null if the entry was not appended by the script. */ readonly after: string | null } & (
-  { readonly kind: 'event', readonly event: PublishedEvent } |
+  { readonly kind: 'event', readonly event: Kept } |
   { readonly kind: 'control', readonly control: Control } |
   { readonly kind: 'lost' | 'foreign' }
 )

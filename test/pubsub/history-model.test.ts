@@ -4,6 +4,7 @@ import { test } from 'tap'
 import type { Audience, HistorySettings, Page, PublishedEvent, Reader, StartPositions, TopicHistory } from '../../lib/backplane.js'
 import { now } from '../../lib/clock.js'
 import { History, publishedEvent } from '../../lib/pubsub/history.js'
+import type { Kept } from '../../lib/pubsub/ring.js'
 
 /** A topic, client id or the broadcasts in the model. */
 interface Names {
@@ -116,7 +117,7 @@ function placeOf ({ id }: PublishedEvent): number {
   return placeAt(id)
 }
 
-function create (id: string, to: Audience, names: string[], limits: Array<TopicHistory | null> | null): PublishedEvent {
+function create (id: string, to: Audience, names: string[], limits: Array<TopicHistory | null> | null): Kept {
   return publishedEvent(id, { to, names, except: null, limits, frame: 'data: x\n\n' })
 }
 

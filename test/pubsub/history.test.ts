@@ -2,8 +2,9 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { test } from 'tap'
-import type { Audience, HistorySettings, Page, PublishedEvent, TopicHistory } from '../../lib/backplane.js'
+import type { Audience, HistorySettings, Page, TopicHistory } from '../../lib/backplane.js'
 import { History, publishedEvent } from '../../lib/pubsub/history.js'
+import type { Kept } from '../../lib/pubsub/ring.js'
 import { reader } from '../../lib/testing/backplane/log.js'
 import { until } from '../helpers/until.js'
 
@@ -11,7 +12,7 @@ const START = '5-0'
 const NEWS = reader(['news'])
 
 /** An event whose time can be set. */
-interface Aging extends PublishedEvent {
+interface Aging extends Kept {
   time: number
 }
 
