@@ -4,7 +4,7 @@ import type { Backplane, BackplaneListener, Control, HistorySettings, Page, Publ
 import { SSE_ERR_CLOSING } from '../errors.js'
 import { compareEventIds } from '../event/id.js'
 import { History } from '../pubsub/history.js'
-import { type LogLimits, RedisLog } from './commands.js'
+import { FIRST, type LogLimits, RedisLog } from './commands.js'
 import { Connection, failure, type Template } from './connection.js'
 import type { LogEntry } from './entry.js'
 import { Reader } from './reader.js'
@@ -69,7 +69,7 @@ export class RedisBackplane implements Backplane {
     const { timeout, key } = this.#settings
     const template = await this.#template()
     if (this.#closed) throw new SSE_ERR_CLOSING()
-    const [commands, replays] = [new Connection(template), new Connection(template)]
+    const [commands, replays] = [new Connection(template, FIRST), new Connection(template)]
     const reader = new Reader(new Connection(template), this.#redis, timeout, this.#log)
     this.#session = { commands, reader, replay: new Replay(replays, this.#redis, timeout) }
     try {

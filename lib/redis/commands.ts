@@ -23,6 +23,9 @@ export interface LogLimits extends TopicHistory {
 /** A stream to read, and the id after which it is read. */
 export type StreamStart = readonly [key: string, after: string]
 
+/** The first command of a connection that appends entries, so that Redis stores them in the order of the calls. */
+export const FIRST = APPEND.load
+
 /** Sends commands for one log, on the connection that is passed to each method. The methods reject as `Connection.send` does. */
 export class RedisLog {
   readonly #prefix: string

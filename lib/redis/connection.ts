@@ -31,6 +31,7 @@ const PAUSE = 50
  */
 export class Connection {
   readonly #template: Template
+  readonly #first: readonly string[] | null
   /** Functions, one for each call of `run` that waits until commands can be sent. Each function lets its call continue. */
   readonly #waiting = new Set<() => void>()
   #client: Client
@@ -40,9 +41,13 @@ export class Connection {
   /** The last error of the client since its connection was last ready; null if there was no error. */
   #error: Error | null = null
 
-  /** @param template a client whose options the connection uses; no command is sent on it */
-  constructor (template: Template) {
+  /**
+   * @param template a client whose options the connection uses; no command is sent on it
+   * @param first a command that is sent before all others each time the client has connected; Redis may refuse it. Null for none
+   */
+  constructor (template: Template, first: readonly string[] | null = null) {
     this.#template = template
+    this.#first = first
     this.#client = this.#createClient()
   }
 
@@ -107,6 +112,7 @@ export class Connection {
       onError: (error: Error) => { if (client === this.#client) this.#error = error },
       onReady: () => {
         this.#error = null
+        if (this.#first !== null) client.send(this.#first).catch(() => {})
         for (const release of this.#waiting) release()
       }
     }

@@ -5,7 +5,7 @@ import { type DataWriter, encodePublished, plainData } from '../event/encode.js'
 import { validClientId, validExcept } from '../topic.js'
 import { nameOfTopic, validTargets } from '../topics/targets.js'
 import type { DefinedTopic, PublicationFor, SSEPublication, SSEPublishOptions, Target } from '../topics/types.js'
-import { RedisLog } from './commands.js'
+import { FIRST, RedisLog } from './commands.js'
 import { Connection, failure } from './connection.js'
 import { readConnection, type RedisTarget } from './options.js'
 
@@ -103,7 +103,7 @@ class Publisher implements RedisPublisher {
   /** Calls `work` when commands can be sent. @throws SSE_ERR_CLOSING after `end()`; SSE_ERR_BACKPLANE if Redis fails; SSE_ERR_NOT_INSTALLED */
   async #ask (work: (connection: Connection) => Promise<string>): Promise<string> {
     if (this.#ended) throw new SSE_ERR_CLOSING()
-    this.#connection ??= this.#target.template().then((template) => new Connection(template))
+    this.#connection ??= this.#target.template().then((template) => new Connection(template, FIRST))
     const connection = await this.#connection
     try {
       return await connection.run({ timeout: this.#target.timeout }, () => work(connection))

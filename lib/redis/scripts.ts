@@ -12,6 +12,14 @@ export class Script {
     this.#sha = createHash('sha1').update(text).digest('hex')
   }
 
+  /**
+   * The command with which Redis stores the script. If it is the first on a connection, later calls of `run` take effect in their order.
+   * Without it, Redis refuses the first calls, and a call whose text is sent again follows calls that were made after it.
+   */
+  get load (): readonly string[] {
+    return ['SCRIPT', 'LOAD', this.text]
+  }
+
   /** Runs the script. Sends its text only if Redis does not know the script. */
   async run (connection: Connection, keys: string[], args: string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args]

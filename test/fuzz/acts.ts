@@ -4,7 +4,10 @@ import type { Logged } from './log.js'
 import type { Model } from './model.js'
 import type { World } from './world.js'
 
-/** An action on the server. It starts at once, so that several fall into one tick, and resolves once its result is as expected. */
+/**
+ * An action on the server. It starts at once, so that several fall into one tick, and resolves once its result is as expected. With Redis
+ * the entries of a tick are received after its other acts, in the order of the calls.
+ */
 export interface Act {
   readonly name: string
   run (model: Model, world: World): Promise<void>
@@ -31,18 +34,24 @@ export interface Audience {
 
 export const ALL: Audience = { to: 'all', names: [], except: null }
 
+/** Waits until all acts of a tick have started. */
+async function othersOfTick (): Promise<void> {}
+
 export function publish ({ to, names, except }: Audience, big = false): Act {
   const [name = ''] = names
   return {
     name: `publish to ${to} ${names}${except === null ? '' : ` except ${except}`}`,
-    async run (model, { app }) {
+    async run (model, { app, backplane }) {
       const data = String(model.next++)
       const event: Logged = { id: '', data, to, names: [...new Set(names)], except, big }
-      model.publish(event)
       const text = big ? `${data} ${FILLER}` : data
       const topics = names.length === 1 ? name : names
-      if (to === 'topic') event.id = await app.sse.publish(topics, text, except === null ? {} : { except })
-      else event.id = await (to === 'all' ? app.sse.broadcast(text) : app.sse.sendTo(name, text))
+      let published
+      if (to === 'topic') published = app.sse.publish(topics, text, except === null ? {} : { except })
+      else published = to === 'all' ? app.sse.broadcast(text) : app.sse.sendTo(name, text)
+      if (backplane.isRemote) await othersOfTick()
+      model.publish(event)
+      event.id = await published
     }
   }
 }
@@ -137,10 +146,13 @@ export function close (number: number): Act {
 export function closeClient (clientId: string): Act {
   return {
     name: `close the client ${clientId}`,
-    async run (model, { app }) {
+    async run (model, { app, backplane }) {
       const closing = app.sse.close(clientId)
-      model.control(app.sse.lastEventId)
+      const id = backplane.controlId
+      if (backplane.isRemote) await othersOfTick()
+      const entry = model.control()
       for (const client of model.clients) if (client.clientId === clientId) model.close(client, 'server')
+      entry.id = await id
       await closing
     }
   }
@@ -150,12 +162,15 @@ export function closeClient (clientId: string): Act {
 export function unsubscribeClient (clientId: string, topic: string): Act {
   return {
     name: `unsubscribe the client ${clientId} from ${topic}`,
-    async run (model, { app }) {
+    async run (model, { app, backplane }) {
       const clients = model.clients.filter((client) => client.clientId === clientId)
       if (clients.some(({ catchesUp }) => catchesUp)) return
       const unsubscribing = app.sse.unsubscribe(clientId, topic)
-      model.control(app.sse.lastEventId)
+      const id = backplane.controlId
+      if (backplane.isRemote) await othersOfTick()
+      const entry = model.control()
       for (const { topics } of clients) topics.delete(topic)
+      entry.id = await id
       await unsubscribing
     }
   }

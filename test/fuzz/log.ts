@@ -18,10 +18,12 @@ export interface Reader {
   readonly clientId: string
 }
 
-/** A gap, or the place of an event. */
+/** An event, or a gap. */
 export interface Read {
+  /** The place of the event, or of the newest missing one. */
   readonly index: number
-  readonly gap: boolean
+  /** Of a gap: returns the id of the oldest event in its data. Null for an event. */
+  readonly gap: (() => string | null) | null
 }
 
 /** The places after which a rewind starts. */
@@ -38,13 +40,19 @@ export class Log {
   readonly entries: Logged[] = []
   readonly #start: string
   readonly #size: number
+  readonly #knownOldestId: (() => string | null) | null
   readonly #retained = new Map<string, number[]>()
   readonly #dropped = new Map<string, number>()
 
-  /** @param start position before the first event; @param size number of events that each key keeps */
-  constructor (start: string, size: number) {
+  /**
+   * @param start position before the first event
+   * @param size number of events that each key keeps
+   * @param knownOldestId returns the id of the oldest event that the process knows, for a log that the process has only a part of
+   */
+  constructor (start: string, size: number, knownOldestId: (() => string | null) | null) {
     this.#start = start
     this.#size = size
+    this.#knownOldestId = knownOldestId
   }
 
   /** True if the log keeps all events of a sequence. */
@@ -59,6 +67,19 @@ export class Log {
   /** The place of the oldest event that a key keeps; Infinity for none. */
   get oldest (): number {
     return Math.min(...Array.from(this.#retained.values(), ([index = Infinity]) => index))
+  }
+
+  /** Returns a function to the id of the event that is now the oldest one, as far as the process knows. */
+  oldestId (): () => string | null {
+    if (this.#knownOldestId === null) return this.#idOf(this.oldest)
+    const id = this.#knownOldestId()
+    return () => id
+  }
+
+  /** Whether the id in the data of a gap was that of the oldest event when the gap was sent. */
+  mayBeOldest (id: string): boolean {
+    const place = this.placeOf(id)
+    return this.#knownOldestId === null ? place <= this.oldest : place >= 0
   }
 
   idAt (index: number): string {
@@ -114,10 +135,26 @@ export class Log {
       if (dropped > start) lost = Math.max(lost, dropped)
       for (const index of this.#retained.get(key) ?? []) if (index > start) found.add(index)
     }
-    const events = Array.from(found, (index) => ({ index, gap: false })).sort((a, b) => a.index - b.index)
+    const events = Array.from(found, (index) => ({ index, gap: null })).sort((a, b) => a.index - b.index)
     if (lost === after) return events
+    const earlier = events.filter(({ index }) => index < lost)
+    const oldest = this.#knownOldestId === null ? this.oldest : this.#oldestAfter(earlier.at(-1)?.index ?? after, reader)
     // an event that one topic has lost and another topic still has is covered by the gap
-    return [...events.filter(({ index }) => index < lost), { index: lost, gap: true }, ...events.filter(({ index }) => index > lost)]
+    return [...earlier, { index: lost, gap: this.#idOf(oldest) }, ...events.filter(({ index }) => index > lost)]
+  }
+
+  /**
+   * The place of the oldest event in the data of a gap that a reader gets from Redis. It is not the oldest of the log, because Redis has
+   * no list of all topics: topics and broadcasts are read together, the client id separately, and a read without a loss has no oldest event.
+   */
+  #oldestAfter (after: number, reader: Reader): number {
+    const own = `client ${reader.clientId}`
+    const reads = [keysFor(reader).filter((key) => key !== own), [own]].filter((keys) => keys.some((key) => this.#droppedOf(key) > after))
+    return Math.min(...reads.flat().map((key) => this.#retained.get(key)?.[0] ?? Infinity))
+  }
+
+  #idOf (index: number): () => string | null {
+    return () => index === Infinity ? null : this.idAt(index)
   }
 
   #droppedOf (key: string): number {

@@ -86,9 +86,11 @@ export class Model {
     }
   }
 
-  /** Records a control message. @param id its id in the log */
-  control (id: string): void {
-    this.log.append({ id, data: '', to: 'control', names: [], except: null, big: false })
+  /** Records a control message. Returns its entry, whose id is not set. */
+  control (): Logged {
+    const entry: Logged = { id: '', data: '', to: 'control', names: [], except: null, big: false }
+    this.log.append(entry)
+    return entry
   }
 
   /** Records that a client has opened a stream. */
@@ -136,7 +138,7 @@ export class Model {
     // the events of the topic that it missed were skipped
     if (!client.followed && !client.own && isEventId(client.came) && this.log.placeOf(client.came) !== this.log.newest) {
       // not in the place of a loss
-      client.due.push({ ...this.#gap(this.log.newest, client.came), index: null })
+      client.due.push({ ...this.#gap(this.log.newest, this.log.oldestId(), client.came), index: null })
     }
     client.followed = true
     client.own = false
@@ -151,7 +153,7 @@ export class Model {
   #replay (client: Client, starts: Starts | null): void {
     for (const { index, gap } of this.log.read(client.start, client, starts)) {
       const entry = this.log.entries[index]
-      if (gap) client.due.push(this.#gap(index))
+      if (gap !== null) client.due.push(this.#gap(index, gap))
       else if (entry !== undefined && concerns(client, entry)) client.due.push(this.#event(index, client))
     }
   }
@@ -162,10 +164,9 @@ export class Model {
   }
 
   /** A gap that is sent now. @param lost place of the newest missing event; @param came the last event id in its data, if not the client's */
-  #gap (lost: number, came?: string): Due {
+  #gap (lost: number, oldestId: () => string | null, came?: string): Due {
     const { log } = this
-    const { oldest } = log
-    const text = (before: string) => gapText(came ?? before, oldest === Infinity ? null : log.idAt(oldest))
+    const text = (before: string) => gapText(came ?? before, oldestId())
     return { text, index: lost, after: () => log.idAt(lost) }
   }
 

@@ -1,7 +1,8 @@
 import { createServer, type Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { compareEventIds } from '../../lib/event/id.js'
 import { Connection } from '../../lib/redis/connection.js'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { listen, open } from '../helpers/app.js'
@@ -187,3 +188,21 @@ testRedis('many commands may take longer than the timeout together, as long as R
   t.ok(performance.now() - begun > 1_200)
   await t.rejects(connection.run({ timeout: 300 }, () => connection.send('BLPOP', 'nothing', '5')), /no answer within 300 ms/)
 })
+
+for (const [what, client] of Object.entries(CLIENTS)) {
+  testRedis(`Redis stores events in the order of the calls of publish, also after it has lost its scripts, by ${what}`, async (t, server) => {
+    for (let apps = 0; apps < 5; apps++) {
+      await server.call('SCRIPT', 'FLUSH')
+      const { app } = await startApp(t, client(server))
+      const published: Array<Promise<string>> = []
+      for (let i = 0; i < 20; i++) {
+        // a large event arrives in several parts, so that Redis answers the earlier ones first
+        published.push(app.sse.publish('news', 'x'.repeat(i % 3 === 1 ? 300_000 : 10)))
+        await turn()
+      }
+      const ids = await Promise.all(published)
+      t.strictSame(ids, ids.toSorted(compareEventIds))
+      await app.close()
+    }
+  })
+}
