@@ -1,6 +1,6 @@
 // Tested by test/types/publish.tst.ts
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifyTypeProvider, RawReplyDefaultExpression, RawRequestDefaultExpression,
+  ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider, RawReplyDefaultExpression, RawRequestDefaultExpression,
   RawServerBase, RouteGenericInterface
 } from 'fastify'
 import type { EventSchemas, ItemOf, ItemsOf, OnlyFields, SSEItems } from './event/types.js'
