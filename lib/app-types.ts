@@ -1,6 +1,7 @@
 // Tested by test/types/publish.tst.ts
+// `FastifySchema` has another name here, because with a package that augments it, such as @fastify/swagger, an import of that name counts as unused
 import type {
-  ContextConfigDefault, FastifyBaseLogger, FastifySchema, FastifyTypeProvider, RawReplyDefaultExpression, RawRequestDefaultExpression,
+  ContextConfigDefault, FastifyBaseLogger, FastifySchema as Schema, FastifyTypeProvider, RawReplyDefaultExpression, RawRequestDefaultExpression,
   RawServerBase, RouteGenericInterface
 } from 'fastify'
 import type { EventSchemas, ItemOf, ItemsOf, OnlyFields, SSEItems } from './event/types.js'
@@ -57,7 +58,7 @@ declare module 'fastify' {
     /** Declares a route that responds with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE */
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
+      const SchemaCompiler extends Schema = Schema, const Events extends EventSchemas = {},
       const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
       Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
       Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
@@ -65,7 +66,7 @@ declare module 'fastify' {
     FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     sseRoute<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
+      const SchemaCompiler extends Schema = Schema, const Events extends EventSchemas = {},
       const Topics extends readonly RouteTopic[] = TopicsOf<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
       Items extends ItemsOf<WithTopics<Events, Topics>> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<WithTopics<Events, Topics>>,
       Sent extends ItemOf<TypeProvider, WithTopics<Events, Topics>, Items> & OnlyFields<Sent, Items> = never
