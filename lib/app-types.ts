@@ -1,4 +1,5 @@
 // Tested by test/types/publish.tst.ts
+// `FastifySchema` has another name here, because with a package that augments it, such as @fastify/swagger, an import of that name counts as unused
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifySchema as Schema, FastifyTypeProvider, RawReplyDefaultExpression, RawRequestDefaultExpression,
   RawServerBase, RouteGenericInterface
