@@ -30,7 +30,7 @@ export interface SSEStats {
   sent: number
   /** Number of events not sent because the client was behind, on streams with `overflow: 'drop'`. */
   dropped: number
-  /** Number of published events sent again from the log to clients that had missed them. Included in `sent`. */
+  /** Number of published events read from the log: after a reconnect, a rewind, or by a slow client. Included in `sent`. */
   replayed: number
   /** Number of ticks of a route's `interval` at which a stream sent nothing, because its client was behind or `payload` had not settled. */
   skipped: number
