@@ -12,6 +12,9 @@ import { Facade } from './pubsub/facade.js'
 import { Definitions } from './pubsub/definitions.js'
 import { Hub } from './pubsub/hub.js'
 import { MemoryBackplane } from './pubsub/memory-backplane.js'
+import { MemoryRunStore } from './runs/memory-store.js'
+import { Runs } from './runs/runs.js'
+import { runMethods } from './routes/run-methods.js'
 import { PendingRequests } from './routes/pending-requests.js'
 import type { Plugin } from './routes/plugin.js'
 import { StreamRegistry } from './stream/registry.js'
@@ -26,6 +29,8 @@ import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptio
 export type {
   Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
 } from './backplane.js'
+export type { SSERunContext } from './runs/producer.js'
+export type { RunState, SSERun } from './runs/store.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
@@ -36,7 +41,7 @@ export type {
   DefinedTopic, RequestTopic, RouteTopic, SSEPublication, SSEPublishOptions, Target, Topic, TopicDefinition, TopicLimits, TopicOptions, TopicValues
 } from './topics/types.js'
 export type {
-  ItemOf, PayloadOf, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
+  ItemOf, PayloadOf, SSEResumable, SSERunOptions, SSEStartOptions, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
@@ -72,17 +77,19 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     createSubscription: (stream, from) => hub.createSubscription(stream, from)
   })
   const hub: Hub = new Hub(backplane, registry, writeData, new Definitions(app, history, writeData), app.log)
+  const runs = new Runs(new MemoryRunStore(), app.log, drain.timeout)
   const shared: Plugin = {
     registry,
     limits: new Limits(settings, stats),
     pendingRequests: new PendingRequests(),
     settings,
+    runs,
     streamSettings,
     manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {}))
   }
   const registered: Registered[] = []
 
-  app.decorate('sse', new Facade(hub, registry, stats))
+  app.decorate('sse', new Facade(hub, registry, stats, runMethods(runs, streamSettings, app.log)))
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
   app.decorate('sseRoute', function (this: FastifyInstance, url: string | SSERouteOptions, options?: Omit<SSERouteOptions, 'url'>) {
@@ -127,11 +134,14 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))
 
-  app.addHook('preClose', () => {
+  app.addHook('preClose', async () => {
     shared.pendingRequests.close()
-    return registry.drain()
+    await Promise.all([runs.stopAll(), registry.drain()])
   })
-  app.addHook('onClose', () => hub.close())
+  app.addHook('onClose', async () => {
+    await runs.close()
+    await hub.close()
+  })
   watchEarlierRoutes(app)
 
   await hub.open()

@@ -16,6 +16,7 @@ const LAYERS = [
   ['topics'],
   ['types', 'app-types', 'backplane', 'diagnostics', 'stats'],
   ['stream'],
+  ['runs'],
   ['pubsub'],
   ['options'],
   ['routes'],

@@ -16,6 +16,8 @@ import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
 import { RouteTopics } from './route-topics.js'
+import { RunReader } from '../runs/reader.js'
+import { RunRequests } from './run-requests.js'
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
@@ -34,6 +36,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
   readonly #topics: RouteTopics | undefined
+  readonly #runs: RunRequests | undefined
   #streamSettings: CompiledSettings
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, streamSettings: StreamSettings) {
@@ -45,6 +48,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     this.#streamSettings = compileSettings(streamSettings)
     const { onGap } = declared
     this.onGap = onGap && ((gap, stream) => this.#callbacks.inPlaceOfGap(() => onGap.call(app, gap, stream.request, stream), stream))
+    if (declared.resumable ?? declared.resume) this.#runs = new RunRequests(app, plugin.runs, declared, this.#callbacks)
     if (declared.topics !== undefined) this.#topics = new RouteTopics(app, declared.topics)
   }
 
@@ -73,6 +77,10 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
       return
     }
     this.#limits.admit(reply)
+    if (this.#runs !== undefined) {
+      this.#openRun(this.#runs, request, reply)
+      return
+    }
     const topics = this.#topics?.of(request)
     if (isThenable(topics)) this.#awaitTopics(topics, request, reply)
     else this.#respond(request, reply, topics)
@@ -92,16 +100,38 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     }
   }
 
-  #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
-    const { registry, settings } = this.#plugin
-    const { clientId = settings.clientId, shared, source, openOn, items, end, expires } = this.declared
+  /** Opens a stream that reads a run. Replies 204, with which an EventSource does not reconnect, if there is nothing to read. */
+  async #openRun (runs: RunRequests, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    try {
+      const opening = runs.open(request, this.#streamFor(request, reply))
+      if (!await this.#plugin.pendingRequests.settled(opening, reply) || reply.sent) return
+      const stream = await opening
+      if (stream === null) reply.code(204).send()
+      else stream.respond()
+    } catch (error) {
+      reply.send(toError(error))
+    }
+  }
+
+  /** Calls the functions of the application that a stream needs. Returns a function that creates the stream. */
+  #streamFor (request: FastifyRequest, reply: FastifyReply): () => EventStream {
+    const { clientId = this.#plugin.settings.clientId, expires } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
+    const expiresAt = validTime(expires?.call(this.#app, request))
+    return () => {
+      const stream = new EventStream(this.#plugin.registry, this, reply, this.#streamSettings, id)
+      stream.expiresAt = expiresAt
+      return stream
+    }
+  }
+
+  #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
+    const { registry } = this.#plugin
+    const { shared, source, openOn, items, end } = this.declared
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
-    const expiresAt = validTime(expires?.call(this.#app, request))
-    const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
+    const stream = this.#streamFor(request, reply)()
     if (topics !== undefined) stream.addTopics(topics, this.declared.rewind === 'all' ? Infinity : this.declared.rewind)
-    stream.expiresAt = expiresAt
     // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
@@ -152,6 +182,8 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     const { producer } = stream
     if (producer instanceof SourceDelivery) {
       producer.run(stream)
+    } else if (producer instanceof RunReader) {
+      producer.run(stream).catch((error) => this.#callbacks.abort(error, stream))
     } else if (producer instanceof SharedInterval) {
       producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {

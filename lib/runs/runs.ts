@@ -1,11 +1,10 @@
 // Tested by test/runs/resumable.test.ts
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
-import { SSE_ERR_CLOSING, SSE_ERR_OPTION, SSE_ERR_RUN_BUSY, SSE_ERR_RUN_TOO_LARGE, describeValue } from '../errors.js'
-import { encode } from '../event/encode.js'
-import { nextTurn, sliceIsOver } from '../stream/time-slice.js'
+import { SSE_ERR_CLOSING, SSE_ERR_OPTION, SSE_ERR_RUN_BUSY, describeValue } from '../errors.js'
 import { isNonEmptyString } from '../topic.js'
-import type { RunLimits, RunLog, RunStore, RunWriter, SSERun } from './store.js'
+import { RunProducer, type RunSource } from './producer.js'
+import type { RunLimits, RunLog, RunStore, SSERun } from './store.js'
 
 /** Applies if a run of the key is going on: `join` it, `refuse` the request, or `restart` it. */
 export type OnBusy = 'join' | 'refuse' | 'restart'
@@ -13,33 +12,6 @@ export type OnBusy = 'join' | 'refuse' | 'restart'
 /** The limits of a run, and what happens if one of its key is going on. */
 export interface RunSettings extends RunLimits {
   onBusy: OnBusy
-}
-
-/** The second argument of the source of a run. */
-export interface SSERunContext {
-  /** The key of the run. */
-  readonly key: string
-  /** Aborts on `app.sse.stop`, `maxDuration`, `abandonAfter`, and when the app closes. Never because a reader has left. */
-  readonly signal: AbortSignal
-}
-
-/** Reads a source of the application item by item. */
-export interface ItemReader {
-  next (): Promise<IteratorResult<unknown, undefined>>
-  stop (): void
-  readonly finished: Promise<void>
-}
-
-/** The code of the application that a run calls. */
-export interface RunSource {
-  /** Returns the source. May throw. */
-  open (context: SSERunContext): ItemReader
-  /** Returns an item as an encoded event without an `id:` line; `''` for an item without text. May throw. */
-  encode (item: unknown): string
-  /** The encoded event after the last item; `''` for none. */
-  readonly end: string
-  /** Called with the error that ends the run. Resolves to the encoded event after it, `''` for none; undefined: the event `error`. Never rejects. */
-  onError (error: Error): Promise<string | undefined>
 }
 
 /** A run that was started or found. */
@@ -72,7 +44,7 @@ export class Runs {
     const controller = new AbortController()
     const { log, writer } = await this.#store.start(name, limits, () => controller.abort(), onBusy === 'restart')
     if (writer === null && onBusy === 'refuse') throw new SSE_ERR_RUN_BUSY(describeValue(name))
-    return { log, produce: writer && ((source) => { this.#track(controller, this.#produce(writer, source, limits, controller)) }) }
+    return { log, produce: writer && ((source) => { this.#track(controller, new RunProducer(writer, source, limits, controller, this.#log).run()) }) }
   }
 
   /** Returns the newest run of a key; null if there is none. @throws SSE_ERR_OPTION, SSE_ERR_BACKPLANE */
@@ -106,68 +78,6 @@ export class Runs {
   #track (controller: AbortController, run: Promise<void>): void {
     if (this.#closing) controller.abort()
     this.#stops.set(controller, run.finally(() => this.#stops.delete(controller)))
-  }
-
-  /** Runs a source to its end, and appends its events to the run. Never rejects. */
-  async #produce (writer: RunWriter, source: RunSource, limits: RunLimits, controller: AbortController): Promise<void> {
-    const { signal } = controller
-    const timers = [setTimeout(() => controller.abort(), limits.maxDuration)]
-    if (limits.abandonAfter > 0) this.#watchReaders(writer, limits.abandonAfter, controller, timers)
-    let items: ItemReader | null = null
-    const stop = () => items?.stop()
-    signal.addEventListener('abort', stop)
-    try {
-      items = source.open({ key: writer.info.key, signal })
-      if (signal.aborted) stop()
-      await this.#readAll(items, writer, source, limits.maxBytes)
-      await writer.end(signal.aborted ? 'stopped' : 'done', source.end)
-    } catch (error) {
-      stop()
-      await this.#fail(error, writer, source, signal)
-    } finally {
-      for (const timer of timers) clearTimeout(timer)
-      signal.removeEventListener('abort', stop)
-      await items?.finished
-    }
-  }
-
-  async #readAll (items: ItemReader, writer: RunWriter, source: RunSource, maxBytes: number): Promise<void> {
-    let bytes = 0
-    for (let item = await items.next(); !item.done; item = await items.next()) {
-      const event = source.encode(item.value)
-      if (event === '') continue
-      bytes += Buffer.byteLength(event)
-      if (bytes > maxBytes) throw new SSE_ERR_RUN_TOO_LARGE(maxBytes)
-      const full = writer.append(event)
-      if (full !== undefined) await full
-      if (sliceIsOver()) await nextTurn()
-    }
-  }
-
-  /** Ends a run whose source has failed, or whose events cannot be stored. A source that fails because it was stopped has not failed. */
-  async #fail (thrown: unknown, writer: RunWriter, source: RunSource, { aborted }: AbortSignal): Promise<void> {
-    const error = toError(thrown)
-    try {
-      if (aborted) {
-        this.#log.debug({ err: error }, 'failed after its run was stopped')
-        await writer.end('stopped', source.end)
-      } else {
-        await writer.end('failed', await source.onError(error) ?? encode({ event: 'error', data: { message: error.message } }))
-      }
-    } catch (err) {
-      this.#log.error({ err }, 'the end of a run is not stored')
-    }
-  }
-
-  /** Stops a run that no stream has read for `abandonAfter` ms. */
-  #watchReaders (writer: RunWriter, abandonAfter: number, controller: AbortController, timers: NodeJS.Timeout[]): void {
-    const check = async () => {
-      const idle = await Promise.resolve(writer.idleFor()).catch(() => 0)
-      if (controller.signal.aborted || writer.info.state !== 'running') return
-      if (idle >= abandonAfter) controller.abort()
-      else timers[1] = setTimeout(check, abandonAfter - idle)
-    }
-    timers[1] = setTimeout(check, abandonAfter)
   }
 }
 
