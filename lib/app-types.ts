@@ -14,6 +14,9 @@ import type { SSERunContext } from './runs/producer.js'
 import type { SSERun } from './runs/store.js'
 import type { MaybePromise, SSEManualOptions, SSEReplyOptions, SSERouteOptions, SSESource, SSEStartOptions, SSEStream } from './types.js'
 
+/** A source of `app.sse.start`. With `items: 'data'` its items are the data of events. */
+type StartedSource<Items extends SSEItems> = SSESource<Items extends 'data' ? unknown : SSEInput>
+
 /** `app.sse`: publishes events to the streams of all processes that share the backplane. */
 export interface SSE {
   /**
@@ -43,7 +46,9 @@ export interface SSE {
    * @param key names the run: a string that is not empty
    * @param source a source, or a function that returns one and receives the run with its `signal`
    */
-  start (key: string, source: SSESource | ((run: SSERunContext<SSEInput>) => MaybePromise<SSESource>), options?: SSEStartOptions): Promise<SSERun>
+  start<Items extends SSEItems = 'payload'> (
+    key: string, source: StartedSource<Items> | ((run: SSERunContext<SSEInput>) => MaybePromise<StartedSource<Items>>), options?: SSEStartOptions<Items>
+  ): Promise<SSERun>
   /** Stops the run of a key, in whatever process its source runs. Resolves to whether a run was going on. Rejects with SSE_ERR_OPTION and SSE_ERR_BACKPLANE. */
   stop (key: string): Promise<boolean>
   /** Resolves to the newest run of a key, which may have ended; null if there is none, or it is no longer kept. Rejects like `stop`. */

@@ -119,7 +119,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
       // waits by `after`, which calls back once all onRoute hooks have run, but before Fastify reads the hooks of the route
       if (options.config?.sse === true && options.method !== 'HEAD') this.after(() => appendPipeHook(options))
     } else if (options.method !== 'HEAD') {
-      const events = { events: route.declared.events, gaps: route.gaps }
+      const events = { events: route.declared.events, gaps: route.gaps, others: route.otherResponses }
       registered.push({ route, options, checkSchemas: openapi === false ? undefined : describeRoute(this, options, events, openapi.transform) })
     }
   })

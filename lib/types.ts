@@ -94,16 +94,6 @@ export interface SSEManualOptions extends SSEStreamOptions {
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
 }
 
-/** The options of `reply.sse()` whose first argument is a source, or a function that may return one. */
-export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
-  /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
-  openOn?: 'request' | 'first-event'
-  /** `'payload'` (default): each item is an event; `'data'`: each item is the data of an event. */
-  items?: Items
-  /** Event sent after the last item of the source. Not sent if the source failed or the client disconnected. Default: none. */
-  end?: SSEPayload | string
-}
-
 /** The limits of a run, a source that outlives its client. Options of `resumable`, of `app.sse.start` and of `reply.sse()`. */
 export interface SSERunOptions {
   /** Time for which an ended run can still be read, ms. 0: only by streams that are reading it. Default 300000. */
@@ -118,10 +108,22 @@ export interface SSERunOptions {
   onBusy?: 'join' | 'refuse' | 'restart'
 }
 
-/** The options of `app.sse.start`. */
-export interface SSEStartOptions extends SSERunOptions {
+/** The options of `reply.sse()` whose first argument is a source, or a function that may return one. */
+export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
+  /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
+  openOn?: 'request' | 'first-event'
   /** `'payload'` (default): each item is an event; `'data'`: each item is the data of an event. */
-  items?: SSEItems
+  items?: Items
+  /** Event sent after the last item of the source. Not sent if the source failed or the client disconnected. Default: none. */
+  end?: SSEPayload | string
+  /** Makes the source a run that outlives its client, as the option `resumable` of a route does. `key` names the run. */
+  resumable?: SSERunOptions & { key: string }
+}
+
+/** The options of `app.sse.start`. */
+export interface SSEStartOptions<Items extends SSEItems = SSEItems> extends SSERunOptions {
+  /** `'payload'` (default): each item is an event; `'data'`: each item is the data of an event. */
+  items?: Items
   /** Event after the last item. Default: none. */
   end?: SSEPayload | string
   /** Called with the error that has ended the run. Returns the last event in place of the event `error`; null: none. Default: logs the error. */

@@ -6,6 +6,7 @@ import { type OptionNames, refuseMistakes } from './names.js'
 import { checkEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
 import { readRunKey, readRunOptions } from './runs.js'
 import { declaredEvents, topicConflict } from './topics.js'
+import type { RunSettings } from '../runs/runs.js'
 import type { DrainSettings, StreamSettings } from '../stream/settings.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
@@ -84,6 +85,7 @@ function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): St
 export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
   settings: StreamSettings
   items: 'payload' | 'data'
+  resumable: (RunSettings & { key: string }) | undefined
 }
 
 /**
@@ -107,11 +109,13 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
   const given: SSEReplyOptions = options
   const settings = readStreamOptions(base, given)
   check(given, replyRules)
-  const { onError, onDisconnect, openOn, items, end } = given
-  const sourceOnly = Object.entries({ openOn, items, end }).find(([, value]) => value !== undefined)
+  const { onError, onDisconnect, openOn, items, end, resumable } = given
+  const sourceOnly = Object.entries({ openOn, items, end, resumable }).find(([, value]) => value !== undefined)
   if (!withSource && sourceOnly) throw new SSE_ERR_OPTION(sourceOnly[0], 'a source or a function before it', 'neither')
   checkEvent('end', end, (event) => encode(event, plainData(settings.serializer)))
-  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end }
+  if (resumable && openOn !== undefined) throw new SSE_ERR_OPTION('openOn', 'no value with "resumable", because the source does not wait for a stream', describeValue(openOn))
+  const run = resumable && { key: resumable.key, ...readRunOptions('resumable', resumable, ['key']) }
+  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end, resumable: run }
 }
 
 /**

@@ -94,7 +94,8 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
   onDisconnect: aFunction,
   openOn: oneOf('request', 'first-event'),
   items: oneOf('payload', 'data'),
-  end: anEvent
+  end: anEvent,
+  resumable: anObject('{ key, keep?, maxBytes?, maxDuration?, abandonAfter?, onBusy? }', isOptions)
 }
 
 /** Rules of the options of `sseRoute`, without the stream options and those of Fastify. */
@@ -122,7 +123,6 @@ export const routeRules: Rules<RouteDeclaration> = {
   onGap: aFunction,
   expires: aFunction,
   onConnect: aFunction,
-  resumable: anObject('{ key: a function, keep?, maxBytes?, maxDuration?, abandonAfter?, onBusy? }', isOptions),
   resume: aFunction
 }
 

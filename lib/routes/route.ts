@@ -17,7 +17,12 @@ import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
 import { RouteTopics } from './route-topics.js'
 import { RunReader } from '../runs/reader.js'
-import { RunRequests } from './run-requests.js'
+import { openRun } from './open-run.js'
+import { sendRun } from './reply-run.js'
+import { runSource } from './run-source.js'
+import { RunStream } from './run-stream.js'
+import type { RunSource } from '../runs/producer.js'
+import { readLastEventId } from '../stream/headers.js'
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
@@ -36,7 +41,6 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
   readonly #topics: RouteTopics | undefined
-  readonly #runs: RunRequests | undefined
   #streamSettings: CompiledSettings
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, streamSettings: StreamSettings) {
@@ -48,7 +52,6 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     this.#streamSettings = compileSettings(streamSettings)
     const { onGap } = declared
     this.onGap = onGap && ((gap, stream) => this.#callbacks.inPlaceOfGap(() => onGap.call(app, gap, stream.request, stream), stream))
-    if (declared.resumable ?? declared.resume) this.#runs = new RunRequests(app, plugin.runs, declared, this.#callbacks)
     if (declared.topics !== undefined) this.#topics = new RouteTopics(app, declared.topics)
   }
 
@@ -56,6 +59,14 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   get gaps (): boolean {
     const { topics, clientId = this.#plugin.settings.clientId } = this.declared
     return topics !== undefined || clientId !== undefined || this.#streamSettings.overflow === 'drop'
+  }
+
+  /** Descriptions of the responses without an event stream, by status, for the OpenAPI document. */
+  get otherResponses (): Record<string, string> {
+    const { resumable, resume } = this.declared
+    if (resumable === undefined && resume === undefined) return {}
+    const none = resume === undefined ? 'The client has read all events of the run' : 'There is no run, or the client has read all its events'
+    return resumable?.onBusy === 'refuse' ? { 204: none, 409: 'A run with this key is going on' } : { 204: none }
   }
 
   get payloadTimeout (): number { return this.declared.payloadTimeout }
@@ -77,8 +88,8 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
       return
     }
     this.#limits.admit(reply)
-    if (this.#runs !== undefined) {
-      this.#openRun(this.#runs, request, reply)
+    if (this.declared.resumable ?? this.declared.resume) {
+      this.#openRun(request, reply)
       return
     }
     const topics = this.#topics?.of(request)
@@ -101,9 +112,16 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   }
 
   /** Opens a stream that reads a run. Replies 204, with which an EventSource does not reconnect, if there is nothing to read. */
-  async #openRun (runs: RunRequests, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async #openRun (request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
-      const opening = runs.open(request, this.#streamFor(request, reply))
+      const { resume, resumable } = this.declared
+      const opening = openRun(this.#plugin.runs, {
+        key: (resume ?? resumable?.key)?.call(this.#app, request),
+        lastEventId: readLastEventId(request),
+        createStream: this.#streamFor(request, reply),
+        settings: resumable ?? null,
+        sourceOf: (stream) => this.#runSource(request, stream)
+      })
       if (!await this.#plugin.pendingRequests.settled(opening, reply) || reply.sent) return
       const stream = await opening
       if (stream === null) reply.code(204).send()
@@ -111,6 +129,13 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     } catch (error) {
       reply.send(toError(error))
     }
+  }
+
+  #runSource (request: FastifyRequest, stream: EventStream): RunSource {
+    return runSource(this.declared, stream.settings, {
+      open: (run) => new Source(this.declared.source?.call(this.#app, request, new RunStream(run, stream)), request),
+      onError: (error) => this.#callbacks.lastOfRun(error, stream)
+    })
   }
 
   /** Calls the functions of the application that a stream needs. Returns a function that creates the stream. */
@@ -183,7 +208,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     if (producer instanceof SourceDelivery) {
       producer.run(stream)
     } else if (producer instanceof RunReader) {
-      producer.run(stream).catch((error) => this.#callbacks.abort(error, stream))
+      sendRun(stream, this.#callbacks)
     } else if (producer instanceof SharedInterval) {
       producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {

@@ -6,7 +6,7 @@ import type { RunMethods } from '../pubsub/facade.js'
 import type { SSERunContext } from '../runs/producer.js'
 import type { Begun, Runs } from '../runs/runs.js'
 import type { CompiledSettings } from '../stream/settings.js'
-import { encodeItem } from './run-source.js'
+import { runSource } from './run-source.js'
 import { Source } from './source.js'
 
 /** Implements the methods of `app.sse` for runs. */
@@ -16,11 +16,8 @@ export function runMethods (runs: Runs, settings: CompiledSettings, log: Fastify
       const { items, end, onError, ...limits } = readStartOptions(options, settings)
       const given = typeof source === 'function' ? null : new Source(source, { log })
       const { log: run, produce } = await begun(runs.begin(key, limits), given)
-      produce?.({
-        open: (context: SSERunContext) => given ?? new Source((source as (run: SSERunContext) => unknown)(context), { log }),
-        encode: (item) => encodeItem(item, items, settings),
-        encodeEvent: (payload) => encodeItem(payload, 'payload', settings),
-        end: end === undefined ? '' : encode(end, settings.writeData),
+      produce?.(runSource({ items, end }, settings, {
+        open: (context) => given ?? new Source((source as (run: SSERunContext) => unknown)(context), { log }),
         async onError (error) {
           if (onError === undefined) {
             log.error(error)
@@ -34,7 +31,7 @@ export function runMethods (runs: Runs, settings: CompiledSettings, log: Fastify
             log.error(second, 'onError of a run failed')
           }
         }
-      })
+      }))
       return run.info
     },
 

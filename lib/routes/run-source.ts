@@ -1,13 +1,27 @@
 // Tested by test/runs/resumable.test.ts
 import { assertNoCustomId, encode } from '../event/encode.js'
 import { UpstreamEvent } from '../event/upstream.js'
+import type { RunSource } from '../runs/producer.js'
 import type { CompiledSettings } from '../stream/settings.js'
-import { type ItemKind, payloadOf } from './source.js'
+import type { DeliverySettings } from './source-delivery.js'
+import { payloadOf } from './source.js'
 
-/** Encodes an item of a run's source as an event without an id, because the events of a run have the run's ids. @throws the errors of `encode`, SSE_ERR_CUSTOM_ID */
-export function encodeItem (item: unknown, items: ItemKind, { writeData, writeText }: Pick<CompiledSettings, 'writeData' | 'writeText'>): string {
-  if (item instanceof UpstreamEvent) return encode(item.withoutId(), writeText)
-  const payload = payloadOf(item, items)
+/** The functions that encode the data of events. */
+type Writers = Pick<CompiledSettings, 'writeData' | 'writeText'>
+
+/** Returns the source of a run, whose items are encoded once for all its readers. */
+export function runSource ({ items, end }: DeliverySettings, writers: Writers, { open, onError }: Pick<RunSource, 'open' | 'onError'>): RunSource {
+  return {
+    open,
+    encode: (item) => item instanceof UpstreamEvent ? encode(item.withoutId(), writers.writeText) : encodeEvent(payloadOf(item, items), writers),
+    encodeEvent: (payload) => encodeEvent(payload, writers),
+    end: end === undefined ? '' : encodeEvent(end, writers),
+    onError
+  }
+}
+
+/** Encodes an event without an id, because the events of a run have the run's ids. @throws the errors of `encode`, SSE_ERR_CUSTOM_ID */
+function encodeEvent (payload: unknown, { writeData }: Writers): string {
   assertNoCustomId(payload)
   return encode(payload, writeData)
 }

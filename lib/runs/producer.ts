@@ -12,9 +12,9 @@ export interface SSERunContext<Payload = unknown> {
   /** Aborts on `app.sse.stop`, `maxDuration` and `abandonAfter`, and when the app closes. Never because a reader has left. */
   readonly signal: AbortSignal
   /** Appends an event to the run, besides the items of the source. Resolves to false if the run has ended. Rejects with the errors of `stream.send`. */
-  send (payload: Payload): Promise<boolean>
+  readonly send: (payload: Payload) => Promise<boolean>
   /** Stops the run: aborts `signal`, and ends the run with the state `stopped`. */
-  stop (): void
+  readonly stop: () => void
 }
 
 /** Reads a source of the application item by item. */
@@ -86,14 +86,14 @@ export class RunProducer implements SSERunContext {
     }
   }
 
-  async send (payload: unknown): Promise<boolean> {
+  readonly send = async (payload: unknown): Promise<boolean> => {
     const event = this.#source.encodeEvent(payload)
     if (this.#ended || this.signal.aborted) return false
     await this.#append(event)
     return true
   }
 
-  stop (): void {
+  readonly stop = (): void => {
     this.#controller.abort()
   }
 
