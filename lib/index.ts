@@ -77,7 +77,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     createSubscription: (stream, from) => hub.createSubscription(stream, from)
   })
   const hub: Hub = new Hub(backplane, registry, writeData, new Definitions(app, history, writeData), app.log)
-  const runs = new Runs(new MemoryRunStore(), app.log, drain.timeout)
+  const runs = new Runs(new MemoryRunStore(), app.log, drain.timeout, stats.runs)
   const shared: Plugin = {
     registry,
     limits: new Limits(settings, stats),

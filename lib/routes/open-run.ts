@@ -29,25 +29,25 @@ export async function openRun (runs: Runs, { key, lastEventId, createStream, set
   // A client that has the id of a run reconnects. It must not start the source again.
   if (settings === null || last !== null) {
     const log = await runs.find(key)
-    return log && readFrom(last, log, createStream)
+    return log && readFrom(last, log, runs, createStream)
   }
   const { log, produce } = await runs.begin(key, settings)
-  if (produce === null) return readFrom(last, log, createStream)
-  const stream = startAt(0, log, createStream())
+  if (produce === null) return readFrom(last, log, runs, createStream)
+  const stream = startAt(0, log, runs, createStream())
   produce(sourceOf(stream))
   return stream
 }
 
-function readFrom (last: ReturnType<typeof parseRunEventId>, log: RunLog, createStream: () => EventStream): EventStream | null {
+function readFrom (last: ReturnType<typeof parseRunEventId>, log: RunLog, runs: Runs, createStream: () => EventStream): EventStream | null {
   const { id, state, events } = log.info
   // the id of an earlier run says nothing about this one
   const position = last?.run === id ? Math.min(last.n, events) : 0
   if (last?.run === id && state !== 'running' && position === events) return null
-  return startAt(position, log, createStream())
+  return startAt(position, log, runs, createStream())
 }
 
 /** Makes a stream read a run from the event after a number on. A stream that has closed reads nothing. */
-function startAt (position: number, log: RunLog, stream: EventStream): EventStream {
-  if (!stream.closed) stream.producer = new RunReader(log, position)
+function startAt (position: number, log: RunLog, { stats }: Runs, stream: EventStream): EventStream {
+  if (!stream.closed) stream.producer = new RunReader(log, position, stats)
   return stream
 }

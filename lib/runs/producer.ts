@@ -2,6 +2,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { SSE_ERR_RUN_TOO_LARGE, toError } from '../errors.js'
 import { encode } from '../event/encode.js'
+import type { RunStats } from '../stats.js'
 import { nextTurn, sliceIsOver } from '../stream/time-slice.js'
 import type { RunLimits, RunWriter } from './store.js'
 
@@ -48,13 +49,14 @@ export class RunProducer implements SSERunContext {
   readonly #limits: RunLimits
   readonly #controller: AbortController
   readonly #log: FastifyBaseLogger
+  readonly #stats: RunStats
   #items: ItemReader | null = null
   #bytes = 0
   #ended = false
   #durationTimer: NodeJS.Timeout | undefined
   #readersTimer: NodeJS.Timeout | undefined
 
-  constructor (writer: RunWriter, source: RunSource, limits: RunLimits, controller: AbortController, log: FastifyBaseLogger) {
+  constructor (writer: RunWriter, source: RunSource, limits: RunLimits, controller: AbortController, log: FastifyBaseLogger, stats: RunStats) {
     this.key = writer.info.key
     this.signal = controller.signal
     this.#writer = writer
@@ -62,11 +64,13 @@ export class RunProducer implements SSERunContext {
     this.#limits = limits
     this.#controller = controller
     this.#log = log
+    this.#stats = stats
   }
 
   /** Resolves once the run has ended and the code of the source has finished. Never rejects. */
   async run (): Promise<void> {
     const { maxDuration, abandonAfter } = this.#limits
+    this.#stats.open++
     this.#durationTimer = setTimeout(() => this.#controller.abort(), maxDuration)
     if (abandonAfter > 0) this.#readersTimer = setTimeout(this.#checkReaders, abandonAfter)
     this.signal.addEventListener('abort', this.#stop)
@@ -119,7 +123,11 @@ export class RunProducer implements SSERunContext {
   }
 
   async #end (state: 'done' | 'failed' | 'stopped', last: string): Promise<void> {
-    this.#ended = true
+    if (!this.#ended) {
+      this.#ended = true
+      this.#stats.open--
+      this.#stats[state]++
+    }
     await this.#writer.end(state, last)
   }
 

@@ -3,6 +3,7 @@ import type { EventStream } from '../stream/event-stream.js'
 import type { Producer } from '../stream/contracts.js'
 import { sliceIsOver } from '../stream/time-slice.js'
 import { runEventId } from './run-id.js'
+import type { RunStats } from '../stats.js'
 import type { RunLog } from './store.js'
 
 /** Number of events that a stream reads from a run at once. */
@@ -19,14 +20,19 @@ export class RunReader implements Producer<EventStream> {
   #wake: (() => void) | null = null
 
   /** @param position number of the event after which the stream starts */
-  constructor (log: RunLog, position: number) {
+  constructor (log: RunLog, position: number, stats: RunStats) {
     this.#log = log
     this.#id = log.info.id
     this.#position = position
-    this.#unwatch = log.watch(() => {
+    stats.readers++
+    const unwatch = log.watch(() => {
       this.#changed = true
       this.#wake?.()
     })
+    this.#unwatch = () => {
+      unwatch()
+      stats.readers--
+    }
   }
 
   stop (): undefined {

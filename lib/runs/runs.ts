@@ -2,6 +2,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 import { SSE_ERR_CLOSING, SSE_ERR_OPTION, SSE_ERR_RUN_BUSY, describeValue } from '../errors.js'
+import type { RunStats } from '../stats.js'
 import { isNonEmptyString } from '../topic.js'
 import { RunProducer, type RunSource } from './producer.js'
 import type { RunLimits, RunLog, RunStore, SSERun } from './store.js'
@@ -26,15 +27,17 @@ export class Runs {
   readonly #store: RunStore
   readonly #log: FastifyBaseLogger
   readonly #timeout: number
+  readonly stats: RunStats
   /** The runs whose sources this process runs. Each function stops one. */
   readonly #stops = new Map<AbortController, Promise<void>>()
   #closing = false
 
   /** @param timeout the longest time that `close` waits for sources, ms */
-  constructor (store: RunStore, log: FastifyBaseLogger, timeout: number) {
+  constructor (store: RunStore, log: FastifyBaseLogger, timeout: number, stats: RunStats) {
     this.#store = store
     this.#log = log
     this.#timeout = timeout
+    this.stats = stats
   }
 
   /** Starts a run of a key, or returns the one that is going on. @throws SSE_ERR_OPTION, SSE_ERR_RUN_BUSY, SSE_ERR_CLOSING, SSE_ERR_BACKPLANE */
@@ -44,7 +47,7 @@ export class Runs {
     const controller = new AbortController()
     const { log, writer } = await this.#store.start(name, limits, () => controller.abort(), onBusy === 'restart')
     if (writer === null && onBusy === 'refuse') throw new SSE_ERR_RUN_BUSY(describeValue(name))
-    return { log, produce: writer && ((source) => { this.#track(controller, new RunProducer(writer, source, limits, controller, this.#log).run()) }) }
+    return { log, produce: writer && ((source) => { this.#track(controller, new RunProducer(writer, source, limits, controller, this.#log, this.stats).run()) }) }
   }
 
   /** Returns the newest run of a key; null if there is none. @throws SSE_ERR_OPTION, SSE_ERR_BACKPLANE */
