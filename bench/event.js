@@ -17,6 +17,12 @@ export function text (seq) {
   return `event: ${NAME}\ndata: ${JSON.stringify(data(seq))}\n\n`
 }
 
+/** Topics of the route `/replay` of every candidate. */
+export const TOPICS = ['a', 'b', 'c', 'd', 'e']
+
+/** Number of events that a client of `/replay` has missed. */
+export const MISSED = 1_000
+
 /** Yields `count` events, for measurements of one stream. */
 export async function * events (count) {
   for (let seq = 0; seq < count; seq++) yield { event: NAME, data: data(seq) }

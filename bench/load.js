@@ -58,7 +58,7 @@ class Client {
   #rest = ''
   #open = false
 
-  constructor (group, { port, path }, { opened, ended = () => {} }) {
+  constructor (group, { port, path, enough }, { opened, ended = () => {} }) {
     this.socket = connect(port, '127.0.0.1')
     this.socket.setEncoding('latin1').setNoDelay()
     this.socket.on('error', (error) => group.failed(error))
@@ -66,7 +66,7 @@ class Client {
       this.#rest += text
       if (!this.#open) this.#readHead(group, opened)
       if (this.#open) this.#readEvents(group)
-      if (this.#rest.endsWith(LAST_CHUNK)) ended(this)
+      if (this.received === enough || this.#rest.endsWith(LAST_CHUNK)) ended(this)
     })
     this.socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n`)
   }
@@ -130,11 +130,11 @@ answer({
   /** Returns the number of comments and other blocks without data that all clients have received so far. */
   heartbeats: () => group.heartbeats,
 
-  /** `count` times: connect, ask, read `events` events and the end, close. */
-  async visit ({ port, path, count, events }) {
+  /** `count` times: connect, ask, read `events` events, and the end if `ends`, close. */
+  async visit ({ port, path, count, events, ends = true }) {
     const visitors = new Group()
     await Promise.race([visitors.failure, times(count, () => new Promise((resolve) => {
-      const client = new Client(visitors, { port, path }, {
+      const client = new Client(visitors, { port, path, enough: ends ? undefined : events }, {
         ended () {
           client.socket.destroy()
           if (client.received === events) resolve()

@@ -51,6 +51,9 @@ answer({
     }
   },
 
+  /** Publishes the events that clients of `/replay` have missed. Returns the id before the first of them. */
+  fill: () => candidate.fill(),
+
   /** Lets the interval routes send or skip their ticks. Returns the number of events sent so far. */
   ticking (on) {
     candidate.ticks.on = on

@@ -1,8 +1,13 @@
 import cluster from 'node:cluster'
+import { randomBytes } from 'node:crypto'
+import cookie from '@fastify/cookie'
 import Fastify from 'fastify'
 import sse from 'fastify-sse-routes'
 import { redisBackplane } from 'fastify-sse-routes/redis'
+import { signOutsInRedis } from './data/sign-outs.js'
+import notifications from './notifications.js'
 import processes from './processes.js'
+import session from './session.js'
 import { clusterPages as pages } from './site/pages.js'
 import site from './site/site.js'
 
@@ -10,6 +15,7 @@ const { PORT = '3000', HOST: host = '127.0.0.1', PROCESSES = '3', REDIS_URL: url
 
 /** One of the processes, which all do the same. */
 async function serve (number: number): Promise<void> {
+  const signOuts = signOutsInRedis(url, 'cluster demo sign-outs')
   const app = Fastify({ logger: { level: 'warn' } })
   app.register(sse, {
     retry: 1_000,
@@ -17,6 +23,11 @@ async function serve (number: number): Promise<void> {
     backplane: redisBackplane({ url, key: 'cluster demo', timeout: 2_000 })
   })
   app.register(processes, { number })
+  app.register(cookie, { secret: process.env.COOKIE_SECRET ?? '' })
+  app.register(session, { signOuts })
+  app.register(notifications, { signOuts })
+  app.addHook('onRequest', async (_request, reply) => { reply.header('x-process', process.pid) })
+  app.addHook('onClose', async () => signOuts.close())
   app.register(site, { pages })
 
   // Ctrl+C reaches all processes; the primary tells these when to end.
@@ -41,7 +52,9 @@ function startAll (): void {
   let ending = false
   // each process takes connections itself: one that the primary has handed to a process that is killed meanwhile would be lost
   cluster.schedulingPolicy = cluster.SCHED_NONE
-  const fork = () => { if (!ending) cluster.fork() }
+  // one secret, so that each process knows the sessions of the others
+  const env = { COOKIE_SECRET: process.env.COOKIE_SECRET || randomBytes(32).toString('hex') }
+  const fork = () => { if (!ending) cluster.fork(env) }
   fork()
   cluster.once('exit', () => { process.exitCode = 1 })
   cluster.once('listening', (_worker, { port }) => {

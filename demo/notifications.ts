@@ -1,6 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { errorSchema, PublishedSchema, ResumeSchema } from './data/schemas.js'
+import type { SignOuts } from './data/sign-outs.js'
 import { NotSignedIn, UserName, userOf } from './session.js'
 
 const NotificationSchema = Type.Object({
@@ -31,17 +32,14 @@ const notify = {
   response: { 201: PublishedSchema, ...refused }
 }
 
-/** @throws NotSignedIn */
-function signedIn (request: Pick<FastifyRequest, 'cookies' | 'unsignCookie'>): string {
-  const user = userOf(request)
-  if (user === null) throw new NotSignedIn()
-  return user
-}
-
-const notifications: FastifyPluginAsyncTypebox = async (app) => {
+const notifications: FastifyPluginAsyncTypebox<{ signOuts: SignOuts }> = async (app, { signOuts }) => {
+  app.decorateRequest('user', '')
   app.addHook('preHandler', async (request) => {
-    signedIn(request)
+    const user = await userOf(request, signOuts)
+    if (user === null) throw new NotSignedIn()
+    request.setDecorator('user', user)
   })
+  const signedIn = (request: Pick<FastifyRequest, 'getDecorator'>) => request.getDecorator<string>('user')
 
   app.sseRoute({
     url: '/notifications',

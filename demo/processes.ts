@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
+import { every } from './data/every.js'
 import { PublishedSchema, ResumeSchema } from './data/schemas.js'
 
 const Text = Type.String({ maxLength: 100, pattern: '\\S' })
@@ -31,7 +31,7 @@ const processes: FastifyPluginAsyncTypebox<{ number: number }> = async (app, { n
     const message: Static<typeof MessageSchema> = { from: number, text, time: Date.now() }
     return app.sse.publish('processes', { data: message })
   }
-  everyTwoSeconds(app, (n) => publish(`tick ${n}`))
+  every(2_000, app, (n) => publish(`tick ${n}`))
 
   app.sseRoute({
     url: '/processes',
@@ -47,15 +47,6 @@ const processes: FastifyPluginAsyncTypebox<{ number: number }> = async (app, { n
     reply.code(201).header('connection', 'close')
     return { id }
   })
-}
-
-/** As long as the app is open. */
-function everyTwoSeconds (app: FastifyInstance, act: (n: number) => Promise<unknown>): void {
-  let n = 0
-  const timer = setInterval(() => {
-    act(++n).catch((error: Error) => app.log.warn(error.message))
-  }, 2_000)
-  app.addHook('preClose', async () => clearInterval(timer))
 }
 
 export default processes

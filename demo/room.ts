@@ -1,4 +1,6 @@
-import { Type, type FastifyPluginAsyncTypebox, type Static } from '@fastify/type-provider-typebox'
+import { randomUUID } from 'node:crypto'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { defineTopic } from 'fastify-sse-routes'
 import { PublishedSchema, ResumeSchema } from './data/schemas.js'
 
 const Said = Type.Object({
@@ -6,6 +8,10 @@ const Said = Type.Object({
   text: Type.String({ maxLength: 1_000, pattern: '\\S' })
 })
 const MessageSchema = Type.Object({ ...Said.properties, time: Type.Integer({ description: 'ms since 1970' }) })
+const rooms = defineTopic('room:{room}', { events: { message: MessageSchema } })
+
+/** A random id by which a page opens its stream and says something. Other clients never get it, so that none can use it. */
+const Client = Type.Optional(Type.String({ pattern: '^[\\w-]{20,40}$', description: 'A random id of the client. The stream with this id does not get the client’s own messages.' }))
 const params = Type.Object({ room: Type.String({ pattern: '^[a-z0-9-]{1,40}$', examples: ['lobby'] }) })
 
 const listen = {
@@ -13,15 +19,15 @@ const listen = {
   description: 'Each message as it is said. A client that comes back gets those it missed first.',
   tags: ['published events'],
   params,
-  querystring: ResumeSchema
+  querystring: Type.Object({ ...ResumeSchema.properties, client: Client })
 }
 
 const say = {
   summary: 'Say something in a room',
-  description: 'All who are in the room see it.',
+  description: 'All who are in the room get it, except the stream with the same `client`, whose page shows it already.',
   tags: ['published events'],
   params,
-  body: Said,
+  body: Type.Object({ ...Said.properties, client: Client }),
   response: { 201: PublishedSchema }
 }
 
@@ -29,13 +35,12 @@ const room: FastifyPluginAsyncTypebox = async (app) => {
   app.sseRoute({
     url: '/rooms/:room',
     schema: listen,
-    events: { message: MessageSchema },
-    topics: (request) => [`room:${request.params.room}`]
+    topics: [rooms],
+    clientId: ({ query: { client = randomUUID() } }) => client
   })
 
-  app.post('/rooms/:room/messages', { schema: say }, async ({ params, body: { name, text } }, reply) => {
-    const message: Static<typeof MessageSchema> = { name, text, time: Date.now() }
-    const id = await app.sse.publish(`room:${params.room}`, { data: message })
+  app.post('/rooms/:room/messages', { schema: say }, async ({ params, body: { client, name, text } }, reply) => {
+    const id = await app.sse.publish(rooms(params), { data: { name, text, time: Date.now() } }, { except: client })
     reply.code(201)
     return { id }
   })

@@ -11,6 +11,7 @@ import chat from './chat.js'
 import dashboard from './dashboard.js'
 import { openAIModel, textModel } from './data/language-model.js'
 import { numberLines } from './data/log-tail.js'
+import { signOutsInMemory } from './data/sign-outs.js'
 import { measureVitals } from './data/vitals.js'
 import documents from './documents.js'
 import logs from './logs.js'
@@ -45,6 +46,7 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
   const app: FastifyInstance = Fastify({ logger })
   const vitals = measureVitals(app)
+  const signOuts = signOutsInMemory()
   app.addHook('onResponse', async (request, reply) => {
     if (reply.statusCode >= 400) request.log.warn({ req: request, res: reply }, 'request refused')
   })
@@ -62,8 +64,8 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   app.register(chat, { model: baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel })
   app.register(aiChat)
   app.register(room)
-  app.register(session)
-  app.register(notifications)
+  app.register(session, { signOuts })
+  app.register(notifications, { signOuts })
   app.register(orders)
   app.register(trades)
   app.register(metrics)

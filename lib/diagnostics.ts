@@ -21,8 +21,8 @@ export interface SSEDiagnostics {
   'fastify-sse-routes:open': { stream: SSEStream }
   /** Sent on this channel when an event stream that was open has closed, with the numbers of events and bytes written, and the duration. */
   'fastify-sse-routes:close': { stream: SSEStream } & StreamEnd
-  /** Sent once an event that this process published is stored in the log. `name`: the topic or client id; `''` if the event is for all streams. */
-  'fastify-sse-routes:publish': { id: string, to: Audience, name: string, payload: unknown }
+  /** Sent on this channel when an event that this process published is stored in the log. `names`: the topics, or one client id; empty if the event is for all streams. */
+  'fastify-sse-routes:publish': { id: string, to: Audience, names: readonly string[], except: string | null, payload: unknown }
   /**
    * Sent on this channel when a client was sent a `gap` event, which says that it has missed events. `lastEventId`: the last id that
    * the client has; `oldestId`: the id of the oldest event that can be replayed. Each is null if there is no such id.

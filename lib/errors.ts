@@ -13,8 +13,8 @@ export const SSE_ERR_SERIALIZATION = createError<[string, string]>('SSE_ERR_SERI
 /** The error if a call of a route's `payload` has not settled within `payloadTimeout` ms. A later result of the call is ignored. */
 export const SSE_ERR_PAYLOAD_TIMEOUT = createError<[number]>('SSE_ERR_PAYLOAD_TIMEOUT', 'A call of "payload" has not settled within payloadTimeout (%d ms): its result is ignored')
 
-/** The error for an event whose name is not in the option `events` of the route. Arguments: the name, the declared names. */
-export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event %s is not declared in the route\'s "events", which holds %s')
+/** The error for an event whose name is not in the `events` of the route, or of the definition of a topic. Arguments: the name, the route's or the topic's, the declared names. */
+export const SSE_ERR_UNKNOWN_EVENT = createError<[string, string, string]>('SSE_ERR_UNKNOWN_EVENT', 'The event %s is not declared in %s, which holds %s')
 
 /** The error for an `id` that the application set on an event whose id comes from the log of published events. */
 export const SSE_ERR_CUSTOM_ID = createError<[string]>('SSE_ERR_CUSTOM_ID', 'Published events, and all events on a stream with topics, have their id from the log; got the id %s', 500, TypeError)

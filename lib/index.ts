@@ -9,6 +9,7 @@ import { SSE_ERR_REGISTERED } from './errors.js'
 import { watchEarlierRoutes, wrapHandler } from './routes/handler.js'
 import { encodePublished } from './event/encode.js'
 import { Facade } from './pubsub/facade.js'
+import { Definitions } from './pubsub/definitions.js'
 import { Hub } from './pubsub/hub.js'
 import { MemoryBackplane } from './pubsub/memory-backplane.js'
 import { PendingRequests } from './routes/pending-requests.js'
@@ -22,13 +23,20 @@ import { sendRefusal, ManualStreamOwner, replyWithStream } from './routes/reply.
 import { Route } from './routes/route.js'
 import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStream } from './types.js'
 
-export type { Audience, Backplane, BackplaneFactory, BackplaneListener, Gap, HistorySettings, Page, PublishedEvent } from './backplane.js'
+export type {
+  Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
+} from './backplane.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
 export type { EventDataMap, EventSchemas, EventsOf, SSEItems } from './event/types.js'
+export type { SSE } from './app-types.js'
+export { defineTopic } from './topics/define.js'
 export type {
-  ItemOf, PayloadOf, SSE, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEPublication, SSEReplyOptions, SSERouteOptions,
+  DefinedTopic, RequestTopic, RouteTopic, SSEPublication, SSEPublishOptions, Target, Topic, TopicDefinition, TopicLimits, TopicOptions, TopicValues
+} from './topics/types.js'
+export type {
+  ItemOf, PayloadOf, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
@@ -63,7 +71,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     logEnd: endLogOf(app),
     createSubscription: (stream, from) => hub.createSubscription(stream, from)
   })
-  const hub: Hub = new Hub(backplane, registry, writeData, app.log)
+  const hub: Hub = new Hub(backplane, registry, writeData, new Definitions(app, history, writeData), app.log)
   const shared: Plugin = {
     registry,
     limits: new Limits(settings, stats),
@@ -78,7 +86,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
   app.decorate('sseRoute', function (this: FastifyInstance, url: string | SSERouteOptions, options?: Omit<SSERouteOptions, 'url'>) {
-    const { declared, stream, rest } = readRouteOptions(settings, typeof url === 'string' ? { ...options, url } : url)
+    const { declared, stream, rest } = readRouteOptions(settings, typeof url === 'string' ? { ...options, url } : url, this.prefix)
     const route = new Route(this, shared, declared, stream)
     warnOfEventNames(this, declared, rest)
     const handler: RouteOptions['handler'] = (request, reply) => route.handle(request, reply)

@@ -6,10 +6,15 @@ import type { FastifyRequest } from 'fastify'
  * - `'server'`: the application closed the stream, or the stream's source ended
  * - `'drain'`: the server closes (`app.close()`)
  * - `'overflow'`: more than `maxBufferedBytes` were buffered for the client
+ * - `'stalled'`: the client took no byte of the waiting bytes for `stallTimeout`
  * - `'idle'`, `'lifetime'`: the time in the option `idleTimeout` or `maxLifetime` passed
+ * - `'expired'`: the time that the option `expires` returned has come
  * - `'error'`: a source, payload or callback failed
  */
-export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error'
+export type CloseReason = 'client' | 'server' | 'drain' | 'overflow' | 'stalled' | 'idle' | 'lifetime' | 'expired' | 'error'
+
+/** The reasons for which a response is aborted, so that the client sees a failure. */
+export const ABORTS: ReadonlySet<CloseReason> = new Set(['error', 'overflow', 'stalled'])
 
 /** The result of `app.sse.stats()`: counts of this process since its start. */
 export interface SSEStats {
@@ -25,7 +30,7 @@ export interface SSEStats {
   sent: number
   /** Number of events not sent because the client was behind, on streams with `overflow: 'drop'`. */
   dropped: number
-  /** Number of published events sent again from the log to clients that had missed them. Included in `sent`. */
+  /** Number of published events read from the log: after a reconnect, a rewind, or by a slow client. Included in `sent`. */
   replayed: number
   /** Number of ticks of a route's `interval` at which a stream sent nothing, because its client was behind or `payload` had not settled. */
   skipped: number
@@ -59,7 +64,7 @@ export class RouteStats {
   gaps = 0
   bytes = 0
   readonly rejected: Record<RejectReason, number> = { maxStreams: 0, maxStreamsPerClient: 0 }
-  readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, idle: 0, lifetime: 0, error: 0 }
+  readonly closed: Record<CloseReason, number> = { client: 0, server: 0, drain: 0, overflow: 0, stalled: 0, idle: 0, lifetime: 0, expired: 0, error: 0 }
   /** Called at each write of published events, with the time that the oldest of them waited for the client's socket, ms. Null if not measured. */
   lag: ((ms: number) => void) | null = null
 

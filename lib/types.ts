@@ -4,24 +4,14 @@ import type {
   FastifyTypeProviderDefault, HTTPMethods, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase,
   RawServerDefault, RouteGenericInterface, RouteOptions, RouteShorthandOptions
 } from 'fastify'
-import type { BackplaneFactory } from './backplane.js'
+import type { BackplaneFactory, SSEGap } from './backplane.js'
 import type { SSEInput, SSEPayload } from './event/encode.js'
 import type { FetchResponse } from './event/fetch-response.js'
-import type { CloseReason, SSEStats } from './stats.js'
-import type {
-  EventDataMap, EventSchemas, Expected, ItemDataOf, ItemsOf, OnlyFields, PayloadWith, SSEItems, UninferredDataMap, WebStream
-} from './event/types.js'
+import type { CloseReason } from './stats.js'
+import type { EventSchemas, Expected, ItemOf, PayloadOf, SSEItems, UninferredItemOf, WebStream } from './event/types.js'
+import type { RouteTopic, SSEPublication, Target, WithTopics } from './topics/types.js'
 
-/** The type of the events that a route sends: the events that its option `events`, of type `Events`, declares. Without the option, any event. */
-export type PayloadOf<Provider extends FastifyTypeProvider, Events extends EventSchemas> =
-  PayloadWith<EventDataMap<Provider, Events>, Events>
-
-/** The type of a source's items and of `payload`'s results: an event of the route, or with `items: 'data'` the data of an event. */
-export type ItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items extends SSEItems = 'payload'> =
-  'data' extends Items ? ItemDataOf<Provider, Events> | ('payload' extends Items ? PayloadOf<Provider, Events> : never) : PayloadOf<Provider, Events>
-
-type UninferredItemOf<Provider extends FastifyTypeProvider, Events extends EventSchemas, Items> =
-  PayloadWith<UninferredDataMap<Provider, Events>, Events> | ('data' extends Items ? ItemDataOf<Provider, Events> : never)
+export type { ItemOf, PayloadOf }
 
 /**
  * A source of events: an iterable, a Readable, a web stream of items or of UTF-8 bytes, or the Response of `fetch` to a request
@@ -37,6 +27,10 @@ export interface SSEStream<Payload = SSEInput> {
   readonly clientId: string
   /** The header Last-Event-ID, decoded as UTF-8 (Latin-1 if not valid UTF-8), or the query parameter `lastEventId`; null without both. */
   readonly lastEventId: string | null
+  /** Whether the client came with an id of the log of published events, so that the events that it missed are replayed. */
+  readonly resumed: boolean
+  /** The topics that the stream is subscribed to now. */
+  readonly topics: ReadonlySet<string>
   /** A signal that aborts when the stream closes for any reason, so that the application's code can stop its work. */
   readonly signal: AbortSignal
   /** Whether the stream is closed. A closed stream sends nothing, and does not open again. */
@@ -57,9 +51,9 @@ export interface SSEStream<Payload = SSEInput> {
    * sent events that its client missed. A later call adds only the next events, and missed events that a running replay has not read yet.
    * @throws SSE_ERR_TOPIC
    */
-  subscribe (...topics: string[]): void
+  subscribe (...topics: Target[]): void
   /** Ends the stream's subscriptions to topics, so that it is sent no more of their events. */
-  unsubscribe (...topics: string[]): void
+  unsubscribe (...topics: Target[]): void
   /** Closes the stream: ends its response after the buffered text. Disconnects a client that has not taken this text within 5 s. */
   close (): void
 }
@@ -76,8 +70,14 @@ export interface SSEStreamOptions {
   serializer?: (data: unknown) => string
   /** Number of bytes that may be buffered in memory for a slow client. With more bytes `overflow` applies. Default 1048576. */
   maxBufferedBytes?: number
-  /** If `maxBufferedBytes` is exceeded, `'disconnect'` (default) aborts the stream; `'drop'` drops events until the client catches up, then sends an event `gap`. */
-  overflow?: 'disconnect' | 'drop'
+  /**
+   * Applies if `maxBufferedBytes` is exceeded. `'replay'` (default): published events are read from the log once the client has caught
+   * up; other events, and streams without ids of the log, are treated as with `'disconnect'`. `'disconnect'`: aborts the stream.
+   * `'drop'`: drops events until the client catches up, then sends an event `gap`.
+   */
+  overflow?: 'replay' | 'disconnect' | 'drop'
+  /** Time after which a client that takes no byte of the bytes that wait for it is disconnected, ms; 0: never. Default 60000. */
+  stallTimeout?: number
   /** Time without an event after which the stream is closed, ms. Default 0: never. */
   idleTimeout?: number
   /** Time after which the stream is closed, ms, plus or minus 10 %. Default 0: never. */
@@ -130,10 +130,11 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   /** Limit of the open streams of one client, or several limits; further requests get 429 with Retry-After. Default: no limit. */
   maxStreamsPerClient?: SSEClientLimit | readonly SSEClientLimit[]
   /**
-   * Limits of the log that keeps published events for clients that reconnect: at most `size` events, none older than `maxAge`
-   * ms (0: of any age). `false`: keeps none. Default `{ size: 1000, maxAge: 0 }`.
+   * Limits of the events that are kept for clients that reconnect: of each topic, each client id and the broadcasts at most `size`
+   * events, none older than `maxAge` ms (0: of any age); of all at most `maxBytes` of memory. `false`: keeps none.
+   * Default `{ size: 1000, maxAge: 3600000, maxBytes: 67108864 }`.
    */
-  history?: { size?: number, maxAge?: number } | false
+  history?: { size?: number, maxAge?: number, maxBytes?: number } | false
   /** Makes the backplane, which stores published events and passes them to other processes. Default: memory of this process only. */
   backplane?: BackplaneFactory
   /**
@@ -157,7 +158,7 @@ export interface SSEPluginOptions extends SSEStreamOptions {
   onError?: (error: Error, request: FastifyRequest, stream: SSEStream) => unknown
 }
 
-type MaybePromise<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 /** The options of `app.sseRoute`: those of a Fastify route except `handler` and the hook `onError`, the stream options, and the options below. */
 export interface SSERouteOptions<
   RawServer extends RawServerBase = RawServerDefault,
@@ -170,10 +171,12 @@ export interface SSERouteOptions<
   Logger extends FastifyBaseLogger = FastifyBaseLogger,
   Events extends EventSchemas = EventSchemas,
   Items extends SSEItems = SSEItems,
-  Sent = ItemOf<TypeProvider, NoInfer<Events>, Items>,
+  Topics extends readonly RouteTopic[] = readonly RouteTopic[],
+  Declared extends EventSchemas = WithTopics<Events, Topics>,
+  Sent = ItemOf<TypeProvider, NoInfer<Declared>, Items>,
   Instance = FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
   Request = FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>,
-  Payload = PayloadOf<TypeProvider, NoInfer<Events>>
+  Payload = PayloadOf<TypeProvider, NoInfer<Declared>>
 > extends SSEStreamOptions, Omit<RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'onError'> {
   /** The path of the route, as in Fastify's `route`. */
   url: string
@@ -196,7 +199,7 @@ export interface SSERouteOptions<
   interval?: number
   /** Called every `interval` ms: returns an event, or nothing. `signal` aborts after `payloadTimeout`, and when the stream (if `shared`: the last one) closes. */
   payload?: (this: Instance, request: Request, stream: SSEStream<Payload>, context: { signal: AbortSignal }) =>
-  MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items> | void>
+  MaybePromise<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Declared>, Items>, Declared, Items> | void>
   /** Time after which a call of `payload` fails with SSE_ERR_PAYLOAD_TIMEOUT, ms; 0: never. Default 30000. */
   payloadTimeout?: number
   /** `true` (default): `payload` is called first when the stream opens; `false`: first after one `interval`. */
@@ -205,95 +208,34 @@ export interface SSERouteOptions<
   shared?: boolean | ((this: Instance, request: Request) => string | number)
   /** Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream. */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
-  MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Events>, Items>, Events, Items>>>
+  MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Declared>, Items>, Declared, Items>>>
   /** `'payload'` (default): each item or result is an event; `'data'`: each is the data of an event without a name, which clients receive as `message`. */
   items?: Items
   /** Event sent after the last item of a `source`. Not sent if the source failed or the client disconnected. Default: none. */
   end?: NonNullable<Payload>
   /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
   openOn?: 'request' | 'first-event'
-  /** Topics to which each stream is subscribed. The stream sends the events published to these topics, first events that its client missed. */
-  topics?: readonly string[] | ((this: Instance, request: Request) => MaybePromise<readonly string[]>)
+  /**
+   * Topics to which each stream is subscribed: names and typed topics, or a function that returns them. A definition alone takes the values
+   * of its placeholders from `request.params`. The stream sends the events published to these topics, first events that its client missed.
+   */
+  topics?: Topics | ((this: Instance, request: Request) => MaybePromise<readonly RouteTopic[]>)
+  /**
+   * Number of retained events of each topic that a client without a Last-Event-ID is sent first, in the order of the log; `'all'`: all
+   * that are retained. Goes with `topics`. Default 0.
+   */
+  rewind?: number | 'all'
+  /**
+   * Returns the event that is sent in place of the event `gap`, which says that events are lost; null: nothing; undefined: the event `gap`.
+   * Awaited before the events after the gap. If it fails, the stream is aborted.
+   */
+  onGap?: (this: Instance, gap: SSEGap, request: Request, stream: SSEStream<Payload>) => MaybePromise<Payload | null | undefined>
+  /** Returns the time at which the stream closes, as a Date or in ms since the epoch; undefined: never. For the end of a session or token. */
+  expires?: (this: Instance, request: Request) => Date | number | undefined
   /** Called when a stream has opened, and awaited before its first payload, item of the source or published event. */
   onConnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Called once after an open stream has closed, for any reason. */
   onDisconnect?: (this: Instance, request: Request, stream: SSEStream<Payload>) => unknown
   /** Called with the error if `payload`, the source, the serializer or a callback of a stream fails. Default: `request.log.error`. */
   onError?: (this: Instance, error: Error, request: Request, stream: SSEStream<Payload>) => unknown
-}
-
-/** An event to publish, or its data as a string. It has no `id`, because the log of published events sets it. */
-export type SSEPublication = Omit<SSEPayload, 'id'> & { id?: never } | string
-
-/** `app.sse`: publishes events to the streams of all processes that share the backplane. */
-export interface SSE {
-  /**
-   * Publishes an event to all streams that are subscribed to a topic, in all processes that share the backplane. Resolves
-   * to the event's id once the event is stored in the log of published events. The plugin's `serializer` converts the data.
-   * Rejects with SSE_ERR_TOPIC, SSE_ERR_PAYLOAD (also for an event with nothing in it), SSE_ERR_FIELD,
-   * SSE_ERR_SERIALIZATION, SSE_ERR_CUSTOM_ID, and after `app.close()` with SSE_ERR_CLOSING. In these cases no stream sends the event.
-   */
-  publish (topic: string, payload: SSEPublication): Promise<string>
-  /** Publishes an event to all open streams of all processes, whatever their topics. Resolves and rejects like `publish`. */
-  broadcast (payload: SSEPublication): Promise<string>
-  /** Publishes an event to all streams with a client id, like `publish`. Rejects with SSE_ERR_CLIENT_ID in place of SSE_ERR_TOPIC. */
-  sendTo (clientId: string, payload: SSEPublication): Promise<string>
-  /** The open streams of this process, by `id`. */
-  readonly streams: ReadonlyMap<string, SSEStream>
-  /** Returns counts of this process since its start, such as open streams and events sent, as sums over all routes. */
-  stats (): SSEStats
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /**
-     * Set `true` on a route whose handler calls `reply.sse()` to save about 1.8 KB of memory per stream. Routes of `sseRoute`
-     * save it without this option. Default: false. Other replies of the route do not change.
-     */
-    sse?: boolean
-  }
-
-  interface FastifyInstance<
-    RawServer extends RawServerBase, RawRequest extends RawRequestDefaultExpression<RawServer>,
-    RawReply extends RawReplyDefaultExpression<RawServer>, Logger extends FastifyBaseLogger, TypeProvider extends FastifyTypeProvider
-  > {
-    /** The plugin's object on the app: publishes events, lists open streams, returns counts. */
-    readonly sse: SSE
-    /** Declares a route that responds with an event stream. @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE */
-    sseRoute<
-      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
-      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
-    > (options: SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>):
-    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
-    sseRoute<
-      RouteGeneric extends RouteGenericInterface = RouteGenericInterface, ContextConfig = ContextConfigDefault,
-      const SchemaCompiler extends FastifySchema = FastifySchema, const Events extends EventSchemas = {},
-      Items extends ItemsOf<Events> = RouteGenericInterface extends RouteGeneric ? 'payload' : ItemsOf<Events>,
-      Sent extends ItemOf<TypeProvider, Events, Items> & OnlyFields<Sent, Items> = never
-    > (url: string, options: Omit<SSERouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger, Events, Items, Sent>, 'url'>):
-    FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
-  }
-
-  interface FastifyReply {
-    /** Responds with an event stream, and returns it for the handler to write to. @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE */
-    sse (options?: SSEManualOptions): SSEStream
-    /**
-     * Responds with an event stream of all items of `source`. The promise resolves once the response has closed for any reason.
-     * Return or await it in the handler.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION, SSE_ERR_SOURCE
-     */
-    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
-      source: MaybePromise<SSESource<Sent>>, options?: SSEReplyOptions<Items>
-    ): Promise<void>
-    /**
-     * Responds with an event stream of the items of the source that `run` returns or resolves to. If `run` returns no source, closes
-     * the stream when `run` has settled. If `run` fails, aborts the stream. The promise resolves once the response has closed.
-     * @throws SSE_ERR_REPLY_SENT, SSE_ERR_OPTION
-     */
-    sse<Items extends SSEItems = 'payload', Sent extends ItemOf<FastifyTypeProvider, {}, Items> & OnlyFields<Sent, Items> = never> (
-      run: (stream: SSEStream) => MaybePromise<SSESource<Sent> | void>, options?: SSEReplyOptions<Items>
-    ): Promise<void>
-  }
 }

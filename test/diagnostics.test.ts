@@ -47,8 +47,10 @@ test('a channel of node:diagnostics_channel reports published events after the l
       oldestId: null,
       open: async () => {},
       close: async () => {},
-      read: () => ({ gap: null, events: [] }),
-      publish: async (_to, name) => {
+      control: () => '1-1',
+      read: (after) => ({ gap: null, events: [], position: after }),
+      rewind: () => ({ topics: new Map(), others: '1-0' }),
+      publish: async ({ names: [name] }) => {
         if (name === 'refused') throw new Error('refused')
         return '1-1'
       }
@@ -57,15 +59,15 @@ test('a channel of node:diagnostics_channel reports published events after the l
   const app = await makeApp(t)
   const ids = [await app.sse.publish('a', 'one'), await app.sse.broadcast({ data: 2 }), await app.sse.sendTo('me', 'three')]
   t.strictSame(published, [
-    { id: ids[0], to: 'topic', name: 'a', payload: 'one' },
-    { id: ids[1], to: 'all', name: '', payload: { data: 2 } },
-    { id: ids[2], to: 'client', name: 'me', payload: 'three' }
+    { id: ids[0], to: 'topic', names: ['a'], except: null, payload: 'one' },
+    { id: ids[1], to: 'all', names: [], except: null, payload: { data: 2 } },
+    { id: ids[2], to: 'client', names: ['me'], except: null, payload: 'three' }
   ])
   published.length = 0
   await t.rejects(remote.sse.publish('refused', 'x'))
   await t.rejects(app.sse.publish('', 'x'))
   t.equal(await remote.sse.publish('b', 'x'), '1-1')
-  t.strictSame(published, [{ id: '1-1', to: 'topic', name: 'b', payload: 'x' }])
+  t.strictSame(published, [{ id: '1-1', to: 'topic', names: ['b'], except: null, payload: 'x' }])
 })
 
 test('a channel of node:diagnostics_channel reports gaps', async (t) => {

@@ -63,7 +63,7 @@ export const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Ca
   SSE_ERR_TOPIC: [500, /A topic is a string that is not empty, got (""|1)$/, byPublish('', 'a'), byRequest({ topics: () => [1 as unknown as string] })],
   SSE_ERR_CLIENT_ID: [500, /A client id is a string that is not empty, got ""$/, async (t) => (await makeApp(t)).sse.sendTo('', 'a'), byRequest({ topics: [], clientId: () => '' })],
   SSE_ERR_BACKPLANE: [500, /The backplane failed: it has nothing after .*, though .* came later$/, async (t) => {
-    const empty = { newest: '2-0', oldestId: null, open: async () => {}, publish: async () => '', read: () => ({ gap: null, events: [] }), close: async () => {} }
+    const empty = { newest: '2-0', oldestId: null, open: async () => {}, publish: async () => '', control: () => '', rewind: () => ({ topics: new Map(), others: '' }), read: (after: string) => ({ gap: null, events: [], position: after }), close: async () => {} }
     const said: object[] = []
     const logged = { logger: { level: 'error', stream: { write: (line: string) => { said.push(JSON.parse(line).err) } } } }
     const app = await makeApp(t, { backplane: () => empty }, logged)

@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import { data, events, HEARTBEAT, INTERVAL, NAME } from '../event.js'
+import { data, events, HEARTBEAT, INTERVAL, MISSED, NAME, TOPICS } from '../event.js'
 import { Lateness } from '../lateness.js'
 
 /** Interval of a shared route, ms. */
@@ -67,6 +67,8 @@ export async function open (build) {
 
   app.sseRoute('/source', { source: (request) => events(Number(request.query.count)) })
 
+  app.sseRoute('/replay', { topics: TOPICS })
+
   app.sseRoute('/three', { source: () => events(3) })
 
   app.get('/three-by-hand', (request, reply) => {
@@ -80,6 +82,11 @@ export async function open (build) {
     port: app.server.address().port,
     ticks,
     lateness,
+    async fill () {
+      const before = await app.sse.publish('other', NAME)
+      for (let seq = 0; seq < MISSED; seq++) await app.sse.publish(TOPICS[seq % TOPICS.length], { event: NAME, data: data(seq) })
+      return before
+    },
     publish (data, path) {
       const event = { event: NAME, data }
       if (path === '/topic') app.sse.publish('feed', event)

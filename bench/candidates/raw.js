@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { events, HEARTBEAT, INTERVAL, text } from '../event.js'
+import { events, HEARTBEAT, INTERVAL, MISSED, text, TOPICS } from '../event.js'
 import { Lateness } from '../lateness.js'
 
 const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
@@ -11,6 +11,7 @@ export async function open () {
   const lateness = new Lateness()
   const feed = new Set()
   const sockets = new Set()
+  const log = []
 
   const server = createServer(async (req, res) => {
     const url = new URL(req.url, 'http://localhost')
@@ -69,6 +70,12 @@ export async function open () {
         res.end()
         break
       }
+      case '/replay': {
+        const topics = new Set(TOPICS)
+        const after = Number(url.searchParams.get('lastEventId'))
+        for (const { id, topic, text } of log) if (id > after && topics.has(topic)) res.write(text)
+        break
+      }
       case '/three': {
         for (let seq = 0; seq < 3; seq++) res.write(text(seq))
         res.end()
@@ -82,6 +89,10 @@ export async function open () {
     port: server.address().port,
     ticks,
     lateness,
+    fill () {
+      for (let seq = 0; seq < MISSED; seq++) log.push({ id: seq + 1, topic: TOPICS[seq % TOPICS.length], text: `id: ${seq + 1}\n${text(seq)}` })
+      return 0
+    },
     publish (data, path) {
       const event = `event: price\ndata: ${JSON.stringify(data)}\n\n`
       if (path === '/chunks') {

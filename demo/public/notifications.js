@@ -72,6 +72,9 @@ onSubmit(element('send'), async () => {
   element('text').value = ''
 })
 
+// Ends the stream of every tab, of this browser and of others. Each reconnects and is refused.
+onSubmit(element('sign-out'), () => post('/sign-out', {}))
+
 const { name } = await (await fetch('/session')).json()
 if (name === null) tellIdle('not signed in')
 else await read()

@@ -13,16 +13,22 @@ const url = `/rooms/${room}`
 const list = element('messages')
 const toEnd = followEnd(list)
 
-// A page that is loaded again has no Last-Event-ID: it keeps what it has seen, and asks for what came after it.
-const memory = JSON.parse(storage.getItem(url)) ?? { lastEventId: START, seen: [] }
+// Keeps what a page that is loaded again has seen, because it has no Last-Event-ID, and its id, because its own messages are not sent to it.
+const memory = JSON.parse(storage.getItem(url)) ?? { client: randomId(), lastEventId: START, seen: [] }
 
-function show ({ name, time, text }) {
-  list.append(name === undefined ? notice('Some messages may be missing here.') : entry(name, time, text))
-  if (list.childElementCount > KEPT) list.firstElementChild.remove()
+/** Not `randomUUID`, which browsers have only on secure pages. */
+function randomId () {
+  return Array.from(window.crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(16).padStart(8, '0')).join('')
 }
 
-function add (item, lastEventId) {
-  show(item)
+function show ({ name, time, text }) {
+  const item = name === undefined ? notice('Some messages may be missing here.') : entry(name, time, text)
+  list.append(item)
+  if (list.childElementCount > KEPT) list.firstElementChild.remove()
+  return item
+}
+
+function keep (item, lastEventId = memory.lastEventId) {
   memory.seen = [...memory.seen, item].slice(-KEPT)
   memory.lastEventId = lastEventId
   storage.setItem(url, JSON.stringify(memory))
@@ -31,16 +37,19 @@ function add (item, lastEventId) {
 element('name').value = storage.getItem('name')
 element('say').addEventListener('submit', async (event) => {
   event.preventDefault()
-  const [name, text] = [element('name'), element('text')]
-  const said = text.value
-  storage.setItem('name', name.value)
+  const text = element('text')
+  const own = { name: element('name').value, time: Date.now(), text: text.value }
+  storage.setItem('name', own.name)
   text.value = ''
   element('problem').textContent = ''
   toEnd()
+  const shown = show(own)
   try {
-    await post(`${url}/messages`, { name: name.value, text: said })
+    await post(`${url}/messages`, { client: memory.client, name: own.name, text: own.text })
+    keep(own)
   } catch (error) {
-    text.value ||= said
+    shown.remove()
+    text.value ||= own.text
     element('problem').textContent = error.message
   }
 })
@@ -54,4 +63,8 @@ for (const name of ROOMS) {
 }
 
 memory.seen.forEach(show)
-for await (const { event, data, id } of follow(url, { lastEventId: memory.lastEventId })) add(event === 'gap' ? {} : data, id)
+for await (const { event, data, id } of follow(`${url}?client=${memory.client}`, { lastEventId: memory.lastEventId })) {
+  const item = event === 'gap' ? {} : data
+  show(item)
+  keep(item, id)
+}

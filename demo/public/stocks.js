@@ -23,14 +23,34 @@ const chart = liveChart(element('chart'), {
   height: 'tall'
 })
 
+/** Each event has the prices of one second. At the start and after a gap, the seconds before it are loaded. */
 async function followPrices () {
-  for await (const { data } of follow('/ticker')) {
-    for (const { time, shares } of data) {
-      for (const share of shares) cards.get(share.symbol)?.add(time, share)
+  let complete = false
+  for await (const { event, data } of follow('/ticker')) {
+    if (event === 'gap') {
+      complete = false
+      continue
     }
+    complete ||= await addBefore(data.time)
+    add(data)
     for (const card of cards.values()) card.draw()
     show()
   }
+}
+
+/** Returns whether the prices before a time could be loaded. */
+async function addBefore (end) {
+  try {
+    const past = await (await fetch('/prices')).json()
+    for (const second of past) if (second.time < end) add(second)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function add ({ time, shares }) {
+  for (const share of shares) cards.get(share.symbol)?.add(time, share)
 }
 
 /** Whatever of the chosen company's prices the chart does not have yet. */

@@ -16,6 +16,15 @@ export interface Page {
   narrow?: boolean
 }
 
+const notifications: Page = {
+  name: 'notifications',
+  path: '/notifications.html',
+  title: 'Notifications',
+  lead: 'What is sent to one user reaches every tab where that user is signed in, and nobody else. Sign out everywhere, and all these tabs are signed out.',
+  files: ['notifications', 'session'],
+  narrow: true
+}
+
 /** The pages of `npm start`, in the order of the navigation. */
 export const pages: Page[] = [
   {
@@ -45,7 +54,7 @@ export const pages: Page[] = [
     name: 'stocks',
     path: '/stocks.html',
     title: 'Stocks',
-    lead: 'Invented companies on a simulated market. One computation a second serves all who watch.',
+    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and a page has the newest prices at once.',
     files: ['ticker', 'trades']
   },
   {
@@ -64,14 +73,7 @@ export const pages: Page[] = [
     files: ['room'],
     narrow: true
   },
-  {
-    name: 'notifications',
-    path: '/notifications.html',
-    title: 'Notifications',
-    lead: 'What is sent to one user reaches every tab where that user is signed in, and nobody else.',
-    files: ['notifications'],
-    narrow: true
-  },
+  notifications,
   {
     name: 'events',
     path: '/events.html',
@@ -82,7 +84,7 @@ export const pages: Page[] = [
   }
 ]
 
-/** The page of `demo/cluster.ts`. */
+/** The pages of `demo/cluster.ts`. */
 export const clusterPages: Page[] = [
   {
     name: 'cluster',
@@ -92,5 +94,6 @@ export const clusterPages: Page[] = [
     lead: 'Any process publishes, and any delivers: all have the same events in the same order. This page is connected to <b id="here">none yet</b>. End that with <code id="kill">kill -9</code>, and another goes on with what was missed.',
     files: ['processes'],
     narrow: true
-  }
+  },
+  notifications
 ]

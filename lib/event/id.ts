@@ -16,6 +16,11 @@ export function compareEventIds (a: string, b: string): number {
   return compareNumbers(a.slice(0, dashA), b.slice(0, dashB)) || compareNumbers(a.slice(dashA + 1), b.slice(dashB + 1))
 }
 
+/** Returns the later of two ids. @param b undefined: `a` is returned */
+export function latestId (a: string, b: string | undefined): string {
+  return b !== undefined && compareEventIds(b, a) > 0 ? b : a
+}
+
 /** Compares two unsigned integers, given as text without leading zeros: the longer text is the greater integer. A double has too few bits for them (53). */
 function compareNumbers (a: string, b: string): number {
   if (a.length !== b.length) return a.length - b.length
@@ -29,11 +34,14 @@ function compareNumbers (a: string, b: string): number {
  */
 export class EventIds {
   readonly #least: number
+  readonly #first: string
   #ms = Date.now()
   #n: number
+  #greatest: number
 
   constructor (least = randomInt(1_000_000_000)) {
-    this.#least = this.#n = least
+    this.#least = this.#n = this.#greatest = least
+    this.#first = this.last
   }
 
   /** The id that `next()` returned last. Before the first call: a text in the form of an id that is less than all ids that `next()` will return. */
@@ -47,9 +55,15 @@ export class EventIds {
       this.#ms = now
       this.#n = this.#least
     } else {
-      this.#n++
+      this.#greatest = Math.max(this.#greatest, ++this.#n)
     }
     return this.last
+  }
+
+  /** Returns whether an id can be one that this generator has returned, or its first `last`. An id of another generator has another random number. */
+  issued (id: string): boolean {
+    const n = Number(id.slice(id.indexOf('-') + 1))
+    return n >= this.#least && n <= this.#greatest && compareEventIds(id, this.#first) >= 0 && compareEventIds(id, this.last) <= 0
   }
 }
 

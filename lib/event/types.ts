@@ -29,12 +29,18 @@ export interface WebStream<Item> { getReader (): { read (): Promise<{ done: bool
 export type UninferredDataMap<Provider extends SchemaTypes, Events extends EventSchemas> =
   { [Name in keyof Events & string]: NoInfer<StaticOf<Provider, Events[Name]>> }
 
+/** A definition of typed topics (`defineTopic`), reduced to the events that it declares. */
+interface Defined { (...values: never): unknown, readonly events: EventSchemas | undefined }
+
 /**
  * The type of the data of each event, by event name. Clients use it as `EventsOf<typeof events>`, where `events` holds
- * the schemas that a route declares. Schemas of TypeBox and of libraries that follow https://standardschema.dev need no
- * type provider; for other schemas pass a type provider.
+ * the schemas that a route declares, or as `EventsOf<typeof orders>`, where `orders` is a definition of typed topics. Schemas of
+ * TypeBox and of libraries that follow https://standardschema.dev need no type provider; for other schemas pass a type provider.
  */
-export type EventsOf<Events extends EventSchemas, Provider extends SchemaTypes = SchemaTypes> =
+export type EventsOf<Source extends EventSchemas | Defined, Provider extends SchemaTypes = SchemaTypes> =
+  Source extends Defined ? DataOf<Exclude<Source['events'], undefined>, Provider> : DataOf<Source, Provider>
+
+type DataOf<Events, Provider extends SchemaTypes> =
   { [Name in keyof Events & string]: Events[Name] extends { '~standard': { types?: infer Types } } ? OutputOf<Types>
     : unknown extends StaticOf<Provider, Events[Name]> ? TypeBoxStatic<Events[Name]> : StaticOf<Provider, Events[Name]> }
 

@@ -4,6 +4,7 @@ import { encode, encodePublished, plainData, type SSEPayload } from '../event/en
 import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import { type OptionNames, refuseMistakes } from './names.js'
 import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
+import { declaredEvents, topicConflict } from './topics.js'
 import type { DrainSettings, StreamSettings } from '../stream/settings.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
@@ -34,7 +35,8 @@ const defaults: StreamSettings = {
   headers: {},
   serializer: JSON.stringify,
   maxBufferedBytes: 1_048_576,
-  overflow: 'disconnect',
+  overflow: 'replay',
+  stallTimeout: 60_000,
   idleTimeout: 0,
   maxLifetime: 0,
   flushInterval: 0
@@ -74,10 +76,10 @@ export function readPluginOptions (options: SSEPluginOptions): PluginSettings {
   check(options, pluginRules)
   const { clientId, maxStreams = Infinity, maxStreamsPerClient, backplane, openapi = true, onConnect, onDisconnect, onError } = options
   const { spread = 3_000, event, timeout = 5_000 } = options.drain ?? {}
-  const { size = 1_000, maxAge = 0 } = options.history || (options.history === false ? { size: 0 } : {})
+  const { size = 1_000, maxAge = 3_600_000, maxBytes = 67_108_864 } = options.history || (options.history === false ? { size: 0 } : {})
   const stream = merge(defaults, options)
   checkEvent('drain.event', event, (event) => encodePublished(event, plainData(stream.serializer)))
-  const [history, drain] = [{ size, maxAge }, { spread, event, timeout }]
+  const [history, drain] = [{ size, maxAge, maxBytes }, { spread, event, timeout }]
   return { stream, clientId, maxStreams, maxStreamsPerClient, history, backplane, drain, openapi, callbacks: { onConnect, onDisconnect, onError } }
 }
 
@@ -126,15 +128,19 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
 
 /**
  * Checks the options of `sseRoute`, adds the defaults and splits them: `declared` for the route, `stream` for its streams, `rest` for Fastify.
+ * The `events` of `declared` include those of typed topics.
+ *
+ * @param prefix the prefix of the URLs of the instance
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_ROUTE
  */
-export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions): {
+export function readRouteOptions (settings: PluginSettings, options: SSERouteOptions, prefix = ''): {
   declared: RouteDeclaration, stream: StreamSettings, rest: Omit<RouteOptions, 'handler'>
 } {
   refuseMistakes('sseRoute', options, optionNames)
   const stream = readStreamOptions(settings.stream, options)
   check(options, routeRules)
-  checkEvent('end', options.end, endEncoder(options, stream))
+  const events = declaredEvents(options)
+  checkEvent('end', options.end, endEncoder({ ...options, events }, stream))
   const declared: Record<string, unknown> = {}
   const rest: Record<string, unknown> = { method: 'GET' }
   for (const [name, value] of Object.entries(options)) {
@@ -142,9 +148,9 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
     const part = Object.hasOwn(routeRules, name) ? declared : rest
     part[name] = value
   }
-  const wrong = conflict({ clientId: settings.clientId, ...declared }, stream, rest)
+  const wrong = topicConflict(options, prefix + options.url) ?? conflict({ clientId: settings.clientId, ...declared, events }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
-  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, ...(events && { events }) }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
 /**
@@ -158,7 +164,7 @@ function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: Stream
 
 /** Returns an error message if two options of a route exclude each other, or an option needs another option that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
-  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, clientId, events, onConnect } = declared
+  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, rewind, clientId, events, onConnect } = declared
   if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
@@ -166,6 +172,7 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
   if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!payload && payloadTimeout !== undefined) return '"payloadTimeout" goes with "payload"'
+  if (!topics && rewind !== undefined) return '"rewind" goes with "topics"'
   if (!source && openOn !== undefined) return '"openOn" goes with "source"'
   if (!source && end !== undefined) return '"end" goes with "source"'
   if (!source && !payload && items !== undefined) return '"items" goes with "source" or "payload"'
@@ -179,10 +186,11 @@ function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSett
 function merge (base: StreamSettings, options: SSEStreamOptions): StreamSettings {
   const {
     heartbeat = base.heartbeat, retry = base.retry, serializer = base.serializer, maxBufferedBytes = base.maxBufferedBytes,
-    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval
+    overflow = base.overflow, idleTimeout = base.idleTimeout, maxLifetime = base.maxLifetime, flushInterval = base.flushInterval,
+    stallTimeout = base.stallTimeout
   } = options
   const headers = { ...base.headers, ...options.headers }
-  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval }
+  return { heartbeat: heartbeat || 0, retry, headers, serializer, maxBufferedBytes, overflow, idleTimeout, maxLifetime, flushInterval, stallTimeout }
 }
 
 /** Returns the name under which `events` has to declare an event, by default `message`; undefined for an event without data and name. */
@@ -194,7 +202,7 @@ function nameOf (event: unknown): string | undefined {
 
 /** Returns the result of the function in the option `backplane`. @throws SSE_ERR_OPTION if the result lacks a method of a Backplane */
 export function asBackplane (made: Backplane): Backplane {
-  for (const member of ['open', 'publish', 'read', 'close'] as const) {
+  for (const member of ['open', 'publish', 'control', 'read', 'rewind', 'close'] as const) {
     if (typeof made?.[member] !== 'function') throw new SSE_ERR_OPTION('backplane', 'a function that makes a Backplane', `one that gave ${describeValue(made)} without a method "${member}"`)
   }
   return made

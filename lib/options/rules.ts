@@ -1,9 +1,9 @@
 // Tested by test/options/read.test.ts
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { describeValue } from '../errors.js'
-import { isNonEmptyString } from '../topic.js'
 import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
+import { isRouteTopic } from './topics.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
 /** The check of one option's value, and its words for the error message. */
@@ -48,7 +48,8 @@ export const streamRules: Rules<SSEStreamOptions> = {
   headers: anObject('an object of header names and their text', areHeaders),
   serializer: aFunction,
   maxBufferedBytes: count('a whole number of bytes, 0 or more', 0),
-  overflow: oneOf('disconnect', 'drop'),
+  overflow: oneOf('replay', 'disconnect', 'drop'),
+  stallTimeout: millisecondsOrOff,
   idleTimeout: millisecondsOrOff,
   maxLifetime: millisecondsOrOff,
   flushInterval: millisecondsOrOff
@@ -70,7 +71,7 @@ export const pluginRules: Rules<SSEPluginOptions> = {
   ...streamRules,
   clientId: aFunction,
   ...limitRules,
-  history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more }', isHistory)),
+  history: orFalse(anObject('{ size?: whole events, 0 or more, maxAge?: ms, 0 or more, maxBytes?: whole bytes, 0 or more }', isHistory)),
   backplane: aFunction,
   drain: anObject(`{ spread?: whole ms, 0 or more, event?: an event, timeout?: ms from 0 to ${TIMEOUT_MAX} }`, (value) => {
     const { spread = 0, event: _, timeout = 0, ...others } = value as { spread?: unknown, event?: unknown, timeout?: unknown }
@@ -112,16 +113,19 @@ export const routeRules: Rules<RouteDeclaration> = {
   shared: { takes: 'true, false or a function', test: (value) => aBoolean.test(value) || aFunction.test(value) },
   source: aFunction,
   topics: {
-    takes: 'an array of topics, strings that are not empty, or a function',
-    test: (value) => aFunction.test(value) || (Array.isArray(value) && [...value].every(isNonEmptyString))
+    takes: 'an array of topics, strings that are not empty or results of defineTopic, or a function',
+    test: (value) => Array.isArray(value) ? [...value].every(isRouteTopic) : aFunction.test(value) && !isRouteTopic(value)
   },
+  rewind: { takes: 'a whole number of events, 0 or more, or \'all\'', test: (value) => value === 'all' || (Number.isSafeInteger(value) && Number(value) >= 0) },
+  onGap: aFunction,
+  expires: aFunction,
   onConnect: aFunction
 }
 
 /** The options of `sseRoute` without the stream options and those of Fastify. `payloadTimeout` and `items` have their defaults. */
 export type RouteDeclaration = Pick<SSERouteOptions,
   'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
-  'topics' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
+  'topics' | 'rewind' | 'onGap' | 'expires' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
 
 /** Returns whether a value is a plain object, as options are, and not an instance of a class such as EventEmitter, Observable, Map or Headers. */
 export function isOptions (value: unknown): value is object {
@@ -131,8 +135,9 @@ export function isOptions (value: unknown): value is object {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-function isHistory ({ size = 0, maxAge = 0, ...others }: { size?: unknown, maxAge?: unknown }): boolean {
-  return isEmpty(others) && Number.isSafeInteger(size) && Number(size) >= 0 && typeof maxAge === 'number' && maxAge >= 0
+function isHistory ({ size = 0, maxAge = 0, maxBytes = 0, ...others }: { size?: unknown, maxAge?: unknown, maxBytes?: unknown }): boolean {
+  const counts = [size, maxBytes].every((count) => Number.isSafeInteger(count) && Number(count) >= 0)
+  return isEmpty(others) && counts && typeof maxAge === 'number' && maxAge >= 0
 }
 
 function isTransform ({ transform = String, ...others }: { transform?: unknown }): boolean {

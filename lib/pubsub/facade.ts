@@ -1,7 +1,9 @@
 // Tested by test/pubsub/hub.test.ts
 import { type SSEStats, STATS, type StatsByRoute } from '../stats.js'
 import type { StreamRegistry } from '../stream/registry.js'
-import type { SSE, SSEPublication, SSEStream } from '../types.js'
+import type { SSE } from '../app-types.js'
+import type { SSEStream } from '../types.js'
+import type { SSEPublication, SSEPublishOptions, Target } from '../topics/types.js'
 import type { Hub } from './hub.js'
 
 interface Internals {
@@ -24,8 +26,12 @@ export class Facade implements SSE {
     internals.set(this, { hub, registry })
   }
 
-  publish (topic: string, payload: SSEPublication): Promise<string> {
-    return this.#hub.publish(topic, payload)
+  get lastEventId (): string {
+    return this.#hub.newest
+  }
+
+  publish (topics: unknown, payload: unknown, options?: SSEPublishOptions): Promise<string> {
+    return this.#hub.publish(topics, payload, options)
   }
 
   broadcast (payload: SSEPublication): Promise<string> {
@@ -34,6 +40,14 @@ export class Facade implements SSE {
 
   sendTo (clientId: string, payload: SSEPublication): Promise<string> {
     return this.#hub.sendTo(clientId, payload)
+  }
+
+  close (clientId: string): Promise<void> {
+    return this.#hub.control('close', clientId)
+  }
+
+  unsubscribe (clientId: string, topic: Target): Promise<void> {
+    return this.#hub.control('unsubscribe', clientId, topic)
   }
 
   stats (): SSEStats {

@@ -1,5 +1,6 @@
 // Tested by test/pubsub/replay.test.ts
-import type { Gap, Page, PublishedEvent } from '../backplane.js'
+import type { Backplane, Gap, Page, PublishedEvent, StartPositions } from '../backplane.js'
+import type { SSEGap } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
 import { encode } from '../event/encode.js'
@@ -9,16 +10,14 @@ import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
 
 /** The log of published events, with the methods that the subscription of a stream calls. The hub implements it. */
-export interface Log {
-  /** Id of the newest event that this process has received. Before the first event: an id that is older than that event. */
-  readonly newest: string
-  /** Id of the oldest event that can be replayed (read again for a client that missed it). Null if there is none. */
-  readonly oldestId: string | null
-  read (after: string, limit: number): Page | Promise<Page>
+export interface Log extends Pick<Backplane, 'newest' | 'oldestId' | 'read' | 'rewind'> {
   /** Adds the subscription of a stream to a topic, so that events of the topic are delivered to it. */
   join (topic: string, subscription: Subscription): void
   leave (topic: string, subscription: Subscription): void
 }
+
+/** Position of a client that has no id yet and is sent retained events first (option `rewind`): before all events of the log. */
+const BEFORE_ALL = '0-0'
 
 /** Time to wait for an event that another process has received and this process has not, ms. Roughly the usual time between the two. */
 const AHEAD = 5
@@ -44,6 +43,12 @@ export class LogSubscription implements Subscription {
   /** Id of the newest event that the replay has written or skipped. Not used once delivery is live. */
   #readPosition: string
   #live: boolean
+  /** Number of retained events of each topic to send first (option `rewind`). 0: none, or they have been found. */
+  #rewind = 0
+  /** The positions at which these events start. Null without `rewind`. */
+  #from: StartPositions | null = null
+  /** A gap to send before the next events are read. Null for none. */
+  #gap: Gap | null = null
 
   /** Creates the subscription of a stream. @param from id of the event after which delivery starts if the client sent no id of the log */
   constructor (stream: EventStream, log: Log, from: string) {
@@ -65,10 +70,15 @@ export class LogSubscription implements Subscription {
     return this.#ids === 'log'
   }
 
-  subscribe (topics: ReadonlySet<string>): void {
+  get topics (): ReadonlySet<string> {
+    return this.#topics ?? NO_TOPICS
+  }
+
+  subscribe (topics: ReadonlySet<string>, rewind = 0): void {
     for (const topic of topics) this.#log.join(topic, this)
     if (this.#topics === null) {
       this.#topics = topics
+      if (this.#ids === 'none' && topics.size > 0) this.#rewind = rewind
       this.#firstTopics()
     } else {
       const own = this.#changeable(this.#topics)
@@ -84,34 +94,36 @@ export class LogSubscription implements Subscription {
 
   startDelivery (): Promise<void> | null {
     if (this.#live) return null
-    if (this.#readPosition !== this.#log.newest) return this.#catchUp()
+    if (this.#rewind > 0 || this.#gap !== null || this.#readPosition !== this.#log.newest) return this.#catchUp()
     this.#goLive()
     return null
   }
 
-  deliver (event: PublishedEvent): void {
-    if (this.#live) this.#write(event, event)
+  deliver (event: PublishedEvent, before: string): void {
+    if (!this.#live || event.except === this.#stream.clientId || this.#write(event, event)) return
+    if (this.#stream.closed || this.#stream.settings.overflow !== 'replay') return
+    if (this.#ids === 'log') this.#catchUpFrom(before)
+    else this.#stream.onBehind('overflow')
   }
 
   onGap (gap: Gap): void {
     // a replay that has not read up to the gap yet will find it in the log
-    if (this.#live || this.#readPosition === gap.lastMissedId) this.#sendGap(gap)
+    if (this.#live || this.#readPosition === gap.lastMissedId) this.#sendLiveGap(gap)
+  }
+
+  onDropped (): void {
+    this.#sendLiveGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId })
   }
 
   takeIdLine (): string {
+    if (this.#rewind > 0) return ''
     this.#clientEventId = this.#currentId
     return `id: ${this.#clientEventId}\n`
   }
 
   takeHeartbeat (): string {
-    return this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
-  }
-
-  takeGapEvent (): string {
-    const gap = { oldestId: this.#log.oldestId, lastMissedId: this.#currentId }
-    const event = this.#gapEvent(gap, this.#clientEventId)
-    this.#gapSent(gap, this.#clientEventId)
-    return event
+    const rewinds = this.#rewind > 0 || this.#currentId === BEFORE_ALL
+    return rewinds || this.#ids !== 'log' || this.#clientEventId === this.#currentId ? '' : `${this.takeIdLine()}\n`
   }
 
   customIdSent (id: string): void {
@@ -134,7 +146,7 @@ export class LogSubscription implements Subscription {
     if (before === 'log') {
       // The replay has started without these topics, so that it skipped their events. A `gap` event tells the client.
       if (hasStarted && lastEventId !== null && lastEventId !== this.#currentId) {
-        this.#sendGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
+        this.#sendLiveGap({ oldestId: this.#log.oldestId, lastMissedId: this.#currentId }, lastEventId)
       }
     } else if (this.#live && hasStarted) {
       this.#sendIdLine()
@@ -155,18 +167,37 @@ export class LogSubscription implements Subscription {
     return this.#ownTopics
   }
 
+  /** Ends live delivery: reads the events after `position` from the log, as fast as the client takes them. */
+  #catchUpFrom (position: string): void {
+    this.#readPosition = position
+    this.#live = false
+    this.#catchUp()
+  }
+
+  /** Sends the events after the read position until it is the newest, then starts live delivery. */
   async #catchUp (): Promise<void> {
     const stream = this.#stream
     try {
-      while (!stream.closed && this.#readPosition !== this.#log.newest) {
-        await this.#readPage()
+      if (this.#rewind > 0) await this.#findStart(this.#readPosition)
+      while (!stream.closed && (this.#gap !== null || stream.needsDrain || this.#readPosition !== this.#log.newest)) {
         if (stream.needsDrain) await stream.ready()
-        else if (this.#readPosition !== this.#log.newest) await real.turn()
+        else if (this.#gap !== null) await this.#sendGap(this.#gap)
+        else await this.#readPage()
+        if (this.#readPosition !== this.#log.newest) await real.turn()
       }
       if (!stream.closed) this.#goLive()
     } catch (error) {
       stream.destroy(error)
     }
+  }
+
+  /** Finds the positions of a rewind. @param since id after which all events are read, also if more than the rewind's were published while `onConnect` was pending */
+  async #findStart (since: string): Promise<void> {
+    const { topics } = await this.#log.rewind(this.topics, this.#rewind)
+    const starts = Array.from(topics, ([topic, id]): [string, string] => [topic, compareEventIds(id, since) < 0 ? id : since])
+    this.#from = { topics: new Map(starts), others: since }
+    this.#readPosition = BEFORE_ALL
+    this.#rewind = 0
   }
 
   /**
@@ -175,8 +206,10 @@ export class LogSubscription implements Subscription {
    */
   async #readPage (): Promise<void> {
     const { newest } = this.#log
-    const page = await this.#log.read(this.#readPosition, PAGE)
-    if (page.gap !== null || page.events.length > 0) {
+    const page = await this.#log.read(this.#readPosition, { topics: this.topics, clientId: this.#stream.clientId, from: this.#from, isClosed: () => this.#stream.closed }, PAGE)
+    if (this.#stream.closed) return
+    if (page.gap !== null) await this.#sendGap(page.gap)
+    if (page.gap !== null || page.events.length > 0 || page.position !== this.#readPosition) {
       this.#replay(page)
       return
     }
@@ -185,27 +218,19 @@ export class LogSubscription implements Subscription {
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#readPosition}, though ${newest} came later`)
   }
 
-  #replay ({ gap, events }: Page): void {
-    if (this.#stream.needsDrain || this.#stream.closed) return
-    if (gap !== null) {
-      this.#sendGap(gap)
-      this.#readPosition = gap.lastMissedId
-    }
+  #replay ({ events, position }: Page): void {
     for (const event of events) {
-      if (this.#stream.needsDrain) return
+      if (this.#stream.needsDrain || this.#stream.closed) return
       this.#readPosition = event.id
-      if (this.#concerns(event) && this.#write(event)) this.#stream.stats.replayed++
+      if (event.except !== this.#stream.clientId && this.#write(event)) this.#stream.stats.replayed++
     }
+    this.#readPosition = position
   }
 
   #goLive (): void {
     this.#live = true
+    this.#from = null
     if (this.#ids === 'log' && this.#clientEventId !== this.#readPosition) this.#sendIdLine()
-  }
-
-  #concerns ({ to, name }: PublishedEvent): boolean {
-    if (to === 'all') return true
-    return to === 'client' ? name === this.#stream.clientId : this.#topics !== null && this.#topics.has(name)
   }
 
   /** Writes a published event. Omits the event's id if the client has an id that the application set. Hot path. @returns false if the event was dropped */
@@ -224,20 +249,38 @@ export class LogSubscription implements Subscription {
     if (this.#stream.writeControl(`id: ${id}\n\n`)) this.#clientEventId = id
   }
 
-  /** Writes a `gap` event, which tells the client that it missed events. If this event is dropped, another `gap` event follows once the client has caught up. */
-  #sendGap (gap: Gap, lastEventId = this.#clientEventId): void {
-    if (this.#stream.writeUncounted(this.#gapEvent(gap, lastEventId))) this.#gapSent(gap, lastEventId)
+  /** Sends a gap that is not the result of a read. If the application replaces the event `gap`, delivery continues from the log after it. */
+  #sendLiveGap (gap: Gap, lastEventId = this.#clientEventId): void {
+    if (this.#stream.owner.onGap === undefined) {
+      this.#writeGap(gap, { lastEventId, oldestId: gap.oldestId })
+      return
+    }
+    this.#gap = gap
+    if (this.#live) this.#catchUpFrom(gap.lastMissedId)
   }
 
-  #gapEvent ({ oldestId, lastMissedId }: Gap, lastEventId: string | null): string {
-    const event = { event: 'gap', data: { lastEventId, oldestId } }
-    return encode(this.#ids === 'log' ? { id: lastMissedId, ...event } : event)
+  /** Sends the event `gap`, or the event that the application has in place of it (option `onGap`). Continues after the gap. */
+  async #sendGap (gap: Gap): Promise<void> {
+    const data = { lastEventId: this.#clientEventId, oldestId: gap.oldestId }
+    const { owner } = this.#stream
+    const text = await owner.onGap?.(data, this.#stream)
+    this.#gap = null
+    if (this.#stream.closed) return
+    this.#readPosition = gap.lastMissedId
+    this.#writeGap(gap, data, text)
   }
 
-  #gapSent ({ oldestId, lastMissedId }: Gap, lastEventId: string | null): void {
+  /** Writes the text of a gap, with the id of the last missed event. If it is dropped, another gap follows once the client has caught up. */
+  #writeGap ({ lastMissedId }: Gap, data: SSEGap, text = encode({ event: 'gap', data })): void {
     const stream = this.#stream
-    if (this.#ids === 'log') this.#clientEventId = lastMissedId
+    if (text !== '') {
+      const usesLogIds = this.#ids === 'log'
+      if (!stream.writeUncounted(usesLogIds ? `id: ${lastMissedId}\n${text}` : text)) return
+      if (usesLogIds) this.#clientEventId = lastMissedId
+    }
     stream.stats.gaps++
-    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, lastEventId, oldestId })
+    if (channels.gap.hasSubscribers) stream.runInAsyncScope(tell, null, 'gap', { stream, ...data })
   }
 }
+
+const NO_TOPICS: ReadonlySet<string> = new Set()

@@ -1,30 +1,8 @@
 // Tested by test/redis/outage.test.ts
 import { real } from '../clock.js'
-
-/** The part of a node-redis client that this plugin uses. */
-interface NodeRedis {
-  readonly isOpen: boolean
-  readonly isReady: boolean
-  connect (): Promise<unknown>
-  sendCommand (args: string[]): Promise<unknown>
-  destroy (): void
-  on (name: string, listener: (error: Error) => void): unknown
-}
-
-/** The part of an ioredis client that this plugin uses. */
-interface IORedis {
-  readonly status: string
-  readonly stream?: { readonly writable: boolean }
-  connect (): Promise<unknown>
-  call (command: string, ...args: string[]): Promise<unknown>
-  disconnect (): void
-  on (name: string, listener: (error: Error) => void): unknown
-}
-
-/** A client of node-redis or of ioredis. The plugin calls only its `duplicate`, which creates a client with the same options. */
-export interface RedisClient {
-  duplicate (options?: object): object
-}
+import { SSE_ERR_BACKPLANE } from '../errors.js'
+import { type Client, openClient, type RedisClient } from './client.js'
+import { OwnerClient, Topology } from './topology.js'
 
 /** The error after Redis has not answered within `ms`. Its `cause` is the last error of the connection, if there was one. */
 export class NoAnswer extends Error {
@@ -35,20 +13,14 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Options that turn the client's timeouts off, because a blocking read takes long, a connection may be idle, and `run` has its own timeout. */
-const WITHOUT_TIMEOUT = { commandTimeout: undefined, socketTimeout: undefined }
-
-/** Options for ioredis that turn its queues off. A command that cannot be sent is refused. A command without an answer is not sent again. */
-const IOREDIS = { lazyConnect: true, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, disconnectTimeout: 0, ...WITHOUT_TIMEOUT }
-
-/**
- * Returns the options for a duplicate of a node-redis client, without `socketTimeout`. With that option, node-redis
- * closes each connection that is idle for so long, and rejects the commands that are sent at that moment.
- */
-function nodeRedisOptions (template: RedisClient): object {
-  const options: { socket?: object } | undefined = Reflect.get(template, 'options')
-  return { disableOfflineQueue: true, commandOptions: {}, socket: { ...options?.socket, socketTimeout: undefined } }
+/** Creates SSE_ERR_BACKPLANE. Clients may get its message, so the error of Redis, with its address, is only in `cause`, for the app's log. */
+export function failure (error: unknown): Error {
+  const [reason, cause] = error instanceof NoAnswer ? [error.message, error.cause] : ['a command failed', error]
+  return Object.assign(new SSE_ERR_BACKPLANE(`Redis: ${reason}`), { cause })
 }
+
+/** A client whose options a connection uses, or a topology that finds such a client. */
+export type Template = RedisClient | Topology
 
 /** Delay before a command is sent again, ms, after Redis refused it because Redis was still loading its data. */
 const PAUSE = 50
@@ -58,31 +30,37 @@ const PAUSE = 50
  * class discards its client and creates a new one, because the server may be gone without having closed the socket.
  */
 export class Connection {
-  readonly #template: RedisClient
+  readonly #template: Template
+  readonly #first: readonly string[] | null
   /** Functions, one for each call of `run` that waits until commands can be sent. Each function lets its call continue. */
   readonly #waiting = new Set<() => void>()
-  #client: NodeRedis | IORedis
+  #client: Client
   #closed = false
+  /** Time at which Redis last answered a command on this connection, on the clock of `performance.now()`, ms. */
+  #answered = 0
   /** The last error of the client since its connection was last ready; null if there was no error. */
   #error: Error | null = null
 
-  /** @param template a client whose options the connection uses; no command is sent on it */
-  constructor (template: RedisClient) {
+  /**
+   * @param template a client whose options the connection uses; no command is sent on it
+   * @param first a command that is sent before all others each time the client has connected; Redis may refuse it. Null for none
+   */
+  constructor (template: Template, first: readonly string[] | null = null) {
     this.#template = template
+    this.#first = first
     this.#client = this.#createClient()
   }
 
   /**
    * Calls `work` when commands can be sent. Waiting calls of `run` continue in the order in which they were made. Calls
-   * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms; if `work` has not been
-   * called by then, it is never called.
+   * `work` again if Redis is still loading its data. Rejects with NoAnswer after `timeout` ms in which Redis has answered no
+   * command on this connection, because answers come in the order of the commands: many commands may take longer together.
+   * If `work` has not been called by then, it is never called.
    */
   async run<Result> ({ timeout }: { timeout: number }, work: () => Promise<Result>): Promise<Result> {
     const client = this.#client
-    // the status of an ioredis client stays `ready` for a moment after its socket has closed, but it refuses commands then
-    const ready = 'call' in client ? client.status === 'ready' && client.stream?.writable : client.isReady
     const { promise, resolve: release } = deferred()
-    if (ready || this.#closed) release()
+    if (client.isReady || this.#closed) release()
     else this.#waiting.add(release)
     let over = false
     const attempt = async (): Promise<Result> => {
@@ -97,7 +75,7 @@ export class Connection {
       }
     }
     try {
-      const result = await within(timeout, promise.then(attempt), () => {
+      const result = await within(timeout, promise.then(attempt), () => this.#answered, () => {
         if (!this.#closed && client === this.#client) this.#renew()
         return new NoAnswer(timeout, this.#error)
       })
@@ -111,52 +89,36 @@ export class Connection {
   }
 
   /** Sends a command and resolves to the answer. Rejects if Redis refuses the command, or if the connection is lost before the answer. */
-  send (command: string, ...args: string[]): Promise<unknown> {
-    return 'call' in this.#client ? this.#client.call(command, ...args) : this.#client.sendCommand([command, ...args])
+  async send (command: string, ...args: string[]): Promise<unknown> {
+    const answer = await this.#client.send([command, ...args])
+    this.#answered = real.now()
+    return answer
   }
 
   /** Closes the connection. Pending calls of `run` reject. */
   close (): void {
     this.#closed = true
-    end(this.#client)
+    this.#client.close()
     for (const release of this.#waiting) release()
   }
 
   #renew (): void {
-    end(this.#client)
+    this.#client.close()
     this.#client = this.#createClient()
   }
 
-  #createClient (): NodeRedis | IORedis {
-    const template = this.#template
-    const client = template.duplicate('call' in template ? IOREDIS : nodeRedisOptions(template)) as NodeRedis | IORedis
-    client.on('error', (error) => { if (client === this.#client) this.#error = error })
-    client.on('ready', () => {
-      this.#error = null
-      for (const release of this.#waiting) release()
-    })
-    if (!('call' in client)) {
-      connecting.add(client)
-      client.on('reconnecting', () => { connecting.add(client) })
-      client.on('connect', () => { connecting.delete(client) })
+  #createClient (): Client {
+    const listener = {
+      onError: (error: Error) => { if (client === this.#client) this.#error = error },
+      onReady: () => {
+        this.#error = null
+        if (this.#first !== null) client.send(this.#first).catch(() => {})
+        for (const release of this.#waiting) release()
+      }
     }
-    // ignored here, because the client also emits the error as an event
-    client.connect().catch(() => {})
+    const client = this.#template instanceof Topology ? new OwnerClient(this.#template, listener) : openClient(this.#template, listener)
     return client
   }
-}
-
-/**
- * Clients of node-redis that are connecting a socket at the moment. The function `end` calls `destroy()` of such a client only
- * after the attempt to connect, because an earlier `destroy()` has no effect, and in version 5 a second `destroy()` throws.
- */
-const connecting = new WeakSet<NodeRedis>()
-
-function end (client: NodeRedis | IORedis): void {
-  if ('call' in client) return client.disconnect()
-  const destroy = () => { if (client.isOpen) client.destroy() }
-  if (connecting.has(client)) for (const event of ['connect', 'error']) client.on(event, destroy)
-  else destroy()
 }
 
 /** Creates a promise and a function that resolves it. `Promise.withResolvers` is not used, because it needs Node 22. */
@@ -166,13 +128,24 @@ function deferred (): { promise: Promise<void>, resolve: () => void } {
   return { promise, resolve: () => settle?.() }
 }
 
-/** Resolves or rejects as `work` does. If `work` takes longer than `ms`, calls `late` and rejects with the error that `late` returns. */
-async function within<Result> (ms: number, work: Promise<Result>, late: () => Error): Promise<Result> {
+/**
+ * Resolves or rejects as `work` does. If neither `work` settles nor `answered()` (a time of `performance.now()`) grows for `ms`, calls
+ * `late` and rejects with the error that `late` returns.
+ */
+async function within<Result> (ms: number, work: Promise<Result>, answered: () => number, late: () => Error): Promise<Result> {
   let over = false
   let timer: NodeJS.Timeout | undefined
+  const start = real.now()
   const overdue = new Promise<never>((_resolve, reject) => {
+    const check = () => {
+      if (over) return
+      const rest = answered() > start ? answered() + ms - real.now() : 0
+      if (rest > 0) wait(rest)
+      else reject(late())
+    }
     // times out one turn of the event loop later, because after a busy loop the answer may have arrived and is read in this turn
-    timer = real.setTimeout(() => real.setImmediate(() => { if (!over) reject(late()) }), ms)
+    const wait = (rest: number) => { timer = real.setTimeout(() => real.setImmediate(check), rest) }
+    wait(ms)
   })
   try {
     return await Promise.race([work, overdue])

@@ -66,6 +66,17 @@ export class Callbacks {
     stream.abort()
   }
 
+  /** Calls `onGap` and encodes its result. Resolves to undefined if there is no result, to `''` for null, and if `onGap` fails, which aborts the stream. */
+  async inPlaceOfGap (onGap: () => unknown, stream: EventStream): Promise<string | undefined> {
+    try {
+      const payload = await stream.runInAsyncScope(onGap)
+      return payload === undefined ? payload : stream.encode(payload)
+    } catch (error) {
+      await this.abort(error, stream)
+      return ''
+    }
+  }
+
   async #connect (stream: EventStream, start: (stream: EventStream) => unknown): Promise<void> {
     const { request } = stream
     const { onConnect } = this.#all

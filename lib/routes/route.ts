@@ -7,7 +7,7 @@ import { OwnInterval, type PayloadCaller, SharedInterval } from './interval.js'
 import type { PayloadCall } from './payload-call.js'
 import type { Limits } from './limits.js'
 import type { Plugin } from './plugin.js'
-import { validClientId, validTopics } from '../topic.js'
+import { validClientId } from '../topic.js'
 import type { RouteDeclaration } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
 import { compileEvents, declaredText } from '../event/serializers.js'
@@ -15,6 +15,7 @@ import { type ItemKind, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
+import { RouteTopics } from './route-topics.js'
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
@@ -26,12 +27,13 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
   readonly declared: RouteDeclaration
   /** The async context in which the route was declared. If several streams share the result of `payload`, `payload` is called in this context. */
   readonly scope = new AsyncResource('fastify-sse-routes.route')
+  readonly onGap: StreamOwner<EventStream>['onGap']
   readonly #app: FastifyInstance
   readonly #plugin: Plugin
   readonly #callbacks: Callbacks
   readonly #limits: Limits
   readonly #shared = new Map<string | number, SharedInterval>()
-  readonly #topics: ReadonlySet<string> | undefined
+  readonly #topics: RouteTopics | undefined
   #streamSettings: CompiledSettings
 
   constructor (app: FastifyInstance, plugin: Plugin, declared: RouteDeclaration, streamSettings: StreamSettings) {
@@ -41,7 +43,9 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     this.declared = declared
     this.#callbacks = new Callbacks(plugin.settings.callbacks, app, declared)
     this.#streamSettings = compileSettings(streamSettings)
-    if (Array.isArray(declared.topics)) this.#topics = validTopics(declared.topics)
+    const { onGap } = declared
+    this.onGap = onGap && ((gap, stream) => this.#callbacks.inPlaceOfGap(() => onGap.call(app, gap, stream.request, stream), stream))
+    if (declared.topics !== undefined) this.#topics = new RouteTopics(app, declared.topics)
   }
 
   /** Whether the route may send the event `gap`, which tells a client that it has missed events. */
@@ -69,14 +73,9 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
       return
     }
     this.#limits.admit(reply)
-    const { topics } = this.declared
-    if (typeof topics !== 'function') {
-      this.#respond(request, reply, this.#topics)
-      return
-    }
-    const given = topics.call(this.#app, request)
-    if (isThenable(given)) this.#awaitTopics(given, request, reply)
-    else this.#respond(request, reply, validTopics(given))
+    const topics = this.#topics?.of(request)
+    if (isThenable(topics)) this.#awaitTopics(topics, request, reply)
+    else this.#respond(request, reply, topics)
   }
 
   #isStrict (method: string): boolean {
@@ -84,11 +83,10 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return accept === 'strict'
   }
 
-  async #awaitTopics (given: PromiseLike<readonly string[]>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async #awaitTopics (topics: Promise<ReadonlySet<string>>, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     try {
-      const topics = Promise.resolve(given)
       // `settled` resolves to false if the client has disconnected, or Fastify's handlerTimeout has replied
-      if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, validTopics(await topics))
+      if (await this.#plugin.pendingRequests.settled(topics, reply) && !reply.sent) this.#respond(request, reply, await topics)
     } catch (error) {
       reply.send(toError(error))
     }
@@ -96,12 +94,14 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
     const { registry, settings } = this.#plugin
-    const { clientId = settings.clientId, shared, source, openOn, items, end } = this.declared
+    const { clientId = settings.clientId, shared, source, openOn, items, end, expires } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
+    const expiresAt = validTime(expires?.call(this.#app, request))
     const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
-    if (topics !== undefined) stream.addTopics(topics)
+    if (topics !== undefined) stream.addTopics(topics, this.declared.rewind === 'all' ? Infinity : this.declared.rewind)
+    stream.expiresAt = expiresAt
     // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
@@ -170,4 +170,12 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     }
     return shared
   }
+}
+
+/** Returns the result of the option `expires` in ms since the epoch. @throws SSE_ERR_OPTION if it is no time */
+function validTime (time: unknown): number | null {
+  if (time === undefined) return null
+  const ms = time instanceof Date ? time.getTime() : time
+  if (typeof ms !== 'number' || Number.isNaN(ms)) throw new SSE_ERR_OPTION('expires', 'a function that returns a Date, ms since the epoch or undefined', `one that returned ${describeValue(time)}`)
+  return ms
 }

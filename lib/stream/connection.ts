@@ -103,3 +103,24 @@ export function disableSocketTimeout (raw: RawReply, sessionTimeout: number | un
     if (--count.streams === 0 && sessionTimeout !== undefined) session.setTimeout(sessionTimeout)
   }
 }
+
+/** Responses that call the `onStall` of `watchStall`. */
+const watched = new WeakSet<RawReply>()
+
+/**
+ * Starts a timer of `ms` milliseconds, which calls `onStall` if the client takes no byte of a response until then. 0 stops the timer. Uses
+ * the timeout of the socket, or of the HTTP/2 stream, because Node sees there how much of a large write the client has taken.
+ */
+export function watchStall (raw: RawReply, ms: number, onStall: () => void): void {
+  // a pipelined response has no socket yet; the socket of `inject` has no `setTimeout`
+  const source = isHttp2(raw) ? raw.stream : raw.socket
+  if (source?.setTimeout === undefined) return
+  if (!watched.has(raw)) {
+    if (ms === 0) return
+    watched.add(raw)
+    // without a listener on the response, Node's HTTP server would destroy the socket
+    if (isHttp2(raw)) raw.stream.on('timeout', onStall)
+    else raw.on('timeout', onStall)
+  }
+  source.setTimeout(ms)
+}

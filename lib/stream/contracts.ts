@@ -4,6 +4,7 @@ import type { Gap, PublishedEvent } from '../backplane.js'
 import type { StreamEnd } from '../diagnostics.js'
 import type { RouteStats } from '../stats.js'
 import type { TimerLists } from '../timer-list.js'
+import type { SSEGap } from '../backplane.js'
 import type { FlushQueue } from './flush-queue.js'
 
 /** The part of a plugin that its event streams call, for example when they open and close. Each plugin has one: its `StreamRegistry` implements this interface. */
@@ -32,6 +33,11 @@ export interface StreamOwner<Stream> {
   onOpen (stream: Stream): void
   /** Called by the stream when it has closed, if it was open. The owner then calls `onDisconnect`. @returns a promise that resolves once `onDisconnect` has settled */
   onClose (stream: Stream): Promise<unknown> | undefined
+  /**
+   * Resolves to the encoded event to send in place of an event `gap`; undefined: the event `gap`; `''`: nothing. Never rejects: if the
+   * application fails, aborts the stream. Undefined if the application has no callback for gaps (option `onGap`).
+   */
+  readonly onGap?: ((gap: SSEGap, stream: Stream) => Promise<string | undefined>) | undefined
 }
 
 /** Writes events to a stream until the stream closes: an interval (regular calls of the route's `payload`) or a source (an iterable of the application). */
@@ -46,24 +52,32 @@ export interface Subscription {
   readonly allowsCustomIds: boolean
   /** Whether event ids of this stream are ids of the log of published events. When the client reconnects, it can then send an id after which the replay starts. */
   readonly usesLogIds: boolean
-  /** Adds topics to the stream. @param topics valid names: the caller has checked them */
-  subscribe (topics: ReadonlySet<string>): void
+  readonly topics: ReadonlySet<string>
+  /**
+   * Adds topics to the stream.
+   * @param topics valid names: the caller has checked them
+   * @param rewind number of retained events of each topic that a client without an id is sent first; default: none
+   */
+  subscribe (topics: ReadonlySet<string>, rewind?: number): void
   unsubscribe (topics: readonly string[]): void
   /**
    * Replays the events that the client missed: reads them from the log and writes them. Then delivery is live: each new event is written when it is published.
    * @returns null if the client missed nothing, otherwise a promise that resolves when delivery is live, or the stream has closed
    */
   startDelivery (): Promise<void> | null
-  /** Called for each published event for this stream. Writes the event if delivery is live. Before that the replay reads the event from the log. Hot path. */
-  deliver (event: PublishedEvent): void
+  /**
+   * Called for each published event for this stream. Writes the event if delivery is live. Before that the replay reads the event from the log. Hot path.
+   * @param before id of the entry of the log before the event
+   */
+  deliver (event: PublishedEvent, before: string): void
   /** Called when the log has lost events before this process received them. Sends the client a `gap` event, because some of these events may be for this stream. */
   onGap (gap: Gap): void
   /** Returns an `id:` line with the id of the newest event that the stream has sent or skipped. The caller must write the line. Called only if `usesLogIds`. */
   takeIdLine (): string
   /** Returns an `id:` line and a blank line, to write as a heartbeat. Returns `''` if the client has this id already, or `usesLogIds` is false. */
   takeHeartbeat (): string
-  /** Returns an encoded `gap` event, which says that events are missing. The caller must write the event, because the client then counts as having the newest id. */
-  takeGapEvent (): string
+  /** Called when events were dropped because the client was behind, and it has caught up. Sends a `gap` event, which says that events are missing. */
+  onDropped (): void
   /** Called when the stream has written an event whose `id` the application set. From then on published events are sent without ids. */
   customIdSent (id: string): void
   close (): void

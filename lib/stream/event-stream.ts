@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { now } from '../clock.js'
-import type { CloseReason, RouteStats } from '../stats.js'
+import { ABORTS, type CloseReason, type RouteStats } from '../stats.js'
+import { isEventId } from '../event/id.js'
 import { encode, encodeRetry, customIdOf, assertNoCustomId, stripId } from '../event/encode.js'
 import { toError, SSE_ERR_NOT_OPEN } from '../errors.js'
 import { firstLines, readLastEventId } from './headers.js'
@@ -9,17 +10,16 @@ import { logLateFailure } from './late-failure.js'
 import type { CompiledSettings } from './settings.js'
 import { type Received, WriteBuffer, type WriteBufferOwner } from './write-buffer.js'
 import type { Sink } from './sink.js'
-import { StreamTimeouts, Heartbeat, type TimedStream } from './timeouts.js'
+import { Heartbeat, HEARTBEAT, StreamTimeouts, type TimedStream } from './timeouts.js'
 import type { Subscription, StreamHost, StreamOwner, Producer } from './contracts.js'
-import { validTopics } from '../topic.js'
+import { namesOf, validTopics } from '../topics/targets.js'
+import type { Target } from '../topics/types.js'
 import { rejected } from './logged-promise.js'
 import { type ResponseOwner, StreamResponse } from './response.js'
 import { newStreamId } from './id.js'
 import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-/** Text of a heartbeat: a comment line, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each blank line (https://github.com/Azure/fetch-event-source/issues/15). */
-const HEARTBEAT = ':\n'
 const FALSE = Promise.resolve(false)
 
 /**
@@ -33,18 +33,17 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   readonly clientId: string
   readonly request: FastifyRequest
   closeReason: CloseReason | null = null
-  /**
-   * How far the stream has opened: `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live`
-   * once published events may be delivered. Does not change when the stream closes; `closeReason` shows that.
-   */
+  /** `pending` until the reply is sent; `opening` while onSend hooks and `onConnect` run; `live` once published events may be delivered. A close does not change it. */
   state: 'pending' | 'opening' | 'live' = 'pending'
   /** The interval or source of the route that writes events to this stream. Null if it has none, and after the stream has closed. */
   producer: Producer<EventStream> | null = null
   /** The stream's subscription to the log of published events. Null until the stream has a topic or an event with an id, or opens for a client that sent an id. */
   subscription: Subscription | null = null
   readonly #host: StreamHost<EventStream>
-  readonly #owner: StreamOwner<EventStream>
-  readonly #settings: CompiledSettings
+  readonly owner: StreamOwner<EventStream>
+  readonly settings: CompiledSettings
+  /** Time at which the stream closes (option `expires`), ms since the epoch. Null for never. Read when the response opens. */
+  expiresAt: number | null = null
   readonly #buffer: WriteBuffer
   readonly #response: StreamResponse
   #controller: AbortController | null = null
@@ -55,8 +54,8 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     // `onResponseClose` calls `emitDestroy()`, so that Node does not register a finalizer for each stream
     super('fastify-sse-routes.stream', { requireManualDestroy: true })
     this.#host = host
-    this.#owner = owner
-    this.#settings = settings
+    this.owner = owner
+    this.settings = settings
     this.#buffer = new WriteBuffer(this, settings, host.statsOf(reply.request), host.flushQueue, host.timers)
     this.#response = new StreamResponse(reply, this)
     this.request = reply.request
@@ -65,8 +64,9 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   get closed (): boolean { return this.closeReason !== null }
-
   get lastEventId (): string | null { return readLastEventId(this.request) }
+  get resumed (): boolean { return isEventId(this.lastEventId ?? '') }
+  get topics (): ReadonlySet<string> { return new Set(this.subscription?.topics) }
 
   get signal (): AbortSignal {
     this.#controller ??= new AbortController()
@@ -84,7 +84,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.state = 'opening'
     // the response to a HEAD request has headers only, so that its stream closes before it opens
     if (this.request.method === 'HEAD') this.#onClosed('server')
-    this.#response.send(this.#settings.headers)
+    this.#response.send(this.settings.headers)
     if (this.#response.sink === null && !this.closed) this.#host.addPending(this)
   }
 
@@ -93,15 +93,15 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     if (this.lastEventId !== null) this.subscribed()
     const { closeReason } = this
     if (closeReason === null) {
-      this.#heartbeat = Heartbeat.create(this.#host.timers, this.#settings, this)
-      this.#timeouts = StreamTimeouts.create(this.#host.timers, this.#settings, this)
+      this.#heartbeat = Heartbeat.create(this.#host.timers, this.settings, this)
+      this.#timeouts = StreamTimeouts.create(this.#host.timers, this.settings, this.expiresAt, this)
     }
-    this.#buffer.attach(sink, firstLines(this.#settings.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
+    this.#buffer.attach(sink, firstLines(this.settings.retry, this.subscription) || (needsFirstByte ? HEARTBEAT : ''))
     if (closeReason === null) {
-      this.runInAsyncScope(this.#owner.onOpen, this.#owner, this)
+      this.runInAsyncScope(this.owner.onOpen, this.owner, this)
     } else if (this.#buffer.closed) {
       // the stream was closed while the hooks ran, when there was no response to end; not by the write above
-      if (closeReason === 'error' || closeReason === 'overflow') this.#abortResponse()
+      if (ABORTS.has(closeReason)) this.#abortResponse()
       else this.#endResponse('')
       this.#report()
     }
@@ -118,15 +118,15 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     return this.ready()
   }
 
-  subscribe (...topics: string[]): void { this.addTopics(validTopics(topics)) }
+  subscribe (...topics: Target[]): void { this.addTopics(validTopics(topics)) }
 
-  /** Subscribes the stream to topics. Does nothing if the stream is closed. @param topics valid names: the caller has checked them */
-  addTopics (topics: ReadonlySet<string>): void { if (!this.closed) this.subscribed().subscribe(topics) }
+  /** Subscribes the stream to topics. Does nothing if the stream is closed. For the parameters see `Subscription.subscribe`. */
+  addTopics (topics: ReadonlySet<string>, rewind?: number): void { if (!this.closed) this.subscribed().subscribe(topics, rewind) }
 
   /** Returns the stream's subscription, and creates it at the first call. @param from see `StreamHost.createSubscription` */
   subscribed (from?: string): Subscription { return (this.subscription ??= this.#host.createSubscription(this, from)) }
 
-  unsubscribe (...topics: string[]): void { this.subscription?.unsubscribe(topics) }
+  unsubscribe (...topics: Target[]): void { this.subscription?.unsubscribe(namesOf(topics)) }
 
   /** Sends the published events that the client missed, then new events. @returns see `Subscription.startDelivery`; null if the stream has no subscription */
   startDelivery (): Promise<void> | null {
@@ -143,7 +143,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Returns the encoded text of an event. Functions of the route encode the event's data. @throws the errors of event/encode.ts: `encode`, `assertNoCustomId` */
   encode (payload: unknown): string {
     if (this.subscription?.allowsCustomIds === false) assertNoCustomId(payload)
-    return encode(payload, payload instanceof UpstreamEvent ? this.#settings.writeText : this.#settings.writeData)
+    return encode(payload, payload instanceof UpstreamEvent ? this.settings.writeText : this.settings.writeData)
   }
 
   /** Returns a promise that resolves to true once the client takes more bytes, or to false once the stream is closed. */
@@ -191,8 +191,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.#response.destroyNow()
   }
 
-  onDrained (): void { this.#buffer.write(this.subscribed().takeGapEvent()) }
-
+  onDrained (): void { this.subscribed().onDropped() }
   close (): void { this.closeWith('server') }
 
   /** Closes the stream: writes the buffered text and then `last`, which is encoded already, and ends the response. Does nothing if the stream is closed. */
@@ -211,7 +210,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
 
   /** Writes the buffered text, even if the client is behind. @returns false if the stream will be aborted, because the client was too far behind */
   flush (): boolean {
-    if (this.closeReason === 'overflow') return false
+    if (this.closeReason === 'overflow' || this.closeReason === 'stalled') return false
     this.#buffer.flushNow()
     return true
   }
@@ -219,8 +218,9 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   /** Writes the buffered text, then aborts the response, so that the client sees a failure and not a regular end. */
   abort (): void { if (!this.closed) this.#abortNow('error') }
 
-  onOverflow (): void {
-    this.#closeSoon('overflow', `an event stream is aborted: its client is more than maxBufferedBytes (${this.#settings.maxBufferedBytes}) behind`)
+  onBehind (reason: 'overflow' | 'stalled'): void {
+    const { maxBufferedBytes, stallTimeout } = this.settings
+    this.#closeSoon(reason, `an event stream is aborted: its client ${reason === 'overflow' ? `is more than maxBufferedBytes (${maxBufferedBytes}) behind` : `has taken no byte for stallTimeout (${stallTimeout} ms)`}`)
   }
 
   onResponseEnded (lost: number): void {
@@ -268,7 +268,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     const { closeReason } = this
     if (this.#response.sink === null || closeReason === null) return
     this.runInAsyncScope(this.#host.onClose, this.#host, this, this.#buffer.end(closeReason))
-    this.#host.waitFor(this.runInAsyncScope(this.#owner.onClose, this.#owner, this))
+    this.#host.waitFor(this.runInAsyncScope(this.owner.onClose, this.owner, this))
   }
 
   #endResponse (last: string): void {

@@ -29,10 +29,9 @@ interface LogController {
  * keep the option in `initialConfig`. This function reads it there if it finds no such symbol.
  */
 export function requestLoggingOf (app: FastifyInstance): (request: FastifyRequest) => boolean {
-  for (let at: object | null = app; at !== null; at = Object.getPrototypeOf(at)) {
-    const symbol = symbolOf(at, 'fastify.logController')
-    if (symbol === undefined) continue
-    const controller: LogController = Reflect.get(at, symbol)
+  const symbol = symbolOf(app, 'fastify.logController')
+  if (symbol !== undefined) {
+    const controller: LogController = Reflect.get(app, symbol)
     return (request) => controller.isLogDisabled(request)
   }
   const { disableRequestLogging } = app.initialConfig
@@ -50,6 +49,24 @@ export function needsFirstByte (raw: RawReply, destination: Writable): boolean {
   return destination !== raw || (typeof injected === 'object' && injected !== null && 'stream' in injected)
 }
 
-function symbolOf (object: object, name: string): symbol | undefined {
-  return Object.getOwnPropertySymbols(object).find(({ description }) => description === name)
+interface SchemaController {
+  setupSerializer (options: unknown): void
+}
+
+/**
+ * Makes Fastify set up the serializer compiler of an instance, with the schemas that `addSchema` has added by then. Fastify sets it up
+ * only for routes with a response schema, and an app that only publishes may have none. If Fastify has no such private field, does nothing.
+ */
+export function setUpSerializerCompiler (app: FastifyInstance): void {
+  const controller = symbolOf(app, 'fastify.schemaController')
+  const options = symbolOf(app, 'fastify.options')
+  if (controller === undefined || options === undefined) return
+  const schemas: SchemaController = Reflect.get(app, controller)
+  schemas.setupSerializer(Reflect.get(app, options))
+}
+
+/** Returns the symbol with this name among the keys of an object and of its prototypes, because instances inherit some fields from the root instance. */
+function symbolOf (object: object | null, name: string): symbol | undefined {
+  if (object === null) return undefined
+  return Object.getOwnPropertySymbols(object).find(({ description }) => description === name) ?? symbolOf(Object.getPrototypeOf(object), name)
 }

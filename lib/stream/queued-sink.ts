@@ -14,6 +14,8 @@ export class QueuedSink implements Sink {
   #held: Batch[] = []
   #finish: 'end' | 'abort' | null = null
   #onDrain: (() => void) | null = null
+  /** The last call of `watchStall`, for the sink that opens. */
+  #stall: Parameters<Sink['watchStall']> | null = null
 
   constructor (raw: RawReply) {
     this.#raw = raw
@@ -28,6 +30,7 @@ export class QueuedSink implements Sink {
     if (this.#finish !== null) sink[this.#finish]()
     else if (hasRoom) this.#onDrain?.()
     else if (this.#onDrain !== null) sink.onceDrained(this.#onDrain)
+    if (!hasRoom && this.#stall !== null) sink.watchStall(...this.#stall)
   }
 
   write (batch: Batch): boolean {
@@ -47,6 +50,11 @@ export class QueuedSink implements Sink {
   onceDrained (callback: () => void): void {
     if (this.#sink === null) this.#onDrain = callback
     else this.#sink.onceDrained(callback)
+  }
+
+  watchStall (ms: number, onStall: () => void): void {
+    if (this.#sink === null) this.#stall = [ms, onStall]
+    else this.#sink.watchStall(ms, onStall)
   }
 
   end (): boolean {

@@ -90,6 +90,15 @@ export class StreamRegistry implements StreamHost<EventStream> {
     work.then(() => { this.#work.delete(work) })
   }
 
+  /** Returns the streams with a client id. @param withPending whether to include streams whose response is not open yet */
+  ofClient (clientId: string, withPending = false): EventStream[] {
+    const found = [...this.clients.get(clientId) ?? []]
+    const own = this.streams.get(clientId)
+    if (own?.clientId === clientId) found.push(own)
+    if (withPending) for (const stream of this.#pending) if (stream.clientId === clientId) found.push(stream)
+    return found
+  }
+
   /**
    * Closes all streams at shutdown, each with a random `retry:` up to `drain.spread` ms. Waits until every response has closed. Then waits
    * until the callbacks and sources of the application have finished, or until `drain.timeout` ms after the call.

@@ -1,6 +1,7 @@
 // Tested by test/options/read.test.ts
 import { type DataWriter, plainData } from '../event/encode.js'
-import type { SSEPublication, SSEStreamOptions } from '../types.js'
+import type { SSEPublication } from '../topics/types.js'
+import type { SSEStreamOptions } from '../types.js'
 
 /** The options of a stream, with defaults for options that were not given. Times in ms, sizes in bytes. `retry` is undefined if no `retry:` line is sent. */
 export type StreamSettings = Required<Omit<SSEStreamOptions, 'retry' | 'heartbeat'>> & { retry: number | undefined, heartbeat: number }

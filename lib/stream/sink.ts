@@ -5,7 +5,7 @@ import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { real } from '../clock.js'
 import type { Batch } from './batch.js'
-import { isClosed, isHttp2, type RawReply } from './connection.js'
+import { isClosed, isHttp2, type RawReply, watchStall } from './connection.js'
 
 /** The destination of one event stream's bytes: a socket or a Node stream. Also reports whether the client is behind (backpressure). */
 export interface Sink {
@@ -17,6 +17,8 @@ export interface Sink {
   readonly buffered: number
   /** Calls `callback` once, when none of the written bytes is in this process any more. Called after `write` returned false. */
   onceDrained (callback: () => void): void
+  /** Calls `onStall` if the client takes no byte for `ms` milliseconds, until it is called with 0. Always called with the same `onStall`. */
+  watchStall (ms: number, onStall: () => void): void
   /** Ends the response. @returns true if the operating system has all of its bytes already */
   end (): boolean
   /** Sends the bytes that were written, then aborts the response, so that the client sees a failure and not a regular end. */
@@ -95,6 +97,10 @@ class ChunkedSink implements Sink {
     this.#socket.once('drain', callback)
   }
 
+  watchStall (ms: number, onStall: () => void): void {
+    watchStall(this.#res, ms, onStall)
+  }
+
   end (): boolean {
     this.#res.end()
     return this.#socket.writableLength === 0
@@ -145,6 +151,10 @@ class WritableSink implements Sink {
       this.#onDrain = null
       callback?.()
     })
+  }
+
+  watchStall (ms: number, onStall: () => void): void {
+    watchStall(this.#raw, ms, onStall)
   }
 
   end (): boolean {

@@ -2,6 +2,9 @@ import { randomInt } from 'node:crypto'
 import { now } from '../clock.js'
 import { TIMEOUT_MAX, type TimerList, type TimerLists, type Task } from '../timer-list.js'
 
+/** Text of a heartbeat: a comment line, so that proxies keep the connection. Without a blank line, because fetch-event-source dispatches a message at each blank line (https://github.com/Azure/fetch-event-source/issues/15). */
+export const HEARTBEAT = ':\n'
+
 /** Fraction of a timer's delay. For this time after a write has rescheduled the timer, further writes do not reschedule it, so that most writes cost nothing. */
 const SLACK = 1 / 33
 
@@ -12,8 +15,8 @@ const STEPS = 64
 export interface TimedStream {
   /** Called by the heartbeat timer when nothing was written for `heartbeat` ms. The stream then writes a heartbeat. */
   sendHeartbeat (): void
-  /** Called by a timer when no event was written for `idleTimeout` ms, or the stream was open for about `maxLifetime` ms. Closes the stream. */
-  closeWith (reason: 'idle' | 'lifetime'): void
+  /** Called by a timer when no event was written for `idleTimeout` ms, the stream was open for about `maxLifetime` ms, or it has expired. Closes the stream. */
+  closeWith (reason: 'idle' | 'lifetime' | 'expired'): void
 }
 
 /**
@@ -99,24 +102,67 @@ class Lifetime implements Task {
   }
 }
 
+/** Closes a stream at a given time. */
+class Expiry implements Task {
+  due = 0
+  prev: Task | null = null
+  next: Task | null = null
+  readonly #stream: TimedStream
+  readonly #timers: TimerLists
+  readonly #at: number
+  #timerList: TimerList | null = null
+
+  /** @param at in ms since the epoch */
+  constructor (timers: TimerLists, at: number, stream: TimedStream) {
+    this.#timers = timers
+    this.#at = at
+    this.#stream = stream
+    this.#schedule(Math.max(0, at - Date.now()))
+  }
+
+  stop (): void {
+    this.#timerList?.remove(this)
+  }
+
+  run (): void {
+    const left = this.#at - Date.now()
+    if (left > 0) this.#schedule(left)
+    else this.#stream.closeWith('expired')
+  }
+
+  /** Waits `left` ms, or as long as a timer can wait. */
+  #schedule (left: number): void {
+    const delay = Math.min(Math.ceil(left), TIMEOUT_MAX)
+    this.#timerList = this.#timers.get(delay)
+    this.#timerList.schedule(now() + delay, this)
+  }
+}
+
 interface TimeLimits {
   idleTimeout: number
   maxLifetime: number
 }
 
-/** The timeouts that close a stream: after `idleTimeout` ms without an event, and about `maxLifetime` ms after it opened. */
+/** The timeouts that close a stream: after `idleTimeout` ms without an event, about `maxLifetime` ms after it opened, and when it expires. */
 export class StreamTimeouts {
   readonly #idle: IdleTimeout | null
   readonly #lifetime: Lifetime | null
+  readonly #expiry: Expiry | null
 
-  /** Starts the timeouts of a stream. @param limits in ms; 0: no limit. @returns null if both limits are 0 */
-  static create (timers: TimerLists, limits: TimeLimits, stream: TimedStream): StreamTimeouts | null {
-    return limits.idleTimeout > 0 || limits.maxLifetime > 0 ? new StreamTimeouts(timers, limits, stream) : null
+  /**
+   * Starts the timeouts of a stream.
+   * @param limits in ms; 0: no limit
+   * @param expiresAt in ms since the epoch; null: never
+   * @returns null if the stream has no timeout
+   */
+  static create (timers: TimerLists, limits: TimeLimits, expiresAt: number | null, stream: TimedStream): StreamTimeouts | null {
+    return limits.idleTimeout > 0 || limits.maxLifetime > 0 || expiresAt !== null ? new StreamTimeouts(timers, limits, expiresAt, stream) : null
   }
 
-  private constructor (timers: TimerLists, { idleTimeout, maxLifetime }: TimeLimits, stream: TimedStream) {
+  private constructor (timers: TimerLists, { idleTimeout, maxLifetime }: TimeLimits, expiresAt: number | null, stream: TimedStream) {
     this.#idle = idleTimeout > 0 ? new IdleTimeout(timers, idleTimeout, stream) : null
     this.#lifetime = maxLifetime > 0 ? new Lifetime(timers, maxLifetime, stream) : null
+    this.#expiry = expiresAt === null ? null : new Expiry(timers, expiresAt, stream)
   }
 
   /** Called by the stream after it has written an event. Restarts the idle timeout. Hot path. */
@@ -127,5 +173,6 @@ export class StreamTimeouts {
   stop (): void {
     this.#idle?.stop()
     this.#lifetime?.stop()
+    this.#expiry?.stop()
   }
 }

@@ -14,8 +14,11 @@ import { nextTurn, sliceIsOver } from './time-slice.js'
  * So each method calls code of the application only in a later tick, when that code cannot disturb the loop.
  */
 export interface WriteBufferOwner {
-  /** Called when the client is more than `maxBufferedBytes` behind, and the option `overflow` is `'disconnect'`. The stream then aborts its response. */
-  onOverflow (): void
+  /**
+   * Called when the client is too far behind. The stream then aborts its response.
+   * @param reason `'overflow'`: more than `maxBufferedBytes` wait, and the event can be neither dropped nor replayed; `'stalled'`: the client has taken no byte for `stallTimeout`
+   */
+  onBehind (reason: 'overflow' | 'stalled'): void
   /** Called when the buffer finds that other code has ended the response, or that the response was destroyed. @param lost number of bytes that were not written */
   onResponseEnded (lost: number): void
   /** Called after a write to the response threw, as code that wraps the response may do (a transform, middleware). Called in the next tick, so that no stream is closed inside a loop over streams. */
@@ -30,7 +33,9 @@ export interface BackpressureSettings {
   flushInterval: number
   /** Number of bytes that may be buffered while the client is behind. */
   maxBufferedBytes: number
-  overflow: 'disconnect' | 'drop'
+  overflow: 'replay' | 'disconnect' | 'drop'
+  /** Time for which a client may take no byte while bytes wait for it, ms; 0: any time. */
+  stallTimeout: number
 }
 
 /** A published event, with the time at which this process received it, on the clock of `now()`, ms. */
@@ -96,7 +101,7 @@ export class WriteBuffer implements Flushable {
    * @returns false if the event was dropped, because the client is more than `maxBufferedBytes` behind
    */
   write (text: string, published: Received | null = null): boolean {
-    if (this.needsDrain && !this.#hasRoom()) return false
+    if (this.needsDrain && !this.#hasRoom(published !== null)) return false
     if (published !== null && this.stats.lag !== null) this.#oldestPublished ??= published
     this.#scheduler.add(this)
     this.#pending = this.#pending.append(text)
@@ -116,6 +121,7 @@ export class WriteBuffer implements Flushable {
     if (this.#oldestPublished !== null) this.#measureLag(time, this.#oldestPublished)
     if (this.flushNow()) return
     this.needsDrain = true
+    this.#sink?.watchStall(this.#settings.stallTimeout, this.#onStall)
     // setImmediate, so that other streams get a turn even if this client takes at once all that a fast source sends
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
@@ -180,14 +186,20 @@ export class WriteBuffer implements Flushable {
     return !this.closed && this.ready()
   }
 
-  #hasRoom (): boolean {
+  /** @param published whether the event is in the log, so that it can be read from there later */
+  #hasRoom (published: boolean): boolean {
     const { maxBufferedBytes, overflow } = this.#settings
     const buffered = this.#pending.bytes + (this.#sink?.buffered ?? 0)
     if (!this.#dropping && buffered <= maxBufferedBytes) return true
+    if (published && overflow === 'replay') return false
     if (overflow === 'drop') this.stats.dropped++
-    else if (!this.#dropping) this.#owner.onOverflow()
+    else if (!this.#dropping) this.#owner.onBehind('overflow')
     this.#dropping = true
     return false
+  }
+
+  #onStall = (): void => {
+    if (this.needsDrain && !this.closed) this.#owner.onBehind('stalled')
   }
 
   #measureLag (time: number, published: Received): void {
@@ -199,6 +211,7 @@ export class WriteBuffer implements Flushable {
   #onDrain (): void {
     if (this.closed) return
     this.needsDrain = false
+    this.#sink?.watchStall(0, this.#onStall)
     this.flush(now())
     if (this.needsDrain) return
     if (this.#dropping) {

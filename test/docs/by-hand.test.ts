@@ -69,7 +69,7 @@ let twice, failed`)
 
 test('the page has every member of a stream', (t) => {
   const names = membersOf('types.ts')
-  for (const name of ['id', 'clientId', 'lastEventId', 'signal', 'closed', 'closeReason', 'request', 'send', 'subscribe', 'unsubscribe', 'close']) {
+  for (const name of ['id', 'clientId', 'lastEventId', 'resumed', 'topics', 'signal', 'closed', 'closeReason', 'request', 'send', 'subscribe', 'unsubscribe', 'close']) {
     t.ok(names.includes(name), name)
     t.match(page.sectionOf('Members of a stream'), new RegExp(`^\\| \`${name}[\`(]`, 'm'), name)
   }

@@ -19,6 +19,28 @@ test('a stream that gets its first topics after it has opened gets a gap, one th
   t.equal(await gaps('/early'), 0)
 })
 
+test('app.sse.close closes all streams of a client id', async (t) => {
+  const app = await makeApp(t, { clientId: () => 'ann' })
+  app.sseRoute('/', { topics: ['a'] })
+  const streams = [await injectSSE(app, { url: '/' }), await injectSSE(app, { url: '/' })]
+  t.match(page.sectionOf('Limits and counts are per process'), 'Use `app.sse.close(clientId)`')
+  await app.sse.close('ann')
+  for (const stream of streams) t.equal(await stream.next(), undefined)
+})
+
+test('a busy topic evicts events of a quiet one only beyond maxBytes', async (t) => {
+  for (const [maxBytes, gaps] of [[10_000_000, 0], [20_000, 1]] as const) {
+    const app = await makeApp(t, { history: { maxBytes } })
+    app.sseRoute('/', { topics: ['quiet'] })
+    const [seen = ''] = await publishAll(app, 'quiet', 'seen', 'missed')
+    await publishAll(app, 'busy', ...Array.from({ length: 100 }, () => 'x'.repeat(1_000)))
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': seen } })
+    t.match(await stream.next(), gaps === 0 ? { data: 'missed' } : { event: 'gap' })
+    t.equal(app.sse.stats().gaps, gaps)
+    stream.close()
+  }
+})
+
 test('published events are not checked against the events of a route', async (t) => {
   const app = await makeApp(t)
   app.sseRoute('/', { topics: ['a'], events: { price: { type: 'number' } } })

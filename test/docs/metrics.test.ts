@@ -39,7 +39,7 @@ test('a route reports counts of all streams', async (t) => {
   const [code] = page.codeOf('Read the counts in code', 'ts')
   const app = await runApp(t, tenLines({ after: code }))
   const stream = await injectSSE(app, { url: '/stocks/ACME' })
-  t.strictSame((await app.inject('/health')).json(), { streams: 1, overflows: 0 })
+  t.strictSame((await app.inject('/health')).json(), { streams: 1, tooSlow: 0 })
   stream.close()
 })
 

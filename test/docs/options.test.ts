@@ -1,14 +1,9 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { mock } from 'node:test'
 import type { FastifyInstance } from 'fastify'
 import { test, type Test } from 'tap'
 import { pluginRules, replyRules, routeRules, streamRules } from '../../lib/options/rules.js'
 import { readPluginOptions, readRouteOptions } from '../../lib/options/read.js'
 import { injectSSE } from '../../lib/testing.js'
-import { refusalOf } from '../helpers/refusal.js'
-import { listen, open, until } from '../helpers/app.js'
 import { membersOf } from './compile.js'
 import { pageOf } from './document.js'
 import { runApp, tenLines } from './run.js'
@@ -18,7 +13,7 @@ const page = pageOf('docs/options.md')
 /** Members of a stream, of `app.sse`, of a client limit and of Fastify's types, which lib/types.ts declares beside the options. */
 const notOptions = [
   'id', 'lastEventId', 'signal', 'closed', 'closeReason', 'request', 'send', 'subscribe', 'unsubscribe', 'close',
-  'publish', 'broadcast', 'sendTo', 'streams', 'stats', 'max', 'key', 'transform', 'sse', 'sseRoute'
+  'resumed', 'publish', 'broadcast', 'sendTo', 'streams', 'stats', 'max', 'key', 'transform', 'sse', 'sseRoute'
 ]
 
 interface Described {
@@ -68,12 +63,12 @@ test('the defaults in the lines of the options are those of the plugin and of ro
   const { stream, drain, history, openapi, maxStreams, maxStreamsPerClient, clientId, backplane, callbacks } = settings
   const { declared, rest } = readRouteOptions(settings, { url: '/', interval: 1, payload: () => {} })
   const options = describedOptions()
-  const { heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, flushInterval } = stream
-  const numbers = { heartbeat, maxBufferedBytes, idleTimeout, maxLifetime, flushInterval, openapi, payloadTimeout: declared.payloadTimeout }
+  const { heartbeat, maxBufferedBytes, stallTimeout, idleTimeout, maxLifetime, flushInterval } = stream
+  const numbers = { heartbeat, maxBufferedBytes, stallTimeout, idleTimeout, maxLifetime, flushInterval, openapi, payloadTimeout: declared.payloadTimeout }
   for (const [name, value] of Object.entries(numbers)) t.equal(options.get(name)?.default, `\`${value}\``, name)
   for (const [name, value] of Object.entries({ overflow: stream.overflow, items: declared.items, method: rest.method })) t.equal(options.get(name)?.default, `\`'${value}'\``, name)
   t.equal(options.get('drain')?.default, `\`{ spread: ${drain.spread}, timeout: ${drain.timeout} }\``)
-  t.equal(options.get('history')?.default, `\`{ size: ${history.size}, maxAge: ${history.maxAge} }\``)
+  t.equal(options.get('history')?.default, `\`{ size: ${history.size}, maxAge: ${history.maxAge}, maxBytes: ${history.maxBytes} }\``)
   t.strictSame([stream.headers, options.get('headers')?.default], [{}, '`{}`'])
   t.strictSame([stream.serializer, options.get('serializer')?.default], [JSON.stringify, '`JSON.stringify`'])
   for (const [name, value] of Object.entries({ retry: stream.retry, maxStreamsPerClient, onConnect: callbacks.onConnect, onDisconnect: callbacks.onDisconnect })) {
@@ -133,67 +128,10 @@ test('a serializer of the plugin writes data that JSON.stringify refuses', async
   t.equal((await app.inject('/')).body, 'data: {"n":"1"}\n\n')
 })
 
-test('the signal of a call of payload aborts its fetch when the client disconnects', async (t) => {
-  const [code] = page.codeOf('`payload`', 'ts')
-  let [requests, aborted] = [0, 0]
-  const server = createServer((request, response) => {
-    response.on('close', () => { if (!response.writableEnded) aborted++ })
-    if (++requests === 1) response.end('{"EUR":1}')
-  })
-  t.teardown(() => { server.closeAllConnections(); server.close() })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const app = await runApp(t, tenLines({ after: `const upstream = 'http://127.0.0.1:${(server.address() as AddressInfo).port}/'\n${code}` }))
-  const first = await injectSSE(app, '/rates')
-  t.strictSame(await first.next(), { id: undefined, event: 'rates', data: '{"EUR":1}' })
-  first.close()
-  const second = await injectSSE(app, '/rates')
-  await until('a request without an answer', () => requests === 2)
-  second.close()
-  await until('the request to be aborted', () => aborted === 1)
-})
-
-test('streams of one key share a payload, and a client that joins gets the latest one at once', async (t) => {
-  const [code] = page.codeOf('`shared`', 'ts')
-  const app = await runApp(t, tenLines({ after: code }))
-  const port = await listen(app)
-  const [first, other] = [await open(t, port, '/rooms/1'), await open(t, port, '/rooms/2')]
-  await first.until('\n\n')
-  await other.until('\n\n')
-  const second = await open(t, port, '/rooms/1')
-  await second.until('\n\n')
-  t.equal(second.text, first.text.slice(0, second.text.length))
-  t.not(other.text, first.text)
-})
-
 test('items of a source are the data of events without a name, and the end follows them', async (t) => {
   const [code] = page.codeOf('`items`', 'ts')
   const app = await runApp(t, tenLines({ after: code }))
   t.equal((await app.inject('/v1/numbers')).body, 'data: {"n":1}\n\ndata: {"n":2}\n\ndata: [DONE]\n\n')
-})
-
-test('the client id of a route is the name that sendTo addresses', async (t) => {
-  const [code] = page.codeOf('`clientId`', 'ts')
-  const app = await runApp(t, tenLines({ after: `const userOf = ({ headers: { user } }) => user\n${code}` }))
-  const inbox = (user: string) => injectSSE(app, { url: '/inbox', headers: { user } })
-  const [ann, bob] = [await inbox('ann'), await inbox('bob')]
-  await app.sse.sendTo('ann', 'for Ann')
-  await app.sse.sendTo('bob', 'for Bob')
-  t.match(await ann.next(), { data: 'for Ann' })
-  t.match(await bob.next(), { data: 'for Bob' })
-  t.match(await refusalOf(app, '/inbox'), { statusCode: 500, code: 'SSE_ERR_CLIENT_ID' })
-  for (const stream of [ann, bob]) stream.close()
-})
-
-test('at app.close() a stream sends the event of drain and a random retry, then ends', async (t) => {
-  const [code] = page.codeOf('`drain`', 'ts')
-  const app = await runPlugin(t, code, { after: 'app.sseRoute(\'/\', { onConnect: () => {} })' })
-  const client = await open(t, await listen(app), '/')
-  await until('a stream', () => app.sse.streams.size === 1)
-  await app.close()
-  t.ok(await client.finished())
-  t.match(client.text, 'event: restart\ndata: back in a moment\n')
-  const retry = Number(/^retry: (\d+)$/m.exec(client.text)?.[1])
-  t.ok(retry >= 2_000 && retry <= 10_000, `${retry}`)
 })
 
 test('the onDisconnect of the plugin is called for routes and for reply.sse, with the reason', async (t) => {

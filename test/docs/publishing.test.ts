@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { compareEventIds } from '../../lib/event/id.js'
+import { readPluginOptions } from '../../lib/options/read.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { follow, idsOf, privatePartsOf, publishAll, serveTopics, take } from '../helpers/subscriber.js'
@@ -64,6 +65,133 @@ test('events for a user reach all tabs, also after a reconnect, until the user s
   bob.close()
 })
 
+test('an event for several topics reaches a stream once', async (t) => {
+  const [code] = page.codeOf('To several topics', 'ts')
+  const app = await runApp(t, tenLines({ after: `${code}\napp.post('/reassign', async () => { await reassign('42', 'ann', 'bob'); return {} })` }))
+  serveTopics(app)
+  const streams = await Promise.all(['order:42,driver:bob', 'driver:ann', 'driver:bob', 'driver:eve'].map((topics) => follow(app, topics)))
+  await app.inject({ method: 'POST', url: '/reassign' })
+  await app.sse.broadcast('end')
+  const reassigned = [{ event: 'reassigned', data: '{"id":"42","to":"bob"}' }, { data: 'end' }]
+  for (const stream of streams.slice(0, 3)) t.match(await take(stream, 2), reassigned)
+  t.match(await streams[3]?.next(), { data: 'end' }, 'another topic')
+  for (const stream of streams) stream.close()
+})
+
+test('an event with except does not reach the streams of its sender, also not in a replay', async (t) => {
+  const [code] = page.codeOf('To everyone except the sender', 'ts')
+  const app = await runApp(t, tenLines({ after: `${code}\napp.post('/say', async () => { await say('ann', 'Hello'); return {} })` }))
+  app.sseRoute<{ Querystring: { user: string } }>('/room', { topics: ['room'], clientId: ({ query }) => query.user })
+  const start = app.sse.lastEventId
+  const connect = (user: string, lastEventId?: string) => follow(app, `/room?user=${user}`, lastEventId)
+  const live = [await connect('ann'), await connect('bob')] as const
+  await app.inject({ method: 'POST', url: '/say' })
+  await app.sse.publish('room', 'end')
+  for (const [ann, bob] of [live, [await connect('ann', start), await connect('bob', start)] as const]) {
+    t.match(await ann.next(), { data: 'end' })
+    t.match(await take(bob, 2), [{ event: 'said', data: '{"user":"ann","text":"Hello"}' }, { data: 'end' }])
+    for (const stream of [ann, bob]) stream.close()
+  }
+})
+
+test('unsubscribe removes a topic from the streams of a client id, which stay open', async (t) => {
+  const app = await makeApp(t, { clientId: ({ headers }) => String(headers.user) })
+  serveTopics(app)
+  const [ann, bob] = await Promise.all(['ann', 'bob'].map((user) => injectSSE(app, { url: '/on/a,b', headers: { user } })))
+  await app.sse.unsubscribe('ann', 'a')
+  await publishAll(app, 'a', '1')
+  await publishAll(app, 'b', '2')
+  t.match(await ann?.next(), { data: '2' })
+  t.match(await bob?.next(), { data: '1' })
+  for (const stream of [ann, bob]) stream?.close()
+})
+
+test('close ends the streams of a client id after earlier events, and later streams stay open', async (t) => {
+  const app = await makeApp(t, { clientId: ({ headers }) => String(headers.user) })
+  serveTopics(app)
+  const connect = () => injectSSE(app, { url: '/on/a', headers: { user: 'ann' } })
+  const stream = await connect()
+  await publishAll(app, 'a', 'before')
+  await app.sse.close('ann')
+  t.match(await stream.next(), { data: 'before' })
+  t.equal(await stream.next(), undefined)
+  const later = await connect()
+  await publishAll(app, 'a', 'after')
+  t.match(await later.next(), { data: 'after' })
+  later.close()
+})
+
+test('a page that starts from its data misses no event', async (t) => {
+  const [code] = page.codeOf('Start a page from its data', 'ts')
+  const [route] = page.codeOf('To a topic', 'ts')
+  // an event is published while the data is loaded
+  const loading = 'const orderOf = async (id) => { await app.sse.publish(\'order:\' + id, \'while loading\'); return { id } }'
+  const app = await runApp(t, tenLines({ after: `${loading}\n${route}\n${code}` }))
+  await app.sse.publish('order:42', 'earlier')
+  const { order, events } = (await app.inject('/orders/42/page')).json()
+  t.strictSame(order, { id: '42' })
+  const stream = await injectSSE(app, { url: events })
+  t.match(await stream.next(), { data: 'while loading' })
+  stream.close()
+})
+
+test('a busy topic does not shorten the replay of a quiet one, and the defaults of history are those of the page', async (t) => {
+  const app = await makeApp(t, { history: { size: 5 }, heartbeat: false })
+  serveTopics(app)
+  const start = app.sse.lastEventId
+  const [quiet] = await publishAll(app, 'quiet', 'x')
+  await publishAll(app, 'busy', ...Array.from({ length: 50 }, String))
+  const stream = await follow(app, 'quiet', start)
+  t.match(await stream.next(), { id: quiet, data: 'x' })
+  t.equal(app.sse.stats().gaps, 0)
+  stream.close()
+  t.strictSame(readPluginOptions({}).history, { size: 1_000, maxAge: 3_600_000, maxBytes: 64 * 2 ** 20 })
+})
+
+test('a gap comes at the place of the missing events', async (t) => {
+  const app = await makeApp(t, { history: { size: 2 } })
+  serveTopics(app)
+  const start = app.sse.lastEventId
+  const [quiet] = await publishAll(app, 'quiet', 'x')
+  const busy = await publishAll(app, 'busy', '1', '2', '3', '4')
+  const stream = await follow(app, 'busy,quiet', start)
+  t.match(await take(stream, 4), [{ id: quiet, data: 'x' }, { id: busy[1], event: 'gap' }, { data: '3' }, { data: '4' }])
+  stream.close()
+})
+
+test('with rewind a new client gets the last events of the topic first, without a gap', async (t) => {
+  const [code] = page.codeOf('Send past events to new clients', 'ts')
+  const app = await runApp(t, tenLines({ after: code }))
+  await publishAll(app, 'chat', ...Array.from({ length: 25 }, (_, i) => `${i}`))
+  await app.sse.broadcast('past broadcast')
+  const fresh = await follow(app, '/chat')
+  const [last = ''] = await publishAll(app, 'chat', 'new')
+  const events = await take(fresh, 21)
+  t.strictSame(events.map(({ data }) => data), [...Array.from({ length: 20 }, (_, i) => `${i + 5}`), 'new'])
+  const back = await follow(app, '/chat', last)
+  await publishAll(app, 'chat', 'newer')
+  t.match(await back.next(), { data: 'newer' })
+  t.equal(app.sse.stats().gaps, 0)
+  for (const stream of [fresh, back]) stream.close()
+})
+
+test('onGap sends its event with the id of the gap, nothing for null, and the gap for undefined; an error aborts the stream', async (t) => {
+  const app = await makeApp(t, { history: { size: 1 } })
+  const errors: Error[] = []
+  app.sseRoute('/event', { topics: ['a'], onGap: () => 'instead' })
+  app.sseRoute('/null', { topics: ['a'], onGap: () => null })
+  app.sseRoute('/undefined', { topics: ['a'], onGap: () => undefined })
+  app.sseRoute('/error', { topics: ['a'], onGap: () => { throw new Error('x') }, onError: (error) => { errors.push(error) } })
+  const ids = await publishAll(app, 'a', '0', '1', '2')
+  const first = async (url: string) => (await follow(app, url, ids[0])).next()
+  t.strictSame(await first('/event'), { id: ids[1], event: 'message', data: 'instead' })
+  t.match(await first('/null'), { id: ids[2], data: '2' })
+  t.match(await first('/undefined'), { id: ids[1], event: 'gap' })
+  const client = await open(t, await listen(app), '/error', { headers: { 'last-event-id': ids[0] } })
+  t.equal(await client.finished(), false)
+  t.match(errors, [{ message: 'x' }])
+})
+
 test('the id 0-0 in the URL asks for a gap and then for all retained events of the stream', async (t) => {
   const app = await makeApp(t)
   serveTopics(app)
@@ -113,7 +241,7 @@ test('with history: false a new client gets a gap for events published while its
   stream.close()
 })
 
-test('a new client is sent the state, a client that resumes is not', async (t) => {
+test('a new client is sent the state, a client that resumes is not, and a client that has missed events gets the state in place of the gap', async (t) => {
   const [code] = page.codeOf('Send the state when a stream opens', 'ts')
   const app = await runApp(t, tenLines({ before: 'const stateOf = async (id) => ({ id, state: \'new\' })', after: code }))
   const fresh = await injectSSE(app, { url: '/parcels/7' })
@@ -122,7 +250,10 @@ test('a new client is sent the state, a client that resumes is not', async (t) =
   const { id } = await fresh.next() ?? {}
   const resumed = await injectSSE(app, { url: '/parcels/7', headers: { 'last-event-id': String(id) } })
   t.match(await resumed.next(), { id: missed, data: 'second' })
-  for (const stream of [fresh, resumed]) stream.close()
+  await publishAll(app, 'parcel:7', ...Array<string>(1_001).fill('x'))
+  const behind = await injectSSE(app, { url: '/parcels/7', headers: { 'last-event-id': String(id) } })
+  t.match(await take(behind, 2), [{ event: 'state', data: '{"id":"7","state":"new"}' }, { data: 'x' }], 'the state in place of the gap')
+  for (const stream of [fresh, resumed, behind]) stream.close()
 })
 
 test('the schema of a route shapes what it sends, and not what is published', async (t) => {
@@ -143,12 +274,15 @@ test('publish, broadcast and sendTo reject with the error codes of the page', as
     SSE_ERR_FIELD: app.sse.publish('a', { event: 'a\nb' }),
     SSE_ERR_SERIALIZATION: app.sse.publish('a', { data: 1 }),
     SSE_ERR_CUSTOM_ID: app.sse.publish('a', { id: 1, data: 'x' } as object),
-    SSE_ERR_CLIENT_ID: app.sse.sendTo('', 'x')
+    SSE_ERR_CLIENT_ID: app.sse.publish('a', 'x', { except: '' }),
+    SSE_ERR_OPTION: app.sse.publish('a', 'x', { other: 1 } as object)
   }
   for (const [code, promise] of Object.entries(codes)) {
     await t.rejects(promise, { code })
     t.match(page.sectionOf('Members of app.sse'), `\`${code}\``, code)
   }
+  await t.rejects(app.sse.sendTo('', 'x'), { code: 'SSE_ERR_CLIENT_ID' })
+  await t.rejects(app.sse.publish([], 'x'), { code: 'SSE_ERR_TOPIC' })
   await app.close()
   await t.rejects(app.sse.broadcast('x'), { code: 'SSE_ERR_CLOSING' })
 })

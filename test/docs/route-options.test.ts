@@ -1,7 +1,10 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { pipeline, Transform } from 'node:stream'
 import Fastify from 'fastify'
 import { test } from 'tap'
-import sse, { type SSERouteOptions } from '../../lib/index.js'
+import sse, { defineTopic, type SSERouteOptions } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { refusalOf } from '../helpers/refusal.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
@@ -30,6 +33,12 @@ const conflicts: Record<string, object[]> = {
   '`immediate`, `shared` and `payloadTimeout`': [{ source, immediate: true }, { source, shared: true }, { source, payloadTimeout: 1 }],
   '`openOn` and `end` need': [{ interval: 1, payload, openOn: 'request' }, { interval: 1, payload, end: 'x' }],
   '`items` needs a `source` or': [{ topics: [], items: 'data' }],
+  '`rewind` needs `topics`': [{ source, rewind: 1 }],
+  'A typed topic without `from`': [{ topics: [defineTopic('order:{id}')] }],
+  'The `events` of the route and of its typed topics': [
+    { topics: [defineTopic('a', { events: { x: { type: 'string' } } })], events: { x: { type: 'number' } } },
+    { topics: [defineTopic('a', { events: { x: { type: 'string' } } }), defineTopic('b', { events: { x: { type: 'number' } } })] }
+  ],
   'With `events`, the event of `end`': [{ source, events: { a: {} }, end: { event: 'b', data: '' } }],
   'With `events` and `items: \'data\'`': [{ source, events: { a: {} }, items: 'data' }],
   '`events` cannot have the name `gap`': [
@@ -158,4 +167,84 @@ test('each payload has the AsyncLocalStorage store of its request', async (t) =>
     t.equal(clients[index]?.text, `event: user\ndata: ${user}\n\n`.repeat(2))
   }
   await until('two streams', () => app.sse.streams.size === 2)
+})
+
+test('the signal of a call of payload aborts its fetch when the client disconnects', async (t) => {
+  const [code] = page.codeOf('Stop a slow payload', 'ts')
+  let [requests, aborted] = [0, 0]
+  const server = createServer((request, response) => {
+    response.on('close', () => { if (!response.writableEnded) aborted++ })
+    if (++requests === 1) response.end('{"EUR":1}')
+  })
+  t.teardown(() => { server.closeAllConnections(); server.close() })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const app = await runApp(t, tenLines({ after: `const upstream = 'http://127.0.0.1:${(server.address() as AddressInfo).port}/'\n${code}` }))
+  const first = await injectSSE(app, '/rates')
+  t.strictSame(await first.next(), { id: undefined, event: 'rates', data: '{"EUR":1}' })
+  first.close()
+  const second = await injectSSE(app, '/rates')
+  await until('a request without an answer', () => requests === 2)
+  second.close()
+  await until('the request to be aborted', () => aborted === 1)
+})
+
+test('streams of one key share a payload, and a client that joins gets the latest one at once', async (t) => {
+  const [code] = page.codeOf('Share a payload', 'ts')
+  const app = await runApp(t, tenLines({ after: code }))
+  const port = await listen(app)
+  const [first, other] = [await open(t, port, '/rooms/1'), await open(t, port, '/rooms/2')]
+  await first.until('\n\n')
+  await other.until('\n\n')
+  const second = await open(t, port, '/rooms/1')
+  await second.until('\n\n')
+  t.equal(second.text, first.text.slice(0, second.text.length))
+  t.not(other.text, first.text)
+})
+
+test('a typed topic takes its values from the url or from a function, and checks what is published', async (t) => {
+  const [code] = page.codeOf('Typed topics', 'ts')
+  const app = await runApp(t, tenLines({ after: `${code}\napp.get('/ship', () => ship(42).then(() => 'shipped'))\napp.get('/names', () => [orders({ id: 42 }).name, orders({ id: 'a:b' }).name])\napp.get('/wrong', () => app.sse.publish(orders({ id: 42 }), { event: 'other', data: {} }))` }))
+  const [byUrl, byFunction] = [await injectSSE(app, '/orders/42'), await injectSSE(app, { url: '/order', headers: { 'x-order': '42' } })]
+  const other = await injectSSE(app, '/orders/43')
+  t.strictSame((await app.inject('/names')).json(), ['order:42', 'order:a%3Ab'])
+  t.throws(() => defineTopic('order{id}'), { code: 'SSE_ERR_OPTION' })
+  t.equal((await app.inject('/ship')).body, 'shipped')
+  t.match((await app.inject('/wrong')).json(), { code: 'SSE_ERR_UNKNOWN_EVENT' })
+  for (const stream of [byUrl, byFunction]) t.match(await stream.next(), { event: 'shipped', data: '{"carrier":"DHL"}' })
+  await app.sse.publish('announcements', 'new')
+  t.match(await byFunction.next(), { data: 'new' })
+  t.match(app.sse.stats(), { sent: 3 })
+  for (const stream of [byUrl, byFunction, other]) stream.close()
+})
+
+test('a new client first gets the newest events of its room, and a client with an id those after it', async (t) => {
+  const [code] = page.codeOf('Send earlier events to a new client', 'ts')
+  const app = await runApp(t, tenLines({ after: code }))
+  const ids: string[] = []
+  for (let i = 0; i < 30; i++) ids.push(await app.sse.publish('room:1', String(i)))
+  const dataOf = async (headers: Record<string, string>, count: number) => {
+    const stream = await injectSSE(app, { url: '/chat/1', headers })
+    const data: unknown[] = []
+    while (data.length < count) data.push((await stream.next())?.data)
+    stream.close()
+    return data
+  }
+  t.strictSame(await dataOf({}, 20), Array.from({ length: 20 }, (_, index) => String(index + 10)))
+  t.strictSame(await dataOf({ 'last-event-id': ids[28] ?? '' }, 1), ['29'])
+})
+
+test('a snapshot is sent to a new client and in place of a gap, but not to a client whose missed events are retained', async (t) => {
+  const [code] = page.codeOf('Send a snapshot when it is needed', 'ts')
+  const app = await runApp(t, tenLines({ before: 'const snapshot = () => ({ event: \'snapshot\', data: \'all\' })', after: code }).replace('register(sse)', 'register(sse, { history: { size: 1 } })'))
+  const ids: string[] = []
+  for (const data of ['0', '1', '2']) ids.push(await app.sse.publish('board', data))
+  const first = async (headers: Record<string, string>) => {
+    const stream = await injectSSE(app, { url: '/board', headers })
+    const event = await stream.next()
+    stream.close()
+    return `${event?.event} ${event?.data}`
+  }
+  t.equal(await first({}), 'snapshot all')
+  t.equal(await first({ 'last-event-id': ids[0] ?? '' }), 'snapshot all')
+  t.equal(await first({ 'last-event-id': ids[1] ?? '' }), 'message 2')
 })

@@ -106,6 +106,29 @@ test('the page names the defaults of drain and maxBufferedBytes', (t) => {
   t.match(page.text, `a \`spread\` of ${drain.spread / 1_000} s and a \`timeout\` of ${drain.timeout / 1_000} s`)
   t.equal(stream.maxBufferedBytes, 1_024 ** 2)
   t.match(page.text, 'by default to 1 MiB')
-  t.strictSame([stream.overflow, stream.idleTimeout, stream.maxLifetime], ['disconnect', 0, 0])
+  t.strictSame([stream.overflow, stream.idleTimeout, stream.maxLifetime], ['replay', 0, 0])
+  t.match(page.text, 'The default is `overflow: \'replay\'`')
+  t.match(page.sectionOf('Disconnect a stalled client'), `The default is ${stream.stallTimeout / 1_000} s`)
   t.end()
+})
+
+test('a client that takes no byte is disconnected after stallTimeout, as a failure', async (t) => {
+  const [code] = page.codeOf('Disconnect a stalled client', 'ts')
+  const app = await runBlocks(t, '', code.replace('10_000', '200'))
+  const client = await open(t, await listen(app), '/scores')
+  client.pause()
+  await until('the stream to be closed', async () => {
+    await app.sse.publish('scores', 'x'.repeat(50_000))
+    return app.sse.stats().closed.stalled === 1
+  })
+  client.resume()
+  t.equal(await client.finished(), false)
+})
+
+test('a stream closes when its token expires, with a normal end', async (t) => {
+  const [code] = page.codeOf('Close a stream when its token expires', 'ts')
+  const app = await runBlocks(t, 'const tokenOf = ({ headers: { exp } }) => ({ exp: Number(exp) })', code)
+  const client = await open(t, await listen(app), '/balance', { headers: { exp: String(Date.now() / 1_000 + 0.1) } })
+  t.equal(await client.finished(), true)
+  t.match(app.sse.stats(), { closed: { expired: 1 } })
 })

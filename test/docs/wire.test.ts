@@ -296,11 +296,40 @@ test('a clean end over HTTP/2 is END_STREAM, and a failed stream is reset with I
   }
 })
 
-test('streams that idleTimeout or maxLifetime closes end cleanly', async (t) => {
-  for (const options of [{ idleTimeout: 20 }, { maxLifetime: 20 }]) {
-    const { client } = await opened(t, options, (app) => app.sseRoute('/', { onConnect: () => {} }))
+test('streams that idleTimeout, maxLifetime or expires closes end cleanly', async (t) => {
+  for (const options of [{ idleTimeout: 20 }, { maxLifetime: 20 }, { expires: () => Date.now() + 20 }]) {
+    const { expires, ...settings } = { expires: () => undefined as number | undefined, ...options }
+    const { client } = await opened(t, settings, (app) => app.sseRoute('/', { expires, onConnect: () => {} }))
     t.ok(await client.finished())
   }
+})
+
+test('a rewind begins without an id, and an id line follows it if the newest id of the log belongs to none of its events', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { topics: ['a'], rewind: 2 })
+  const ids = [...await publishAll(app, 'a', '0', '1', '2'), ...await publishAll(app, 'b', 'other')]
+  const client = await open(t, await listen(app), '/')
+  await client.until('\n\n', 3)
+  t.equal(client.text, `id: ${ids[1]}\ndata: 1\n\nid: ${ids[2]}\ndata: 2\n\nid: ${ids[3]}\n\n`)
+})
+
+test('a gap comes in the place of the missing events, and not on a stream of another topic', async (t) => {
+  const app = await makeApp(t, { history: { size: 2 } })
+  app.sseRoute('/both', { topics: ['quiet', 'busy'] })
+  app.sseRoute('/quiet', { topics: ['quiet'] })
+  const ids = [...await publishAll(app, 'busy', 'seen'), ...await publishAll(app, 'quiet', 'older'), ...await publishAll(app, 'busy', '0', '1', '2'), ...await publishAll(app, 'quiet', 'later')]
+  const both = await take(await follow(app, '/both', ids[0]), 5)
+  t.match(both, [{ data: 'older' }, { id: ids[2], event: 'gap' }, { data: '1' }, { data: '2' }, { data: 'later' }])
+  t.match(JSON.parse(both[1]?.data ?? ''), { lastEventId: ids[1] })
+  t.match(await take(await follow(app, '/quiet', ids[0]), 2), [{ data: 'older' }, { data: 'later' }])
+  t.equal(app.sse.stats().gaps, 1)
+})
+
+test('an event in place of a gap has the id of the gap', async (t) => {
+  const app = await makeApp(t, { history: { size: 1 } })
+  app.sseRoute('/', { topics: ['a'], onGap: () => 'state' })
+  const ids = await publishAll(app, 'a', '0', '1', '2')
+  t.match(await take(await follow(app, '/', ids[0]), 2), [{ id: ids[1], data: 'state' }, { id: ids[2], data: '2' }])
 })
 
 test('the plugin sends no 204, and names in the table of refusals every status that it answers with Retry-After', async (t) => {

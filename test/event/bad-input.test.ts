@@ -6,7 +6,7 @@ import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, privatePartsOf, serveTopics, takeData } from '../helpers/subscriber.js'
 
 /** Values that cannot name a topic or client, by their description. */
-const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: ['a'], object: {}, symbol: Symbol('a'), String: Object('a') }
+const noNames: Record<string, unknown> = { '\'\'': '', 1: 1, 0: 0, undefined, null: null, true: true, array: [['a']], object: {}, symbol: Symbol('a'), String: Object('a') }
 
 const circular: Record<string, unknown> = {}
 circular.itself = circular
@@ -92,7 +92,7 @@ test('values that cannot name a topic or a client', async (t) => {
     const refused = [...Object.values(noNames).map((name) => ['a', name]), ...Object.values(noNames).filter((value) => !Array.isArray(value))]
     for (const topics of [...refused, Array(1)]) {
       if (topics === undefined) continue
-      t.throws(() => app.sseRoute('/', { topics: topics as string[], onConnect: () => {} }), { code: 'SSE_ERR_OPTION', message: 'The option "topics" takes an array of topics, strings that are not empty, or a function' })
+      t.throws(() => app.sseRoute('/', { topics: topics as string[], onConnect: () => {} }), { code: 'SSE_ERR_OPTION', message: 'The option "topics" takes an array of topics, strings that are not empty or results of defineTopic, or a function' })
     }
     t.equal((await app.inject('/')).statusCode, 404)
   })

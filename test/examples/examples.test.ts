@@ -57,6 +57,26 @@ t.test('topics sends published events, and replays missed ones after a reconnect
   t.strictSame(pairs(await take(await fetch(url, { headers: { 'last-event-id': id } }), 1)), [['message', '{"text":"Is anybody here?"}']])
 })
 
+t.test('typed-topics sends the declared events of one order', async (t) => {
+  const url = await startExample(t, 'typed-topics').url()
+  const [stream, other] = [await fetch(`${url}/orders/7`), await fetch(`${url}/orders/8`)]
+  const events = [['packed', '{"parcels":2}'], ['shipped', '{"carrier":"DHL"}']]
+  for (const order of [7, 8]) t.equal((await fetch(`${url}/orders/${order}/packed`, { method: 'POST' })).status, 200)
+  t.strictSame(pairs(await take(stream, 2)), events)
+  t.strictSame(pairs(await take(other, 2)), events)
+})
+
+t.test('rewind sends new clients the last goal, and the score in place of lost goals', async (t) => {
+  const url = await startExample(t, 'rewind').url()
+  const goal = async (team: string) => Object(await (await fetch(`${url}/goals/${team}`, { method: 'POST' })).json()).id
+  const first = await goal('home')
+  for (const team of ['home', 'home', 'guests', 'home']) await goal(team)
+  t.strictSame(pairs(await take(await fetch(`${url}/score`), 1)), [['goal', '{"home":4,"guests":1}']])
+  const events = await take(await fetch(`${url}/score`, { headers: { 'last-event-id': first } }), 4)
+  t.strictSame(events.map(({ event }) => event), ['snapshot', 'goal', 'goal', 'goal'])
+  t.equal(events[0]?.data, '{"home":4,"guests":1}')
+})
+
 t.test('by-hand counts down and closes its stream', async (t) => {
   const url = await startExample(t, 'by-hand').url()
   t.strictSame(pairs(await take(await fetch(`${url}/countdown?from=2`), Infinity)), [['left', '2'], ['left', '1'], ['start', '']])

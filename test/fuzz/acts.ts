@@ -1,9 +1,13 @@
 import { ok, rejects } from 'node:assert/strict'
-import type { Audience } from '../../lib/backplane.js'
+import type { Publication } from '../../lib/backplane.js'
+import type { Logged } from './log.js'
 import type { Model } from './model.js'
 import type { World } from './world.js'
 
-/** An action on the server. It starts at once, so that several fall into one tick, and resolves once its result is as expected. */
+/**
+ * An action on the server. It starts at once, so that several fall into one tick, and resolves once its result is as expected. With Redis
+ * the entries of a tick are received after its other acts, in the order of the calls.
+ */
 export interface Act {
   readonly name: string
   run (model: Model, world: World): Promise<void>
@@ -20,14 +24,34 @@ const BAD: ReadonlyArray<readonly [unknown, string]> = [
 
 export const badPayloads = BAD.length
 
-export function publish (to: Audience, name: string, big = false): Act {
+/** Where an event goes. */
+export interface Audience {
+  to: Publication['to']
+  /** Topics, with repetitions, or one client id. */
+  names: string[]
+  except: string | null
+}
+
+export const ALL: Audience = { to: 'all', names: [], except: null }
+
+/** Resolves once all acts of a tick have started: each starts without a wait. */
+async function othersOfTick (): Promise<void> {}
+
+export function publish ({ to, names, except }: Audience, big = false): Act {
+  const [name = ''] = names
   return {
-    name: `publish to ${to} ${name}`,
-    async run (model, { app }) {
+    name: `publish to ${to} ${names}${except === null ? '' : ` except ${except}`}`,
+    async run (model, { app, backplane }) {
       const data = String(model.next++)
-      const event = model.publish(to, name, data, big)
+      const event: Logged = { id: '', data, to, names: [...new Set(names)], except, big }
       const text = big ? `${data} ${FILLER}` : data
-      event.id = await (to === 'topic' ? app.sse.publish(name, text) : to === 'all' ? app.sse.broadcast(text) : app.sse.sendTo(name, text))
+      const topics = names.length === 1 ? name : names
+      let published
+      if (to === 'topic') published = app.sse.publish(topics, text, except === null ? {} : { except })
+      else published = to === 'all' ? app.sse.broadcast(text) : app.sse.sendTo(name, text)
+      if (backplane.isRemote) await othersOfTick()
+      model.publish(event)
+      event.id = await published
     }
   }
 }
@@ -38,7 +62,7 @@ export function sendToStream (number: number): Act {
     name: `send to the stream of ${number}`,
     async run (model, world) {
       const id = world.streams[number]?.id
-      if (id !== undefined) await publish('client', id).run(model, world)
+      if (id !== undefined) await publish({ to: 'client', names: [id], except: null }).run(model, world)
     }
   }
 }
@@ -51,7 +75,7 @@ export function send (number: number, id?: string): Act {
       const client = model.client(number)
       const stream = world.streams[number]
       // its place within a replay cannot be predicted
-      if (stream === undefined || client.replaying) return
+      if (stream === undefined || client.catchesUp) return
       const data = String(model.next++)
       const payload = id === undefined ? data : { id, data }
       if (id !== undefined && client.followed) {
@@ -90,7 +114,7 @@ export function subscribe (number: number, topic: string): Act {
   return {
     name: `subscribe ${number} to ${topic}`,
     async run (model, world) {
-      if (model.client(number).replaying) return
+      if (model.client(number).catchesUp) return
       model.subscribe(model.client(number), topic)
       world.streams[number]?.subscribe(topic)
     }
@@ -101,7 +125,7 @@ export function unsubscribe (number: number, topic: string): Act {
   return {
     name: `unsubscribe ${number} from ${topic}`,
     async run (model, world) {
-      if (model.client(number).replaying) return
+      if (model.client(number).catchesUp) return
       model.client(number).topics.delete(topic)
       world.streams[number]?.unsubscribe(topic)
     }
@@ -114,6 +138,40 @@ export function close (number: number): Act {
     async run (model, world) {
       model.close(model.client(number), 'server')
       world.streams[number]?.close()
+    }
+  }
+}
+
+/** Closes the streams of a client id, in all processes. */
+export function closeClient (clientId: string): Act {
+  return {
+    name: `close the client ${clientId}`,
+    async run (model, { app, backplane }) {
+      const closing = app.sse.close(clientId)
+      const id = backplane.controlId
+      if (backplane.isRemote) await othersOfTick()
+      const entry = model.control()
+      for (const client of model.clients) if (client.clientId === clientId) model.close(client, 'server')
+      entry.id = await id
+      await closing
+    }
+  }
+}
+
+/** Removes a topic from the streams of a client id, in all processes. */
+export function unsubscribeClient (clientId: string, topic: string): Act {
+  return {
+    name: `unsubscribe the client ${clientId} from ${topic}`,
+    async run (model, { app, backplane }) {
+      const clients = model.clients.filter((client) => client.clientId === clientId)
+      if (clients.some(({ catchesUp }) => catchesUp)) return
+      const unsubscribing = app.sse.unsubscribe(clientId, topic)
+      const id = backplane.controlId
+      if (backplane.isRemote) await othersOfTick()
+      const entry = model.control()
+      for (const { topics } of clients) topics.delete(topic)
+      entry.id = await id
+      await unsubscribing
     }
   }
 }

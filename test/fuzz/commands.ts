@@ -2,19 +2,22 @@ import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { isEventId } from '../../lib/event/id.js'
-import { type Act, badPayloads, close, publish, send, sendBad, sendToStream, subscribe, unsubscribe } from './acts.js'
+import { type Act, ALL, type Audience, badPayloads, close, closeClient, publish, send, sendBad, sendToStream, subscribe, unsubscribe, unsubscribeClient } from './acts.js'
+import { compareWithLog } from './catching-up.js'
 import { Follower } from './follower.js'
-import { type Client, FLOOD, type Model, type Route } from './model.js'
-import { soon, type World } from './world.js'
+import { UNKNOWN } from './log.js'
+import { type Client, FLOOD, gapText, type Model, type Overflow, type Rewind, REWINDS, type Route } from './model.js'
+import { pathOf, soon, type World } from './world.js'
 
 type Command = fc.AsyncCommand<Model, World>
 
 interface Opening {
   route: Route
-  overflow: 'disconnect' | 'drop'
+  overflow: Overflow
+  rewind: Rewind
   clientId: string
   topics: string[]
-  /** Connects with this id instead of the client's last event id. */
+  /** Connects with this id instead of the client's last event id; `''`: without an id, as after a reload of a page. */
   strange: string | null
   /** Does not read at first. */
   paused: boolean
@@ -42,8 +45,8 @@ function together (acts: Act[]): Command {
   })
 }
 
-function open (number: number, { route, overflow, clientId, topics, strange, paused, meanwhile, greeted }: Opening): Command {
-  const said = [`open ${number} ${overflow} ${route} ${clientId} ${topics}`]
+function open (number: number, { route, overflow, rewind, clientId, topics, strange, paused, meanwhile, greeted }: Opening): Command {
+  const said = [`open ${number} ${pathOf(overflow, route, topics.join(), rewind)} as ${clientId}`]
   if (strange !== null) said.push(`with the id "${strange}"`)
   if (paused) said.push('reading nothing')
   if (meanwhile > 0) said.push(`while ${meanwhile} are published`)
@@ -51,15 +54,15 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
   return command(said.join(' '), async (model, world) => {
     const client = model.client(number)
     const came = strange ?? world.followers[number]?.lastEventId ?? ''
-    Object.assign(client, { route, overflow, topics: new Set(route === 'topics' ? topics : []) })
-    const path = `/${overflow}/${route}${route === 'topics' ? `/${topics.join()}` : ''}`
+    Object.assign(client, { route, overflow, rewind, topics: new Set(route === 'topics' ? topics : []) })
+    const path = pathOf(overflow, route, topics.join(), rewind)
     let greet = () => {}
     world.greeting = new Promise((resolve) => { greet = resolve })
     const opening = Follower.open(world.socketPath, path, { 'x-client': clientId, 'x-number': String(number) }, came, paused)
     // only a client with an id of the log gets events published before its stream is open
-    if (model.holdsAll && model.positionOf(came) !== null) {
+    if (model.log.holdsAll && model.log.placeOf(came) !== UNKNOWN) {
       for (let i = 0; i < meanwhile; i++) {
-        await publish('all', '').run(model, world)
+        await publish(ALL).run(model, world)
         await turn()
       }
     }
@@ -69,11 +72,13 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
     const replayed = isEventId(came)
     if (!replayed) model.arrive(client, came)
     // events that the log drops meanwhile would be a gap
-    if (model.holdsAll) for (let i = 0; i < greeted; i++) await publish('all', '').run(model, world)
+    if (model.log.holdsAll) for (let i = 0; i < greeted; i++) await publish(ALL).run(model, world)
     if (replayed) model.arrive(client, came)
     greet()
     if (!paused) return
-    if (model.holdsAll && model.mayPause(client)) model.pause(client, false)
+    // until the replay, which the client reads later, is written as far as its buffers take it
+    await world.backplane.idle()
+    if (model.mayPause(client)) model.pause(client, false)
     else follower.resume()
   }, (model) => model.client(number).link === 'away')
 }
@@ -82,7 +87,7 @@ function open (number: number, { route, overflow, clientId, topics, strange, pau
 function leave (number: number, racing: number): Command {
   return command(`leave ${number}${racing > 0 ? ` while ${racing} are published` : ''}`, async (model, world) => {
     const client = model.client(number)
-    for (let i = 0; i < racing; i++) await publish('all', '').run(model, world)
+    for (let i = 0; i < racing; i++) await publish(ALL).run(model, world)
     const follower = world.followers[number]
     follower?.leave()
     model.close(client, 'client')
@@ -92,20 +97,24 @@ function leave (number: number, racing: number): Command {
 }
 
 /** Asserts that a client with its last event id would get exactly the events that it missed, or that the id is a custom one. */
-function holdsItsPlace (model: Model, { due, own, came }: Client, { got, lastEventId }: Follower): void {
+function holdsItsPlace (model: Model, client: Client, follower: Follower): void {
+  const { log } = model
+  const { got, lastEventId } = follower
+  if (client.catchesUp) compareWithLog(log, client, got, false)
+  const { due, own, came } = client
   const taken = due.slice(0, got.length)
-  deepStrictEqual(got.map(({ text }) => text), taken.map(({ text }) => text()))
+  deepStrictEqual(got.map(({ text }) => text), taken.map(({ text }, i) => text(got[i]?.before ?? '')))
   if (own) {
-    const id = taken.findLast(({ id }) => id !== undefined)?.id ?? (came === '' || isEventId(came) ? undefined : came)
+    const id = taken.findLast(({ index, after }) => index === null && after !== undefined)?.after?.() ?? (came === '' || isEventId(came) ? undefined : came)
     // before its first custom id it may hold an id of the log
     if (id !== undefined) strictEqual(lastEventId, id, 'the id of its own')
     return
   }
-  const position = model.positionOf(lastEventId)
+  const place = log.placeOf(lastEventId)
   // no id, or one of another log
-  if (position === null) return
+  if (place === UNKNOWN) return
   for (const [i, { index }] of due.entries()) {
-    if (index !== null) strictEqual(index <= position, i < got.length, `event ${index} ${i < got.length ? 'came' : 'did not come'}, and the client holds the id of ${position}`)
+    if (index !== null) strictEqual(index <= place, i < got.length, `event ${index} ${i < got.length ? 'came' : 'did not come'}, and the client holds the id of ${place}`)
   }
 }
 
@@ -123,32 +132,35 @@ function resume (number: number): Command {
     if (follower === undefined) return
     client.link = 'reading'
     follower.resume()
-    if (!client.open && (client.flooded || client.replaying)) await gotPart(client, follower)
+    if (!client.open && (client.flooded || client.replaying)) await gotPart(model, client, follower)
+    else if (client.catchesUp) await soon(() => { compareWithLog(model.log, client, follower.got, true) })
     else if (client.flooded) await gotGap(model, client, follower)
     client.flooded = client.replaying = false
   }, (model) => model.client(number).link === 'paused')
 }
 
 /** Asserts that a client got a part of its events, then the end of the stream. */
-async function gotPart (client: Client, follower: Follower): Promise<void> {
+async function gotPart ({ log }: Model, client: Client, follower: Follower): Promise<void> {
   await soon(() => ok(follower.over, 'the response is over'))
-  ok(follower.got.length < client.due.length, 'something was left out')
-  client.due.length = follower.got.length
+  const { got } = follower
+  if (client.catchesUp) compareWithLog(log, client, got, false)
+  else ok(got.length < client.due.length, 'something was left out')
+  client.due.length = got.length
 }
 
 /** Asserts that a client got a part of its events, then a gap for the rest. */
-async function gotGap (model: Model, { due, own }: Client, follower: Follower): Promise<void> {
+async function gotGap ({ log }: Model, { due, own }: Client, follower: Follower): Promise<void> {
   const { got } = follower
   const had = got.length
   await soon(() => {
     const last = got[got.length - 1]
     ok(got.length > had && last !== undefined)
-    strictEqual(last.text, model.gapAfter(last.before), 'the newest is a gap')
+    strictEqual(last.text, gapText(last.before, log.oldestId()()), 'the newest is a gap')
   })
-  if (!own) strictEqual(model.positionOf(follower.lastEventId), model.log.length - 1, 'it reaches to the newest event')
+  if (!own) strictEqual(log.placeOf(follower.lastEventId), log.newest, 'it reaches to the newest event')
   ok(got.length <= due.length, 'something was left out')
-  const gap = got[got.length - 1]?.text ?? ''
-  due.splice(got.length - 1, Infinity, { text: () => gap, index: null })
+  const { text, after } = got[got.length - 1] ?? { text: '', after: '' }
+  due.splice(got.length - 1, Infinity, { text: () => text, index: log.newest, after: () => after })
 }
 
 /**
@@ -180,7 +192,7 @@ const closeApp = command('close the app', async (model, world) => {
     if (client.link === 'away' || follower === undefined) continue
     client.link = 'reading'
     // reconnects for the rest
-    if (client.flooded || client.replaying) await gotPart(client, follower)
+    if (client.flooded || client.replaying) await gotPart(model, client, follower)
   }
   await rejects(world.app.sse.publish('a', 'late'), { code: 'SSE_ERR_CLOSING' })
   for (const stream of world.streams) if (stream !== undefined) strictEqual(await stream.send('late'), false)
@@ -189,29 +201,40 @@ const closeApp = command('close the app', async (model, world) => {
 const number = fc.nat({ max: 2 })
 const topic = fc.constantFrom('a', 'b', '__proto__')
 const clientId = fc.constantFrom('ann', 'constructor')
-const audience = fc.oneof(topic.map((name) => ['topic', name] as const), clientId.map((name) => ['client', name] as const), fc.constant(['all', ''] as const))
+const topics = fc.oneof(topic.map((name) => [name]), fc.array(topic, { minLength: 1, maxLength: 3 }))
+const audience: fc.Arbitrary<Audience> = fc.oneof(
+  fc.record({ to: fc.constant('topic' as const), names: topics, except: fc.option(clientId, { freq: 3 }) }),
+  clientId.map((name) => ({ to: 'client' as const, names: [name], except: null })),
+  fc.constant(ALL)
+)
 
 const opening = fc.record<Opening>({
   route: fc.constantFrom('topics', 'topics', 'plain', 'unnamed'),
-  overflow: fc.constantFrom('disconnect', 'drop'),
+  overflow: fc.constantFrom('replay', 'replay', 'disconnect', 'drop'),
+  rewind: fc.constantFrom(...REWINDS),
   clientId,
   topics: fc.uniqueArray(topic, { minLength: 1 }),
-  // ids of no log, of another log, in a form like the log's
-  strange: fc.option(fc.constantFrom('1-1', '9999999999999-0', '5-', 'an id', '5-5'), { freq: 8 }),
+  // no id, ids of no log, of another log, in a form like the log's
+  strange: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.constantFrom('', '', '', '1-1', '9999999999999-0', '5-', 'an id', '5-5') }
+  ),
   paused: fc.boolean(),
   meanwhile: fc.nat({ max: 3 }),
   greeted: fc.nat({ max: 2 })
 })
 
 const act = fc.oneof(
-  { weight: 6, arbitrary: audience.map(([to, name]) => publish(to, name)) },
+  { weight: 6, arbitrary: audience.map((to) => publish(to)) },
   { weight: 1, arbitrary: number.map(sendToStream) },
   { weight: 4, arbitrary: number.map((number) => send(number)) },
   { weight: 1, arbitrary: fc.tuple(number, fc.constantFrom('own', '', '5-5')).map((args) => send(...args)) },
   { weight: 1, arbitrary: fc.tuple(number, fc.nat({ max: badPayloads - 1 })).map((args) => sendBad(...args)) },
   { weight: 2, arbitrary: fc.tuple(number, topic).map((args) => subscribe(...args)) },
   { weight: 1, arbitrary: fc.tuple(number, topic).map((args) => unsubscribe(...args)) },
-  { weight: 1, arbitrary: number.map(close) }
+  { weight: 1, arbitrary: number.map(close) },
+  { weight: 1, arbitrary: clientId.map(closeClient) },
+  { weight: 1, arbitrary: fc.tuple(clientId, topic).map((args) => unsubscribeClient(...args)) }
 )
 
 /** Repeats a kind of command, so that it is more likely. */
@@ -225,6 +248,6 @@ export const commands = fc.commands([
   ...times(5, number.map(resume)),
   ...times(4, act.map((one) => together([one]))),
   ...times(3, fc.array(act, { minLength: 2, maxLength: 5 }).map(together)),
-  ...times(2, fc.tuple(audience, number).map(([[to, name], number]) => flood(publish(to, name, true), number))),
+  ...times(2, fc.tuple(audience, number).map(([to, number]) => flood(publish(to, true), number))),
   fc.constant(closeApp)
 ], { maxCommands: 40, size: 'max' })

@@ -1,23 +1,11 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { commands } from './commands.js'
-import { numRuns, seed } from './runs.js'
-import { World } from './world.js'
+import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
+import { numRuns } from './runs.js'
+import { runSequences, setting } from './sequences.js'
 
-const setting = fc.record({ size: fc.constantFrom(0, 1, 5, 1_000, 1_000), heartbeat: fc.constantFrom(15_000, 2) })
+const runs = numRuns(300)
 
-test(`after random commands every client has the events of a small model, and nothing leaks: ${numRuns(300)} sequences`, async (t) => {
-  t.comment(`seed ${seed}`)
-  let steps = 0
-  await fc.assert(fc.asyncProperty(setting, commands, async (setting, commands) => {
-    const { world, model } = await World.open(setting)
-    try {
-      await fc.asyncModelRun(() => ({ model, real: world }), commands)
-      steps += Array.from(commands).length
-    } finally {
-      for (const follower of world.followers) follower?.resume()
-      await world.end()
-    }
-  }), { seed, numRuns: numRuns(300), endOnFailure: false })
-  t.comment(`${steps} steps`)
+test(`after random commands every client has the events of a small model, and nothing leaks: ${runs} sequences`, async (t) => {
+  await runSequences(t, runs, fc.record(setting), () => ({ factory: (history) => new MemoryBackplane(history), isRemote: false }))
 })

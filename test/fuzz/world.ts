@@ -6,20 +6,29 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import sse, { type CloseReason, type SSEStream } from '../../lib/index.js'
 import { hubOf, type HubState } from '../helpers/subscriber.js'
 import type { Follower } from './follower.js'
-import { Model } from './model.js'
+import { Log } from './log.js'
+import { Model, type Overflow, type Rewind, REWINDS, type Route } from './model.js'
+import { type TestedLog, ObservedBackplane } from './observed-backplane.js'
 
 /** The settings of the app on which a sequence runs. */
 export interface Setting {
-  /** Size of the log, events; 0: `history: false`. */
+  /** Number of events that are kept of each topic, each client id and the broadcasts; 0: `history: false`. */
   size: number
   heartbeat: number
+  /** Memory that the process may use for kept events, bytes. */
+  maxBytes?: number | undefined
 }
 
 let worlds = 0
 
+/** The path of a route. @param topics separated by commas */
+export function pathOf (overflow: Overflow, route: Route, topics = '', rewind: Rewind = 0): string {
+  return route === 'topics' ? `/${overflow}/topics/${rewind}/${topics}` : `/${overflow}/${route}`
+}
+
 /** Waits until an assertion holds. */
 export async function soon (assert: () => void): Promise<void> {
-  for (const end = performance.now() + 3_000; ; await turn()) {
+  for (const end = performance.now() + 10_000; ; await turn()) {
     try {
       assert()
       return
@@ -33,6 +42,7 @@ export async function soon (assert: () => void): Promise<void> {
 export class World {
   readonly socketPath = join(tmpdir(), `sse-${process.pid}-${++worlds}`)
   readonly app: FastifyInstance
+  readonly backplane: ObservedBackplane
   readonly followers: Array<Follower | undefined> = []
   /** The newest stream of each client. */
   readonly streams: Array<SSEStream | undefined> = []
@@ -43,26 +53,33 @@ export class World {
   /** Pending calls of `send`. */
   waiting = 0
 
-  constructor (app: FastifyInstance) {
+  constructor (app: FastifyInstance, backplane: ObservedBackplane) {
     this.app = app
+    this.backplane = backplane
   }
 
-  static async open ({ size, heartbeat }: Setting): Promise<{ world: World, model: Model }> {
+  static async open ({ size, heartbeat, maxBytes = 67_108_864 }: Setting, log: TestedLog): Promise<{ world: World, model: Model }> {
     const app = Fastify({ forceCloseConnections: true })
     // timeouts that no sequence reaches, and whose timers must not be left either
     const limits = { idleTimeout: 3_600_000, maxLifetime: 3_600_000 }
-    await app.register(sse, { ...limits, heartbeat, history: size === 0 ? false : { size }, maxBufferedBytes: 65_536, drain: { spread: 0 } })
-    const world = new World(app)
-    for (const overflow of ['disconnect', 'drop'] as const) {
+    const backplane = new ObservedBackplane(log)
+    const history = size === 0 ? false : { size, maxBytes }
+    await app.register(sse, { ...limits, heartbeat, history, maxBufferedBytes: 65_536, drain: { spread: 0 }, backplane: backplane.factory })
+    const world = new World(app, backplane)
+    for (const overflow of ['replay', 'disconnect', 'drop'] as const) {
       const onConnect = (request: FastifyRequest, stream: SSEStream) => world.#welcome(request, stream)
       const onDisconnect = (_request: FastifyRequest, stream: SSEStream) => world.#farewell(stream)
       const clientId = ({ headers }: FastifyRequest) => String(headers['x-client'])
-      app.sseRoute<{ Params: { topics: string } }>(`/${overflow}/topics/:topics`, { overflow, clientId, onConnect, onDisconnect, topics: ({ params }) => params.topics.split(',') })
-      app.sseRoute(`/${overflow}/plain`, { overflow, clientId, onConnect, onDisconnect })
-      app.sseRoute(`/${overflow}/unnamed`, { overflow, onConnect, onDisconnect })
+      for (const rewind of REWINDS) {
+        app.sseRoute<{ Params: { topics: string } }>(pathOf(overflow, 'topics', ':topics', rewind), {
+          overflow, rewind, clientId, onConnect, onDisconnect, topics: ({ params }) => params.topics.split(',')
+        })
+      }
+      app.sseRoute(pathOf(overflow, 'plain'), { overflow, clientId, onConnect, onDisconnect })
+      app.sseRoute(pathOf(overflow, 'unnamed'), { overflow, onConnect, onDisconnect })
     }
     await app.listen({ path: world.socketPath })
-    return { world, model: new Model(world.hub.newest, size) }
+    return { world, model: new Model(new Log(world.hub.newest, size, log.isRemote ? () => world.hub.oldestId : null)) }
   }
 
   get hub (): HubState {
@@ -70,8 +87,13 @@ export class World {
   }
 
   /** Waits until the clients have the events of the model, and the stats agree. */
-  agree (model: Model): Promise<void> {
-    return soon(() => {
+  async agree (model: Model): Promise<void> {
+    // a stream may have sent all events before its replay has read up to the newest entry
+    if (this.backplane.isRemote) {
+      await soon(() => this.#compareClients(model))
+      await this.backplane.idle()
+    }
+    await soon(() => {
       this.#compareClients(model)
       this.#compareCounts(model)
     })
@@ -105,12 +127,14 @@ export class World {
   }
 
   #compareClients (model: Model): void {
-    for (const [number, { link, open, due }] of model.clients.entries()) {
+    strictEqual(this.hub.newest, model.log.idAt(model.log.newest), 'the newest entry that the process has received')
+    for (const [number, { link, open, due, catchesUp }] of model.clients.entries()) {
       const follower = this.followers[number]
-      if (follower === undefined || link === 'away') continue
-      const got = follower.got.map(({ text }) => text)
-      const all = due.map(({ text }) => text())
-      deepStrictEqual(got, link === 'reading' ? all : all.slice(0, got.length), `what client ${number} got`)
+      if (follower === undefined || link === 'away' || catchesUp) continue
+      const { got } = follower
+      const all = due.map(({ text, after }, i) => [text(got[i]?.before ?? ''), after?.() ?? got[i]?.before])
+      const expected = link === 'reading' ? all : all.slice(0, got.length)
+      deepStrictEqual(got.map(({ text, after }) => [text, after]), expected, `the events of client ${number}, with its last event id after each`)
       if (link === 'reading') strictEqual(follower.over, !open, `whether the response of client ${number} is over`)
     }
   }

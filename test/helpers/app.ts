@@ -39,13 +39,13 @@ export class Client {
     response.on('error', (error) => { this.error = error })
   }
 
-  /** Waits until the received text contains `part` so many times. */
-  async until (part: string, times = 1): Promise<void> {
+  /** Waits until the received text contains `part` so many times, at most `limit` ms. */
+  async until (part: string, times = 1, limit?: number): Promise<void> {
     let [found, from] = [0, 0]
     await until(`${times} × ${JSON.stringify(part)} in ${JSON.stringify(this.text.slice(-200))}`, () => {
       for (let at = 0; found < times && (at = this.text.indexOf(part, from)) !== -1; from = at + part.length) found++
       return found === times
-    })
+    }, limit)
   }
 
   /** Waits until the response has finished. Returns true if it ended normally, false if it was aborted. */

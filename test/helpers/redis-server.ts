@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createClient } from 'redis'
@@ -34,34 +34,61 @@ export class RedisServer {
   readonly url: string
   readonly #command: string
   readonly #folder: string
+  readonly #options: readonly string[]
   #process: ChildProcess | null = null
 
-  private constructor (command: string, port: number, folder: string) {
+  private constructor (command: string, port: number, folder: string, options: readonly string[]) {
     this.#command = command
+    this.#options = options
     this.port = port
     this.url = `redis://127.0.0.1:${port}`
     this.#folder = folder
   }
 
-  /** Starts a server, which is killed at the end of the test. */
-  static async start (t: Pick<Test, 'teardown'>, command = 'redis-server'): Promise<RedisServer> {
-    const server = new RedisServer(command, await freePort(), await mkdtemp(join(tmpdir(), 'redis-')))
-    t.teardown(async () => {
-      await server.kill()
-      await rm(server.#folder, { recursive: true, force: true })
-    })
+  /** Starts a server, which is killed at the end of the test. @param options further options of the command line */
+  static async start (t: Pick<Test, 'teardown'>, command = 'redis-server', options: readonly string[] = []): Promise<RedisServer> {
+    const server = new RedisServer(command, await freePort(), await mkdtemp(join(tmpdir(), 'redis-')), options)
+    server.#endWith(t)
     await server.start()
     return server
+  }
+
+  /** Starts a Sentinel that monitors a master with the name `main`. It decides alone that the master is down, after half a second. */
+  static async startSentinel (t: Pick<Test, 'teardown'>, command: string, master: RedisServer): Promise<RedisServer> {
+    const sentinel = new RedisServer(command, await freePort(), await mkdtemp(join(tmpdir(), 'redis-')), [])
+    sentinel.#endWith(t)
+    const file = join(sentinel.#folder, 'sentinel.conf')
+    await writeFile(file, `port ${sentinel.port}
+bind 127.0.0.1
+dir ${sentinel.#folder}
+sentinel monitor main 127.0.0.1 ${master.port} 1
+sentinel down-after-milliseconds main 500
+sentinel failover-timeout main 3000
+`)
+    await sentinel.#spawn([file, '--sentinel'], '+monitor master main')
+    return sentinel
+  }
+
+  #endWith (t: Pick<Test, 'teardown'>): void {
+    t.teardown(async () => {
+      await this.kill()
+      await rm(this.#folder, { recursive: true, force: true })
+    })
   }
 
   /** Starts the server, with its earlier data if it ran before. */
   async start (): Promise<void> {
     const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always']
+    await this.#spawn([...options, ...this.#options], 'Ready to accept connections')
+  }
+
+  /** Starts the process and waits until it prints `ready`. */
+  async #spawn (options: readonly string[], ready: string): Promise<void> {
     const child = spawn(this.#command, options, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#process = child
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-    await until('Redis to be ready', () => output.includes('Ready to accept connections'))
+    await until('Redis to be ready', () => output.includes(ready))
   }
 
   /** Runs a command on a separate connection. */

@@ -74,7 +74,7 @@ export function hubOf ({ sse }: Pick<FastifyInstance, 'sse'>): HubState {
     stats: () => sse.stats(),
     get newest () { return hub.newest },
     get oldestId () { return hub.oldestId },
-    read: (after, limit) => hub.read(after, limit)
+    read: (after, reader, limit) => hub.read(after, reader, limit)
   }
 }
 

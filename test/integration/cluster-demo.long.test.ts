@@ -66,6 +66,53 @@ t.test('the cluster page in a browser shows the events of both processes, and co
   t.strictSame(await server.ended, { code: 0, signal: null })
 })
 
+t.test('signing out everywhere closes the streams of a user in both processes, and each refuses the old session', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
+  const redis = await RedisServer.start(t, SERVERS[0])
+  const server = await startDemoServer(t, { REDIS_URL: redis.url, PROCESSES: '2' }, FILE)
+  // a new connection for each request, because each leads to any of the processes
+  const post = (path: string, body: object, cookie = '') => fetch(server.url + path, {
+    method: 'POST', headers: { 'content-type': 'application/json', cookie, connection: 'close' }, body: JSON.stringify(body), signal: AbortSignal.timeout(5_000)
+  })
+  await until('both processes publish', async () => {
+    const response = await fetch(`${server.url}/processes?lastEventId=0-0`, { signal: AbortSignal.timeout(3_000) })
+    let text = ''
+    try {
+      for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString()
+    } catch {}
+    return /"from":1/.test(text) && /"from":2/.test(text)
+  }, LONG)
+  const signIn = async (name: string) => /^[^;]+/.exec((await post('/session', { name })).headers.get('set-cookie') ?? '')?.[0] ?? ''
+  const [ada, bob] = [await signIn('ada'), await signIn('bob')]
+  const openOne = async (cookie: string) => {
+    const response = await fetch(`${server.url}/notifications`, { headers: { cookie, connection: 'close' } })
+    if (!response.ok) throw new Error(`the stream was refused with ${response.status}`)
+    return { pid: Number(response.headers.get('x-process')), end: response.text() }
+  }
+  /** Opens a stream in each process: stops the first process meanwhile, because an idle one may take all connections. Returns their ends. */
+  const openInBoth = async (cookie: string) => {
+    const one = await openOne(cookie)
+    process.kill(one.pid, 'SIGSTOP')
+    const other = await openOne(cookie).finally(() => process.kill(one.pid, 'SIGCONT'))
+    t.not(other.pid, one.pid)
+    return [one.end, other.end]
+  }
+  const ends = await openInBoth(ada)
+  const his = await openInBoth(bob)
+  let closed = 0
+  for (const end of his) end.then(() => { closed++ }, () => { closed++ })
+  t.equal((await post('/notifications', { to: 'ada', text: 'the last one' }, bob)).status, 201)
+  t.equal((await post('/sign-out', {}, ada)).status, 204)
+  for (const text of await Promise.all(ends)) t.match(text, 'the last one')
+  for (let i = 0; i < 10; i++) {
+    const { status } = await fetch(`${server.url}/notifications`, { headers: { cookie: ada, connection: 'close' } })
+    t.equal(status, 401)
+  }
+  t.equal(closed, 0, 'the streams of others stay open')
+  server.signal('SIGTERM')
+  t.strictSame(await server.ended, { code: 0, signal: null })
+  await Promise.allSettled(his)
+})
+
 t.test('demo/cluster.ts prints which Redis it cannot reach', async (t) => {
   await t.rejects(startDemoServer(t, { REDIS_URL: 'redis://127.0.0.1:1' }, FILE), { message: /Redis.*ECONNREFUSED 127\.0\.0\.1:1.*\nIs Redis there\?/ })
 })

@@ -57,6 +57,27 @@ t.test('the demo server', async (t) => {
     t.ok(performance.now() - begun > 1_800, 'one a second')
   })
 
+  t.test('GET /ticker sends the newest prices at once, then each second’s, and a client that reconnects misses none', async (t) => {
+    const { signal } = leaving(t)
+    const seconds = async (count: number, headers: Record<string, string> = {}) => {
+      const seen: Array<{ id: string | undefined, time: number }> = []
+      for await (const { id, data } of readEvents(await fetch(`${server.url}/ticker`, { headers, signal }))) {
+        if (seen.push({ id, time: JSON.parse(data).time }) === count) break
+      }
+      return seen
+    }
+    const [first] = await seconds(1)
+    const begun = performance.now()
+    t.same((await seconds(1)).map(({ time }) => time - (first?.time ?? 0) <= 1_000), [true])
+    t.ok(performance.now() - begun < 500, 'without waiting for the next second')
+    await until('a second is missed', async () => (await seconds(1))[0]?.time !== first?.time)
+    const times = (await seconds(3, { 'last-event-id': first?.id ?? '' })).map(({ time }) => time - (first?.time ?? 0))
+    t.same(times, [1_000, 2_000, 3_000])
+    const past: Array<{ time: number }> = JSON.parse(await (await fetch(`${server.url}/prices`)).text())
+    t.equal(past.length, 120)
+    t.ok((past.at(-1)?.time ?? 0) >= (first?.time ?? 0) + 3_000, 'the page loads the seconds before')
+  })
+
   t.test('GET /logs continues through rotation and truncation of the log file', async (t) => {
     const client = leaving(t)
     const lines: Array<{ msg: string, req?: { url: string } }> = []

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
@@ -87,6 +88,40 @@ test('signing in as another user ends the streams of the former user', async (t)
   await notify(app, bob, 'bob', 'still his')
   await his.until('still his')
   t.equal(app.sse.streams.size, 1)
+})
+
+test('signing out everywhere ends all sessions and streams of the user only', async (t) => {
+  const app = await publishingDemos(t)
+  const port = await listen(app)
+  const [laptop, bob] = [await signIn(app, 'ada'), await signIn(app, 'bob')]
+  // another session
+  await wait(2)
+  const phone = await signIn(app, 'ada')
+  t.not(phone.cookie, laptop.cookie)
+  const [one, two, his] = await Promise.all([laptop, phone, bob].map((headers) => open(t, port, '/notifications', { headers })))
+  if (!one || !two || !his) throw new Error('no streams')
+  const signOut = (headers: { cookie?: string }) => app.inject({ method: 'POST', url: '/sign-out', headers })
+
+  t.equal((await signOut({})).statusCode, 401)
+  await notify(app, bob, 'ada', 'the last one')
+  const response = await signOut(phone)
+  t.equal(response.statusCode, 204)
+  t.match(response.headers['set-cookie'], /^session=;/)
+  for (const client of [one, two]) {
+    t.ok(await client.finished())
+    t.match(client.text, 'the last one')
+  }
+  for (const headers of [laptop, phone]) {
+    await t.rejects(injectSSE(app, { url: '/notifications', headers }), { code: 'SSE_ERR_NO_STREAM', statusCode: 401 })
+    t.equal((await notify(app, headers, 'bob', 'Hello')).statusCode, 401)
+    t.equal((await signOut(headers)).statusCode, 401)
+  }
+  await notify(app, bob, 'bob', 'still his')
+  await his.until('still his')
+  t.equal(app.sse.streams.size, 1)
+
+  const again = await signIn(app, 'ada')
+  t.strictSame((await app.inject({ url: '/session', headers: again })).json(), { name: 'ada' })
 })
 
 test('names and texts of notifications have a maximum length', async (t) => {

@@ -166,7 +166,7 @@ t.test('the API docs', { buffered: true }, async (t) => {
   const paths = await page.locator('.opblock-summary-path').allTextContents()
   t.strictSame(paths.map((path) => path.replaceAll('\u200b', '')).sort(), [
     '/ai/chat', '/chat', '/dashboard', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
-    '/session', '/stocks/{symbol}', '/ticker', '/time', '/trades', '/trades/{symbol}'
+    '/session', '/sign-out', '/stocks/{symbol}', '/ticker', '/time', '/trades', '/trades/{symbol}'
   ], 'Swagger UI lists every stream, and what feeds them')
   t.strictSame(faults, [])
 })

@@ -165,5 +165,13 @@ t.test('the notifications', { buffered: true }, async (t) => {
   await tab.getByText('For carl').waitFor()
   for (const each of [page, tab]) await until('what was ada’s is gone', async () => await each.locator('#notifications li').count() === 0)
   t.pass('signing in as somebody else changes both tabs')
-  t.strictSame(unexpected([...faults, ...others]), [])
+
+  await page.getByRole('button', { name: 'Sign out everywhere' }).click()
+  for (const each of [page, tab]) {
+    await each.getByText('You are no longer signed in.').waitFor()
+    await badge(each, 'idle')
+  }
+  t.equal(await bob.page.locator('#user').textContent(), 'bob', 'signing out everywhere changes both tabs, and nobody else’s')
+  const refused = 'Failed to load resource: the server responded with a status of 401 (Unauthorized)'
+  t.strictSame(unexpected([...faults, ...others]), [refused, refused], 'each of the two streams was refused once')
 })

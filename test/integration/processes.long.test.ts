@@ -70,7 +70,7 @@ class Publishers {
 /** Reads the events in Redis, oldest first. */
 async function readLog (url: string): Promise<OnTopic[]> {
   const client = await createClient({ url }).connect()
-  const entries = await client.xRange('sse', '-', '+') ?? []
+  const entries = await client.xRange('{sse}:log', '-', '+') ?? []
   client.destroy()
   return entries.map(({ id, message: { name = '', text = '' } }) => ({ id, topic: name, data: dataOf(text) }))
 }

@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import { type InjectedEvent, injectSSE } from '../../lib/testing.js'
+import { type InjectedEvent, injectSSE, type InjectedStream } from '../../lib/testing.js'
 import { listen, open } from '../helpers/app.js'
 import { publishingDemos, take } from './publishing-demos.js'
 
@@ -54,6 +55,20 @@ test('a client that reconnects to a room gets each missed message once', async (
     t.strictSame(events.map(({ id }) => id), [...missed, live])
     t.strictSame(events.map(text), ['second', 'third', 'live'])
   }
+})
+
+test('a message is not sent to the client that said it, also after a reconnect', async (t) => {
+  const app = await publishingDemos(t)
+  const [ada, bob] = [randomUUID(), randomUUID()]
+  const streams = await Promise.all([ada, bob].map((client) => injectSSE(app, `/rooms/lobby?client=${client}`)))
+  const say = (client: string, text: string) => app.inject({ method: 'POST', url: '/rooms/lobby/messages', payload: { name: 'Somebody', client, text } })
+  for (const [client, text] of [[ada, 'from Ada'], [bob, 'from Bob'], [ada, 'again'], [bob, 'and again']] as const) t.equal((await say(client, text)).statusCode, 201)
+  const own = async (stream: InjectedStream | undefined) => stream && (await take(stream, 2)).map(text)
+  t.strictSame(await own(streams[0]), ['from Bob', 'and again'])
+  t.strictSame(await own(streams[1]), ['from Ada', 'again'])
+  const [, ...messages] = await take(await injectSSE(app, `/rooms/lobby?lastEventId=0-0&client=${ada}`), 3)
+  t.strictSame(messages.map(text), ['from Bob', 'and again'])
+  t.equal((await say('ada', 'an id that can be guessed')).statusCode, 400)
 })
 
 test('a client with Last-Event-ID 0-0 gets all messages that the history retains', async (t) => {

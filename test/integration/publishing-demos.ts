@@ -1,6 +1,7 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
+import { signOutsInMemory } from '../../demo/data/sign-outs.js'
 import notifications from '../../demo/notifications.js'
 import orders from '../../demo/orders.js'
 import room from '../../demo/room.js'
@@ -13,7 +14,9 @@ import { makeApp } from '../helpers/app.js'
 export async function publishingDemos (t: Test, secret = 'a secret', server: FastifyServerOptions = {}): Promise<FastifyInstance> {
   const app = await makeApp(t, {}, server)
   await app.register(cookie, { secret })
-  for (const plugin of [room, session, notifications, orders, trades]) await app.register(plugin)
+  const signOuts = signOutsInMemory()
+  for (const plugin of [room, orders, trades]) await app.register(plugin)
+  for (const plugin of [session, notifications]) await app.register(plugin, { signOuts })
   return app
 }
 

@@ -51,7 +51,9 @@ test('a failed call that is not awaited is logged and closes nothing', async (t)
       oldestId: null,
       open: async () => {},
       publish: () => new Promise((_resolve, reject) => { setTimeout(() => reject(new Error('away')), 10) }),
-      read: () => ({ gap: null, events: [] }),
+      control: () => '0-1',
+      read: (after) => ({ gap: null, events: [], position: after }),
+      rewind: () => ({ topics: new Map(), others: '0-0' }),
       close: async () => {}
     }
     const { app, lines, unhandled } = await makeWatchedApp(t, { backplane: () => away })

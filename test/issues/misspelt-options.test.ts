@@ -12,12 +12,12 @@ import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 import { root } from '../docs/document.js'
 
-const streamOptions = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'idleTimeout', 'maxLifetime', 'flushInterval']
+const streamOptions = ['heartbeat', 'retry', 'headers', 'serializer', 'maxBufferedBytes', 'overflow', 'stallTimeout', 'idleTimeout', 'maxLifetime', 'flushInterval']
 const pluginOnlyOptions = ['history', 'drain', 'backplane', 'openapi']
 const pluginAndRouteOptions = ['clientId', 'maxStreams', 'maxStreamsPerClient', 'onConnect']
 const commonOptions = ['onError', 'onDisconnect']
 const replyOptions = [...commonOptions, 'openOn', 'items', 'end']
-const routeOnlyOptions = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'events']
+const routeOnlyOptions = ['interval', 'payload', 'payloadTimeout', 'immediate', 'shared', 'source', 'topics', 'rewind', 'onGap', 'expires', 'events']
 
 const allowed = {
   register: [...streamOptions, ...pluginAndRouteOptions, ...pluginOnlyOptions, ...commonOptions],

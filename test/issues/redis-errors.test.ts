@@ -19,7 +19,7 @@ testRedis('an HTTP error does not contain the address of Redis, and the log does
   const lines: string[] = []
   app.addHook('onError', async (_request, _reply, error) => { lines.push(String(error.cause)) })
   app.get('/publish', async () => app.sse.publish('news', 'x'))
-  await server.call('SET', 'sse', 'x')
+  await server.call('SET', '{sse}:log', 'x')
   const refused = await app.inject('/publish')
   t.strictSame([refused.statusCode, refused.json().message], [500, 'The backplane failed: Redis: a command failed'])
   t.match(lines, [/WRONGTYPE/])

@@ -48,7 +48,7 @@ test('the document of the examples has every route with its events', async (t) =
     'get /time': ['message'],
     'get /dashboard': ['vitals'],
     'get /logs': ['line', 'gap'],
-    'get /ticker': ['prices'],
+    'get /ticker': ['prices', 'gap'],
     'get /stocks/{symbol}': ['history', 'quote'],
     'post /chat': ['token', 'done'],
     'get /ai/chat': ['message'],
@@ -57,5 +57,5 @@ test('the document of the examples has every route with its events', async (t) =
     'get /orders/{id}': ['state', 'gap'],
     'get /trades/{symbol}': ['trade', 'gap']
   })
-  t.strictSame(others, ['post /rooms/{room}/messages', 'post /session', 'post /notifications', 'post /orders', 'post /trades'])
+  t.strictSame(others, ['post /rooms/{room}/messages', 'post /session', 'post /sign-out', 'post /notifications', 'post /orders', 'post /trades'])
 })

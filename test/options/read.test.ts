@@ -8,6 +8,8 @@ import { isOptions, readPluginOptions, readReplyOptions, readRouteOptions } from
 import { makeApp } from '../helpers/app.js'
 import { refusalOf } from '../helpers/refusal.js'
 
+const DEFAULT_HISTORY = { size: 1_000, maxAge: 3_600_000, maxBytes: 67_108_864 }
+
 /** A valid route, to which tests add one more option. */
 const fine = { url: '/fine', interval: 1_000, payload: () => {} }
 
@@ -51,10 +53,11 @@ const ofStreams: Record<string, Refusal> = {
   },
   serializer: { takes: 'a function', refuses: notFunction },
   maxBufferedBytes: { takes: 'a whole number of bytes, 0 or more', refuses: notCount },
-  overflow: { takes: "'disconnect' or 'drop'", refuses: { ...except(), '""': '', 'a list': ['drop'], 'no primitive': Object.create(null) } },
+  overflow: { takes: "'replay' or 'disconnect' or 'drop'", refuses: { ...except(), '""': '', 'a list': ['drop'], 'no primitive': Object.create(null) } },
   idleTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
   maxLifetime: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
-  flushInterval: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } }
+  flushInterval: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
+  stallTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } }
 }
 
 const ofLimits: Record<string, Refusal> = {
@@ -93,7 +96,7 @@ const ofPlugin: Record<string, Refusal> = {
   clientId: { takes: 'a function', refuses: notFunction },
   ...ofLimits,
   history: {
-    takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more }',
+    takes: 'false, or { size?: whole events, 0 or more, maxAge?: ms, 0 or more, maxBytes?: whole bytes, 0 or more }',
     refuses: {
       ...except('an object'),
       'a name that there is not': { sise: 1 },
@@ -105,7 +108,9 @@ const ofPlugin: Record<string, Refusal> = {
       'maxAge -1': { maxAge: -1 },
       'maxAge NaN': { size: 1, maxAge: NaN },
       'maxAge "1s"': { maxAge: '1s' },
-      'maxAge false': { maxAge: false }
+      'maxAge false': { maxAge: false },
+      'maxBytes -1': { maxBytes: -1 },
+      'maxBytes 0.5': { maxBytes: 0.5 }
     }
   },
   backplane: { takes: 'a function', refuses: notFunction },
@@ -146,8 +151,11 @@ const ofRoutes: Record<string, Refusal> = {
   shared: { takes: 'true, false or a function', refuses: except('true', 'a function') },
   payloadTimeout: { takes: `ms from 0 (off) to ${LONGEST}`, refuses: { ...notMilliseconds, false: false } },
   source: { takes: 'a function', refuses: notFunction },
+  rewind: { takes: "a whole number of events, 0 or more, or 'all'", refuses: { ...except('a number'), '-1': -1, 0.5: 0.5, Infinity } },
+  onGap: { takes: 'a function', refuses: notFunction },
+  expires: { takes: 'a function', refuses: notFunction },
   topics: {
-    takes: 'an array of topics, strings that are not empty, or a function',
+    takes: 'an array of topics, strings that are not empty or results of defineTopic, or a function',
     refuses: { ...except('a function', 'an array'), '"orders"': 'orders', 'an empty topic': ['orders', ''], 'a number': [42], 'a list of lists': [['orders']], 'a Set': new Set(['orders']) }
   },
   onConnect: { takes: 'a function', refuses: notFunction }
@@ -261,14 +269,15 @@ test('every value that an option documents is accepted', async (t) => {
     headers: [{}, { 'X-Feed': 'demo', 'x-empty': '' }],
     serializer: [String],
     maxBufferedBytes: [0, 1],
-    overflow: ['disconnect', 'drop'],
+    overflow: ['replay', 'disconnect', 'drop'],
     idleTimeout: [0, 0.5, LONGEST],
     maxLifetime: [0, 0.5, LONGEST],
     flushInterval: [0, 0.5, LONGEST],
+    stallTimeout: [0, 0.5, LONGEST],
     clientId: [() => ''],
     maxStreams: [1],
     maxStreamsPerClient: [{ max: 1 }, { max: 1, key: () => '' }, { max: 1, key: undefined }, [], [{ max: 1 }, { max: 2, key: () => '' }]],
-    history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000 }],
+    history: [false, {}, { size: 0 }, { size: 1 }, { maxAge: 0 }, { maxAge: 0.5 }, { size: 5, maxAge: 60_000, maxBytes: 0 }, { maxBytes: 1 }],
     backplane: [(history: HistorySettings) => new MemoryBackplane(history)],
     drain: [{}, { spread: 0 }, { spread: 60_000 }, { event: 'bye' }, { event: { event: 'bye' }, timeout: 0 }, { timeout: LONGEST }],
     openapi: [true, false, {}, { transform: () => {} }, { transform: undefined }],
@@ -280,6 +289,8 @@ test('every value that an option documents is accepted', async (t) => {
     immediate: [true, false],
     shared: [true, false, () => ''],
     topics: [[], ['orders', 'orders'], ['*', 'order:42', 'a b\n'], () => []],
+    onGap: [() => null],
+    expires: [() => new Date()],
     onConnect: [() => {}],
     onDisconnect: [() => {}],
     onError: [() => {}]
@@ -298,7 +309,9 @@ test('every value that an option documents is accepted', async (t) => {
   for (const end of ['', '[DONE]', { event: 'done' }, { id: 7, data: null }, { comments: 'end' }, undefined]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], end }))
   t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], items: 'data', serializer: String, end: { data: 1n } }))
   t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, source: () => [], items: 'data', events: { message: {}, done: {} }, end: { event: 'done', data: 1n } }), 'the schema of an event may take any data')
-  for (const topics of [[], ['orders'], () => []]) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, topics }))
+  for (const topics of [[], ['orders'], () => []]) {
+    for (const rewind of [undefined, 0, 1, 'all'] as const) t.doesNotThrow(() => app.sseRoute({ url: `/${routes++}`, topics, rewind }))
+  }
 })
 
 test('options of a route that exclude each other fail at sseRoute, with the reason', async (t) => {
@@ -314,6 +327,7 @@ test('options of a route that exclude each other fail at sseRoute, with the reas
     [{ interval: 1, onConnect }, '"interval" needs a "payload"'],
     [{ onConnect, immediate: false }, '"immediate" and "shared" go with "payload"'],
     [{ source, shared: true }, '"immediate" and "shared" go with "payload"'],
+    [{ onConnect, rewind: 1 }, '"rewind" goes with "topics"'],
     [{ onConnect, openOn: 'request' }, '"openOn" goes with "source"'],
     [{ payload, interval: 1, openOn: 'first-event' }, '"openOn" goes with "source"'],
     [{ source, payloadTimeout: 1 }, '"payloadTimeout" goes with "payload"'],
@@ -356,26 +370,27 @@ test('without options the plugin has its defaults', async (t) => {
       headers: {},
       serializer: JSON.stringify,
       maxBufferedBytes: 1_048_576,
-      overflow: 'disconnect',
+      overflow: 'replay',
       idleTimeout: 0,
       maxLifetime: 0,
-      flushInterval: 0
+      flushInterval: 0,
+      stallTimeout: 60_000
     },
     clientId: undefined,
     maxStreams: Infinity,
     maxStreamsPerClient: undefined,
-    history: { size: 1_000, maxAge: 0 },
+    history: DEFAULT_HISTORY,
     backplane: undefined,
     drain: { spread: 3_000, event: undefined, timeout: 5_000 },
     openapi: true,
     callbacks: { onConnect: undefined, onDisconnect: undefined, onError: undefined }
   })
   t.equal(readPluginOptions({ heartbeat: false }).stream.heartbeat, 0)
-  t.strictSame(readPluginOptions({ history: false }).history, { size: 0, maxAge: 0 })
-  t.strictSame(readPluginOptions({ history: {} }).history, { size: 1_000, maxAge: 0 })
-  t.strictSame(readPluginOptions({ history: { size: undefined, maxAge: undefined } }).history, { size: 1_000, maxAge: 0 })
-  t.strictSame(readPluginOptions({ history: { size: 5 } }).history, { size: 5, maxAge: 0 })
-  t.strictSame(readPluginOptions({ history: { maxAge: 60_000 } }).history, { size: 1_000, maxAge: 60_000 })
+  t.strictSame(readPluginOptions({ history: false }).history, { ...DEFAULT_HISTORY, size: 0 })
+  t.strictSame(readPluginOptions({ history: {} }).history, DEFAULT_HISTORY)
+  t.strictSame(readPluginOptions({ history: { size: undefined, maxAge: undefined } }).history, DEFAULT_HISTORY)
+  t.strictSame(readPluginOptions({ history: { size: 5 } }).history, { ...DEFAULT_HISTORY, size: 5 })
+  t.strictSame(readPluginOptions({ history: { maxAge: 60_000, maxBytes: 1_000 } }).history, { size: 1_000, maxAge: 60_000, maxBytes: 1_000 })
 })
 
 test('a route has its defaults, and its `end` has no id with topics', (t) => {

@@ -2,17 +2,19 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import Fastify from 'fastify'
-import plugin, { sse } from 'fastify-sse-routes'
+import plugin, { defineTopic, sse } from 'fastify-sse-routes'
 import { sse as follow } from 'fastify-sse-routes/client'
 import { sseMetrics } from 'fastify-sse-routes/metrics'
 import { redisBackplane } from 'fastify-sse-routes/redis'
 import { injectSSE } from 'fastify-sse-routes/testing'
+import { testBackplane } from 'fastify-sse-routes/testing/backplane'
 import { register, Registry } from 'prom-client'
 
 const require = createRequire(import.meta.url)
 const required = require('fastify-sse-routes')
 
 assert.equal(plugin, sse)
+assert.equal(typeof testBackplane, 'function')
 assert.notEqual(required.sse, sse, 'the package is there twice')
 assert.notEqual(require('fastify-sse-routes/metrics').sseMetrics, sseMetrics)
 
@@ -21,9 +23,9 @@ for (const [registered, registry] of [[plugin, register], [plugin, new Registry(
   const app = Fastify()
   await app.register(registered)
   sseMetrics(app, { register: registry })
-  app.sseRoute('/', { topics: ['news'] })
+  app.sseRoute('/', { topics: [required.defineTopic('news')] })
   const stream = await injectSSE(app, { url: '/' })
-  await app.sse.publish('news', 'a')
+  await app.sse.publish(defineTopic('news')(), 'a')
   assert.equal((await stream.next())?.data, 'a')
   const metrics = await registry.metrics()
   assert.match(metrics, /^sse_events_sent_total\{route="\/"\} 1$/m)

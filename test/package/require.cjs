@@ -7,9 +7,11 @@ const { sse: follow } = require('fastify-sse-routes/client')
 const { sseMetrics } = require('fastify-sse-routes/metrics')
 const { redisBackplane } = require('fastify-sse-routes/redis')
 const { injectSSE } = require('fastify-sse-routes/testing')
+const { testBackplane } = require('fastify-sse-routes/testing/backplane')
 const { register, Registry } = require('prom-client')
 
 assert.equal(plugin, sse)
+assert.equal(typeof testBackplane, 'function')
 
 async function check (registered, registry) {
   const app = Fastify()

@@ -1,9 +1,9 @@
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import Fastify from 'fastify'
 import { test, type Test } from 'tap'
-import type { Backplane, BackplaneListener } from '../../lib/backplane.js'
+import type { Backplane, BackplaneListener, Control, Publication, Reader, StartPositions } from '../../lib/backplane.js'
 import { compareEventIds } from '../../lib/event/id.js'
-import sse, { type Audience, type Gap, type HistorySettings, type Page, PublishedEvent, SSEPluginOptions, SSEStream } from '../../lib/index.js'
+import sse, { type Gap, type HistorySettings, type Page, SSEPluginOptions, SSEStream } from '../../lib/index.js'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, hubOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
@@ -33,41 +33,54 @@ class RemoteBackplane implements Backplane {
 
   get oldestId (): string | null { return this.#log.oldestId }
 
-  async open ({ onEvent, onGap }: BackplaneListener): Promise<void> {
+  async open ({ onEvent, onControl, onGap }: BackplaneListener): Promise<void> {
     if (this.failure !== null) throw this.failure
     this.lose = (gap) => {
       this.newest = gap.lastMissedId
       onGap(gap)
     }
     let order = Promise.resolve()
-    const arrived = (event: PublishedEvent) => {
-      this.newest = event.id
-      onEvent(event)
+    const arrived = (id: string, receive: () => void) => {
+      this.newest = id
+      receive()
+    }
+    const receive = (id: string, listen: () => void) => {
+      if (this.receiving < 0) arrived(id, listen)
+      else order = order.then(() => wait(this.receiving)).then(() => arrived(id, listen))
     }
     await this.#log.open({
-      onEvent: (event) => {
-        if (this.receiving < 0) arrived(event)
-        else order = order.then(() => wait(this.receiving)).then(() => arrived(event))
-      },
+      onEvent: (event) => receive(event.id, () => onEvent(event)),
+      onControl: (control) => receive(this.#log.newest, () => onControl(control)),
       onGap
     })
   }
 
-  async publish (to: Audience, name: string, frame: string): Promise<string> {
+  async publish (publication: Publication): Promise<string> {
     await turn()
     if (this.failure !== null) throw this.failure
-    return this.#log.publish(to, name, frame)
+    return this.#log.publish(publication)
   }
 
-  async read (after: string, limit: number): Promise<Page> {
+  async control (control: Control): Promise<string> {
+    await turn()
+    return this.#log.control(control)
+  }
+
+  async read (after: string, reader: Reader, limit: number): Promise<Page> {
     this.reads++
     // events that are not received yet are not read either
-    const { gap, events } = this.#log.read(after, limit)
-    const page = { gap, events: events.filter(({ id }) => compareEventIds(id, this.newest) <= 0) }
+    const { gap, events, position } = this.#log.read(after, reader, limit)
+    const isReceived = (id: string) => compareEventIds(id, this.newest) <= 0
+    const ahead = compareEventIds(after, this.newest) > 0 ? after : this.newest
+    const page = { gap, events: events.filter(({ id }) => isReceived(id)), position: isReceived(position) ? position : ahead }
     this.onRead()
     await wait(this.reading)
     if (this.failure !== null) throw this.failure
     return page
+  }
+
+  async rewind (topics: ReadonlySet<string>, count: number): Promise<StartPositions> {
+    return this.#log.rewind(topics, count)
   }
 
   async close (): Promise<void> {
@@ -93,7 +106,8 @@ async function makeRemote (t: Test, options: SSEPluginOptions = {}) {
 test('a custom backplane', async (t) => {
   t.test('a backplane is made once, with the history settings, and closed after the streams of the app', async (t) => {
     for (const [history, settings] of [
-      [undefined, { size: 1_000, maxAge: 0 }], [{ maxAge: 5 }, { size: 1_000, maxAge: 5 }], [{ size: 2 }, { size: 2, maxAge: 0 }], [false, { size: 0, maxAge: 0 }]
+      [undefined, { size: 1_000, maxAge: 3_600_000, maxBytes: 67_108_864 }], [{ maxAge: 5 }, { size: 1_000, maxAge: 5, maxBytes: 67_108_864 }],
+      [{ size: 2, maxAge: 0, maxBytes: 9 }, { size: 2, maxAge: 0, maxBytes: 9 }], [false, { size: 0, maxAge: 3_600_000, maxBytes: 67_108_864 }]
     ] as const) {
       const { app, remote } = await makeRemote(t, { history })
       t.strictSame(remote.settings, settings)
@@ -162,7 +176,7 @@ test('events that the log has lost', async (t) => {
     const stream = await follow(app, '/', ids[0])
     const lastMissedId = `${Number(ids[1]?.split('-')[0]) + 5_000}-0`
     remote.lose({ oldestId: null, lastMissedId })
-    remote.read = async (after) => ({ gap: after === lastMissedId ? null : { oldestId: null, lastMissedId }, events: [] })
+    remote.read = async (after) => ({ gap: after === lastMissedId ? null : { oldestId: null, lastMissedId }, events: [], position: lastMissedId })
     greet()
     t.match(await take(stream, 1), [{ id: lastMissedId, event: 'gap' }])
     t.equal(app.sse.stats().gaps, 1)

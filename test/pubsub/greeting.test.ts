@@ -165,7 +165,7 @@ test('a transform that throws aborts its own stream and no other', async (t) => 
 test('a stream is aborted and SSE_ERR_BACKPLANE is logged when the backplane returns no events and no gap', async (t) => {
   const lines: string[] = []
   class EmptyBackplane extends MemoryBackplane {
-    override read () { return { gap: null, events: [] } }
+    override read (after: string) { return { gap: null, events: [], position: after } }
   }
   const app = await makeApp(t, { backplane: (history) => new EmptyBackplane(history) }, { logger: { level: 'error', stream: { write: (line: string) => { lines.push(line) } } } })
   serveTopics(app)

@@ -2,7 +2,7 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
 import { MemoryBackplane } from '../../lib/pubsub/memory-backplane.js'
-import type { Page, SSEStream } from '../../lib/index.js'
+import type { Page, Reader, SSEStream } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, open, until } from '../helpers/app.js'
 import { untilStable, eventsOf, follow, hubOf, idsOf, publishAll, serveTopics, take, takeData } from '../helpers/subscriber.js'
@@ -205,9 +205,9 @@ test('each event arrives exactly once and in order', async (t) => {
 test('a replay follows the pace of the client, also when it is much larger than maxBufferedBytes', async (t) => {
   let reads = 0
   class CountingBackplane extends MemoryBackplane {
-    override read (after: string, limit: number): Page {
+    override read (after: string, reader: Reader, limit: number): Page {
       reads++
-      return super.read(after, limit)
+      return super.read(after, reader, limit)
     }
   }
   const app = await makeApp(t, { maxBufferedBytes: 50_000, history: { size: 2_000 }, backplane: (settings) => new CountingBackplane(settings) })

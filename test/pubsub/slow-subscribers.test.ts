@@ -41,7 +41,7 @@ const eventIdsOf = (client: Client) => eventsOf(client.text).map(({ id }) => id)
 
 test('a slow client with overflow: disconnect', async (t) => {
   t.test('with overflow: disconnect, a slow client is disconnected, reconnects with its last id and misses nothing', async (t) => {
-    const { app, port, slow, healthy, streams, disconnected } = await createAppWithSlowClient(t, {})
+    const { app, port, slow, healthy, streams, disconnected } = await createAppWithSlowClient(t, { overflow: 'disconnect' })
     const ids = await publishUntil(app, ({ closed }) => closed.overflow > 0)
     t.equal(streams[0]?.closeReason, 'overflow')
     t.strictSame(disconnected, [streams[0]])
@@ -60,7 +60,7 @@ test('a slow client with overflow: disconnect', async (t) => {
   })
 
   t.test('with overflow: disconnect, published events are limited by maxBufferedBytes of each stream', async (t) => {
-    const { app, slow, streams } = await createAppWithSlowClient(t, {})
+    const { app, slow, streams } = await createAppWithSlowClient(t, { overflow: 'disconnect' })
     const raw = streams[0]?.request.raw.socket
     let most = 0
     await publishUntil(app, ({ closed }) => {
@@ -72,7 +72,7 @@ test('a slow client with overflow: disconnect', async (t) => {
   })
 
   t.test('events published in onDisconnect of a slow client arrive in the same order on all streams', async (t) => {
-    const app = await makeApp(t, { maxBufferedBytes: 100_000, heartbeat: false, history: { size: 10_000 } })
+    const app = await makeApp(t, { maxBufferedBytes: 100_000, overflow: 'disconnect', heartbeat: false, history: { size: 10_000 } })
     const farewells: Promise<string>[] = []
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => { farewells.push(app.sse.publish('a', 'left')) } })
     const port = await listen(app)
@@ -167,7 +167,7 @@ test('a slow client with overflow: drop', async (t) => {
 
 test('a stream that subscribes while its client is behind', async (t) => {
   t.test('a slow client whose stream subscribes gets the position in the log, so that it misses nothing after an overflow', async (t) => {
-    const app = await makeApp(t, { maxBufferedBytes: 50_000, heartbeat: false })
+    const app = await makeApp(t, { overflow: 'disconnect', maxBufferedBytes: 50_000, heartbeat: false })
     let stream: SSEStream | undefined
     app.get('/', (_request, reply) => {
       stream = reply.sse()

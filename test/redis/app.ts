@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import type { SSEPluginOptions } from '../../lib/index.js'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
+import { APPEND, MARK_LOSS, OPEN } from '../../lib/redis/scripts.js'
 import { makeApp, until } from '../helpers/app.js'
 import { follow, serveTopics } from '../helpers/subscriber.js'
 import type { RedisServer } from '../helpers/redis-server.js'
@@ -45,10 +46,28 @@ export async function outage ({ lines }: RedisApp): Promise<void> {
   await until('the app to notice', () => lines.findLast(({ msg }) => msg.startsWith('events are'))?.level === ERROR)
 }
 
-/** Appends an event as another process does. Resolves to its id. */
-export async function publishFromOutside (server: RedisServer, topic: string, data: string, id = '*'): Promise<string> {
-  return String(await server.call('XADD', 'sse', id, 'to', 'topic', 'name', topic, 'text', `data: ${data}\n\n`))
+/** The keys of the log of the tests in Redis. */
+export const KEYS = { log: '{sse}:log', marks: '{sse}:marks', expiring: '{sse}:expiring' }
+
+/** Appends an event as another process does, with limits of 1,000 events and an hour. Resolves to its id. */
+export async function publishFromOutside (server: RedisServer, topic: string, data: string): Promise<string> {
+  const keys = [KEYS.log, KEYS.marks, KEYS.expiring, `{sse}:topic:${topic}`]
+  return String(await server.call('EVAL', APPEND.text, '4', ...keys, '10000', '1000', '3600000', 'to', 'topic', 'name', topic, 'text', `data: ${data}\n\n`))
 }
+
+/** Appends a loss marker to the log, as a process does that has found a loss. */
+export async function loseEvents (server: RedisServer): Promise<void> {
+  const [newest] = await server.call('EVAL', OPEN.text, '2', KEYS.log, KEYS.marks, '1000', '1000', '3600000') as [string]
+  await server.call('EVAL', MARK_LOSS.text, '2', KEYS.log, KEYS.marks, newest)
+}
+
+/** Makes the log in Redis end with a loss marker that has an id greater than any that the clock gives, as if the clock of a new Redis was late. */
+export async function moveToFuture (server: RedisServer): Promise<void> {
+  await server.call('EVAL', MARK_LOSS.text, '2', KEYS.log, KEYS.marks, FUTURE)
+}
+
+/** An id greater than any that the clock gives. */
+export const FUTURE = '9999999999999-5'
 
 /** Publishes until it succeeds. Resolves to the id. */
 export async function publishAtLast (app: FastifyInstance, topic: string, data: string): Promise<string> {

@@ -1,7 +1,7 @@
 import pino from 'pino'
 import t from 'tap'
 import { redisBackplane, type RedisBackplaneOptions } from '../../lib/redis/index.js'
-import { testBackplane } from '../backplane-suite.js'
+import { testBackplane } from '../../lib/testing/backplane/index.js'
 import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 
 const log = pino({ level: 'silent' })
@@ -12,7 +12,7 @@ export async function testBackplanes (clients: (url: string) => Record<string, R
   for (const command of SERVERS) {
     const { url } = await RedisServer.start(t, command)
     for (const [what, options] of Object.entries(clients(url))) {
-      testBackplane(`${command} by ${what}`, (history) => redisBackplane({ ...options, key: `log ${logs++}` })(history, log))
+      testBackplane((name, run) => t.test(`${command} by ${what}: ${name}`, run), (history) => redisBackplane({ ...options, key: `log ${logs++}` })(history, log))
     }
   }
 }

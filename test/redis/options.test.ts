@@ -16,13 +16,10 @@ test('redisBackplane refuses invalid options', async (t) => {
     [{ url, client }, 'The option "redisBackplane" takes either a url or a client, got both'],
     ...[1, null, '', 'localhost:6379', 'http://127.0.0.1', 'redis://['].map((url): [unknown, string] =>
       [{ url }, `The option "url" takes redis://…, rediss://… or unix://…, got ${typeof url === 'string' ? 'another text' : url}`]),
-    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got null'],
-    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (Object)'],
-    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got "redis://127.0.0.1"'],
-    ...[createCluster({ rootNodes: [{ url }] }), createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), new Cluster([url], { lazyConnect: true })].map((client): [unknown, string] =>
-      [{ client }, `The option "client" takes a client of node-redis or ioredis, of one server or of a Sentinel by ioredis, got an object (${client.constructor.name})`]),
-    [{ url, key: '' }, 'The option "key" takes a string that is not empty, got ""'],
-    [{ url, key: 1 }, 'The option "key" takes a string that is not empty, got 1'],
+    [{ client: null }, 'The option "client" takes a client of node-redis or ioredis, got null'],
+    [{ client: {} }, 'The option "client" takes a client of node-redis or ioredis, got an object (Object)'],
+    [{ client: url }, 'The option "client" takes a client of node-redis or ioredis, got "redis://127.0.0.1"'],
+    ...['', 1, '{a}', 'a}'].map((key): [unknown, string] => [{ url, key }, `The option "key" takes a string without braces that is not empty, got ${typeof key === 'string' ? `"${key}"` : key}`]),
     ...[0, -1, 1.5, Infinity, NaN, '5', null].map((maxLength): [unknown, string] =>
       [{ url, maxLength }, `The option "maxLength" takes a whole number above 0, got ${typeof maxLength === 'string' ? '"5"' : String(maxLength)}`]),
     ...[0, -1, 1.5, 3_600_001, Infinity, NaN, '5', null].map((timeout): [unknown, string] =>
@@ -34,14 +31,16 @@ test('redisBackplane refuses invalid options', async (t) => {
   t.throws(() => redisBackplane({ url, maxlength: 5 } as { url: string }), {
     code: 'SSE_ERR_UNKNOWN_OPTION', message: 'redisBackplane takes no option "maxlength": it takes url, client, key, maxLength, timeout'
   })
+  const clients = [createCluster({ rootNodes: [{ url }] }), createSentinel({ name: 'main', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }), new Cluster([url], { lazyConnect: true })]
+  for (const good of clients) t.doesNotThrow(() => redisBackplane({ client: good }))
   for (const good of ['redis://127.0.0.1', 'redis://user:pass@host:1/2', 'rediss://host', 'unix:///run/redis.sock']) t.doesNotThrow(() => redisBackplane({ url: good }))
 })
 
 testRedis('Redis keeps the number of events of maxLength or history.size, under the given key', async (t, server) => {
-  const length = async (key: string) => Number(await server.call('XLEN', key))
+  const length = async (key: string) => Number(await server.call('XLEN', `{${key}}:log`))
   const cases: Array<[key: string, options: { maxLength?: number }, history: { size: number } | false | undefined, least: number, most: number]> = [
     ['by history.size', {}, { size: 300 }, 300, 400], ['by maxLength', { maxLength: 400 }, { size: 10 }, 400, 500],
-    ['at least 100', { maxLength: 1 }, undefined, 100, 200], ['none is replayed, though some are kept', {}, false, 100, 200], ['by default', {}, undefined, 600, 601]
+    ['at least 100', { maxLength: 1 }, undefined, 100, 200], ['none is replayed, though some are kept', {}, false, 100, 200], ['by default', {}, undefined, 600, 602]
   ]
   for (const [key, options, history, least, most] of cases) {
     const { app } = await startApp(t, { url: server.url, key, ...options }, history === undefined ? {} : { history })
@@ -56,13 +55,18 @@ testRedis('Redis keeps the number of events of maxLength or history.size, under 
   t.ok(await length('sse') >= 1)
 })
 
-testRedis('publishing trims events that are older than maxAge', async (t, server) => {
-  const { app } = await startApp(t, { url: server.url }, { history: { maxAge: 100 } })
-  await Promise.all(Array.from({ length: 250 }, () => app.sse.publish('news', 'x')))
-  t.ok(Number(await server.call('XLEN', 'sse')) >= 250)
-  let after = 0
-  await until('no more than a node of those before', async () => {
+testRedis('publishing trims the events of a topic that are older than maxAge, and Redis deletes the events of a quiet topic', async (t, server) => {
+  const { app } = await startApp(t, { url: server.url }, { history: { maxAge: 300 } })
+  const length = async (topic: string) => Number(await server.call('XLEN', `{sse}:topic:${topic}`))
+  await app.sse.publish('quiet', 'x')
+  await Promise.all(Array.from({ length: 50 }, () => app.sse.publish('news', 'x')))
+  t.strictSame([await length('news'), await length('quiet')], [50, 1])
+  await until('the end of the quiet topic', async () => {
     await app.sse.publish('news', 'x')
-    return Number(await server.call('XLEN', 'sse')) <= 100 + ++after
+    return await length('quiet') === 0
   })
+  const before = Date.now()
+  await app.sse.publish('news', 'x')
+  const [[oldest = '']] = await server.call('XRANGE', '{sse}:topic:news', '-', '+', 'COUNT', '1') as [[id: string]]
+  t.ok(parseInt(oldest) >= before - 300, 'exactly')
 })

@@ -1,7 +1,9 @@
 import { createServer, type Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { compareEventIds } from '../../lib/event/id.js'
+import { Connection } from '../../lib/redis/connection.js'
 import type { RedisBackplaneOptions } from '../../lib/redis/index.js'
 import { listen, open } from '../helpers/app.js'
 import { eventsOf, take, takeData } from '../helpers/subscriber.js'
@@ -43,7 +45,7 @@ for (const [what, client] of Object.entries(CLIENTS)) {
       await until('the end of the outage', () => [impatient, patient].every(({ lines }) => saidOf(lines).length === 2 * round))
       t.equal(onTheWay.status === 'fulfilled' || onTheWay.reason.code === 'SSE_ERR_BACKPLANE', true)
     }
-    const log = await server.call('XRANGE', 'sse', '-', '+') as Array<[id: string, fields: string[]]>
+    const log = await server.call('XRANGE', '{sse}:log', '-', '+') as Array<[id: string, fields: string[]]>
     const published = log.filter(([, fields]) => fields.includes('news')).map(([id, fields]) => ({ id, event: 'message', data: fields.at(-1)?.slice('data: '.length, -2) }))
     t.strictSame(eventsOf(a.text), published, 'each once, in order')
     t.strictSame(await take(b, published.length), published)
@@ -78,13 +80,13 @@ testRedis('publishing waits while Redis loads its data', async (t, server) => {
         commands.push(command)
         if (name === 'CLIENT' || name === 'HELLO') socket.write('+OK\r\n')
         else if (loading) socket.write('-LOADING Redis is loading the dataset in memory\r\n')
-        else if (name === 'XADD') socket.write('+9-9\r\n')
-        else if (name === 'XTRIM') socket.write(':0\r\n')
+        else if (name === 'EVALSHA') socket.write('-NOSCRIPT No matching script\r\n')
+        else if (name === 'EVAL' && command.includes('data: ')) socket.write('+9-9\r\n')
       }
     })
   }).listen(server.port, '127.0.0.1')
   const waiting = patient.app.sse.publish('news', '1')
-  const tries = (text = '') => commands.filter((command) => command.includes('XADD') && command.includes(text)).length
+  const tries = (text = '') => commands.filter((command) => command.includes('EVAL') && command.includes('data: ') && command.includes(text)).length
   await until('it to be refused, and tried again', () => tries() > 2)
   // three times, because the timeout may pass while an answer is pending, or before there is a connection
   for (let givenUp = 0; givenUp < 3;) {
@@ -163,7 +165,7 @@ testRedis('apps close while Redis is down', async (t, server) => {
 
 testRedis('a connection that is dead, but not closed, is replaced', async (t, server) => {
   const proxy = await openProxy(t, server.port)
-  const app = await startApp(t, { url: proxy.url, timeout: 500 })
+  const app = await startApp(t, { url: proxy.url, timeout: 1_000 })
   const stream = await follow(app.app, 'news')
   await app.app.sse.publish('news', '1')
   t.strictSame(await takeData(stream, 1), ['1'])
@@ -176,3 +178,31 @@ testRedis('a connection that is dead, but not closed, is replaced', async (t, se
   t.strictSame(saidOf(app.lines), OUTAGE)
   t.equal(app.app.sse.stats().gaps, 0)
 })
+
+testRedis('many commands may take longer than the timeout together, as long as Redis answers', async (t, server) => {
+  const connection = new Connection(createClient({ url: server.url }))
+  t.teardown(() => connection.close())
+  await connection.run({ timeout: 5_000 }, async () => {})
+  const begun = performance.now()
+  await Promise.all(Array.from({ length: 6 }, () => connection.run({ timeout: 600 }, () => connection.send('BLPOP', 'nothing', '0.25'))))
+  t.ok(performance.now() - begun > 1_200)
+  await t.rejects(connection.run({ timeout: 300 }, () => connection.send('BLPOP', 'nothing', '5')), /no answer within 300 ms/)
+})
+
+for (const [what, client] of Object.entries(CLIENTS)) {
+  testRedis(`Redis stores events in the order of the calls of publish, also after it has lost its scripts, by ${what}`, async (t, server) => {
+    for (let apps = 0; apps < 5; apps++) {
+      await server.call('SCRIPT', 'FLUSH')
+      const { app } = await startApp(t, client(server))
+      const published: Array<Promise<string>> = []
+      for (let i = 0; i < 20; i++) {
+        // a large event arrives in several parts, so that Redis answers the earlier ones first
+        published.push(app.sse.publish('news', 'x'.repeat(i % 3 === 1 ? 300_000 : 10)))
+        await turn()
+      }
+      const ids = await Promise.all(published)
+      t.strictSame(ids, ids.toSorted(compareEventIds))
+      await app.close()
+    }
+  })
+}

@@ -28,7 +28,7 @@ const twoAddresses: LookupFunction = (_host, _options, found) => found(null, ['1
 
 testRedis('register rejects within the timeout, with the cause, if Redis cannot be used', async (t, server) => {
   await server.call('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@connection')
-  await server.call('SET', 'text', 'x')
+  await server.call('SET', '{text}:log', 'x')
   const proxy = await openProxy(t, server.port)
   proxy.refuse()
   const address = server.url.slice('redis://'.length)
@@ -65,11 +65,12 @@ testRedis('register rejects within the timeout, with the cause, if Redis cannot 
 })
 
 testRedis('publish rejects before open() and after close()', async (t, { url }) => {
-  const backplane = redisBackplane({ url })({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-  const refused = () => t.rejects(async () => backplane.publish('topic', 'news', 'data: x\n\n'), { code: 'SSE_ERR_CLOSING' })
+  const backplane = redisBackplane({ url })({ size: 10, maxAge: 0, maxBytes: 1e6 }, pino({ level: 'silent' }))
+  const publication = { to: 'topic' as const, names: ['news'], except: null, limits: null, frame: 'data: x\n\n' }
+  const refused = () => t.rejects(async () => backplane.publish(publication), { code: 'SSE_ERR_CLOSING' })
   await refused()
-  await backplane.open({ onEvent () {}, onGap () {} })
-  t.match(await backplane.publish('topic', 'news', 'data: x\n\n'), /^\d+-\d+$/)
+  await backplane.open({ onEvent () {}, onControl () {}, onGap () {} })
+  t.match(await backplane.publish(publication), /^\d+-\d+$/)
   await backplane.close()
   await refused()
 })
@@ -105,7 +106,7 @@ testRedis('app.close() closes all connections and leaves the given client as it 
     const stream = await follow(app, 'news')
     await app.sse.publish('news', 'x')
     await stream.next()
-    t.equal((await connected(server)).length, 4, 'two of its own')
+    t.equal((await connected(server)).length, 5, 'three of the backplane')
     await app.close()
     await until('its connections to be closed', async () => (await connected(server)).length === 2)
     t.strictSame([await nodeRedis.ping(), await ioredis.ping(), unused.isOpen], ['PONG', 'PONG', false])
@@ -118,7 +119,7 @@ testRedis('clients with custom settings work', async (t, server) => {
     ['node-redis with Buffers for strings', { client: createClient({ url: server.url }).withTypeMapping({ 36: Buffer }) }],
     ['node-redis that does not connect again', { client: createClient({ url: server.url, socket: { reconnectStrategy: false } }), timeout: 1_000 }],
     ['ioredis with text for numbers', { client: new Redis(server.url, { lazyConnect: true, stringNumbers: true }) }],
-    ['ioredis with a prefix for keys', { client: new Redis(server.url, { lazyConnect: true, keyPrefix: 'mine:' }) }, 'mine:log'],
+    ['ioredis with a prefix for keys', { client: new Redis(server.url, { lazyConnect: true, keyPrefix: 'mine:' }) }, 'mine:{log}:log'],
     ['ioredis that does not connect again', { client: new Redis(server.url, { lazyConnect: true, retryStrategy: () => null }), timeout: 1_000 }],
     ['ioredis that gives commands less time than a read waits', { client: new Redis(server.url, { lazyConnect: true, commandTimeout: 200, socketTimeout: 200 }) }],
     ['ioredis that speaks RESP2', { client: new Redis(server.url, { lazyConnect: true, protocol: 2 }) }]
@@ -129,8 +130,9 @@ testRedis('clients with custom settings work', async (t, server) => {
     const stream = await follow(started.app, 'news')
     const id = await started.app.sse.publish('news', '1')
     t.strictSame((await stream.next())?.id, id, what)
-    t.equal(await server.call('EXISTS', stored ?? key), 1, what)
-    await server.call('DEL', stored ?? key)
+    const log = stored ?? `{${key}}:log`
+    t.equal(await server.call('EXISTS', log), 1, what)
+    await server.call('DEL', log, log.replace(':log', ':marks'))
     t.strictSame((await stream.next())?.event, 'gap', what)
     t.strictSame(saidOf(started.lines), [], what)
     return { ...started, what, stream }

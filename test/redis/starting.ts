@@ -5,6 +5,8 @@ import { publishAtLast, publishFromOutside, startApp, until } from './app.js'
 import { openProxy } from './proxy.js'
 import { type RedisServer, testRedis } from '../helpers/redis-server.js'
 
+const HISTORY = { size: 10, maxAge: 0, maxBytes: 1e6 }
+
 /** The last commands of all connections to Redis, except the one that asks. */
 export async function connected (server: RedisServer): Promise<string[]> {
   const lines = String(await server.call('CLIENT', 'LIST')).trim().split('\n')
@@ -39,16 +41,16 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
   testRedis('a backplane that is closed while it opens leaves no connection', async (t, server) => {
     for (const [what, client] of Object.entries(clients)) {
       for (const turns of [0, 1, 5, 10]) {
-        const backplane = redisBackplane(client(server.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-        const opened = backplane.open({ onEvent () {}, onGap () {} }).catch(({ code }) => code)
+        const backplane = redisBackplane(client(server.url))(HISTORY, pino({ level: 'silent' }))
+        const opened = backplane.open({ onEvent () {}, onControl () {}, onGap () {} }).catch(({ code }) => code)
         for (let i = 0; i < turns; i++) await turn()
         await backplane.close()
         t.ok([undefined, 'SSE_ERR_CLOSING'].includes(await opened), what)
       }
       const proxy = await openProxy(t, server.port)
       proxy.refuse()
-      const backplane = redisBackplane(client(proxy.url))({ size: 10, maxAge: 0 }, pino({ level: 'silent' }))
-      const opened = backplane.open({ onEvent () {}, onGap () {} }).catch(({ code }) => code)
+      const backplane = redisBackplane(client(proxy.url))(HISTORY, pino({ level: 'silent' }))
+      const opened = backplane.open({ onEvent () {}, onControl () {}, onGap () {} }).catch(({ code }) => code)
       await until('an attempt', () => proxy.refused > 0)
       await backplane.close()
       t.equal(await opened, 'SSE_ERR_CLOSING', `${what}, while it connects`)

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { test } from 'tap'
-import { mayHaveTrailers, needsFirstByte, requestLoggingOf } from '../../lib/stream/fastify-internals.js'
+import { mayHaveTrailers, needsFirstByte, requestLoggingOf, setUpSerializerCompiler } from '../../lib/stream/fastify-internals.js'
 
 /** Calls `read` with the reply of a request to an app, in a handler. */
 function withReply<Value> (read: (reply: FastifyReply) => Value, payloadAsStream: boolean = false): Promise<Value> {
@@ -40,6 +40,17 @@ test('Fastify has a symbol for its log controller, which knows the requests that
     app.get('/', async (request) => String(isDisabled(request)))
     t.equal((await app.inject('/')).body, String(disableRequestLogging))
   }
+})
+
+test('Fastify has symbols for its schema controller and its options, by which it sets up a serializer compiler', (t) => {
+  const app = Fastify({ serializerOpts: { rounding: 'ceil' } })
+  app.addSchema({ $id: 'count', type: 'integer' })
+  t.equal(app.serializerCompiler, undefined)
+  for (const name of ['fastify.schemaController', 'fastify.options']) setUpSerializerCompiler(without(app, name))
+  t.equal(app.serializerCompiler, undefined, 'nothing is set up without the symbols')
+  setUpSerializerCompiler(app)
+  t.equal(app.serializerCompiler?.({ schema: { $ref: 'count#' }, method: 'GET', url: '/', httpStatus: '200' })(1.2), '2')
+  t.end()
 })
 
 /** Descriptions of the symbols of an instance. */

@@ -40,7 +40,7 @@ test('timeouts of 0 create no timer', async (t) => {
   heartbeat.stop()
   const stream = { sendHeartbeat () {}, closeWith () {} }
   t.equal(Heartbeat.create(timerLists, { heartbeat: 0 }, stream), null)
-  t.equal(StreamTimeouts.create(timerLists, { idleTimeout: 0, maxLifetime: 0 }, stream), null)
+  t.equal(StreamTimeouts.create(timerLists, { idleTimeout: 0, maxLifetime: 0 }, null, stream), null)
   t.equal(timerLists.size, 0)
 })
 
@@ -48,7 +48,7 @@ test('timeouts of TIMEOUT_MAX do not fire early', async (t) => {
   const timerLists = new TimerLists()
   const reasons: string[] = []
   // Node fires a timer with a longer delay after 1 ms
-  const limits = StreamTimeouts.create(timerLists, { idleTimeout: TIMEOUT_MAX, maxLifetime: TIMEOUT_MAX }, { sendHeartbeat () {}, closeWith: (reason) => { reasons.push(reason) } })
+  const limits = StreamTimeouts.create(timerLists, { idleTimeout: TIMEOUT_MAX, maxLifetime: TIMEOUT_MAX }, null, { sendHeartbeat () {}, closeWith: (reason) => { reasons.push(reason) } })
   limits?.sent()
   await wait(20)
   t.strictSame(reasons, [])

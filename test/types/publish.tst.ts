@@ -3,7 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { type OpenMetricsContentType, type PrometheusContentType, Registry, register as globalRegister } from 'prom-client'
 import { describe, expect, test } from 'tstyche'
 import type {
-  Audience, Backplane, BackplaneListener, BackplaneFactory, Gap, HistorySettings, Page, PublishedEvent, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEStats, SSEStream
+  Audience, Backplane, BackplaneListener, BackplaneFactory, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, StartPositions, TopicHistory, SSE, SSEPayload, SSEPluginOptions, SSEPublication, SSEPublishOptions, SSEStats, SSEStream, Target
 } from '../../lib/index.js'
 import sse from '../../lib/index.js'
 import { sseMetrics, type SSEMetricsOptions } from '../../lib/metrics.js'
@@ -12,7 +12,7 @@ const app = Fastify()
 
 describe('app.sse', () => {
   test('app.sse publishes every payload that a stream can send, and resolves to the id', () => {
-    expect(app.sse.publish).type.toBe<(topic: string, payload: SSEPublication) => Promise<string>>()
+    expect(app.sse.publish<string>).type.toBe<(topics: string, payload: SSEPublication, options?: SSEPublishOptions) => Promise<string>>()
     expect(app.sse.broadcast).type.toBe<(payload: SSEPublication) => Promise<string>>()
     expect(app.sse.sendTo).type.toBe<(clientId: string, payload: SSEPublication) => Promise<string>>()
     expect(app.sse.publish('order:42', 'shipped')).type.toBe<Promise<string>>()
@@ -37,15 +37,15 @@ describe('app.sse', () => {
     expect(app.sse.sendTo).type.not.toBeCallableWith('ann')
     expect(app.sse.publish).type.not.toBeCallableWith('order:42')
     expect(app.sse.publish).type.not.toBeCallableWith(42, 'text')
-    expect(app.sse.publish).type.not.toBeCallableWith(['order:42'], 'text')
+    expect(app.sse.publish).type.not.toBeCallableWith([42], 'text')
     expect(app.sse.sendTo).type.not.toBeCallableWith(42, 'text')
   })
 
   test('app.sse.stats() has plain numbers', () => {
     const { closed, ...numbers } = app.sse.stats()
     expect(numbers).type.toBe<Record<'active' | 'opened' | 'rejected' | 'resumed' | 'sent' | 'dropped' | 'replayed' | 'skipped' | 'gaps' | 'bytes', number>>()
-    expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'idle' | 'lifetime' | 'error', number>>()
-    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'streams' | 'stats'>()
+    expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'stalled' | 'expired' | 'idle' | 'lifetime' | 'error', number>>()
+    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'close' | 'unsubscribe' | 'lastEventId' | 'streams' | 'stats'>()
     expect<SSEStats>().type.not.toHaveProperty('lag')
   })
 })
@@ -111,8 +111,8 @@ describe('topics', () => {
 
 test('subscribe() and unsubscribe() of a stream accept names of topics', () => {
   const stream = {} as SSEStream
-  expect(stream.subscribe).type.toBe<(...topics: string[]) => void>()
-  expect(stream.unsubscribe).type.toBe<(...topics: string[]) => void>()
+  expect(stream.subscribe).type.toBe<(...topics: Target[]) => void>()
+  expect(stream.unsubscribe).type.toBe<(...topics: Target[]) => void>()
   expect(stream.subscribe).type.toBeCallableWith()
   expect(stream.subscribe).type.toBeCallableWith('news', 'sport')
   expect(stream.subscribe).type.not.toBeCallableWith(['news'])
@@ -136,13 +136,19 @@ describe('the options of the log', () => {
   test('backplane is a function of the history settings that returns a backplane', () => {
     expect<SSEPluginOptions['backplane']>().type.toBe<BackplaneFactory | undefined>()
     expect<BackplaneFactory>().type.toBe<(history: HistorySettings, log: FastifyBaseLogger) => Backplane>()
-    expect<HistorySettings>().type.toBe<{ size: number, maxAge: number }>()
+    expect<HistorySettings>().type.toBe<{ readonly size: number, readonly maxAge: number, readonly maxBytes: number }>()
     class Own implements Backplane {
       newest = '1-0'
       oldestId = null
-      async open ({ onEvent }: BackplaneListener) { onEvent({ id: '1-0', to: 'all', name: '', frame: 'data: a\n\n', text: 'id: 1-0\ndata: a\n\n', time: 0 }) }
-      async publish (to: Audience, name: string, frame: string) { return `${to}${name}${frame}` }
-      async read (after: string, limit: number): Promise<Page> { return { gap: null, events: [] } }
+      async open ({ onEvent, onControl }: BackplaneListener) {
+        onEvent({ id: '1-0', to: 'all', names: [], except: null, limits: null, frame: 'data: a\n\n', text: 'id: 1-0\ndata: a\n\n', time: 0 })
+        onControl({ action: 'close', clientId: 'ann', topic: '' })
+      }
+
+      async publish ({ to, names, frame }: Publication) { return `${to}${names}${frame}` }
+      async control ({ action }: Control) { return action }
+      async read (after: string, reader: Reader, limit: number): Promise<Page> { return { gap: null, events: [], position: after } }
+      rewind (topics: ReadonlySet<string>, count: number): StartPositions { return { topics: new Map(), others: '1-0' } }
       async close () {}
     }
     expect(app.register).type.toBeCallableWith(sse, { backplane: () => new Own() })
@@ -154,10 +160,12 @@ describe('the options of the log', () => {
 
   test('a backplane has typed events, pages and gaps', () => {
     expect<Audience>().type.toBe<'topic' | 'client' | 'all'>()
-    expect<PublishedEvent>().type.toBe<{ readonly id: string, readonly to: Audience, readonly name: string, readonly frame: string, readonly text: string, readonly time: number }>()
-    expect<BackplaneListener>().type.toBe<{ readonly onEvent: (event: PublishedEvent) => void, readonly onGap: (gap: Gap) => void }>()
+    expect<PublishedEvent['to']>().type.toBe<Audience>()
+    expect<PublishedEvent>().type.toBeAssignableTo<Publication>()
+    expect<PublishedEvent['limits']>().type.toBe<ReadonlyArray<TopicHistory | null> | null>()
+    expect<BackplaneListener>().type.toBe<{ readonly onEvent: (event: PublishedEvent) => void, readonly onControl: (control: Control) => void, readonly onGap: (gap: Gap) => void }>()
     expect<Gap>().type.toBe<{ readonly oldestId: string | null, readonly lastMissedId: string }>()
-    expect<Page>().type.toBe<{ readonly gap: Gap | null, readonly events: readonly PublishedEvent[] }>()
+    expect<Page>().type.toBe<{ readonly gap: Gap | null, readonly events: readonly PublishedEvent[], readonly position: string }>()
     expect<ReturnType<Backplane['read']>>().type.toBe<Page | Promise<Page>>()
     expect<ReturnType<Backplane['publish']>>().type.toBe<string | Promise<string>>()
   })
