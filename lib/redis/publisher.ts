@@ -122,7 +122,7 @@ function limitsOf (definition: DefinedTopic | null): TopicHistory | null {
 
 /** @throws SSE_ERR_UNKNOWN_EVENT if the definition of a topic declares events, but not this one */
 function checkEventName (definition: DefinedTopic | null, event: string): void {
-  const { events, pattern } = definition ?? {}
-  if (events === undefined || Object.hasOwn(events, event)) return
+  if (definition?.events === undefined || Object.hasOwn(definition.events, event)) return
+  const { events, pattern } = definition
   throw new SSE_ERR_UNKNOWN_EVENT(describeValue(event), `the events of the topic ${describeValue(pattern)}`, list(Object.keys(events)))
 }

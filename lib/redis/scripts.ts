@@ -57,6 +57,13 @@ local function following (id)
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Returns the id of the newest entry of a stream that is older than a time, nil for none. It reads the first entry before, because XREVRANGE
+-- walks through the whole stream if no entry is so old: https://github.com/redis/redis/blob/7.0/src/t_stream.c, streamIteratorStart
+local function olderThan (key, cut)
+  local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+  if not first or tonumber(string.match(first[1], '^%d+')) >= cut then return nil end
+  return redis.call('XREVRANGE', key, '(' .. string.format('%.0f', cut) .. '-0', '-', 'COUNT', 1)[1][1]
+end
 local function begins (log, marks)
   local id = redis.call('XADD', log, '*', 'v', '1', 'lost', 'before')
   redis.call('HSET', marks, 'begin', id, 'last', id)
@@ -76,9 +83,8 @@ local function dropped (marks, key, begin)
     id = mark
     if redis.call('EXISTS', key) == 0 then
       id = last
-    elseif tonumber(age) > 0 and now > tonumber(age) then
-      local old = redis.call('XREVRANGE', key, string.format('%.0f', now - age - 1), '-', 'COUNT', 1)[1]
-      if old then id = old[1] end
+    elseif tonumber(age) > 0 then
+      id = olderThan(key, now - age) or mark
     end
   end
   return id
@@ -129,11 +135,10 @@ for i = 1, streams do
       redis.call('XTRIM', key, 'MAXLEN', size)
     end
     if age > 0 then
-      local cut = string.format('%.0f', math.max(0, now - age))
-      local old = redis.call('XREVRANGE', key, '(' .. cut .. '-0', '-', 'COUNT', 1)[1]
+      local old = olderThan(key, now - age)
       if old then
-        mark = old[1]
-        redis.call('XTRIM', key, 'MINID', cut)
+        mark = old
+        redis.call('XTRIM', key, 'MINID', string.format('%.0f', now - age))
       end
       redis.call('PEXPIRE', key, age)
     else

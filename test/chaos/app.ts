@@ -76,6 +76,7 @@ export class ChaosApp {
       heartbeat: 30,
       // exceeds the high water mark of Node, because broadcasts are added
       maxBufferedBytes: 200_000,
+      overflow: 'disconnect',
       maxStreams: MAX_STREAMS,
       history: { size: 5_000 },
       clientId: ({ headers }) => String(headers['x-user'] ?? 'anybody')

@@ -34,7 +34,7 @@ export interface Audience {
 
 export const ALL: Audience = { to: 'all', names: [], except: null }
 
-/** Waits until all acts of a tick have started. */
+/** Resolves once all acts of a tick have started: each starts without a wait. */
 async function othersOfTick (): Promise<void> {}
 
 export function publish ({ to, names, except }: Audience, big = false): Act {

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Backplane, BackplaneFactory } from '../../lib/backplane.js'
 
 /** A log under test. */
-export interface LogOf {
+export interface TestedLog {
   readonly factory: BackplaneFactory
   /** True if the log is in Redis: an entry is then received later than it is appended, and a replay takes several turns of the event loop. */
   readonly isRemote: boolean
@@ -20,12 +20,12 @@ export class ObservedBackplane {
   readonly isRemote: boolean
   /** The id of the newest control message. */
   controlId: Promise<string> | string = ''
-  readonly #log: LogOf
+  readonly #log: TestedLog
   #limit = 0
   /** Number of reads without a result. */
   #reads = 0
 
-  constructor (log: LogOf) {
+  constructor (log: TestedLog) {
     this.#log = log
     this.isRemote = log.isRemote
   }

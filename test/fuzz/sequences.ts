@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import { commands } from './commands.js'
-import type { LogOf } from './observed-backplane.js'
+import type { TestedLog } from './observed-backplane.js'
 import { seed } from './runs.js'
 import { type Setting, World } from './world.js'
 
@@ -9,7 +9,7 @@ import { type Setting, World } from './world.js'
 export const setting = { size: fc.constantFrom(0, 1, 5, 1_000, 1_000), heartbeat: fc.constantFrom(15_000, 2) }
 
 /** Runs random sequences of commands, each on a new app, and compares each with a model. @param logOf returns the log of an app */
-export async function runSequences<S extends Setting> (t: Test, runs: number, settings: fc.Arbitrary<S>, logOf: (setting: S) => LogOf): Promise<void> {
+export async function runSequences<S extends Setting> (t: Test, runs: number, settings: fc.Arbitrary<S>, logOf: (setting: S) => TestedLog): Promise<void> {
   t.comment(`seed ${seed}`)
   let steps = 0
   await fc.assert(fc.asyncProperty(settings, commands, async (setting, commands) => {

@@ -8,7 +8,7 @@ import { hubOf, type HubState } from '../helpers/subscriber.js'
 import type { Follower } from './follower.js'
 import { Log } from './log.js'
 import { Model, type Overflow, type Rewind, REWINDS, type Route } from './model.js'
-import { type LogOf, ObservedBackplane } from './observed-backplane.js'
+import { type TestedLog, ObservedBackplane } from './observed-backplane.js'
 
 /** The settings of the app on which a sequence runs. */
 export interface Setting {
@@ -58,7 +58,7 @@ export class World {
     this.backplane = backplane
   }
 
-  static async open ({ size, heartbeat, maxBytes = 67_108_864 }: Setting, log: LogOf): Promise<{ world: World, model: Model }> {
+  static async open ({ size, heartbeat, maxBytes = 67_108_864 }: Setting, log: TestedLog): Promise<{ world: World, model: Model }> {
     const app = Fastify({ forceCloseConnections: true })
     // timeouts that no sequence reaches, and whose timers must not be left either
     const limits = { idleTimeout: 3_600_000, maxLifetime: 3_600_000 }

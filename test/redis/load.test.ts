@@ -18,6 +18,11 @@ function calls (server: RedisServer, command: string): Promise<number> {
   return stat(server, 'commandstats', `cmdstat_${command}`)
 }
 
+/** The time that a command has taken since the start of the server, µs. */
+async function timeOf (server: RedisServer, command: string): Promise<number> {
+  return Number(new RegExp(`^cmdstat_${command}:.*?usec=(\\d+)`, 'm').exec(String(await server.call('INFO', 'commandstats')))?.[1])
+}
+
 testRedis('a client that opens streams with unknown ids and leaves at the headers neither delays publish nor grows the memory of Redis', async (t, server) => {
   const writer = await startApp(t, { url: server.url })
   const text = 'x'.repeat(20_000)
@@ -109,4 +114,29 @@ testRedis('clients with ids that this process has not received ask Redis once, a
   proxy.resume()
   const last = await app.sse.publish('news', 'last')
   for (const stream of streams) t.strictSame((await take(stream, 1)).map(({ id }) => id), [last])
+})
+
+testRedis('publishing to a topic with many events, and reading from it, takes Redis no longer than with few', async (t, server) => {
+  const { app } = await startApp(t, { url: server.url }, { history: { size: 20_000 } })
+  const ids: Record<string, string[]> = { few: [], many: [] }
+  const publish = async (topic: string, count = 20) => { ids[topic]?.push(...await Promise.all(Array.from({ length: count }, () => app.sse.publish(topic, 'x')))) }
+  const isAsFast = async (what: string, run: (topic: string) => Promise<void>) => {
+    // the first run sends the script
+    await run('few')
+    const start = await timeOf(server, 'evalsha')
+    await run('few')
+    const few = await timeOf(server, 'evalsha') - start
+    await run('many')
+    const many = await timeOf(server, 'evalsha') - start - few
+    t.ok(many < 5 * few, `${what}: ${few} µs with few events, ${many} µs with many`)
+  }
+  for (let i = 0; i < 100; i++) await publish('many', 100)
+  await isAsFast('publish', publish)
+  // this app has no events in memory
+  const other = await startApp(t, { url: server.url })
+  let last = 1
+  await isAsFast('read', async (topic) => {
+    // other ids than before, because the process keeps the pages that it has read
+    for (const end = last + 8; last < end; last++) await take(await follow(other.app, topic, ids[topic]?.at(-last - 1)), 1)
+  })
 })

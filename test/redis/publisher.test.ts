@@ -57,7 +57,7 @@ testRedis('a publisher checks the event names of typed topics and keeps their li
   const stream = await follow(app, 'order:1,notes')
   const ids: string[] = []
   for (let i = 0; i < 4; i++) ids.push(await publisher.publish(orders({ id: 1 }), { event: 'shipped', data: { carrier: `DHL ${i}` } }))
-  ids.push(await publisher.publish([notes(), plain()], 'text'))
+  ids.push(await publisher.publish([notes(), plain(), 'name'], 'text'))
   t.strictSame((await take(stream, 5)).map(({ id }) => id), ids)
   t.equal(await server.call('XLEN', '{sse}:topic:order:1'), 2)
   t.ok(Number(await server.call('PTTL', '{sse}:topic:notes')) <= 5_000)
