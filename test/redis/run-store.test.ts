@@ -1,0 +1,36 @@
+import { Redis } from 'ioredis'
+import pino from 'pino'
+import { createClient } from 'redis'
+import t, { type Test } from 'tap'
+import { readConnection } from '../../lib/redis/options.js'
+import type { RedisTarget } from '../../lib/redis/options.js'
+import { RedisRunStore } from '../../lib/redis/run-store.js'
+import { RedisServer, SERVERS } from '../helpers/redis-server.js'
+import { testRunStore } from '../runs/store.js'
+
+// most tests wait
+t.jobs = 8
+
+let logs = 0
+
+function openStore (t: Test, target: RedisTarget, key: string, timeout = 5_000): RedisRunStore {
+  const { template } = readConnection('redisBackplane', target, '')
+  const store = new RedisRunStore(template, key, timeout, pino({ level: 'silent' }))
+  t.teardown(() => store.close())
+  return store
+}
+
+for (const command of SERVERS) {
+  const { url } = await RedisServer.start(t, command)
+  const targets: Record<string, () => RedisTarget> = {
+    'a url': () => ({ url }),
+    'a client of ioredis': () => ({ client: new Redis(url, { lazyConnect: true }) }),
+    'a client of node-redis with RESP3': () => ({ client: createClient({ url, RESP: 3 }) })
+  }
+  for (const [what, target] of Object.entries(targets)) {
+    testRunStore((name, run) => t.test(`${command} by ${what}: ${name}`, { buffered: true }, run), async (t) => {
+      const key = `runs ${logs++}`
+      return () => openStore(t, target(), key)
+    })
+  }
+}
