@@ -40,6 +40,8 @@ export class RedisRunStore implements RunStore, RunSink {
   readonly #logs = new Map<string, RedisRunLog>()
   readonly #writers = new Map<string, RedisRunWriter>()
   #session: Promise<Session> | null = null
+  /** Closes the connections. Null before there are any. */
+  #disconnect: (() => void) | null = null
   #timer: NodeJS.Timeout | undefined
   #renewing = false
   #checking = false
@@ -81,9 +83,8 @@ export class RedisRunStore implements RunStore, RunSink {
 
   async close (): Promise<void> {
     this.#closed = true
-    clearTimeout(this.#timer)
-    const session = await this.#session?.catch(() => null)
-    if (session) disconnect(session)
+    real.clearTimeout(this.#timer)
+    this.#disconnect?.()
   }
 
   appendEvents (id: string, from: number, events: readonly string[], until: number): Promise<SSERun | null> {
@@ -220,25 +221,22 @@ export class RedisRunStore implements RunStore, RunSink {
   async #connect (): Promise<Session> {
     try {
       const template = await this.#template()
-      const [commands, reads, messages] = [new Connection(template), new Connection(template), new Connection(template)]
-      const session = { commands, reads, bus: new RunBus(messages, this.#commands, this.#timeout, this.#log) }
+      if (this.#closed) throw new SSE_ERR_CLOSING()
+      const [commands, reads] = [new Connection(template), new Connection(template)]
+      const bus = new RunBus(new Connection(template), this.#commands, this.#timeout, this.#log)
+      const disconnect = () => { for (const connection of [commands, reads, bus]) connection.close() }
+      this.#disconnect = disconnect
       try {
-        await session.bus.open()
+        await bus.open()
       } catch (error) {
-        disconnect(session)
+        disconnect()
         throw error
       }
-      session.bus.run(this.#receive)
-      return session
+      bus.run(this.#receive)
+      return { commands, reads, bus }
     } catch (error) {
       this.#session = null
       throw error
     }
   }
-}
-
-function disconnect ({ commands, reads, bus }: Session): void {
-  commands.close()
-  reads.close()
-  bus.close()
 }

@@ -1,24 +1,15 @@
 import { Redis } from 'ioredis'
-import pino from 'pino'
 import { createClient } from 'redis'
-import t, { type Test } from 'tap'
-import { readConnection } from '../../lib/redis/options.js'
+import t from 'tap'
 import type { RedisTarget } from '../../lib/redis/options.js'
-import { RedisRunStore } from '../../lib/redis/run-store.js'
 import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 import { testRunStore } from '../runs/store.js'
+import { openStore } from './run-stores.js'
 
 // most tests wait
 t.jobs = 8
 
 let logs = 0
-
-function openStore (t: Test, target: RedisTarget, key: string, timeout = 5_000): RedisRunStore {
-  const { template } = readConnection('redisBackplane', target, '')
-  const store = new RedisRunStore(template, key, timeout, pino({ level: 'silent' }))
-  t.teardown(() => store.close())
-  return store
-}
 
 for (const command of SERVERS) {
   const { url } = await RedisServer.start(t, command)
