@@ -92,7 +92,6 @@ export class RunBus {
     this.#answered = time
     let count = 0
     for (const [id, message] of messages) {
-      if (this.#closed) return
       this.#position = id
       onMessage(message)
       if (++count % SLICE === 0) await real.turn()

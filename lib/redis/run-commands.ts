@@ -73,10 +73,14 @@ export class RunCommands {
     return readFound(await STORE.run(connection, this.#keys, [id, '0', state, ...(last === '' ? [] : [last])]))
   }
 
-  /** Renews the lease of this process and the expiry of its runs. */
-  async renew (connection: Connection, ids: readonly string[]): Promise<{ time: number, runs: Array<{ stops: boolean, run: SSERun | null }> }> {
-    const [time, runs] = await RENEW.run(connection, this.#keys, [this.#producer, ...ids]) as [string, Array<[number, ...Fields]>]
-    return { time: Number(time), runs: runs.map(([stops, ...run]) => ({ stops: stops === 1, run: readFound(run) })) }
+  /** Renews the lease of this process and the expiry of its runs. Resolves for each writer to its run in Redis, and to whether it has to stop. */
+  async renew<Writer extends { readonly id: string }> (connection: Connection, writers: readonly Writer[]): Promise<{ time: number, runs: Array<{ writer: Writer, stops: boolean, run: SSERun | null }> }> {
+    const [time, replies] = await RENEW.run(connection, this.#keys, [this.#producer, ...writers.map(({ id }) => id)]) as [string, unknown[]]
+    const runs = writers.map((writer, i) => {
+      const [stops, ...run] = replies[i] as [number, ...Fields]
+      return { writer, stops: stops === 1, run: readFound(run) }
+    })
+    return { time: Number(time), runs }
   }
 
   /** Marks runs as read, and as lost if their producer is dead. */

@@ -111,7 +111,11 @@ export class RedisRunLog implements RunLog {
     if (this.#characters <= WINDOW) return
     // drops down to half of the limit, so that few appends have to drop
     let dropped = 0
-    while (this.#characters > WINDOW / 2) this.#characters -= this.#window[dropped++]?.length ?? 0
+    for (const text of this.#window) {
+      if (this.#characters <= WINDOW / 2) break
+      this.#characters -= text.length
+      dropped++
+    }
     this.#window.splice(0, dropped)
   }
 

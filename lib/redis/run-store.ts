@@ -161,14 +161,12 @@ export class RedisRunStore implements RunStore, RunSink {
     const writers = [...this.#writers.values()]
     try {
       const runs = await this.#command(async (commands, { bus }) => {
-        const { time, runs } = await this.#commands.renew(commands, writers.map(({ id }) => id))
+        const { time, runs } = await this.#commands.renew(commands, writers)
         bus.setTime(time)
         return runs
       }, Infinity)
-      for (const [i, writer] of writers.entries()) {
-        const { stops, run } = runs[i] ?? { stops: true, run: null }
-        // a writer that has ended in the meantime has the later state
-        if (this.#writers.has(writer.id)) writer.update(run)
+      for (const { writer, stops, run } of runs) {
+        writer.update(run)
         if (stops || run?.state !== 'running') writer.onStop()
       }
     } catch (err) {

@@ -105,7 +105,11 @@ export class RedisRunWriter extends RedisRunLog implements RunWriter {
 
   #takeBatch (): string[] {
     let [count, characters] = [0, 0]
-    while (count < Math.min(this.#waiting.length, BATCH.events) && characters < BATCH.characters) characters += this.#waiting[count++]?.length ?? 0
+    for (const event of this.#waiting) {
+      if (count >= BATCH.events || characters >= BATCH.characters) break
+      characters += event.length
+      count++
+    }
     return this.#waiting.splice(0, count)
   }
 }

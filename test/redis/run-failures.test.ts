@@ -8,6 +8,7 @@ import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 import { until } from '../helpers/until.js'
 import { findRun, LIMITS, readRun, startRun } from '../runs/store.js'
 import { openStore } from './run-stores.js'
+import type { RunWriter } from '../../lib/index.js'
 
 // most tests wait
 t.jobs = 6
@@ -19,6 +20,17 @@ function testFailure (name: string, run: (t: Test, server: RedisServer) => Promi
 const BACKPLANE = { code: 'SSE_ERR_BACKPLANE' }
 const CLOSING = { code: 'SSE_ERR_CLOSING' }
 
+/** Waits until a writer has failed, and returns the error with which it rejects. */
+async function failureOf (writer: RunWriter): Promise<unknown> {
+  let error: unknown
+  await until('the failure', async () => {
+    await wait(5)
+    await writer.append('x')?.catch((reason) => { error = reason })
+    return error !== undefined
+  })
+  return error
+}
+
 /** Returns the keys of a run in Redis. */
 const keysOf = (id: string) => ({ run: `{sse}:run:${id}`, events: `{sse}:run:${id}:events` })
 
@@ -28,12 +40,7 @@ testFailure('Redis refuses an append: it rejects, and the end of the run is trie
   const writer = await startRun(here, 'a')
   const { events } = keysOf(writer.info.id)
   await server.call('SET', events, 'no stream')
-  writer.append('1')
-  await until('the failure', async () => {
-    await wait(5)
-    return writer.append('2')?.then(() => false, () => true)
-  })
-  await t.rejects(Promise.resolve(writer.append('3')), { ...BACKPLANE, message: 'The backplane failed: Redis: a command failed', cause: { message: /^WRONGTYPE/ } })
+  t.match(await failureOf(writer), { ...BACKPLANE, message: 'The backplane failed: Redis: a command failed', cause: { message: /^WRONGTYPE/ } })
   await t.rejects(Promise.resolve(writer.end('done', 'end')), BACKPLANE)
   const end = writer.end('failed', 'error')
   const reading = readRun(await findRun(there, 'a'))
@@ -57,9 +64,7 @@ testFailure('Redis loses all runs: the readers get the error event, and the sour
   await until('the stops', () => stops >= 2)
   t.strictSame(await Promise.all(readings), [['1', LOST], ['1', LOST], [LOST]])
   t.match(writer.info, { state: 'lost', events: 2, endedAt: Date })
-  writer.append('2')
-  await wait(50)
-  await t.rejects(Promise.resolve(writer.append('3')), { ...BACKPLANE, cause: { message: /lost events of the run/ } })
+  t.match(await failureOf(writer), { ...BACKPLANE, cause: { message: /lost events of the run/ } })
   await writer.end('failed', 'error')
   t.equal(writer.info.state, 'lost')
 })
@@ -74,9 +79,7 @@ testFailure('Redis loses events of a run that it had stored: the run fails, and 
   const { run, events } = keysOf(writer.info.id)
   await server.call('DEL', events)
   await server.call('HSET', run, 'events', '0')
-  writer.append('4')
-  await wait(50)
-  await t.rejects(Promise.resolve(writer.append('5')), BACKPLANE)
+  t.match(await failureOf(writer), BACKPLANE)
   await writer.end('failed', 'error')
   t.strictSame(await mine, ['1', '2', '3'])
   t.strictSame(await others, ['1', '2', '3'])
@@ -107,6 +110,7 @@ testFailure('a message that a process has missed is found by the next one, or by
   await add(2)
   await until('the check', () => log.info.events === 2)
   await add(3)
+  await server.call('EVAL', "for i = 1, 100 do redis.call('XADD', KEYS[1], '*', 'stop', 'unknown') end", '1', '{sse}:runs')
   await server.call('XADD', '{sse}:runs', '*', 'run', writer.info.id, 'from', '4', 'to', '4', 'text', '4')
   await add(4)
   await until('the message', () => log.info.events === 4)
@@ -121,7 +125,11 @@ testFailure('a run whose lease has expired is lost for all, and its source is st
   const writer = await startRun(here, 'a', {}, () => { stops++ })
   await writer.append('1')
   const [lease = ''] = await server.call('KEYS', '{sse}:run-producer:*') as string[]
-  await server.call('DEL', lease)
+  // again and again, because the process renews it
+  await until('the loss', async () => {
+    await server.call('DEL', lease)
+    return (await findRun(there, 'a')).info.state === 'lost'
+  }, 30_000)
   t.equal(await there.stop('a'), false)
   const { log, writer: next } = await there.start('a', LIMITS, () => {}, false)
   t.not(next, null, 'the next run of the key can start')
@@ -156,7 +164,7 @@ for (const [what, interrupt, resume] of [
 }
 
 testFailure('append makes the source wait while Redis does not store its events', async (t, server) => {
-  const store = openStore(t, { url: server.url }, 'sse', 300)
+  const store = openStore(t, { url: server.url }, 'sse', 1_000)
   const [writer, short] = [await startRun(store, 'a'), await startRun(store, 'b', { maxDuration: 100 })]
   const text = 'x'.repeat(400_000)
   server.pause()
@@ -175,10 +183,10 @@ testFailure('append makes the source wait while Redis does not store its events'
 })
 
 testFailure('a run whose start had no answer ends at once', async (t, server) => {
-  const [here, there] = [openStore(t, { url: server.url }, 'sse', 300), openStore(t, { url: server.url })]
+  const [here, there] = [openStore(t, { url: server.url }, 'sse', 1_000), openStore(t, { url: server.url })]
   t.equal(await here.find('a'), null)
   server.pause()
-  await t.rejects(here.start('a', LIMITS, () => {}, false), { ...BACKPLANE, message: 'The backplane failed: Redis: no answer within 300 ms' })
+  await t.rejects(here.start('a', LIMITS, () => {}, false), { ...BACKPLANE, message: 'The backplane failed: Redis: no answer within 1000 ms' })
   server.resume()
   await until('the end', async () => {
     const log = await there.find('a')
@@ -197,7 +205,7 @@ t.test('Redis is not there: calls reject, and work later', { buffered: true }, a
   const [command = ''] = SERVERS
   const server = await RedisServer.start(t, command)
   await server.kill()
-  const store = openStore(t, { url: server.url }, 'sse', 300)
+  const store = openStore(t, { url: server.url }, 'sse', 1_000)
   await t.rejects(store.find('a'), { ...BACKPLANE, cause: { message: /ECONNREFUSED/ } })
   await t.rejects(store.start('a', LIMITS, () => {}, false), BACKPLANE)
   await server.start()
@@ -223,7 +231,7 @@ t.test('calls of a store that has closed, or closes, reject', { buffered: true }
   await wait(50)
   await connecting.close()
   await t.rejects(pending, CLOSING, 'while it connects')
-  t.ok(performance.now() - begun < 1_000)
+  t.ok(performance.now() - begun < 4_000)
 
   const lines: Array<{ level: number, msg: string }> = []
   const store = openStore(t, { url: server.url }, 'sse', 5_000, lines)
