@@ -19,7 +19,8 @@ const INLINE = { characters: 16_384, events: 100 }
 const FRESH = 1_500
 
 /*
- * Each script has one key, `{key}:run`, from which it makes all others, so that they are in one slot:
+ * Each script has one key, `{key}:run`, from which it makes all others, so that they are in one slot. That key does not exist, so that a
+ * node of a cluster whose slot is being moved refuses the scripts until all keys are on one node:
  * - `{key}:runs`: the bus, a stream with the messages that wake up the readers of all processes;
  * - `{key}:run:<id>`: a hash for each run, with the fields `key`, `state`, `startedAt`, `endedAt`, `producer`, `events` (their number),
  *   `keep`, `read` (the time up to which the run is being read), and `stop` once the run has to stop;

@@ -1,8 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { Cluster } from 'ioredis'
+import { createCluster } from 'redis'
 import t, { type Test } from 'tap'
 import { SSEMessages } from './run-client.js'
-import { testRedis } from '../helpers/redis-server.js'
-import { startRun } from '../runs/store.js'
+import { RedisCluster } from '../helpers/redis-cluster.js'
+import { SERVERS, testRedis } from '../helpers/redis-server.js'
+import { findRun, readRun, startRun } from '../runs/store.js'
 import { type RunProcess, runPath, startRunProcess } from './run-app.js'
 import { openStore } from './run-stores.js'
 
@@ -143,6 +146,29 @@ testRedis('a reader that reads nothing of a run of 100 MB costs no more than its
   t.comment(`an idle reader then reads the run in ${Math.round(performance.now() - started)} ms`)
   for (const stream of idle) stream.leave()
 })
+
+for (const command of SERVERS) {
+  t.test(`${command}: runs in a cluster, whose slot moves to another node in mid-run`, async (t) => {
+    const cluster = await RedisCluster.start(t, command, 0)
+    const [url = ''] = cluster.urls
+    const [here, there] = [openStore(t, { client: createCluster({ rootNodes: [{ url }] }) }), openStore(t, { client: new Cluster([url], { lazyConnect: true }) })]
+    const writer = await startRun(here, 'a')
+    const reading = readRun(await findRun(there, 'a'))
+    const append = async (from: number) => {
+      for (let i = from; i < from + 100; i++) {
+        await writer.append(String(i))
+        await wait(10)
+      }
+    }
+    await append(0)
+    const { owner, others: [next] } = await cluster.owner()
+    if (next === undefined) throw new Error('no other node')
+    await Promise.all([append(100), cluster.moveSlot(owner, next, 20)])
+    await append(200)
+    await writer.end('done', 'end')
+    t.strictSame(await reading, [...Array.from({ length: 300 }, (_, i) => String(i)), 'end'])
+  })
+}
 
 testRedis('no key of a run is left in Redis after its time', async (t, server) => {
   const store = openStore(t, { url: server.url })
