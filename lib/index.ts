@@ -1,6 +1,7 @@
 // Tested by test/issues/registered-twice.test.ts
 import type { FastifyInstance, FastifyReply, FastifySchema, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
+import type { Backplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
 import { StatsByRoute, STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
@@ -30,7 +31,7 @@ export type {
   Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
 } from './backplane.js'
 export type { SSERunContext } from './runs/producer.js'
-export type { RunState, SSERun } from './runs/store.js'
+export type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, Started } from './runs/store.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
@@ -66,7 +67,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const openapi = settings.openapi === true ? {} : settings.openapi
   const streamSettings = compileSettings(settings.stream)
   const { writeData } = streamSettings
-  const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
+  const backplane: Backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const stats = new StatsByRoute()
   const registry = new StreamRegistry({
     stats,
@@ -77,7 +78,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     createSubscription: (stream, from) => hub.createSubscription(stream, from)
   })
   const hub: Hub = new Hub(backplane, registry, writeData, new Definitions(app, history, writeData), app.log)
-  const runs = new Runs(new MemoryRunStore(), app.log, drain.timeout)
+  const runs = new Runs(backplane.runs ?? new MemoryRunStore(), app.log, drain.timeout)
   const shared: Plugin = {
     registry,
     limits: new Limits(settings, stats),
