@@ -126,6 +126,21 @@ test('a source that throws after it was stopped has not failed', async (t) => {
   t.equal((await app.sse.run('1'))?.state, 'stopped')
 })
 
+test('stop() ends a run whose source ignores its signal', async (t) => {
+  const { app } = await chat(t, {}, {
+    async * source () {
+      yield 'a'
+      await new Promise(() => {})
+    }
+  })
+  const stream = await post(app)
+  await stream.next()
+  t.equal(await app.sse.stop('1'), true)
+  t.strictSame(data(await all(stream)), [''])
+  t.equal((await app.sse.run('1'))?.state, 'stopped')
+  t.equal(await app.sse.stop('1'), false)
+})
+
 test('a source that fails: readers get what came before, the event `error` and a clean end', async (t) => {
   const { app, source } = await chat(t)
   const stream = await post(app)
