@@ -94,7 +94,7 @@ test('a job runs without a client, can be read, and its state can be asked for',
 test('the options of runs have the defaults of the table and of their headings', (t) => {
   const { key, ...defaults } = { key: 'none', ...readRunOptions('resumable', {}, []) }
   t.strictSame(Object.keys(runRules), Object.keys(defaults))
-  const rows = Array.from(page.sectionOf('Options of a run').matchAll(/^\| \[`(\w+)`\]\(#(\w+)\) \| (.+?) \|/gm), ([, name = '', anchor, given]) => [name, anchor, given])
+  const rows = Array.from(page.sectionOf('Options of a run').matchAll(/^\| \[`(\w+)`\]\(#(\w+)\) \| (.+?) \|/gm), ([, name = '', anchor = '', given = '']): [string, string, string] => [name, anchor, given])
   t.strictSame(rows, Object.entries({ key, ...defaults }).map(([name, value]) => [name, name.toLowerCase(), name === 'key' ? 'none' : `\`${typeof value === 'string' ? `'${value}'` : value}\``]))
   for (const [name, , given] of rows) t.ok(/^\nType: .+ · Default: (.+)\n/.exec(page.sectionOf(`\`${name}\``))?.[1] === given, name)
   t.end()
