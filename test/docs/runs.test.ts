@@ -23,7 +23,7 @@ app.get('/signals', () => signals.map(({ aborted }) => aborted))`
 
 /** Runs the route of a chat, the route that reads its runs, and the route that stops them. */
 function runChat (t: Test): Promise<FastifyInstance> {
-  const blocks = ['Start a run with a request', 'Read a run', 'Stop a run'].map((section) => page.codeOf(section, 'ts')[0])
+  const blocks = [...page.codeOf('Start a run with a request', 'ts'), ...page.codeOf('Read a run', 'ts'), ...page.codeOf('Stop a run', 'ts')]
   return runApp(t, tenLines({ after: [model, ...blocks].join('\n') }))
 }
 
