@@ -288,7 +288,7 @@ test('reply.sse() stops a source that no run reads, because a run is going on or
   let stopped = 0
   async function * endless () {
     try {
-      for (;;) yield await new Promise((resolve) => setTimeout(resolve, 5, 'x'))
+      for (;;) yield await new Promise<string>((resolve) => setTimeout(resolve, 5, 'x'))
     } finally {
       stopped++
     }
