@@ -72,18 +72,23 @@ async function streamRun (plugin: Plugin, reply: FastifyReply, source: Source | 
   const { resumable = null } = settings
   const owner = new RunStreamOwner(callbacks)
   let isStarted = false
-  const stream = await openRun(plugin.runs, {
-    key: resumable?.key,
-    lastEventId: readLastEventId(reply.request),
-    settings: resumable,
-    createStream: prepareStream(plugin, reply, owner, settings),
-    sourceOf (stream) {
-      isStarted = true
-      const open = (run: SSERunContext) => source instanceof Source ? source : source(new RunStream(run, stream))
-      return runSource(settings, stream.settings, { open, onError: (error) => callbacks.lastOfRun(error, stream) })
-    }
-  })
-  if (!isStarted && source instanceof Source) source.stop()
+  let stream: EventStream | null
+  try {
+    stream = await openRun(plugin.runs, {
+      key: resumable?.key,
+      lastEventId: readLastEventId(reply.request),
+      settings: resumable,
+      createStream: prepareStream(plugin, reply, owner, settings),
+      sourceOf (stream) {
+        isStarted = true
+        const open = (run: SSERunContext) => source instanceof Source ? source : source(new RunStream(run, stream))
+        return runSource(settings, stream.settings, { open, onError: (error) => callbacks.lastOfRun(error, stream) })
+      }
+    })
+  } finally {
+    // a run was going on, or the request is refused
+    if (!isStarted && source instanceof Source) source.stop()
+  }
   if (stream === null) {
     reply.code(204).send()
     return

@@ -51,6 +51,7 @@ export class RunProducer implements SSERunContext {
   readonly #log: FastifyBaseLogger
   readonly #stats: RunStats
   #items: ItemReader | null = null
+  #onStopped: (() => void) | null = null
   #bytes = 0
   #ended = false
   #durationTimer: NodeJS.Timeout | undefined
@@ -73,11 +74,13 @@ export class RunProducer implements SSERunContext {
     this.#stats.open++
     this.#durationTimer = setTimeout(() => this.#controller.abort(), maxDuration)
     if (abandonAfter > 0) this.#readersTimer = setTimeout(this.#checkReaders, abandonAfter)
+    const stopped = new Promise<void>((resolve) => { this.#onStopped = resolve })
     this.signal.addEventListener('abort', this.#stop)
     try {
       this.#items = this.#source.open(this)
       if (this.signal.aborted) this.#stop()
-      await this.#readAll(this.#items)
+      // does not wait for a source that ignores its signal
+      await Promise.race([this.#readAll(this.#items), stopped])
       await this.#end(this.signal.aborted ? 'stopped' : 'done', this.#source.end)
     } catch (error) {
       this.#stop()
@@ -103,6 +106,7 @@ export class RunProducer implements SSERunContext {
 
   #stop = (): void => {
     this.#items?.stop()
+    this.#onStopped?.()
   }
 
   async #readAll (items: ItemReader): Promise<void> {
@@ -115,7 +119,7 @@ export class RunProducer implements SSERunContext {
 
   /** Appends an encoded event. Hot path. @throws SSE_ERR_RUN_TOO_LARGE */
   #append (event: string): Promise<void> | undefined {
-    if (event === '') return
+    if (event === '' || this.#ended) return
     const { maxBytes } = this.#limits
     this.#bytes += Buffer.byteLength(event)
     if (this.#bytes > maxBytes) throw new SSE_ERR_RUN_TOO_LARGE(maxBytes)

@@ -126,6 +126,21 @@ test('a source that throws after it was stopped has not failed', async (t) => {
   t.equal((await app.sse.run('1'))?.state, 'stopped')
 })
 
+test('stop() ends a run whose source ignores its signal', async (t) => {
+  const { app } = await chat(t, {}, {
+    async * source () {
+      yield 'a'
+      await new Promise(() => {})
+    }
+  })
+  const stream = await post(app)
+  await stream.next()
+  t.equal(await app.sse.stop('1'), true)
+  t.strictSame(data(await all(stream)), [''])
+  t.equal((await app.sse.run('1'))?.state, 'stopped')
+  t.equal(await app.sse.stop('1'), false)
+})
+
 test('a source that fails: readers get what came before, the event `error` and a clean end', async (t) => {
   const { app, source } = await chat(t)
   const stream = await post(app)
@@ -246,7 +261,7 @@ test('send() of the second argument appends to the run, and close() stops it', a
 })
 
 test('an id on an item fails the run, because the events of a run have its ids', async (t) => {
-  const { app, source: _ } = await chat(t, {}, { source: () => [{ id: '1', data: 'x' }] })
+  const { app } = await chat(t, {}, { source: () => [{ id: '1', data: 'x' }] })
   t.match(await all(await post(app)), [{ event: 'error', data: /SSE_ERR|id/ }])
 })
 
@@ -266,6 +281,30 @@ test('app.close() stops sources and waits for them, and later requests are refus
   t.equal(source.signals[0]?.aborted, true)
   t.equal(source.finished, 1)
   await t.rejects(app.sse.start('x', []), { code: 'SSE_ERR_CLOSING' })
+})
+
+test('reply.sse() stops a source that no run reads, because a run is going on or the request is refused', async (t) => {
+  const app = await makeApp(t)
+  let stopped = 0
+  async function * endless () {
+    try {
+      for (;;) yield await new Promise<string>((resolve) => setTimeout(resolve, 5, 'x'))
+    } finally {
+      stopped++
+    }
+  }
+  app.get<{ Params: { onBusy: 'join' | 'refuse' } }>('/:onBusy', async ({ params: { onBusy } }, reply) => {
+    const source = endless()
+    await source.next()
+    return reply.sse(source, { resumable: { key: 'a', onBusy } })
+  })
+  const first = await injectSSE(app, '/join')
+  const second = await injectSSE(app, '/join')
+  await until('the second source to be stopped', () => stopped === 1)
+  t.match((await app.inject('/refuse')).json(), { statusCode: 409, code: 'SSE_ERR_RUN_BUSY' })
+  await until('the third source to be stopped', () => stopped === 2)
+  t.equal(await app.sse.stop('a'), true)
+  for (const stream of [first, second]) t.ok((await all(stream)).length > 0)
 })
 
 test('a limit of streams refuses a request before it starts a run', async (t) => {
