@@ -10,8 +10,7 @@ import type {
   PublicationFor, RouteTopic, SSEPublication, SSEPublishOptions, Target, TopicsOf, WithTopics
 } from './topics/types.js'
 import type { SSEInput } from './event/encode.js'
-import type { SSERunContext } from './runs/producer.js'
-import type { SSERun } from './runs/store.js'
+import type { SSERun, SSERunContext } from './runs/store.js'
 import type { MaybePromise, SSEManualOptions, SSEReplyOptions, SSERouteOptions, SSESource, SSEStartOptions, SSEStream } from './types.js'
 
 /** A source of `app.sse.start`. With `items: 'data'` its items are the data of events. */

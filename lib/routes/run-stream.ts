@@ -1,7 +1,7 @@
 // Tested by test/runs/resumable.test.ts
 import type { FastifyRequest } from 'fastify'
 import { SSE_ERR_ROUTE } from '../errors.js'
-import type { SSERunContext } from '../runs/producer.js'
+import type { SSERunContext } from '../runs/store.js'
 import type { CloseReason } from '../stats.js'
 import type { SSEStream } from '../types.js'
 

@@ -4,19 +4,7 @@ import { SSE_ERR_RUN_TOO_LARGE, toError } from '../errors.js'
 import { encode } from '../event/encode.js'
 import type { RunStats } from '../stats.js'
 import { nextTurn, sliceIsOver } from '../stream/time-slice.js'
-import type { RunLimits, RunWriter } from './store.js'
-
-/** A run, as its source sees it. */
-export interface SSERunContext<Payload = unknown> {
-  /** The key of the run. */
-  readonly key: string
-  /** Aborts on `app.sse.stop`, `maxDuration` and `abandonAfter`, and when the app closes. Never because a reader has left. */
-  readonly signal: AbortSignal
-  /** Appends an event to the run, besides the items of the source. Resolves to false if the run has ended. Rejects with the errors of `stream.send`. */
-  readonly send: (payload: Payload) => Promise<boolean>
-  /** Stops the run: aborts `signal`, and ends the run with the state `stopped`. */
-  readonly stop: () => void
-}
+import type { RunLimits, RunWriter, SSERunContext } from './store.js'
 
 /** Reads a source of the application item by item. */
 export interface ItemReader {

@@ -16,6 +16,18 @@ export interface SSERun {
   readonly endedAt: Date | null
 }
 
+/** A run, as its source sees it. */
+export interface SSERunContext<Payload = unknown> {
+  /** The key of the run. */
+  readonly key: string
+  /** Aborts on `app.sse.stop`, `maxDuration` and `abandonAfter`, and when the app closes. Never because a reader has left. */
+  readonly signal: AbortSignal
+  /** Appends an event to the run, besides the items of the source. Resolves to false if the run has ended. Rejects with the errors of `stream.send`. */
+  readonly send: (payload: Payload) => Promise<boolean>
+  /** Stops the run: aborts `signal`, and ends the run with the state `stopped`. */
+  readonly stop: () => void
+}
+
 /** The limits of a run. */
 export interface RunLimits {
   /** Time for which an ended run can still be read, ms. 0: only by streams that are reading it. */
