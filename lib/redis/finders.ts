@@ -83,7 +83,7 @@ class KnownNodes {
   #nodes: readonly Address[] = []
   #asked = false
 
-  /** Returns the nodes to ask; empty for those that the app has named. After a search without an answer, the others are asked. */
+  /** Returns the addresses of the nodes to ask. Alternates between the nodes that the last search found and an empty array, which stands for the nodes in the options of the app. */
   next (): readonly Address[] {
     this.#asked = !this.#asked
     return this.#asked ? this.#nodes : []

@@ -24,7 +24,7 @@ const BAD: ReadonlyArray<readonly [unknown, string]> = [
 
 export const badPayloads = BAD.length
 
-/** Where an event goes. */
+/** The streams that get an event. */
 export interface Audience {
   to: Publication['to']
   /** Topics, with repetitions, or one client id. */

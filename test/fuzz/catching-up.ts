@@ -5,7 +5,7 @@ import { type Client, type Due, gapText } from './model.js'
 
 /**
  * Compares the events of a client whose stream read the log at unknown times, because the client was behind: the events that are due
- * in their order, without those that the log has dropped, and a gap after the events that are older than the newest loss. Then replaces
+ * in their order, without dropped events, and a gap after the events that are older than the newest loss. Then replaces
  * the due events that the client got.
  * @param isWhole whether nothing more may be due
  */
@@ -13,13 +13,13 @@ export function compareWithLog (log: Log, client: Client, got: readonly Got[], i
   const rest = [...client.due]
   const taken: Due[] = []
   let place = client.start
-  /** The place of the newest event that was left out since the last gap. */
+  /** The place of the newest missing event since the last gap. */
   let missing = -1
   for (const { text, before, after } of got) {
     const gap = text.startsWith('gap ') ? { lost: log.placeOf(after), ...JSON.parse(text.slice(4)) as { oldestId: string | null } } : null
     const upto = gap?.lost ?? Infinity
     const end = rest.findIndex((due) => due.index === null || due.index > upto || due.text(before) === text)
-    // the events that were left out before this one
+    // the missing events before this one
     for (const { index, text: due } of rest.splice(0, end === -1 ? rest.length : end)) {
       ok(index === null || index === upto || due(before).startsWith('gap ') || !log.retains(index, client), `${text} comes where ${due(before)} is due and kept`)
       missing = index ?? missing

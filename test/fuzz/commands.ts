@@ -144,7 +144,7 @@ async function gotPart ({ log }: Model, client: Client, follower: Follower): Pro
   await soon(() => ok(follower.over, 'the response is over'))
   const { got } = follower
   if (client.catchesUp) compareWithLog(log, client, got, false)
-  else ok(got.length < client.due.length, 'something was left out')
+  else ok(got.length < client.due.length, 'an event is missing')
   client.due.length = got.length
 }
 
@@ -158,7 +158,7 @@ async function gotGap ({ log }: Model, { due, own }: Client, follower: Follower)
     strictEqual(last.text, gapText(last.before, log.oldestId()()), 'the newest is a gap')
   })
   if (!own) strictEqual(log.placeOf(follower.lastEventId), log.newest, 'it reaches to the newest event')
-  ok(got.length <= due.length, 'something was left out')
+  ok(got.length <= due.length, 'an event is missing')
   const { text, after } = got[got.length - 1] ?? { text: '', after: '' }
   due.splice(got.length - 1, Infinity, { text: () => text, index: log.newest, after: () => after })
 }

@@ -76,7 +76,7 @@ export class Log {
     return () => id
   }
 
-  /** Whether the id in the data of a gap was that of the oldest event when the gap was sent. */
+  /** Returns whether the id in the data of a gap was the id of the oldest event when the gap was sent. */
   mayBeOldest (id: string): boolean {
     const place = this.placeOf(id)
     return this.#knownOldestId === null ? place <= this.oldest : place >= 0
@@ -112,12 +112,12 @@ export class Log {
     return { topics: new Map(starts), others: this.newest }
   }
 
-  /** Whether the log keeps an event for a reader. */
+  /** Returns whether the log keeps an event for a reader. */
   retains (index: number, reader: Reader): boolean {
     return keysFor(reader).some((key) => this.#retained.get(key)?.includes(index))
   }
 
-  /** Whether the log has dropped an event of a topic or the client id of a reader, or a broadcast. */
+  /** Returns whether the log has dropped an event of a topic or the client id of a reader, or a broadcast. */
   hasDropped (index: number, reader: Reader): boolean {
     const entry = this.entries[index]
     const keys = keysFor(reader)
@@ -162,7 +162,7 @@ export class Log {
   }
 }
 
-/** Whether an event is for a stream. */
+/** Returns whether a stream gets an event. */
 export function concerns ({ topics, clientId }: Reader, { to, names, except }: Logged): boolean {
   if (except === clientId || to === 'control') return false
   if (to === 'all') return true

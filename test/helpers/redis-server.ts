@@ -82,13 +82,16 @@ sentinel failover-timeout main 3000
     await this.#spawn([...options, ...this.#options], 'Ready to accept connections')
   }
 
-  /** Starts the process and waits until it prints `ready`. */
+  /** Starts the process and waits until it prints `ready`. Rejects with its output if it exits before. */
   async #spawn (options: readonly string[], ready: string): Promise<void> {
     const child = spawn(this.#command, options, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#process = child
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-    await until('Redis to be ready', () => output.includes(ready))
+    await until('Redis to be ready', () => {
+      if (child.exitCode !== null) throw new Error(`${this.#command} exited with ${child.exitCode}:\n${output}`)
+      return output.includes(ready)
+    })
   }
 
   /** Runs a command on a separate connection. */

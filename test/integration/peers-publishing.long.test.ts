@@ -97,7 +97,7 @@ test('GoFrame', async (t) => {
 test('better-sse', async (t) => {
   t.test('better-sse: a published event is encoded once, and a failing stream does not affect the others', async (t) => {
     let encoded = 0
-    const app = await makeApp(t, { maxBufferedBytes: 10_000, serializer: (data) => `${++encoded} ${data}` })
+    const app = await makeApp(t, { overflow: 'disconnect', maxBufferedBytes: 10_000, serializer: (data) => `${++encoded} ${data}` })
     app.sseRoute('/', { topics: ['a'], onDisconnect: () => { throw new Error('left') }, onError: () => {} })
     const port = await listen(app)
     const stalled = await open(t, port, '/')
