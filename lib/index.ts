@@ -30,7 +30,7 @@ import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptio
 export type {
   Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
 } from './backplane.js'
-export type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, SSERunContext, Started } from './runs/store.js'
+export type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, SSERunContext, StartedRun } from './runs/store.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'

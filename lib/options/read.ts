@@ -159,7 +159,7 @@ function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: Stream
 /** Returns an error message if two options of a route exclude each other, or an option needs another option that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
   const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, rewind, clientId, events, onConnect, resumable, resume } = declared
-  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
+  if ('handler' in rest) return 'it takes no "handler"; use "payload", "source", "topics", "resume" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
   if (interval !== undefined && !payload) return '"interval" needs a "payload"'

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { real } from '../clock.js'
 import { SSE_ERR_CLOSING } from '../errors.js'
-import type { RunLimits, RunLog, RunState, RunStore, SSERun, Started } from '../runs/store.js'
+import type { RunLimits, RunLog, RunState, RunStore, SSERun, StartedRun } from '../runs/store.js'
 import { newStreamId } from '../stream/id.js'
 import { Connection, failure, type Template } from './connection.js'
 import { ReadQueue } from './read-queue.js'
@@ -55,7 +55,7 @@ export class RedisRunStore implements RunStore, RunSink {
     this.#commands = new RunCommands(key, newStreamId())
   }
 
-  async start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): Promise<Started> {
+  async start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): Promise<StartedRun> {
     const id = newStreamId()
     try {
       const { created, run } = await this.#command((commands, { bus }) => this.#commands.start(commands, key, id, limits.keep, restart, bus.trust))

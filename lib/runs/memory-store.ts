@@ -1,12 +1,12 @@
 import { now } from '../clock.js'
 import { newStreamId } from '../stream/id.js'
-import type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, Started } from './store.js'
+import type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, StartedRun } from './store.js'
 
 /** Keeps the runs of an application with one process in memory. */
 export class MemoryRunStore implements RunStore {
   readonly #runs = new Map<string, MemoryRun>()
 
-  start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): Started {
+  start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): StartedRun {
     const running = this.#runs.get(key)
     if (running?.info.state === 'running') {
       if (!restart) return { log: running, writer: null }

@@ -67,7 +67,7 @@ export interface RunWriter extends RunLog {
 }
 
 /** The run that `RunStore.start` has started or found. `writer` is null if the run was going on. */
-export interface Started {
+export interface StartedRun {
   readonly log: RunLog
   readonly writer: RunWriter | null
 }
@@ -79,7 +79,7 @@ export interface RunStore {
    * @param onStop called when the source has to stop, because a process called `stop`, or restarted the key
    * @param restart stops a run of the key that is going on, and starts a new one
    */
-  start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): Started | Promise<Started>
+  start (key: string, limits: RunLimits, onStop: () => void, restart: boolean): StartedRun | Promise<StartedRun>
   /** Returns the newest run of a key; null if there is none, or it is no longer kept. */
   find (key: string): RunLog | null | Promise<RunLog | null>
   /** Stops the run of a key. Returns whether one was going on. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Test } from 'tap'
-import type { RunLimits, RunLog, RunStore, RunWriter, Started } from '../../lib/index.js'
+import type { RunLimits, RunLog, RunStore, RunWriter, StartedRun } from '../../lib/index.js'
 import { until } from '../helpers/until.js'
 
 /** The limits of the runs of these tests. */
@@ -89,7 +89,7 @@ export function testRunStore (test: (name: string, run: (t: Test) => Promise<voi
     t.equal(writers.length, 1)
     t.equal(new Set(started.map((run) => run?.log.info.id)).size, 1)
     await writers[0]?.end('done', 'end')
-    const next = await stores[1]?.start('a', LIMITS, () => {}, false) as Started
+    const next = await stores[1]?.start('a', LIMITS, () => {}, false) as StartedRun
     t.not(next.writer, null, 'an ended run is not joined')
     t.not(next.log.info.id, writers[0]?.info.id)
     t.equal((await findRun(make(), 'a')).info.id, next.log.info.id)
