@@ -70,7 +70,7 @@ export class Runs {
     this.#closing = true
     for (const controller of this.#stops.keys()) controller.abort()
     const timer = new AbortController()
-    await Promise.race([Promise.all(this.#stops.values()), real.wait(this.#timeout, undefined, { signal: timer.signal, ref: false }).catch(() => {})])
+    await Promise.race([Promise.all(this.#stops.values()), real.wait(this.#timeout, undefined, { signal: timer.signal }).catch(() => {})])
     timer.abort()
   }
 

@@ -283,6 +283,17 @@ test('app.close() stops sources and waits for them, and later requests are refus
   await t.rejects(app.sse.start('x', []), { code: 'SSE_ERR_CLOSING' })
 })
 
+test('app.close() waits for drain.timeout for a source that ignores its signal', async (t) => {
+  const app = await makeApp(t, { drain: { timeout: 50 } })
+  await app.sse.start('x', async function * () {
+    yield 'first'
+    await new Promise(() => {})
+  })
+  const begun = Date.now()
+  await app.close()
+  t.ok(Date.now() - begun >= 45)
+})
+
 test('reply.sse() stops a source that no run reads, because a run is going on or the request is refused', async (t) => {
   const app = await makeApp(t)
   let stopped = 0
