@@ -141,6 +141,10 @@ test('the end of a run that cannot be stored is logged', async (t) => {
   await app.sse.start('b', ['x'])
   await until('the line', () => log.some((line) => line.includes('cannot end') && line.includes('the end of a run could not be stored')))
   t.match(app.sse.stats().runs, { open: 0, done: 1 })
+  await app.sse.start('c', () => new Promise<string>(() => {}))
+  await app.sse.stop('c')
+  await until('the next line', () => log.filter((line) => line.includes('the end of a run could not be stored')).length === 2)
+  t.match(app.sse.stats().runs, { open: 0, stopped: 1 })
 })
 
 test('the events of a response that a run passes on have the ids of the run', async (t) => {
