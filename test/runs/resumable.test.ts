@@ -97,6 +97,19 @@ test('a client that has read all of a run gets 204, as does a client of a run th
   t.strictSame(data(await all(await get(app, events[0]?.id))), ['b', ''], 'the id of an earlier run reads the new one from its beginning')
 })
 
+test('an id of another run gives no access to its events', async (t) => {
+  const { app, source } = await chat(t)
+  const first = await post(app, 'first')
+  source.push('secret', null)
+  const [event] = await all(first)
+  t.match(event, { data: 'secret' })
+  t.equal((await app.inject({ url: '/chats/second', headers: { 'last-event-id': event?.id } })).statusCode, 204)
+  const second = await post(app, 'second')
+  source.push('own', null)
+  await all(second)
+  t.strictSame(data(await all(await get(app, event?.id, 'second'))), ['own', ''])
+})
+
 test('stop() ends a run, aborts its signal, and its readers get the event `end`', async (t) => {
   const { app, source } = await chat(t)
   t.equal(await app.sse.stop('1'), false, 'no run is going on')
