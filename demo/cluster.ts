@@ -4,7 +4,11 @@ import cookie from '@fastify/cookie'
 import Fastify from 'fastify'
 import sse from 'fastify-sse-routes'
 import { redisBackplane } from 'fastify-sse-routes/redis'
+import chat from './chat.js'
+import { openImporter } from './data/importer.js'
+import { answeringModel } from './data/language-model.js'
 import { signOutsInRedis } from './data/sign-outs.js'
+import jobs from './jobs.js'
 import notifications from './notifications.js'
 import processes from './processes.js'
 import session from './session.js'
@@ -23,6 +27,8 @@ async function serve (number: number): Promise<void> {
     backplane: redisBackplane({ url, key: 'cluster demo', timeout: 2_000 })
   })
   app.register(processes, { number })
+  app.register(chat, { model: answeringModel() })
+  app.register(jobs, { importFile: openImporter() })
   app.register(cookie, { secret: process.env.COOKIE_SECRET ?? '' })
   app.register(session, { signOuts })
   app.register(notifications, { signOuts })

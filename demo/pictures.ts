@@ -61,8 +61,19 @@ const chat = await open('/chat.html')
 await chat.locator('#send').click()
 await chat.locator('#talk .writing', { hasText: 'proxies, cookies' }).waitFor()
 await chat.locator('#send').click()
-await chat.locator('#log li').first().waitFor()
+await chat.locator('#talk .stopped').waitFor()
 await take('chat', chat)
+
+const jobs = await open('/jobs.html')
+for (const file of ['broken.csv', 'customers.csv', 'orders.csv']) {
+  await jobs.getByLabel('File').selectOption(file)
+  await jobs.getByRole('button', { name: 'Import' }).click()
+  await jobs.locator('#jobs li', { hasText: file }).waitFor()
+}
+await jobs.waitForFunction('document.querySelector("[data-state=running] progress")?.value >= 1_800')
+await jobs.getByRole('button', { name: 'Stop customers.csv' }).click()
+await jobs.waitForFunction('document.querySelector("#jobs li progress").value >= 1_200')
+await take('jobs', jobs)
 
 const logs = await open('/logs.html')
 await logs.getByRole('button', { name: 'Send a bad request' }).click()

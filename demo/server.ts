@@ -9,11 +9,13 @@ import { destination } from 'pino'
 import aiChat from './ai-chat.js'
 import chat from './chat.js'
 import dashboard from './dashboard.js'
-import { openAIModel, textModel } from './data/language-model.js'
+import { openImporter } from './data/importer.js'
+import { answeringModel } from './data/language-model.js'
 import { numberLines } from './data/log-tail.js'
 import { signOutsInMemory } from './data/sign-outs.js'
 import { measureVitals } from './data/vitals.js'
 import documents from './documents.js'
+import jobs from './jobs.js'
 import logs from './logs.js'
 import metrics from './metrics.js'
 import notifications from './notifications.js'
@@ -39,11 +41,10 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 
 /**
  * Builds the demo as one app that does not listen yet.
- * A model answers at `/chat` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
+ * A model answers at `/chats` if the environment has OPENAI_BASE_URL (and OPENAI_API_KEY, OPENAI_MODEL).
  * COOKIE_SECRET keeps users signed in from one start to the next; without it a new one is made up each time.
  */
 export function build ({ logger = false, logFile = path('server.log') }: BuildOptions = {}): FastifyInstance {
-  const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
   const app: FastifyInstance = Fastify({ logger })
   const vitals = measureVitals(app)
   const signOuts = signOutsInMemory()
@@ -61,7 +62,8 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   app.register(logs, { logFile })
   app.register(ticker)
   app.register(stocks)
-  app.register(chat, { model: baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel })
+  app.register(chat, { model: answeringModel() })
+  app.register(jobs, { importFile: openImporter() })
   app.register(aiChat)
   app.register(room)
   app.register(session, { signOuts })

@@ -54,7 +54,7 @@ function overview (app: FastifyInstance, url: string, logFile: string): string {
   for (const [path, operations] of Object.entries(documentOf(app, '3.1.0')().paths)) {
     for (const [method, { summary = '', responses }] of Object.entries(operations)) {
       const rows = responses[200]?.content?.['text/event-stream'] ? streams : requests
-      rows.push([`${method.toUpperCase().padEnd(4)}  ${path}`, summary])
+      rows.push([`${method.toUpperCase().padEnd(6)}  ${path}`, summary])
     }
   }
   const documents: Row[] = [

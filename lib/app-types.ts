@@ -9,7 +9,12 @@ import type { SSEStats } from './stats.js'
 import type {
   PublicationFor, RouteTopic, SSEPublication, SSEPublishOptions, Target, TopicsOf, WithTopics
 } from './topics/types.js'
-import type { MaybePromise, SSEManualOptions, SSEReplyOptions, SSERouteOptions, SSESource, SSEStream } from './types.js'
+import type { SSEInput } from './event/encode.js'
+import type { SSERun, SSERunContext } from './runs/store.js'
+import type { MaybePromise, SSEManualOptions, SSEReplyOptions, SSERouteOptions, SSESource, SSEStartOptions, SSEStream } from './types.js'
+
+/** A source of `app.sse.start`. With `items: 'data'` its items are the data of events. */
+type StartedSource<Items extends SSEItems> = SSESource<Items extends 'data' ? unknown : SSEInput>
 
 /** `app.sse`: publishes events to the streams of all processes that share the backplane. */
 export interface SSE {
@@ -34,6 +39,19 @@ export interface SSE {
   unsubscribe (clientId: string, topic: Target): Promise<void>
   /** The id of the newest entry in the log. A client that opens with it as `lastEventId` gets all later events. */
   readonly lastEventId: string
+  /**
+   * Starts a run, a source that runs without a client, or joins the one that is going on (`onBusy`). Routes with `resume` read it.
+   * Resolves to the run. Rejects with SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_RUN_BUSY, SSE_ERR_BACKPLANE and SSE_ERR_CLOSING.
+   * @param key names the run: a string that is not empty
+   * @param source a source, or a function that returns one and receives the run with its `signal`
+   */
+  start<Items extends SSEItems = 'payload'> (
+    key: string, source: StartedSource<Items> | ((run: SSERunContext<SSEInput>) => MaybePromise<StartedSource<Items>>), options?: SSEStartOptions<Items>
+  ): Promise<SSERun>
+  /** Stops the run of a key, in whatever process its source runs. Resolves to whether a run was going on. Rejects with SSE_ERR_OPTION and SSE_ERR_BACKPLANE. */
+  stop (key: string): Promise<boolean>
+  /** Resolves to the newest run of a key, which may have ended; null if there is none, or it is no longer kept. Rejects like `stop`. */
+  run (key: string): Promise<SSERun | null>
   /** The open streams of this process, by `id`. */
   readonly streams: ReadonlyMap<string, SSEStream>
   /** Returns counts of this process since its start, such as open streams and events sent, as sums over all routes. */

@@ -1,5 +1,6 @@
 // Tested by test/pubsub/backplane.test.ts
 import type { FastifyBaseLogger } from 'fastify'
+import type { RunStore } from './runs/store.js'
 
 /** The kind of streams that a published event is for: the streams of topics, the streams of a client id, or all streams. */
 export type Audience = 'topic' | 'client' | 'all'
@@ -115,6 +116,8 @@ export interface Backplane {
   readonly newest: string
   /** Id of the oldest event that `read()` can return, as far as this process knows; null if there is none. */
   readonly oldestId: string | null
+  /** Keeps the runs of resumable sources for all processes. Undefined: each process keeps its runs in memory. The plugin closes it before the backplane. */
+  readonly runs?: RunStore
   /** Called once by the plugin. Connects to the log. Resolves once `listener` will get every entry that is appended from then on. */
   open (listener: BackplaneListener): Promise<void>
   /**

@@ -76,6 +76,12 @@ export const SSE_ERR_TOO_MANY_STREAMS = createError('SSE_ERR_TOO_MANY_STREAMS', 
 /** The error for a client that has `maxStreamsPerClient.max` streams open. The response is a 429 with the header Retry-After. */
 export const SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT = createError('SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT', 'Too many event streams are open for this client', 429)
 
+/** The error (409) for a request with `onBusy: 'refuse'` whose run is going on. Argument: the key. */
+export const SSE_ERR_RUN_BUSY = createError<[string]>('SSE_ERR_RUN_BUSY', 'A run with the key %s is going on', 409)
+
+/** The error with which a run ends whose events have more than `maxBytes` bytes. Argument: `maxBytes`. */
+export const SSE_ERR_RUN_TOO_LARGE = createError<[number]>('SSE_ERR_RUN_TOO_LARGE', 'The events of the run have more than maxBytes (%d) bytes')
+
 /** Returns the last words of an error message, which name the cause. Returns `''` for an Error, because loggers such as pino add its message. */
 export function ofCause (cause: unknown): string {
   return cause instanceof Error ? '' : `: ${describeValue(cause)}`

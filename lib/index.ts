@@ -1,6 +1,7 @@
 // Tested by test/issues/registered-twice.test.ts
 import type { FastifyInstance, FastifyReply, FastifySchema, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
+import type { Backplane } from './backplane.js'
 import { Callbacks } from './routes/callbacks.js'
 import { StatsByRoute, STATS } from './stats.js'
 import { pipeEventStream } from './stream/reply-payload.js'
@@ -12,6 +13,9 @@ import { Facade } from './pubsub/facade.js'
 import { Definitions } from './pubsub/definitions.js'
 import { Hub } from './pubsub/hub.js'
 import { MemoryBackplane } from './pubsub/memory-backplane.js'
+import { MemoryRunStore } from './runs/memory-store.js'
+import { Runs } from './runs/runs.js'
+import { runMethods } from './routes/run-methods.js'
 import { PendingRequests } from './routes/pending-requests.js'
 import type { Plugin } from './routes/plugin.js'
 import { StreamRegistry } from './stream/registry.js'
@@ -26,6 +30,7 @@ import type { SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptio
 export type {
   Audience, Backplane, BackplaneFactory, BackplaneListener, Control, Gap, HistorySettings, Page, Publication, PublishedEvent, Reader, SSEGap, StartPositions, TopicHistory
 } from './backplane.js'
+export type { RunLimits, RunLog, RunState, RunStore, RunWriter, SSERun, SSERunContext, StartedRun } from './runs/store.js'
 export type { SSEDiagnostics } from './diagnostics.js'
 export type { CloseReason, SSEStats } from './stats.js'
 export type { SSEInput, SSEPayload } from './event/encode.js'
@@ -36,7 +41,7 @@ export type {
   DefinedTopic, RequestTopic, RouteTopic, SSEPublication, SSEPublishOptions, Target, Topic, TopicDefinition, TopicLimits, TopicOptions, TopicValues
 } from './topics/types.js'
 export type {
-  ItemOf, PayloadOf, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
+  ItemOf, PayloadOf, SSEResumable, SSERunOptions, SSEStartOptions, SSEClientLimit, SSEManualOptions, SSEPluginOptions, SSEReplyOptions, SSERouteOptions,
   SSESource, SSEStream, SSEStreamOptions, SSESwaggerTransform
 } from './types.js'
 
@@ -61,7 +66,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
   const openapi = settings.openapi === true ? {} : settings.openapi
   const streamSettings = compileSettings(settings.stream)
   const { writeData } = streamSettings
-  const backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
+  const backplane: Backplane = settings.backplane === undefined ? new MemoryBackplane(history) : asBackplane(settings.backplane(history, app.log))
   const stats = new StatsByRoute()
   const registry = new StreamRegistry({
     stats,
@@ -72,17 +77,19 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
     createSubscription: (stream, from) => hub.createSubscription(stream, from)
   })
   const hub: Hub = new Hub(backplane, registry, writeData, new Definitions(app, history, writeData), app.log)
+  const runs = new Runs(backplane.runs ?? new MemoryRunStore(), app.log, drain.timeout, stats.runs)
   const shared: Plugin = {
     registry,
     limits: new Limits(settings, stats),
     pendingRequests: new PendingRequests(),
     settings,
+    runs,
     streamSettings,
     manualStreamOwner: new ManualStreamOwner(new Callbacks(settings.callbacks, app, {}))
   }
   const registered: Registered[] = []
 
-  app.decorate('sse', new Facade(hub, registry, stats))
+  app.decorate('sse', new Facade(hub, registry, stats, runMethods(runs, streamSettings, app.log)))
   instances.set(app.server, [...instances.get(app.server) ?? [], app])
 
   app.decorate('sseRoute', function (this: FastifyInstance, url: string | SSERouteOptions, options?: Omit<SSERouteOptions, 'url'>) {
@@ -112,7 +119,7 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
       // waits by `after`, which calls back once all onRoute hooks have run, but before Fastify reads the hooks of the route
       if (options.config?.sse === true && options.method !== 'HEAD') this.after(() => appendPipeHook(options))
     } else if (options.method !== 'HEAD') {
-      const events = { events: route.declared.events, gaps: route.gaps }
+      const events = { events: route.declared.events, gaps: route.gaps, others: route.otherResponses }
       registered.push({ route, options, checkSchemas: openapi === false ? undefined : describeRoute(this, options, events, openapi.transform) })
     }
   })
@@ -127,11 +134,14 @@ async function plugin (app: FastifyInstance, options: SSEPluginOptions): Promise
 
   app.addHook('onError', async (_request, reply, error) => sendRefusal(reply, error))
 
-  app.addHook('preClose', () => {
+  app.addHook('preClose', async () => {
     shared.pendingRequests.close()
-    return registry.drain()
+    await Promise.all([runs.stopAll(), registry.drain()])
   })
-  app.addHook('onClose', () => hub.close())
+  app.addHook('onClose', async () => {
+    await runs.close()
+    await hub.close()
+  })
   watchEarlierRoutes(app)
 
   await hub.open()

@@ -40,7 +40,7 @@ const families = new WeakMap<object, Family>()
 export function sseMetrics (app: Pick<FastifyInstance, 'sse'>, { register, prefix = '', labels = {} }: SSEMetricsOptions): void {
   const stats = statsOf(app)
   if (typeof prefix !== 'string') throw new SSE_ERR_OPTION('prefix', 'a string', describeValue(prefix))
-  if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason" and "le"', describeValue(labels))
+  if (!areLabels(labels)) throw new SSE_ERR_OPTION('labels', 'an object of strings without "route", "reason", "state" and "le"', describeValue(labels))
   const open = register.getSingleMetric(`${prefix}sse_streams_open`)
   const family = (open && families.get(open)) ?? new Family(register, prefix, Object.keys(labels))
   family.add(stats, labels)
@@ -58,21 +58,22 @@ class Family {
     const registers = [register]
     const common = (name: string, help: string, ...names: string[]) => ({ name: `${prefix}${name}`, help, labelNames: [...labelNames, ...names], registers })
 
-    /** Registers a counter or gauge. At each scrape the metric's samples are set to the results of `values` for each route of each app. */
-    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, values: (stats: RouteStats) => Values): Metric => {
+    /** Registers a counter or gauge. At each scrape the metric's samples are set to the results of `samples` for each app. */
+    const readApps = (Kind: typeof Counter | typeof Gauge, name: string, help: string, names: string[], samples: (stats: StatsByRoute) => Samples): Metric => {
       const metric = new Kind({
-        ...common(name, help, 'route', 'reason'),
+        ...common(name, help, ...names),
         collect: () => {
           metric.reset()
           for (const { stats, labels } of this.#apps) {
-            for (const [route, of] of stats.entries()) {
-              for (const [reason, value] of values(of)) metric.inc({ ...labels, route, ...reason }, value)
-            }
+            for (const [own, value] of samples(stats)) metric.inc({ ...labels, ...own }, value)
           }
         }
       })
       return metric
     }
+    const read = (Kind: typeof Counter | typeof Gauge, name: string, help: string, samples: (stats: RouteStats) => Samples): Metric =>
+      readApps(Kind, name, help, ['route', 'reason'], (stats) => Array.from(stats.entries()).flatMap(([route, of]) =>
+        samples(of).map(([own, value]): Samples[number] => [{ route, ...own }, value])))
 
     families.set(read(Gauge, 'sse_streams_open', 'Event streams that are open', ({ active }) => single(active)), this)
     read(Counter, 'sse_streams_opened_total', 'Event streams opened', ({ opened }) => single(opened))
@@ -85,6 +86,10 @@ class Family {
     read(Counter, 'sse_ticks_skipped_total', 'Ticks of intervals skipped because a client was behind or a payload slow', ({ skipped }) => single(skipped))
     read(Counter, 'sse_gaps_total', 'Gap events sent', ({ gaps }) => single(gaps))
     read(Counter, 'sse_bytes_sent_total', 'Bytes written to clients, without those of HTTP', ({ bytes }) => single(bytes))
+    readApps(Gauge, 'sse_runs_open', 'Runs whose source is running', [], ({ runs }) => single(runs.open))
+    readApps(Gauge, 'sse_run_readers', 'Event streams that are reading a run', [], ({ runs }) => single(runs.readers))
+    readApps(Counter, 'sse_runs_ended_total', 'Runs that have ended, by state', ['state'], ({ runs: { done, failed, stopped } }) =>
+      Object.entries({ done, failed, stopped }).map(([state, count]) => [{ state }, count]))
     this.#lag = new Histogram({
       ...common('sse_delivery_lag_seconds', 'How long the oldest published event of each write waited for its client, in this process', 'route'),
       buckets: LAG_BUCKETS
@@ -115,20 +120,20 @@ class Family {
   }
 }
 
-/** The samples of one metric for one route: a value for each label `reason`, or a single value without this label. */
-type Values = Array<[reason: { reason?: string }, value: number]>
+/** Samples of one metric: values, each with its own labels. */
+type Samples = Array<[own: Record<string, string>, value: number]>
 
-function single (value: number): Values {
+function single (value: number): Samples {
   return [[{}, value]]
 }
 
-function byReason (counts: Record<string, number>): Values {
+function byReason (counts: Record<string, number>): Samples {
   return Object.entries(counts).map(([reason, count]) => [{ reason }, count])
 }
 
 function areLabels (labels: unknown): boolean {
   if (typeof labels !== 'object' || labels === null) return false
-  return Object.entries(labels).every(([name, value]) => typeof value === 'string' && !['route', 'reason', 'le'].includes(name))
+  return Object.entries(labels).every(([name, value]) => typeof value === 'string' && !['route', 'reason', 'state', 'le'].includes(name))
 }
 
 function statsOf ({ sse }: Pick<FastifyInstance, 'sse'>): StatsByRoute {

@@ -40,6 +40,22 @@ export interface SSEStats {
   bytes: number
   /** Number of streams that have closed, for each reason. */
   closed: Record<CloseReason, number>
+  /** Runs whose sources run in this process, and the streams of this process that read runs. */
+  runs: RunStats
+}
+
+/** Counts of the runs of one process. A run whose process has died is counted by no process. */
+export interface RunStats {
+  /** Number of runs whose source is running in this process. */
+  open: number
+  /** Number of streams of this process that are reading a run. */
+  readers: number
+  /** Number of runs of this process whose source has ended. */
+  done: number
+  /** Number of runs of this process whose source has failed. */
+  failed: number
+  /** Number of runs of this process that were stopped. */
+  stopped: number
 }
 
 /** The option whose limit was reached, so that a request was refused. */
@@ -87,6 +103,7 @@ export const STATS: unique symbol = Symbol.for('fastify-sse-routes.counters')
 
 /** The counts of each route that has had a stream or a refused request, by the route's URL pattern. */
 export class StatsByRoute {
+  readonly runs: RunStats = { open: 0, readers: 0, done: 0, failed: 0, stopped: 0 }
   readonly #byRoute = new Map<string, RouteStats>()
   readonly #measures: Array<(route: string) => Measures> = []
 
@@ -128,7 +145,8 @@ export class StatsByRoute {
       skipped: of(({ skipped }) => skipped),
       gaps: of(({ gaps }) => gaps),
       bytes: of(({ bytes }) => bytes),
-      closed
+      closed,
+      runs: { ...this.runs }
     }
   }
 }

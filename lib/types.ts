@@ -94,6 +94,20 @@ export interface SSEManualOptions extends SSEStreamOptions {
   onDisconnect?: (request: FastifyRequest, stream: SSEStream) => unknown
 }
 
+/** The limits of a run, a source that outlives its client. Options of `resumable`, of `app.sse.start` and of `reply.sse()`. */
+export interface SSERunOptions {
+  /** Time for which an ended run can still be read, ms. 0: only by streams that are reading it. Default 300000. */
+  keep?: number
+  /** Greatest number of bytes that the events of a run may have together. Above it the run fails with SSE_ERR_RUN_TOO_LARGE. Default 16777216. */
+  maxBytes?: number
+  /** Time after which the source is stopped, ms. Default 3600000. */
+  maxDuration?: number
+  /** Time without a reader after which the source is stopped, ms; 0: never. Default 0. */
+  abandonAfter?: number
+  /** Applies if a run of the key is going on: `'join'` (default) reads it, `'refuse'` replies 409 (SSE_ERR_RUN_BUSY), `'restart'` stops it and starts a new one. */
+  onBusy?: 'join' | 'refuse' | 'restart'
+}
+
 /** The options of `reply.sse()` whose first argument is a source, or a function that may return one. */
 export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEManualOptions {
   /** `'request'` (default): sends the headers at once; `'first-event'`: with the first item of the source. */
@@ -102,6 +116,24 @@ export interface SSEReplyOptions<Items extends SSEItems = SSEItems> extends SSEM
   items?: Items
   /** Event sent after the last item of the source. Not sent if the source failed or the client disconnected. Default: none. */
   end?: SSEPayload | string
+  /** Makes the source a run that outlives its client, as the option `resumable` of a route does. `key` names the run. */
+  resumable?: SSERunOptions & { key: string }
+}
+
+/** The options of `app.sse.start`. */
+export interface SSEStartOptions<Items extends SSEItems = SSEItems> extends SSERunOptions {
+  /** `'payload'` (default): each item is an event; `'data'`: each item is the data of an event. */
+  items?: Items
+  /** Event after the last item. Default: none. */
+  end?: SSEPayload | string
+  /** Called with the error that has ended the run. Returns the last event in place of the event `error`; null: none. Default: logs the error. */
+  onError?: (error: Error) => unknown
+}
+
+/** The option `resumable` of a route. */
+export interface SSEResumable<Request = FastifyRequest> extends SSERunOptions {
+  /** Returns the key of a request's run, a string that is not empty. At most one run of a key is going on at a time. */
+  key: (request: Request) => string
 }
 
 /** A limit on the number of streams that are open for one client. Requests for which `key` returns the same value count as one client. */
@@ -206,9 +238,22 @@ export interface SSERouteOptions<
   immediate?: boolean
   /** `true`: each result of `payload` is sent on all streams of the route; a function: on all streams for which it returns the same value. Default `false`. */
   shared?: boolean | ((this: Instance, request: Request) => string | number)
-  /** Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream. */
+  /**
+   * Returns the source of a stream. The stream sends the source's items as events, and closes when the source ends. Called once per stream.
+   * With `resumable` it is called once per run. `stream` is then the run: its `signal` aborts when the run is stopped.
+   */
   source?: (this: Instance, request: Request, stream: SSEStream<Payload>) =>
   MaybePromise<SSESource<Sent | Expected<Sent, UninferredItemOf<TypeProvider, NoInfer<Declared>, Items>, Declared, Items>>>
+  /**
+   * Makes `source` a run that outlives its client: all requests with the same key read the same run, from its beginning or from their
+   * Last-Event-ID on, until it ends. Replies 204 to a client that has read all of a run.
+   */
+  resumable?: SSEResumable<Request>
+  /**
+   * Returns the key of the run that a request reads, of a route with `resumable` or of `app.sse.start`. Replies 204 if there is no such
+   * run, or the client has read all of it.
+   */
+  resume?: (this: Instance, request: Request) => string
   /** `'payload'` (default): each item or result is an event; `'data'`: each is the data of an event without a name, which clients receive as `message`. */
   items?: Items
   /** Event sent after the last item of a `source`. Not sent if the source failed or the client disconnected. Default: none. */

@@ -45,6 +45,8 @@ const byHandler = (handler: (reply: FastifyReply) => unknown): Cause => async (t
 
 const first = (source: unknown) => ({ openOn: 'first-event', source: () => source }) as RouteOptions
 
+async function * endless () { await new Promise(() => {}) }
+
 /** Error codes with their status, their message (what was wrong and what is expected) and their causes. */
 export const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Cause[]]> = {
   SSE_ERR_PAYLOAD: [500, /is a string or an object .*, got (1|an array|a function|an object \(Object\) with "a")$/, byPublish('a', { a: 1 }), byPublish('a', 1), byPublish('a', []), byRequest(first([() => {}]))],
@@ -115,6 +117,23 @@ export const CAUSES: Record<string, [status: number, says: RegExp, ...causes: Ca
       app.close()
       throw (await response).json()
     }],
+  SSE_ERR_RUN_BUSY: [409, /^A run with the key "a" is going on$/,
+    async (t) => {
+      const app = await makeApp(t)
+      app.sseRoute('/', { resumable: { key: () => 'a', onBusy: 'refuse' }, source: endless })
+      await app.inject({ url: '/', payloadAsStream: true })
+      return requestError(app)
+    },
+    async (t) => {
+      const app = await makeApp(t)
+      await app.sse.start('a', endless)
+      return app.sse.start('a', endless, { onBusy: 'refuse' })
+    }],
+  SSE_ERR_RUN_TOO_LARGE: [500, /^The events of the run have more than maxBytes \(10\) bytes$/, async (t) => {
+    const app = await makeApp(t)
+    const failure = await new Promise<Error>((resolve) => app.sse.start('a', ['a long event'], { maxBytes: 10, onError: resolve }))
+    throw failure
+  }],
   SSE_ERR_TOO_MANY_STREAMS: [503, /^Too many event streams are open$/, bySecondRequest({ maxStreams: 1 })],
   SSE_ERR_TOO_MANY_STREAMS_PER_CLIENT: [429, /^Too many event streams are open for this client$/, bySecondRequest({ maxStreamsPerClient: { max: 1 } })]
 }

@@ -23,6 +23,9 @@ const TYPES = {
   sse_ticks_skipped_total: 'counter',
   sse_gaps_total: 'counter',
   sse_bytes_sent_total: 'counter',
+  sse_runs_open: 'gauge',
+  sse_run_readers: 'gauge',
+  sse_runs_ended_total: 'counter',
   sse_delivery_lag_seconds: 'histogram',
   sse_stream_duration_seconds: 'histogram'
 }
@@ -30,20 +33,26 @@ const REASONS = ['client', 'server', 'drain', 'overflow', 'idle', 'lifetime', 'e
 /** Exceeds what `inject` buffers unread, so that one event makes the client slow. */
 const BIG = 'x'.repeat(100_000)
 
+/** Metrics of the whole process, which have no label `route`. */
+const OF_RUNS = ['sse_runs_open', 'sse_run_readers', 'sse_runs_ended_total']
+
+const NO_RUNS = { sse_runs_open: 0, sse_run_readers: 0, 'sse_runs_ended_total done': 0, 'sse_runs_ended_total failed': 0, 'sse_runs_ended_total stopped': 0 }
+
 /** Samples of one route, by name, `name reason` or `name le`. */
 type Samples = Record<string, number>
 
 const LABEL = /([a-z_]+)="((?:[^"\\\n]|\\[\\"n])*)"/g
 const LINE = new RegExp('^(?:# HELP (?<helped>[a-z_]+) (?<help>[^\\\\]+)|# TYPE (?<typed>[a-z_]+) (?<type>counter|gauge|histogram)|' +
-  `(?<name>[a-z_]+)\\{(?<labels>${LABEL.source}(?:,${LABEL.source})*)\\} (?<value>[-+.e\\d]+))$`)
+  `(?<name>[a-z_]+)(?:\\{(?<labels>${LABEL.source}(?:,${LABEL.source})*)\\})? (?<value>[-+.e\\d]+))$`)
 
 /** Parses the text format of Prometheus as strictly as `promtool check metrics`: anything that it reports is an error. */
-function parseMetrics (text: string): { types: Record<string, string>, routes: Record<string, Samples> } {
+function parseMetrics (text: string): { types: Record<string, string>, routes: Record<string, Samples>, runs: Samples } {
   const [types, routes]: [Record<string, string>, Record<string, Samples>] = [{}, {}]
+  const runs: Samples = {}
   let family = ''
   assert.match(text, /\n$/)
   for (const line of text.split('\n').filter(Boolean)) {
-    const { helped, typed, type = '', name = '', labels = '', value } = LINE.exec(line)?.groups ?? assert.fail(line)
+    const { helped, typed, type = '', name = '', labels, value } = LINE.exec(line)?.groups ?? assert.fail(line)
     if (helped !== undefined) {
       assert.ok(!(helped in types), `one HELP: ${line}`)
       family = helped
@@ -55,10 +64,10 @@ function parseMetrics (text: string): { types: Record<string, string>, routes: R
     } else {
       const suffixes = types[family] === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']
       assert.ok(suffixes.some((suffix) => name === family + suffix), `with its family: ${line}`)
-      const given = [...labels.matchAll(LABEL)].map(([, name, value]) => [name, value])
-      const { route = assert.fail(`a route: ${line}`), reason = '', le = '', ...others } = Object.fromEntries(given)
+      const given = [...(labels ?? '').matchAll(LABEL)].map(([, name, value]) => [name, value])
+      const { route = OF_RUNS.includes(name) ? null : assert.fail(`a route: ${line}`), reason = '', state = '', le = '', ...others } = Object.fromEntries(given)
       assert.deepEqual(others, {})
-      const [samples, key] = [routes[route] ??= {}, `${name} ${reason}${le}`.trim()]
+      const [samples, key] = [route === null ? runs : routes[route] ??= {}, `${name} ${reason}${state}${le}`.trim()]
       assert.ok(!(key in samples), `no sample twice: ${line}`)
       samples[key] = Number(value)
     }
@@ -70,7 +79,7 @@ function parseMetrics (text: string): { types: Record<string, string>, routes: R
       assert.equal(buckets.at(-1), samples[key])
     }
   }
-  return { types, routes }
+  return { types, routes, runs }
 }
 
 /** Creates an app with the plugin and its metrics, and a function that reads them. */
@@ -88,7 +97,7 @@ function sum (routes: Record<string, Samples>, name: string): number {
 
 /** Asserts that the metrics of all routes have the values of `app.sse.stats()`. */
 function assertSameAsStats (t: Test, app: FastifyInstance, routes: Record<string, Samples>): void {
-  const { closed, ...stats } = app.sse.stats()
+  const { closed, runs: _, ...stats } = app.sse.stats()
   t.strictSame({
     active: sum(routes, 'sse_streams_open'),
     opened: sum(routes, 'sse_streams_opened_total'),
@@ -111,7 +120,7 @@ function lagRecorders (app: FastifyInstance): unknown[] {
 
 test('each metric has its name and type, in text that Prometheus can read', async (t) => {
   const { app, scrape } = await createMeasuredApp(t)
-  t.strictSame(await scrape(), { types: TYPES, routes: {} }, 'before any stream was opened')
+  t.strictSame(await scrape(), { types: TYPES, routes: {}, runs: NO_RUNS }, 'before any stream was opened')
   app.sseRoute('/:page(^\\d{1,3}$)', { topics: ['news'] })
   const stream = await injectSSE(app, { url: '/7' })
   await app.sse.publish('news', 'x')
@@ -123,12 +132,13 @@ test('each metric has its name and type, in text that Prometheus can read', asyn
   t.match(samples, { sse_streams_open: 1, sse_streams_opened_total: 1, sse_events_sent_total: 1, sse_delivery_lag_seconds_count: 1 })
   for (const reason of REASONS) t.equal(samples[`sse_streams_closed_total ${reason}`], 0, 'starts at 0, so that its rate is known from the beginning')
   for (const reason of ['maxStreams', 'maxStreamsPerClient']) t.equal(samples[`sse_streams_rejected_total ${reason}`], 0)
-  const metricsOf = (samples: Samples) => Object.keys(TYPES).filter((name) => Object.keys(samples).some((key) => key.startsWith(name)))
-  t.strictSame(metricsOf(samples), Object.keys(TYPES).slice(0, -1))
+  const ofRoutes = Object.keys(TYPES).filter((name) => !OF_RUNS.includes(name))
+  const metricsOf = (samples: Samples) => ofRoutes.filter((name) => Object.keys(samples).some((key) => key.startsWith(name)))
+  t.strictSame(metricsOf(samples), ofRoutes.slice(0, -1))
   assertSameAsStats(t, app, routes)
   stream.close()
   await until('the stream to be closed', () => app.sse.streams.size === 0)
-  t.strictSame(metricsOf((await scrape()).routes[route] ?? {}), Object.keys(TYPES))
+  t.strictSame(metricsOf((await scrape()).routes[route] ?? {}), ofRoutes)
 })
 
 test('the label `route` of metrics is the URL pattern, never the URL', async (t) => {
@@ -411,4 +421,24 @@ test('sseMetrics() without the plugin throws SSE_ERR_NOT_REGISTERED', async (t) 
   sseMetrics(early, { register })
   t.strictSame(parseMetrics(await register.metrics()).types, TYPES)
   await early.close()
+})
+
+test('the metrics of runs count runs by state, and the streams that read them', async (t) => {
+  const { app, scrape } = await createMeasuredApp(t)
+  app.sseRoute<{ Params: { key: string } }>({ url: '/runs/:key', resume: ({ params }) => params.key })
+  const pending = async function * ({ signal }: { signal: AbortSignal }) {
+    yield 'a'
+    await once(signal, 'abort')
+  }
+  await app.sse.start('stopped', pending)
+  await app.sse.start('open', pending)
+  await app.sse.start('done', ['a'])
+  await app.sse.start('failed', () => { throw new Error('none') }, { onError: () => null })
+  const streams = await Promise.all(['stopped', 'open', 'open'].map((key) => injectSSE(app, `/runs/${key}`)))
+  await app.sse.stop('stopped')
+  await until('the stopped run to be read', async () => (await scrape()).runs.sse_run_readers === 2)
+  t.strictSame((await scrape()).runs, { sse_runs_open: 1, sse_run_readers: 2, 'sse_runs_ended_total done': 1, 'sse_runs_ended_total failed': 1, 'sse_runs_ended_total stopped': 1 })
+  t.strictSame(app.sse.stats().runs, { open: 1, readers: 2, done: 1, failed: 1, stopped: 1 })
+  for (const stream of streams) stream.close()
+  await until('no stream to read a run', () => app.sse.stats().runs.readers === 0)
 })

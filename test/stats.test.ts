@@ -13,7 +13,8 @@ const NOTHING = {
   skipped: 0,
   gaps: 0,
   bytes: 0,
-  closed: { client: 0, server: 0, drain: 0, overflow: 0, stalled: 0, expired: 0, idle: 0, lifetime: 0, error: 0 }
+  closed: { client: 0, server: 0, drain: 0, overflow: 0, stalled: 0, expired: 0, idle: 0, lifetime: 0, error: 0 },
+  runs: { open: 0, readers: 0, done: 0, failed: 0, stopped: 0 }
 }
 
 test('a stream that does not open is not counted in stats()', async (t) => {

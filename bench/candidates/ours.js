@@ -67,6 +67,11 @@ export async function open (build) {
 
   app.sseRoute('/source', { source: (request) => events(Number(request.query.count)) })
 
+  app.sseRoute('/run', {
+    resumable: { key: (request) => request.id, keep: 0, maxBytes: 2 ** 30 },
+    source: (request) => events(Number(request.query.count))
+  })
+
   app.sseRoute('/replay', { topics: TOPICS })
 
   app.sseRoute('/three', { source: () => events(3) })

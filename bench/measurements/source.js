@@ -7,7 +7,7 @@ const EVENTS = quick ? 50_000 : 200_000
 
 /** Measures one stream at full speed from an async generator: server CPU per event. */
 export async function run () {
-  const all = contenders('/source')
+  const all = contenders('/source', [['/source', 'source'], ['/run', 'resumable source']])
   const arena = await Arena.open(all)
   const results = await interleave(all, plan(5, 40), (contender) => arena.run(contender, async ({ server, load, port }) => {
     await server.ask('mark')

@@ -33,6 +33,12 @@ export function openAIModel ({ baseURL, apiKey, model }: { baseURL: string, apiK
 export const textModel: LanguageModel = async function * () {
   for (const word of (await readAnswer()).match(/\s*\S+/g) ?? []) {
     yield word
-    await setTimeout(20)
+    await setTimeout(40)
   }
+}
+
+/** Returns the model that the environment names in OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. Without them: the project's own text. */
+export function answeringModel (): LanguageModel {
+  const { OPENAI_BASE_URL: baseURL, OPENAI_API_KEY: apiKey, OPENAI_MODEL: model = 'gpt-4o-mini' } = process.env
+  return baseURL ? openAIModel({ baseURL, apiKey, model }) : textModel
 }

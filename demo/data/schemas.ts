@@ -12,3 +12,9 @@ export const PublishedSchema = Type.Object({ id: Type.String({ description: 'The
 export function errorSchema (description: string): TObject {
   return Type.Object({ statusCode: Type.Integer(), code: Type.String(), error: Type.String(), message: Type.String() }, { description })
 }
+
+/** The data of the event `error`, which ends a run that has failed. */
+export const FailureSchema = Type.Object({ message: Type.String() })
+
+/** The response to a request that stops a run. */
+export const StoppedSchema = Type.Object({ stopped: Type.Boolean({ description: 'Whether a run was going on' }) }, { description: 'Stopped' })

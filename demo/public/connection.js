@@ -17,9 +17,10 @@ let ticking
 /**
  * The events of a stream, for as long as the page reads it; the badge tells how it is doing.
  * Ends without an error where `signal` is aborted. A gap is an event like the others, but for that before the first event.
+ * `brief` is for one of several streams that follow each other: the badge shows neither its first connect nor its end.
  */
-export async function * follow (url, options = {}) {
-  const stream = { state: 'connecting', until: 0 }
+export async function * follow (url, { brief = false, ...options } = {}) {
+  const stream = { state: brief && badge.dataset.state === 'live' ? 'live' : 'connecting', until: 0 }
   const turn = (state, until = 0) => {
     Object.assign(stream, { state, until })
     show()
@@ -48,7 +49,7 @@ export async function * follow (url, options = {}) {
       }
       yield event
     }
-    turn('closed')
+    if (!brief) turn('closed')
   } catch (error) {
     if (options.signal?.aborted) return
     turn('closed')

@@ -2,6 +2,7 @@ import { follow, START } from './connection.js'
 import { entry, notice } from './entries.js'
 import { followEnd } from './follow-end.js'
 import { post } from './post.js'
+import { randomId } from './random-id.js'
 
 const KEPT = 200
 const ROOMS = ['lobby', 'garden', 'kitchen']
@@ -15,11 +16,6 @@ const toEnd = followEnd(list)
 
 // Keeps what a page that is loaded again has seen, because it has no Last-Event-ID, and its id, because its own messages are not sent to it.
 const memory = JSON.parse(storage.getItem(url)) ?? { client: randomId(), lastEventId: START, seen: [] }
-
-/** Not `randomUUID`, which browsers have only on secure pages. */
-function randomId () {
-  return Array.from(window.crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(16).padStart(8, '0')).join('')
-}
 
 function show ({ name, time, text }) {
   const item = name === undefined ? notice('Some messages may be missing here.') : entry(name, time, text)

@@ -25,6 +25,24 @@ const notifications: Page = {
   narrow: true
 }
 
+const chat: Page = {
+  name: 'chat',
+  path: '/chat.html',
+  title: 'Chat',
+  lead: 'The answer is one POST whose response is an event stream. It goes on without its reader: reload the page, or open it twice. Stop it in any tab, and the server stops the model.',
+  files: ['chat'],
+  narrow: true
+}
+
+const jobs: Page = {
+  name: 'jobs',
+  path: '/jobs.html',
+  title: 'Jobs',
+  lead: 'A request starts an import, and nobody has to watch it. Every page that opens meanwhile shows its progress from the beginning, and can stop it.',
+  files: ['jobs'],
+  narrow: true
+}
+
 /** The pages of `npm start`, in the order of the navigation. */
 export const pages: Page[] = [
   {
@@ -57,14 +75,8 @@ export const pages: Page[] = [
     lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and a page has the newest prices at once.',
     files: ['ticker', 'trades']
   },
-  {
-    name: 'chat',
-    path: '/chat.html',
-    title: 'Chat',
-    lead: 'The answer is one POST whose response is an event stream. Stop it, and the server stops the model.',
-    files: ['chat'],
-    narrow: true
-  },
+  chat,
+  jobs,
   {
     name: 'room',
     path: '/room.html',
@@ -95,5 +107,7 @@ export const clusterPages: Page[] = [
     files: ['processes'],
     narrow: true
   },
+  chat,
+  jobs,
   notifications
 ]

@@ -11,6 +11,8 @@ export interface DescribedEvents {
   events?: EventSchemas
   /** Whether the route may also send the event `gap`, which says that events are missing. */
   gaps: boolean
+  /** Descriptions of responses without an event stream, by status. */
+  others?: Readonly<Record<string, string>>
 }
 
 const EVENT_STREAM = 'text/event-stream'
@@ -95,11 +97,12 @@ function selfContained (part: StandardSchema, dialect: Dialect, side: SchemaSide
 }
 
 /** Returns a route's schema with its event stream added to the response. Declarations of the application for this response take precedence. */
-function describe (given: Schema, { events: declaredEvents = {}, gaps }: DescribedEvents, dialect: Dialect): Schema {
+function describe (given: Schema, { events: declaredEvents = {}, gaps, others = {} }: DescribedEvents, dialect: Dialect): Schema {
   const schema = mapSchemas(given, (part, side) => selfContained(part, dialect, side))
   const events = gaps ? withGap(declaredEvents, dialect) : declaredEvents
   const responses = isObject(schema.response) ? schema.response : {}
   const status = Object.keys(responses).find((key) => /^2(00|xx)$/i.test(key)) ?? '200'
+  const withoutStream = Object.fromEntries(Object.entries(others).map(([status, description]) => [status, { description, type: 'null' }]))
   const definitions: Definitions = new Map()
   const {
     description = summary(events), 'x-response-description': ownDescription = description, headers, content, ...body
@@ -110,13 +113,13 @@ function describe (given: Schema, { events: declaredEvents = {}, gaps }: Describ
 
   if (dialect === '2.0') {
     const described = { ...(declared ?? dataSchema(events, dialect)), ...response }
-    return { produces: [EVENT_STREAM], ...schema, response: { ...responses, [status]: described } }
+    return { produces: [EVENT_STREAM], ...schema, response: { ...withoutStream, ...responses, [status]: described } }
   }
   const media = { ...eventStreamMedia(events, dialect, definitions), ...(declared && { schema: declared }) }
   const types = mediaTypes({ [EVENT_STREAM]: media }, content, dialect, definitions)
   // `contains` does not appear in the document. It is for @fastify/swagger, which does not look for schemas with an `$id` in `content`
   const described = { ...response, content: types, contains: { anyOf: [dataSchema(events, dialect), ...definitions.values()] } }
-  return { ...schema, response: { ...responses, [status]: described } }
+  return { ...schema, response: { ...withoutStream, ...responses, [status]: described } }
 }
 
 /** Returns the default description of a response. It lists the event names, because not every viewer of documents shows `itemSchema`. */

@@ -1,10 +1,12 @@
 import type { FastifyRequest, RouteOptions } from 'fastify'
 import type { Backplane, BackplaneFactory, HistorySettings } from '../backplane.js'
 import { encode, encodePublished, plainData, type SSEPayload } from '../event/encode.js'
-import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
+import { SSE_ERR_OPTION, SSE_ERR_ROUTE, SSE_ERR_SOURCE, SSE_ERR_UNKNOWN_OPTION, describeValue } from '../errors.js'
 import { type OptionNames, refuseMistakes } from './names.js'
-import { anEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
+import { checkEvent, isOptions, pluginRules, replyRules, type RouteDeclaration, routeRules, type Rules, streamRules } from './rules.js'
+import { readRunKey, readRunOptions } from './runs.js'
 import { declaredEvents, topicConflict } from './topics.js'
+import type { RunSettings } from '../runs/runs.js'
 import type { DrainSettings, StreamSettings } from '../stream/settings.js'
 import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
 
@@ -55,19 +57,6 @@ function check<Options> (options: Options, rules: Partial<Rules<Options>>): void
 }
 
 /**
- * Checks the event in an option when the option is read, although the event is sent only later. Encodes the event and discards the text.
- * @throws SSE_ERR_OPTION for an event that cannot be encoded or is empty, with the error of the encoder as `cause`
- */
-function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
-  if (event === undefined) return
-  try {
-    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${describeValue(event)}`)
-  } catch (cause) {
-    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, 'one that cannot be sent'), { cause })
-  }
-}
-
-/**
  * Reads the plugin's options: checks them and adds the defaults.
  * @throws SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION
  */
@@ -96,6 +85,7 @@ function readStreamOptions (base: StreamSettings, options: SSEStreamOptions): St
 export interface ReplySettings extends Pick<SSEReplyOptions, 'onError' | 'onDisconnect' | 'openOn' | 'end'> {
   settings: StreamSettings
   items: 'payload' | 'data'
+  resumable: (RunSettings & { key: string }) | undefined
 }
 
 /**
@@ -119,11 +109,13 @@ export function readReplyOptions (base: StreamSettings, options: unknown, withSo
   const given: SSEReplyOptions = options
   const settings = readStreamOptions(base, given)
   check(given, replyRules)
-  const { onError, onDisconnect, openOn, items, end } = given
-  const sourceOnly = Object.entries({ openOn, items, end }).find(([, value]) => value !== undefined)
+  const { onError, onDisconnect, openOn, items, end, resumable } = given
+  const sourceOnly = Object.entries({ openOn, items, end, resumable }).find(([, value]) => value !== undefined)
   if (!withSource && sourceOnly) throw new SSE_ERR_OPTION(sourceOnly[0], 'a source or a function before it', 'neither')
   checkEvent('end', end, (event) => encode(event, plainData(settings.serializer)))
-  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end }
+  if (resumable && openOn !== undefined) throw new SSE_ERR_OPTION('openOn', 'no value with "resumable", because the source does not wait for a stream', describeValue(openOn))
+  const run = resumable && { key: resumable.key, ...readRunOptions('resumable', resumable, ['key']) }
+  return { settings, onError, onDisconnect, openOn, items: items ?? 'payload', end, resumable: run }
 }
 
 /**
@@ -150,7 +142,9 @@ export function readRouteOptions (settings: PluginSettings, options: SSERouteOpt
   }
   const wrong = topicConflict(options, prefix + options.url) ?? conflict({ clientId: settings.clientId, ...declared, events }, stream, rest)
   if (wrong !== undefined) throw new SSE_ERR_ROUTE(String(rest.method), String(rest.url), wrong)
-  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, ...(events && { events }) }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
+  const { resumable: given } = options
+  const resumable = given && { key: readRunKey(given.key), ...readRunOptions('resumable', given, ['key']) }
+  return { declared: { payloadTimeout: 30_000, items: 'payload', ...declared, ...(events && { events }), resumable }, stream, rest: rest as Omit<RouteOptions, 'handler'> }
 }
 
 /**
@@ -164,12 +158,16 @@ function endEncoder ({ events, topics }: SSERouteOptions, { serializer }: Stream
 
 /** Returns an error message if two options of a route exclude each other, or an option needs another option that is not given; otherwise undefined. */
 function conflict (declared: Partial<RouteDeclaration>, { overflow }: StreamSettings, rest: object): string | undefined {
-  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, rewind, clientId, events, onConnect } = declared
-  if ('handler' in rest) return 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"'
+  const { interval, payload, payloadTimeout, immediate, shared, source, openOn, items, end, topics, rewind, clientId, events, onConnect, resumable, resume } = declared
+  if ('handler' in rest) return 'it takes no "handler"; use "payload", "source", "topics", "resume" or "onConnect"'
   if (payload && source) return '"payload" and "source" exclude each other'
   if (payload && interval === undefined) return '"payload" needs an "interval"'
   if (interval !== undefined && !payload) return '"interval" needs a "payload"'
-  if (!payload && !source && !topics && !onConnect) return 'it needs at least one of "payload", "source", "topics" and "onConnect"'
+  if (resume && (source || payload || topics || resumable)) return '"resume" reads a run that another route or app.sse.start has started, and excludes "source", "payload", "topics" and "resumable"'
+  if (resumable && !source) return '"resumable" goes with "source"'
+  if (resumable && topics) return '"resumable" and "topics" exclude each other, because the ids of events are those of the run'
+  if (resumable && openOn !== undefined) return '"openOn" and "resumable" exclude each other, because the source does not wait for a stream'
+  if (!payload && !source && !topics && !resume && !onConnect) return 'it needs at least one of "payload", "source", "topics", "resume" and "onConnect"'
   if (!payload && (immediate !== undefined || shared !== undefined)) return '"immediate" and "shared" go with "payload"'
   if (!payload && payloadTimeout !== undefined) return '"payloadTimeout" goes with "payload"'
   if (!topics && rewind !== undefined) return '"rewind" goes with "topics"'

@@ -1,13 +1,15 @@
 // Tested by test/options/read.test.ts
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { describeValue } from '../errors.js'
+import type { FastifyRequest } from 'fastify'
+import { SSE_ERR_OPTION, SSE_ERR_PAYLOAD, describeValue } from '../errors.js'
 import { TIMEOUT_MAX } from '../timer-list.js'
 import { isStandardSchema } from '../event/standard-schema.js'
 import { isRouteTopic } from './topics.js'
-import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSEStreamOptions } from '../types.js'
+import type { RunSettings } from '../runs/runs.js'
+import type { SSEPluginOptions, SSEReplyOptions, SSERouteOptions, SSERunOptions, SSEStreamOptions } from '../types.js'
 
 /** The check of one option's value, and its words for the error message. */
-interface Rule {
+export interface Rule {
   /** The values that the option may have, in words, for the error message. */
   takes: string
   /** Returns whether the option may have this value. */
@@ -64,7 +66,7 @@ const limitRules = {
 }
 
 /** Rule of an option that holds an event. Accepts every value, because `checkEvent` checks the event later, by encoding it. */
-export const anEvent: Rule = { takes: 'an event', test: () => true }
+const anEvent: Rule = { takes: 'an event', test: () => true }
 
 /** Rules of all options of the plugin, which the application gives at `register`. */
 export const pluginRules: Rules<SSEPluginOptions> = {
@@ -92,7 +94,8 @@ export const replyRules: Rules<Omit<SSEReplyOptions, keyof SSEStreamOptions>> = 
   onDisconnect: aFunction,
   openOn: oneOf('request', 'first-event'),
   items: oneOf('payload', 'data'),
-  end: anEvent
+  end: anEvent,
+  resumable: anObject('{ key, keep?, maxBytes?, maxDuration?, abandonAfter?, onBusy? }', isOptions)
 }
 
 /** Rules of the options of `sseRoute`, without the stream options and those of Fastify. */
@@ -119,13 +122,24 @@ export const routeRules: Rules<RouteDeclaration> = {
   rewind: { takes: 'a whole number of events, 0 or more, or \'all\'', test: (value) => value === 'all' || (Number.isSafeInteger(value) && Number(value) >= 0) },
   onGap: aFunction,
   expires: aFunction,
-  onConnect: aFunction
+  onConnect: aFunction,
+  resume: aFunction
+}
+
+/** Rules of the options of a run, in `resumable` and of `app.sse.start`. */
+export const runRules: Rules<SSERunOptions> = {
+  keep: millisecondsOrOff,
+  maxBytes: count('a whole number of bytes above 0', 1),
+  maxDuration: milliseconds,
+  abandonAfter: millisecondsOrOff,
+  onBusy: oneOf('join', 'refuse', 'restart')
 }
 
 /** The options of `sseRoute` without the stream options and those of Fastify. `payloadTimeout` and `items` have their defaults. */
 export type RouteDeclaration = Pick<SSERouteOptions,
   'accept' | 'clientId' | 'maxStreams' | 'maxStreamsPerClient' | 'events' | 'interval' | 'payload' | 'immediate' | 'shared' | 'source' | 'openOn' | 'end' |
-  'topics' | 'rewind' | 'onGap' | 'expires' | 'onConnect' | 'onDisconnect' | 'onError'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>>
+  'topics' | 'rewind' | 'onGap' | 'expires' | 'onConnect' | 'onDisconnect' | 'onError' | 'resume'> & Required<Pick<SSERouteOptions, 'payloadTimeout' | 'items'>> &
+  { resumable?: RunSettings & { key: (request: FastifyRequest) => unknown } }
 
 /** Returns whether a value is a plain object, as options are, and not an instance of a class such as EventEmitter, Observable, Map or Headers. */
 export function isOptions (value: unknown): value is object {
@@ -178,5 +192,18 @@ function areHeaders (value: object): boolean {
     return true
   } catch {
     return false
+  }
+}
+
+/**
+ * Checks the event in an option when the option is read, although the event is sent only later. Encodes the event and discards the text.
+ * @throws SSE_ERR_OPTION for an event that cannot be encoded or is empty, with the error of the encoder as `cause`
+ */
+export function checkEvent (name: string, event: unknown, encodeEvent: (event: unknown) => string): void {
+  if (event === undefined) return
+  try {
+    if (encodeEvent(event) === '') throw new SSE_ERR_PAYLOAD(`nothing to write, ${describeValue(event)}`)
+  } catch (cause) {
+    throw Object.assign(new SSE_ERR_OPTION(name, anEvent.takes, 'one that cannot be sent'), { cause })
   }
 }

@@ -5,6 +5,10 @@ import type { SSE } from '../app-types.js'
 import type { SSEStream } from '../types.js'
 import type { SSEPublication, SSEPublishOptions, Target } from '../topics/types.js'
 import type { Hub } from './hub.js'
+import type { SSERun } from '../runs/store.js'
+
+/** The methods of `app.sse` for runs. */
+export type RunMethods = Pick<SSE, 'start' | 'stop' | 'run'>
 
 interface Internals {
   hub: Hub
@@ -18,9 +22,11 @@ export class Facade implements SSE {
   readonly streams: ReadonlyMap<string, SSEStream>
   readonly [STATS]: StatsByRoute
   readonly #hub: Hub
+  readonly #runs: RunMethods
 
-  constructor (hub: Hub, registry: StreamRegistry, stats: StatsByRoute) {
+  constructor (hub: Hub, registry: StreamRegistry, stats: StatsByRoute, runs: RunMethods) {
     this.#hub = hub
+    this.#runs = runs
     this.streams = registry.streams
     this[STATS] = stats
     internals.set(this, { hub, registry })
@@ -48,6 +54,18 @@ export class Facade implements SSE {
 
   unsubscribe (clientId: string, topic: Target): Promise<void> {
     return this.#hub.control('unsubscribe', clientId, topic)
+  }
+
+  start (...args: Parameters<SSE['start']>): Promise<SSERun> {
+    return this.#runs.start(...args)
+  }
+
+  stop (key: string): Promise<boolean> {
+    return this.#runs.stop(key)
+  }
+
+  run (key: string): Promise<SSERun | null> {
+    return this.#runs.run(key)
   }
 
   stats (): SSEStats {

@@ -9,6 +9,7 @@ import { Connection, failure, type Template } from './connection.js'
 import type { LogEntry } from './entry.js'
 import { Reader } from './reader.js'
 import { Replay } from './replay.js'
+import { RedisRunStore } from './run-store.js'
 
 export interface RedisSettings {
   key: string
@@ -33,6 +34,7 @@ interface Session {
  */
 export class RedisBackplane implements Backplane {
   newest = '0-0'
+  readonly runs: RedisRunStore
   readonly #template: () => Promise<Template>
   readonly #redis: RedisLog
   readonly #settings: RedisSettings
@@ -52,6 +54,7 @@ export class RedisBackplane implements Backplane {
   /** @param template a function that resolves to a client, whose options the connections to Redis use */
   constructor (template: () => Promise<Template>, settings: RedisSettings, history: HistorySettings, log: FastifyBaseLogger) {
     this.#template = template
+    this.runs = new RedisRunStore(template, settings.key, settings.timeout, log)
     this.#redis = new RedisLog(settings.key)
     this.#settings = settings
     this.#history = history

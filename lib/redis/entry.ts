@@ -41,15 +41,23 @@ export function controlFields ({ action, clientId, topic }: Control): string[] {
 
 /** Converts a list of entries, as Redis replies it to XRANGE, to log entries. */
 export function readEntries (reply: unknown): LogEntry[] {
-  return (reply as Array<[id: string, fields: string[]]>).map(([id, fields]) => readEntry(id, fields))
+  return (reply as RawEntry[]).map(([id, fields]) => readEntry(id, fields))
 }
 
-/** Converts the reply to XREAD of one stream: null, an array with a pair of the key and the entries (RESP2), or a map of them (RESP3), which ioredis passes as one pair. */
+/** Converts the reply to XREAD of one stream to log entries. */
 export function readReply (reply: unknown): LogEntry[] {
+  return readEntries(entriesOf(reply))
+}
+
+/** An entry of a stream: its id, and the names and values of its fields in turn. */
+export type RawEntry = [id: string, fields: string[]]
+
+/** Returns the entries in the reply to XREAD of one stream: null, an array with a pair of the key and the entries (RESP2), or a map of them (RESP3), which ioredis passes as one pair. */
+export function entriesOf (reply: unknown): RawEntry[] {
   if (reply === null) return []
   const [first, second] = Object.values(reply as object)
-  if (!Array.isArray(reply)) return readEntries(first)
-  return readEntries(Array.isArray(first) ? first[1] : second)
+  if (!Array.isArray(reply)) return first
+  return Array.isArray(first) ? first[1] : second
 }
 
 function readEntry (id: string, fields: string[]): LogEntry {

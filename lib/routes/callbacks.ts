@@ -1,6 +1,7 @@
 // Tested by test/issues/another-users-data.test.ts
 import type { FastifyInstance } from 'fastify'
 import { toError } from '../errors.js'
+import { encode } from '../event/encode.js'
 import type { PluginSettings } from '../options/read.js'
 import type { EventStream } from '../stream/event-stream.js'
 import { logLateFailure } from '../stream/late-failure.js'
@@ -64,6 +65,26 @@ export class Callbacks {
   async abort (error: unknown, stream: EventStream): Promise<void> {
     await this.reportIfOpen(error, stream)
     stream.abort()
+  }
+
+  /**
+   * Calls `onError` with the error that ended the run of a stream. Resolves to the event that the declared `onError` returned, encoded; `''`
+   * for null; undefined for no event, and if `onError` fails. Never rejects.
+   */
+  async lastOfRun (error: Error, stream: EventStream): Promise<string | undefined> {
+    const { log } = stream.request
+    const { onError } = this.#declared
+    if (onError === undefined) {
+      await this.report(error, stream)
+      return
+    }
+    try {
+      const payload = await stream.runInAsyncScope(() => onError.call(this.#app, error, stream.request, stream))
+      return payload === undefined ? payload : encode(payload, stream.settings.writeData)
+    } catch (second) {
+      log.error(error)
+      log.error(second, 'onError of a run failed')
+    }
   }
 
   /** Calls `onGap` and encodes its result. Resolves to undefined if there is no result, to `''` for null, and if `onGap` fails, which aborts the stream. */

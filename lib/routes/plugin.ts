@@ -7,6 +7,7 @@ import type { CompiledSettings } from '../stream/settings.js'
 import type { Callbacks } from './callbacks.js'
 import type { Limits } from './limits.js'
 import type { PendingRequests } from './pending-requests.js'
+import type { Runs } from '../runs/runs.js'
 
 /** The objects of one registration of the plugin. All its routes and all calls of `reply.sse()` share them. */
 export interface Plugin {
@@ -15,6 +16,7 @@ export interface Plugin {
   /** Requests whose stream opens once the promise of the route's function `topics` has resolved. */
   pendingRequests: PendingRequests
   settings: PluginSettings
+  runs: Runs
   /** The settings of a stream of `reply.sse()` without options. */
   streamSettings: CompiledSettings
   /** Handles the opening and closing of streams that handlers make by `reply.sse()` without options. */

@@ -10,6 +10,12 @@ import type { StreamOwner } from '../stream/contracts.js'
 import type { Plugin } from './plugin.js'
 import { isSource, Source } from './source.js'
 import { SourceDelivery } from './source-delivery.js'
+import { openRun } from './open-run.js'
+import { RunStreamOwner } from './reply-run.js'
+import { runSource } from './run-source.js'
+import { RunStream } from './run-stream.js'
+import type { SSERunContext } from '../runs/store.js'
+import { readLastEventId } from '../stream/headers.js'
 import { isThenable } from './thenable.js'
 import { EventStream } from '../stream/event-stream.js'
 import { compileSettings } from '../stream/settings.js'
@@ -46,9 +52,10 @@ function openManualStream (plugin: Plugin, reply: FastifyReply, options: unknown
  * @param source a source, which is stopped even if the stream never opens; or a function that returns a source. The function is
  * called when the stream has opened; with `openOn: 'first-event'`, before the stream opens
  */
-function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: EventStream) => Source), options: unknown = {}): Promise<void> {
+function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: SSEStream) => Source), options: unknown = {}): Promise<void> {
   const settings = readReplyOptions(plugin.settings.stream, options, true)
   const callbacks = new Callbacks(plugin.settings.callbacks, reply.server, settings)
+  if (settings.resumable !== undefined) return streamRun(plugin, reply, source, settings, callbacks)
   const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
   const stream = makeStream(plugin, reply, new SourceStreamOwner(delivery, callbacks), settings)
   streamsOfHandlers.set(reply, { stream, callbacks })
@@ -60,10 +67,46 @@ function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((s
   return over.then(() => delivery.finished(plugin.settings.drain.timeout))
 }
 
-function makeStream ({ registry, limits, settings, streamSettings }: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): EventStream {
+/** Sends the run of a source as the reply, and starts it unless it is going on. The promise resolves once the response has closed. */
+async function streamRun (plugin: Plugin, reply: FastifyReply, source: Source | ((stream: SSEStream) => Source), settings: ReplySettings, callbacks: Callbacks): Promise<void> {
+  const { resumable = null } = settings
+  const owner = new RunStreamOwner(callbacks)
+  let isStarted = false
+  let stream: EventStream | null
+  try {
+    stream = await openRun(plugin.runs, {
+      key: resumable?.key,
+      lastEventId: readLastEventId(reply.request),
+      settings: resumable,
+      createStream: prepareStream(plugin, reply, owner, settings),
+      sourceOf (stream) {
+        isStarted = true
+        const open = (run: SSERunContext) => source instanceof Source ? source : source(new RunStream(run, stream))
+        return runSource(settings, stream.settings, { open, onError: (error) => callbacks.lastOfRun(error, stream) })
+      }
+    })
+  } finally {
+    // a run was going on, or the request is refused
+    if (!isStarted && source instanceof Source) source.stop()
+  }
+  if (stream === null) {
+    reply.code(204).send()
+    return
+  }
+  streamsOfHandlers.set(reply, { stream, callbacks })
+  respond(stream, reply)
+  await stream.finished()
+}
+
+function makeStream (plugin: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): EventStream {
+  return prepareStream(plugin, reply, owner, own)()
+}
+
+/** Calls the functions of the application that a stream needs, and counts it in the limits. Returns a function that creates the stream. */
+function prepareStream ({ registry, limits, settings, streamSettings }: Plugin, reply: FastifyReply, owner: StreamOwner<EventStream>, own: ReplySettings | null): () => EventStream {
   limits.admit(reply)
-  const { clientId } = settings
-  return new EventStream(registry, owner, reply, own === null ? streamSettings : compileSettings(own.settings), clientId === undefined ? clientId : validClientId(clientId(reply.request)))
+  const clientId = settings.clientId && validClientId(settings.clientId(reply.request))
+  return () => new EventStream(registry, owner, reply, own === null ? streamSettings : compileSettings(own.settings), clientId)
 }
 
 function respond (stream: EventStream, reply: FastifyReply): void {

@@ -16,6 +16,13 @@ import { SourceDelivery } from './source-delivery.js'
 import { EventStream } from '../stream/event-stream.js'
 import { type CompiledSettings, compileSettings, type StreamSettings } from '../stream/settings.js'
 import { RouteTopics } from './route-topics.js'
+import { RunReader } from '../runs/reader.js'
+import { openRun } from './open-run.js'
+import { sendRun } from './reply-run.js'
+import { runSource } from './run-source.js'
+import { RunStream } from './run-stream.js'
+import type { RunSource } from '../runs/producer.js'
+import { readLastEventId } from '../stream/headers.js'
 import { isThenable } from './thenable.js'
 
 const EVENT_STREAM = 'text/event-stream'
@@ -54,6 +61,14 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     return topics !== undefined || clientId !== undefined || this.#streamSettings.overflow === 'drop'
   }
 
+  /** Descriptions of the responses without an event stream, by status, for the OpenAPI document. */
+  get otherResponses (): Record<string, string> {
+    const { resumable, resume } = this.declared
+    if (resumable === undefined && resume === undefined) return {}
+    const none = resume === undefined ? 'The client has read all events of the run' : 'There is no run, or the client has read all its events'
+    return resumable?.onBusy === 'refuse' ? { 204: none, 409: 'A run with this key is going on' } : { 204: none }
+  }
+
   get payloadTimeout (): number { return this.declared.payloadTimeout }
 
   get items (): ItemKind { return this.declared.items }
@@ -73,6 +88,10 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
       return
     }
     this.#limits.admit(reply)
+    if (this.declared.resumable ?? this.declared.resume) {
+      this.#openRun(request, reply)
+      return
+    }
     const topics = this.#topics?.of(request)
     if (isThenable(topics)) this.#awaitTopics(topics, request, reply)
     else this.#respond(request, reply, topics)
@@ -92,16 +111,52 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     }
   }
 
-  #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
-    const { registry, settings } = this.#plugin
-    const { clientId = settings.clientId, shared, source, openOn, items, end, expires } = this.declared
+  /** Opens a stream that reads a run. Replies 204, with which an EventSource does not reconnect, if there is nothing to read. */
+  async #openRun (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    try {
+      const { resume, resumable } = this.declared
+      const opening = openRun(this.#plugin.runs, {
+        key: (resume ?? resumable?.key)?.call(this.#app, request),
+        lastEventId: readLastEventId(request),
+        createStream: this.#streamFor(request, reply),
+        settings: resumable ?? null,
+        sourceOf: (stream) => this.#runSource(request, stream)
+      })
+      if (!await this.#plugin.pendingRequests.settled(opening, reply) || reply.sent) return
+      const stream = await opening
+      if (stream === null) reply.code(204).send()
+      else stream.respond()
+    } catch (error) {
+      reply.send(toError(error))
+    }
+  }
+
+  #runSource (request: FastifyRequest, stream: EventStream): RunSource {
+    return runSource(this.declared, stream.settings, {
+      open: (run) => new Source(this.declared.source?.call(this.#app, request, new RunStream(run, stream)), request),
+      onError: (error) => this.#callbacks.lastOfRun(error, stream)
+    })
+  }
+
+  /** Calls the functions of the application that a stream needs. Returns a function that creates the stream. */
+  #streamFor (request: FastifyRequest, reply: FastifyReply): () => EventStream {
+    const { clientId = this.#plugin.settings.clientId, expires } = this.declared
     const id = clientId === undefined ? clientId : validClientId(clientId.call(this.#app, request))
+    const expiresAt = validTime(expires?.call(this.#app, request))
+    return () => {
+      const stream = new EventStream(this.#plugin.registry, this, reply, this.#streamSettings, id)
+      stream.expiresAt = expiresAt
+      return stream
+    }
+  }
+
+  #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
+    const { registry } = this.#plugin
+    const { shared, source, openOn, items, end } = this.declared
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
-    const expiresAt = validTime(expires?.call(this.#app, request))
-    const stream = new EventStream(registry, this, reply, this.#streamSettings, id)
+    const stream = this.#streamFor(request, reply)()
     if (topics !== undefined) stream.addTopics(topics, this.declared.rewind === 'all' ? Infinity : this.declared.rewind)
-    stream.expiresAt = expiresAt
     // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
@@ -152,6 +207,8 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     const { producer } = stream
     if (producer instanceof SourceDelivery) {
       producer.run(stream)
+    } else if (producer instanceof RunReader) {
+      sendRun(stream, this.#callbacks)
     } else if (producer instanceof SharedInterval) {
       producer.join(stream)
     } else if (payload !== undefined && interval !== undefined) {

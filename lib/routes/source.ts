@@ -43,12 +43,12 @@ export class Source {
   #over = false
 
   /**
-   * @param request errors that the source has after its end or stop go to the log of this request
+   * @param owner errors that the source has after its end or stop go to the log of this request or app
    * @throws SSE_ERR_SOURCE for a value that is not a source
    */
-  constructor (source: unknown, request: FastifyRequest) {
+  constructor (source: unknown, owner: Pick<FastifyRequest, 'log'>) {
     this.finished = new Promise((resolve) => { this.#finish = resolve })
-    this.#failed = (error) => logLateFailure(error, request)
+    this.#failed = (error) => logLateFailure(error, owner)
     // logs an error after the end of the source; an earlier error rejects the next read
     this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
   }

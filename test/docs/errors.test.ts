@@ -53,19 +53,20 @@ test('the table of statuses has the statuses, codes and Retry-After headers of r
   app.sseRoute('/', { topics: [] })
   app.sseRoute('/full', { topics: [], maxStreams: 1 })
   app.sseRoute('/client', { topics: [], maxStreamsPerClient: { max: 1 } })
+  app.sseRoute('/busy', { source: () => new Promise<never>(() => {}), resumable: { key: () => 'a', onBusy: 'refuse' } })
   app.sseRoute('/late', { topics: () => new Promise<never>(() => {}) })
   app.sseRoute('/304', { openOn: 'first-event', source: () => new Response(null, { status: 304 }) })
   app.sseRoute('/bad', { topics: () => [''] })
-  const open = await Promise.all(['/full', '/client'].map((url) => injectSSE(app, url)))
+  const open = await Promise.all(['/full', '/client', '/busy'].map((url) => injectSSE(app, url)))
   const statuses: number[] = []
-  for (const [url, accept] of [['/', 'text/html'], ['/full'], ['/client'], ['/late'], ['/304'], ['/bad']] as const) {
+  for (const [url, accept] of [['/', 'text/html'], ['/full'], ['/client'], ['/busy'], ['/late'], ['/304'], ['/bad']] as const) {
     const { statusCode, headers, body } = await app.inject({ url, headers: accept === undefined ? {} : { accept } })
     const { code } = JSON.parse(body)
     const row = rows.find(({ status, cause }) => status === statusCode && (cause.includes(`\`${code}\``) || status === 500))
     t.equal(row?.retryAfter, headers['retry-after'] === undefined ? 'no' : `${headers['retry-after']} s`, `${url}: ${statusCode} ${code}`)
     statuses.push(statusCode)
   }
-  t.strictSame(statuses, [406, 503, 429, 503, 502, 500])
+  t.strictSame(statuses, [406, 503, 429, 409, 503, 502, 500])
   for (const stream of open) stream.close()
 })
 

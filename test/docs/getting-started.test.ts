@@ -41,7 +41,7 @@ test('the page names the versions of Node and Fastify that the package needs, an
 
 test('the README of the demo names its environment variables, source files and pictures', (t) => {
   const demo = new Page('demo/README.md')
-  const files = readdirSync(join(root, 'demo')).filter((name) => name.endsWith('.ts')).map((name) => readFileSync(join(root, 'demo', name), 'utf8')).join('')
+  const files = ['demo', 'demo/data'].flatMap((folder) => readdirSync(join(root, folder)).map((name) => join(folder, name))).filter((name) => name.endsWith('.ts')).map((name) => readFileSync(join(root, name), 'utf8')).join('')
   const variables = [...files.matchAll(/process\.env\.([A-Z_]+)/g), ...files.matchAll(/([A-Z_]+)(?:: \w+)?(?: = '[^']*')?(?=,.*\} = process\.env| \} = process\.env)/g)].map(([, name = '']) => name)
   t.ok(variables.includes('OPENAI_API_KEY') && variables.includes('REDIS_URL') && variables.includes('COOKIE_SECRET'))
   for (const name of new Set(variables)) t.match(demo.text, `\`${name}\``, name)

@@ -10,10 +10,10 @@ import { runApp, tenLines } from './run.js'
 
 const page = pageOf('docs/options.md')
 
-/** Members of a stream, of `app.sse`, of a client limit and of Fastify's types, which lib/types.ts declares beside the options. */
+/** Members of a stream, of `app.sse`, of a client limit, of the options of runs and of Fastify's types, which lib/types.ts declares beside the options. */
 const notOptions = [
   'id', 'lastEventId', 'signal', 'closed', 'closeReason', 'request', 'send', 'subscribe', 'unsubscribe', 'close',
-  'resumed', 'publish', 'broadcast', 'sendTo', 'streams', 'stats', 'max', 'key', 'transform', 'sse', 'sseRoute'
+  'resumed', 'publish', 'broadcast', 'sendTo', 'streams', 'stats', 'max', 'key', 'keep', 'maxBytes', 'maxDuration', 'abandonAfter', 'onBusy', 'transform', 'sse', 'sseRoute'
 ]
 
 interface Described {

@@ -24,6 +24,8 @@ test('sseRoute takes the url as an option or as first argument, and returns the 
 
 const payload = () => {}
 const source = () => []
+const resume = () => 'a'
+const resumable = { key: resume }
 
 /** For each rule of the page, options of a route that break it. */
 const conflicts: Record<string, object[]> = {
@@ -33,6 +35,8 @@ const conflicts: Record<string, object[]> = {
   '`immediate`, `shared` and `payloadTimeout`': [{ source, immediate: true }, { source, shared: true }, { source, payloadTimeout: 1 }],
   '`openOn` and `end` need': [{ interval: 1, payload, openOn: 'request' }, { interval: 1, payload, end: 'x' }],
   '`items` needs a `source` or': [{ topics: [], items: 'data' }],
+  '`resumable` needs a `source`': [{ topics: [], resumable }, { source, resumable, topics: [] }, { source, resumable, openOn: 'request' }],
+  '`resume` excludes `source`': [{ resume, source }, { resume, interval: 1, payload }, { resume, topics: [] }, { resume, resumable }],
   '`rewind` needs `topics`': [{ source, rewind: 1 }],
   'A typed topic without `from`': [{ topics: [defineTopic('order:{id}')] }],
   'The `events` of the route and of its typed topics': [

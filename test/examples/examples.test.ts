@@ -47,6 +47,31 @@ t.test('source sends its tokens and ends, and stops when the client disconnects'
   await until('the generator was stopped', () => /\n[12] tokens sent/.test(program.output()))
 })
 
+t.test('resumable-chat goes on without its reader, and can be read again and stopped', async (t) => {
+  const url = `${await startExample(t, 'resumable-chat').url()}/chats/7`
+  t.equal((await fetch(url)).status, 204)
+  const [first] = await take(await fetch(url, { method: 'POST' }), 1)
+  t.match(first, { event: 'token', data: 'This' })
+  const tokens = ['This', ' answer', ' goes', ' on', ' without', ' you.'].map((token) => ['token', token])
+  const [whole, rest] = await Promise.all([null, first?.id ?? ''].map(async (id) => take(await fetch(url, id === null ? {} : { headers: { 'last-event-id': id } }), Infinity)))
+  t.strictSame(pairs(whole ?? []), [...tokens, ['done', '']])
+  t.strictSame(pairs(rest ?? []), [...tokens.slice(1), ['done', '']])
+  const again = await fetch(url, { method: 'POST' })
+  t.strictSame(await (await fetch(url, { method: 'DELETE' })).json(), { stopped: true })
+  t.strictSame((await take(again, Infinity)).at(-1)?.event, 'done')
+})
+
+t.test('jobs runs a job without a reader, and sends its progress', async (t) => {
+  const url = `${await startExample(t, 'jobs').url()}/imports/books`
+  t.equal((await fetch(url)).status, 404)
+  const [first, second] = [await fetch(url, { method: 'POST' }), await fetch(url, { method: 'POST' })]
+  t.equal(first.status, 202)
+  t.equal(Object(await first.json()).id, Object(await second.json()).id, 'one job')
+  const rows = [100, 200, 300, 400, 500].map((rows) => ['progress', JSON.stringify({ rows })])
+  t.strictSame(pairs(await take(await fetch(`${url}/events`), Infinity)), [...rows, ['done', '']])
+  t.match(await (await fetch(url)).json(), { key: 'books', state: 'done', events: 6 })
+})
+
 t.test('topics sends published events, and replays missed ones after a reconnect', async (t) => {
   const url = `${await startExample(t, 'topics').url()}/rooms/lobby`
   const say = async (text: string) => (await post(url, JSON.stringify({ text }), 'application/json')).json()

@@ -4,7 +4,8 @@ import { RedisServer, SERVERS } from '../helpers/redis-server.js'
 import { until } from '../helpers/until.js'
 import { launchChromium } from '../helpers/chromium.js'
 import { startDemoServer } from '../helpers/demo-server.js'
-import { badge, badgeStates, looksWell, unexpected, visit } from './visit.js'
+import { startLanguageModel } from './language-model.js'
+import { badge, badgeStates, looksWell, unexpected, visit, watch } from './visit.js'
 
 const FILE = 'demo/cluster.ts'
 /** Time limit for the start of processes, ms. */
@@ -111,6 +112,64 @@ t.test('signing out everywhere closes the streams of a user in both processes, a
   server.signal('SIGTERM')
   t.strictSame(await server.ended, { code: 0, signal: null })
   await Promise.allSettled(his)
+})
+
+t.test('pages of another process show an answer and an import, stop them, and show that the process of an answer has died', { skip: SERVERS.length === 0 && 'there is no redis-server' }, async (t) => {
+  const [redis, model, browser] = await Promise.all([RedisServer.start(t, SERVERS[0]), startLanguageModel(t), launchChromium(t)])
+  const server = await startDemoServer(t, { REDIS_URL: redis.url, PROCESSES: '2', OPENAI_BASE_URL: model.url }, FILE)
+  const first = await visit(browser, server.url)
+  await until('events of both processes', async () => (await publishers(first.page)).size === 2, LONG)
+  const { page } = first
+  const processOf = async (of: Page, method: string, path: RegExp) => {
+    const response = await of.waitForResponse((response) => response.request().method() === method && path.test(response.url()))
+    return Number(response.headers()['x-process'])
+  }
+
+  await page.goto(`${server.url}/chat.html`)
+  await badge(page, 'live')
+  const asked = processOf(page, 'POST', /\/chats\//)
+  await page.locator('#send').click()
+  const pid = await asked
+  await page.locator('#talk .writing', { hasText: 'word 2 ' }).waitFor()
+  // an idle process may take all connections, so that the other one is stopped while the second page opens
+  process.kill(pid, 'SIGSTOP')
+  const context = await browser.newContext()
+  const tab = await context.newPage()
+  const others = watch(tab)
+  try {
+    const joined = processOf(tab, 'GET', /\/chats\/\w+$/)
+    await tab.goto(page.url())
+    t.not(await joined, pid, 'the second page reads the answer from another process')
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  await tab.locator('#talk .writing', { hasText: /^word 1 word 2 .*word 9 / }).waitFor()
+  await tab.locator('#send').click()
+  for (const each of [page, tab]) await each.locator('#talk .stopped').waitFor()
+  const talk = async (of: Page) => (await of.locator('#talk p').allTextContents()).slice(0, 3)
+  t.strictSame(await talk(page), await talk(tab), 'both pages have the same answer, which the second one has stopped')
+
+  await page.goto(`${server.url}/jobs.html`)
+  await badge(page, 'live')
+  const started = processOf(page, 'POST', /\/jobs$/)
+  await page.getByLabel('File').selectOption('orders.csv')
+  await page.getByRole('button', { name: 'Import' }).click()
+  const importer = await started
+  await tab.goto(`${server.url}/jobs.html`)
+  await tab.locator('#jobs li[data-state=running]', { hasText: `process ${importer}` }).waitFor()
+  await tab.getByRole('button', { name: 'Stop orders.csv' }).click()
+  for (const each of [page, tab]) await each.getByText(/Stopped after [\d,]+ of 6,000 rows/).waitFor()
+
+  await page.goto(`${server.url}/chat.html`)
+  await badge(page, 'live')
+  const again = processOf(page, 'POST', /\/chats\//)
+  await page.locator('#send').click()
+  const dying = await again
+  await page.locator('#talk .writing', { hasText: 'word 2 ' }).waitFor()
+  process.kill(dying, 'SIGKILL')
+  await page.getByText(/The answer has failed/).waitFor({ timeout: LONG })
+  t.match(await page.locator('#talk .answered').textContent(), /^word 1 word 2 /, 'the page keeps the answer so far')
+  t.strictSame(unexpected([...first.faults, ...others]), [])
 })
 
 t.test('demo/cluster.ts prints which Redis it cannot reach', async (t) => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { rename, stat, truncate } from 'node:fs/promises'
@@ -16,8 +17,8 @@ function leaving (t: Test): AbortController {
   return controller
 }
 
-function ask (url: string, prompt: string, signal?: AbortSignal): Promise<Response> {
-  return fetch(`${url}/chat`, {
+function ask (url: string, prompt: string, signal?: AbortSignal, chat: string = randomUUID()): Promise<Response> {
+  return fetch(`${url}/chats/${chat}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ prompt }),
@@ -123,7 +124,7 @@ t.test('the demo server', async (t) => {
     t.pass('and the one that was asked for')
   })
 
-  t.test('POST /chat answers with a text of the project without OPENAI_BASE_URL', async (t) => {
+  t.test('POST /chats/:chat answers with a text of the project without OPENAI_BASE_URL', async (t) => {
     let answer = ''
     let last = ''
     let tokens = 0
@@ -140,10 +141,49 @@ t.test('the demo server', async (t) => {
     t.equal(last, 'done')
   })
 
-  t.test('POST /chat answers 400 in JSON without a prompt', async (t) => {
+  t.test('POST /chats/:chat answers 400 in JSON without a prompt', async (t) => {
     const response = await ask(server.url, '')
     t.equal(response.status, 400)
     t.match(await response.json(), { code: 'FST_ERR_VALIDATION' })
+  })
+
+  t.test('POST /jobs starts an import that runs without a reader, and fails, is stopped or is done', async (t) => {
+    const { signal } = leaving(t)
+    const start = async (file: string): Promise<string> => {
+      const response = await fetch(`${server.url}/jobs`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ file }) })
+      if (response.status !== 202) throw new Error(`status ${response.status}`)
+      return Object(await response.json()).id
+    }
+    const read = async (id: string, until = '') => {
+      const events: Array<[string | undefined, string]> = []
+      for await (const { event, data } of readEvents(await fetch(`${server.url}/jobs/${id}`, { signal }))) {
+        events.push([event, data])
+        if (data === until) break
+      }
+      return events
+    }
+    const stop = async (id: string) => Object(await (await fetch(`${server.url}/jobs/${id}`, { method: 'DELETE' })).json())
+    const [broken, running, waiting] = [await start('broken.csv'), await start('customers.csv'), await start('orders.csv')]
+    t.strictSame(await stop(waiting), { stopped: true })
+    t.strictSame(await read(waiting), [['progress', '{"rows":0,"of":6000}'], ['done', '']], 'a job that waits for another one can be stopped')
+    const failed = await read(broken)
+    t.match(failed.slice(0, 2), [['progress', '{"rows":0,"of":1000}'], ['progress', '{"rows":50,"of":1000}']])
+    t.strictSame(failed.slice(-2), [['progress', '{"rows":500,"of":1000}'], ['error', '{"message":"Row 531 has 3 columns in place of 4"}']])
+    await read(running, '{"rows":100,"of":4000}')
+    t.strictSame(await stop(running), { stopped: true })
+    const stopped = await read(running)
+    t.strictSame(stopped.at(-1), ['done', ''])
+    t.notMatch(stopped, [['progress', '{"rows":4000,"of":4000}']], 'the next reader gets the events so far')
+    t.strictSame(await stop(running), { stopped: false })
+
+    const listed: string[] = []
+    for await (const { data } of readEvents(await fetch(`${server.url}/jobs`, { signal }))) {
+      if (listed.push(JSON.parse(data).id) === 3) break
+    }
+    t.strictSame(listed, [broken, running, waiting], 'the list has all jobs')
+    t.equal((await fetch(`${server.url}/jobs/${randomUUID()}`)).status, 204)
+    t.equal((await fetch(`${server.url}/jobs/7`)).status, 400)
+    await t.rejects(start('unknown.csv'), { message: 'status 400' })
   })
 
   t.test('GET /ai/chat sends a text character by character', async (t) => {
@@ -174,7 +214,7 @@ t.test('the demo server', async (t) => {
     const order = await fetch(`${server.url}/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"a kettle"}' })
     const { id } = Object(await order.json())
     const streams = await Promise.all([
-      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0'].map((path) => fetch(server.url + path)),
+      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0', '/jobs'].map((path) => fetch(server.url + path)),
       ask(server.url, 'Hello')
     ])
     const begun = new Set<Response>()
@@ -218,31 +258,65 @@ t.test('the chat of the demo with an OpenAI-compatible server', async (t) => {
   const { port } = model.address() as AddressInfo
   const server = await startDemoServer(t, { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`, OPENAI_API_KEY: 'a-key', OPENAI_MODEL: 'a-model' })
 
-  t.test('POST /chat passes the tokens of the model on', async (t) => {
+  t.test('POST /chats/:chat passes the tokens of the model on', async (t) => {
     const events: Array<[string | undefined, string]> = []
     for await (const { event, data } of readEvents(await ask(server.url, 'answer'))) events.push([event, data])
-    t.strictSame(events, [['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['done', '']])
+    t.strictSame(events, [['question', 'answer'], ['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['complete', '3'], ['done', '']])
     t.match(asked.at(-1), {
       request: { method: 'POST', url: '/v1/chat/completions', headers: { authorization: 'Bearer a-key' } },
       body: { model: 'a-model', stream: true, messages: [{ role: 'user', content: 'answer' }] }
     })
   })
 
-  t.test('POST /chat aborts the request to the model when the client disconnects', async (t) => {
+  t.test('POST /chats/:chat: the model goes on when the client disconnects, others read the whole answer, and DELETE aborts the request to the model', async (t) => {
+    const chat = randomUUID()
     const leave = new AbortController()
-    const response = await ask(server.url, 'go on', leave.signal)
+    const response = await ask(server.url, 'go on', leave.signal, chat)
+    t.equal(response.status, 200)
+    await until('the model is asked', () => Object(asked.at(-1)?.body).messages[0].content === 'go on')
     const upstream = asked.at(-1)?.response
     if (!upstream) return t.fail('the model was not asked')
-    t.equal(response.status, 200)
-    t.equal(upstream.closed, false)
     leave.abort()
+    const busy = await ask(server.url, 'another', undefined, chat)
+    t.equal(busy.status, 409)
+    t.match(await busy.json(), { code: 'SSE_ERR_RUN_BUSY' })
+
+    const readers = await Promise.all([1, 2].map(() => fetch(`${server.url}/chats/${chat}`)))
+    const whole = Promise.all(readers.map(async (response) => {
+      const events: Array<[string | undefined, string]> = []
+      for await (const { event, data } of readEvents(response)) {
+        if (events.push([event, data]) === 4) await fetch(`${server.url}/chats/${chat}`, { method: 'DELETE' })
+      }
+      return events
+    }))
+    t.equal(upstream.closed, false)
+    for (const events of await whole) t.strictSame(events, [['question', 'go on'], ['token', 'Two\n'], ['token', 'lines'], ['token', ' – ja'], ['done', '']])
     if (!upstream.closed) await once(upstream, 'close')
     t.equal(upstream.writableEnded, false, 'closed by the other side')
+    t.strictSame(await (await fetch(`${server.url}/chats/${chat}`, { method: 'DELETE' })).json(), { stopped: false })
   })
 
-  t.test('POST /chat answers 502 in JSON when the model fails before its first token', async (t) => {
-    const response = await ask(server.url, 'fail')
-    t.equal(response.status, 502)
-    t.strictSame(await response.json(), { statusCode: 502, code: 'MODEL_ERROR', error: 'Bad Gateway', message: 'The language model answered 429: busy' })
+  t.test('POST /chats/:chat sends the event `error` when the model fails', async (t) => {
+    const events: Array<[string | undefined, string]> = []
+    for await (const { event, data } of readEvents(await ask(server.url, 'fail'))) events.push([event, data])
+    t.strictSame(events, [['question', 'fail'], ['error', '{"message":"The language model answered 429: busy"}']])
+  })
+
+  t.test('GET /chats/:chat answers 204 for a chat without an answer', async (t) => {
+    t.equal((await fetch(`${server.url}/chats/${randomUUID()}`)).status, 204)
+  })
+
+  t.test('GET /chats/:chat/questions sends the newest question, then each one as it is asked', async (t) => {
+    const { signal } = leaving(t)
+    const chat = randomUUID()
+    for (const prompt of ['one', 'two']) await (await ask(server.url, prompt, undefined, chat)).text()
+    const questions: string[] = []
+    let answer: Promise<string> | undefined
+    for await (const { data } of readEvents(await fetch(`${server.url}/chats/${chat}/questions`, { signal }))) {
+      if (questions.push(data) === 2) break
+      answer = ask(server.url, 'three', undefined, chat).then((response) => response.text())
+    }
+    await answer
+    t.strictSame(questions, ['two', 'three'])
   })
 })

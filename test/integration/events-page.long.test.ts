@@ -71,8 +71,8 @@ t.test('the page of the events', async (t) => {
     t.strictSame((await text(page, 'article h3')).sort(), streams.sort())
     t.strictSame(await text(page, '#get-stocks-symbol .event h5'), ['history JSON', 'quote JSON'])
     t.match(await text(page, '#get-stocks-symbol .event'), [/array of object time integer ms since 1970 price number$/, / open number The day’s first price /])
-    t.strictSame(await text(page, '#post-chat .event h5'), ['token text', 'done text'])
-    t.strictSame(await text(page, '#post-chat .curl'), [`curl -N -X POST -H 'content-type: application/json' -d '{"prompt":"Hello"}' '${server.url}/chat'`])
+    t.strictSame(await text(page, '#post-chats-chat .event h5'), ['question text', 'token text', 'complete JSON', 'error JSON', 'done text'])
+    t.strictSame(await text(page, '#post-chats-chat .curl'), [`curl -N -X POST -H 'content-type: application/json' -d '{"prompt":"Hello"}' '${server.url}/chats/0123456789abcdefghij'`])
     t.strictSame(await text(page, '#get-stocks-symbol .curl'), [`curl -N '${server.url}/stocks/ACRE'`])
   })
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { Page } from 'playwright-core'
 import t from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
 import { startInterruptibleProxy } from '../helpers/interruptible-proxy.js'
@@ -18,7 +19,8 @@ t.test('the chat', { buffered: true }, async (t) => {
   const proxy = await startInterruptibleProxy(t, server.url)
   const { page, faults } = await visit(browser, `${proxy.url}/chat.html`)
   const send = page.locator('#send')
-  const words = async () => (await page.locator('#talk .writing').allTextContents()).join().split(' ').length
+  const words = async (of = page) => (await of.locator('#talk .writing').allTextContents()).join().split(' ').length
+  const talk = async (of: Page) => (await of.locator('#talk p').allTextContents()).map((text) => text.replace('Ask again', ''))
   /** Reads from the log the number of tokens of each answer, oldest first. */
   const made = async () => (await readFile(server.logFile, 'utf8')).trim().split('\n').map((line): number | undefined => JSON.parse(line).tokens).filter((tokens) => tokens !== undefined)
 
@@ -27,33 +29,43 @@ t.test('the chat', { buffered: true }, async (t) => {
   await until('the answer grows', async () => await words() > 5)
   await until('and grows', async () => await words() > 10)
   t.equal(await send.textContent(), 'Stop')
-  await send.click()
-  const stopped = Number(/You stopped it after (\d+) tokens/.exec(await page.locator('#talk .stopped').textContent() ?? '')?.[1])
-  // a token is two words
-  t.ok(stopped >= 5, 'an answer can be stopped')
-  const logged = page.locator('#log li', { hasText: 'the client left, the model was stopped' })
-  await logged.waitFor()
+  await page.reload()
+  await until('the answer goes on after a reload', async () => await words() > 15)
+  t.match(await page.locator('#talk .writing').textContent(), /^word 1 word 2 word 3 /)
+
+  const tab = await page.context().newPage()
+  const others = watch(tab)
+  await tab.goto(new URL(await page.locator('#tab').getAttribute('href') ?? '', page.url()).href)
+  await until('another tab shows the answer', async () => await words(tab) > 20)
+  await tab.locator('#send').click()
+  for (const each of [page, tab]) await each.locator('#talk .stopped').waitFor()
+  t.strictSame(await talk(page), await talk(tab), 'an answer can be stopped in another tab')
+  const [question, answer = '', stopped] = await talk(page)
   const [tokens = 0] = await made()
-  t.ok(tokens >= stopped, 'and the server makes no more of it, though the model would never end')
-  t.match(await logged.textContent(), `${tokens} tokens`, 'as its log tells on the page')
+  t.strictSame([question, stopped], ['How did this answer get here?', `The answer was stopped after ${tokens} tokens. `], 'the server makes no more of it')
+  t.strictSame(answer.trim().split(/ (?=word)/), Array.from({ length: tokens }, (_, n) => `word ${n + 1}`), 'each tab shows each token once')
   await looksWell(t, page)
-  t.strictSame(faults, [])
+  await page.reload()
+  await page.locator('#talk .stopped').waitFor()
+  await badge(page, 'live')
+  t.strictSame(await talk(page), [question, answer, stopped], 'a reload keeps an answer that has ended')
 
   await page.locator('#prompt').fill('Once more')
   await page.keyboard.press('Enter')
-  await until('the next answer grows', async () => await words() > 5)
+  for (const each of [page, tab]) await until('the next answer grows in both tabs', async () => await words(each) > 5)
+  t.strictSame([...faults, ...others], [])
   proxy.interrupt()
-  await page.getByText('The connection was lost: the answer is not complete.').waitFor()
   await badge(page, 'waiting')
-  await until('the server has noticed it', async () => (await made()).length === 2)
   await proxy.restore()
   await badge(page, 'resumed', 'live')
+  const before = await words()
+  await until('the answer goes on after a lost connection', async () => await words() > before)
   model.finish()
-  await page.getByRole('button', { name: 'Ask again' }).click()
-  await page.locator('#log li', { hasText: 'the model has answered' }).waitFor()
-  t.equal(await page.locator('#log li').count(), 3, 'the log misses none of the answers, and has none twice')
-  t.match((await page.locator('#talk .answered').allTextContents()).at(-1), /the end\.$/)
-  t.strictSame(unexpected(faults), [])
+  for (const each of [page, tab]) await until('the answer is whole', async () => /the end\.$/.test((await each.locator('#talk .answered').allTextContents()).at(-1) ?? ''))
+  t.strictSame(await talk(page), await talk(tab))
+  const whole = (await talk(page)).at(-1) ?? ''
+  t.strictSame(whole.split(/ (?=word|the)/).slice(0, -1), Array.from({ length: (await made())[1] ?? 0 }, (_, n) => `word ${n + 1}`).slice(0, -1), 'the answer has each token once')
+  t.strictSame(unexpected([...faults, ...others]), [])
 })
 
 t.test('the room', { buffered: true }, async (t) => {

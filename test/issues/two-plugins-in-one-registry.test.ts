@@ -45,7 +45,7 @@ test('two apps share one registry', async (t) => {
       [{ labels: { zone: 'a' } }, /the names that the metrics of this registry have \(app\), got zone/],
       [{ labels: { app: 'two', zone: 'a' } }, /\(app\), got app, zone/],
       [{}, /\(app\), got none/],
-      [{ labels: { route: 'x' } }, /without "route", "reason" and "le"/],
+      [{ labels: { route: 'x' } }, /without "route", "reason", "state" and "le"/],
       [{ labels: { app: 1 } }, /an object of strings/],
       [{ labels: null }, /an object of strings/],
       [{ prefix: 1 }, /"prefix" takes a string, got 1/]

@@ -50,12 +50,16 @@ test('the document of the examples has every route with its events', async (t) =
     'get /logs': ['line', 'gap'],
     'get /ticker': ['prices', 'gap'],
     'get /stocks/{symbol}': ['history', 'quote'],
-    'post /chat': ['token', 'done'],
+    'post /chats/{chat}': ['question', 'token', 'complete', 'error', 'done'],
+    'get /chats/{chat}': ['question', 'token', 'complete', 'error', 'done'],
+    'get /chats/{chat}/questions': ['question', 'gap'],
+    'get /jobs': ['job', 'gap'],
+    'get /jobs/{id}': ['progress', 'error', 'done'],
     'get /ai/chat': ['message'],
     'get /rooms/{room}': ['message', 'gap'],
     'get /notifications': ['user', 'notification', 'gap'],
     'get /orders/{id}': ['state', 'gap'],
     'get /trades/{symbol}': ['trade', 'gap']
   })
-  t.strictSame(others, ['post /rooms/{room}/messages', 'post /session', 'post /sign-out', 'post /notifications', 'post /orders', 'post /trades'])
+  t.strictSame(others, ['delete /chats/{chat}', 'post /jobs', 'delete /jobs/{id}', 'post /rooms/{room}/messages', 'post /session', 'post /sign-out', 'post /notifications', 'post /orders', 'post /trades'])
 })

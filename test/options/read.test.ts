@@ -231,9 +231,9 @@ test('an option of reply.sse() that needs a source fails without one', async (t)
 test('the options of reply.sse() take precedence over the plugin\'s', (t) => {
   const { stream } = readPluginOptions({ retry: 1, heartbeat: false })
   const [onError, onDisconnect] = [() => {}, () => {}]
-  t.strictSame(readReplyOptions(stream, {}, false), { settings: stream, onError: undefined, onDisconnect: undefined, openOn: undefined, items: 'payload', end: undefined })
+  t.strictSame(readReplyOptions(stream, {}, false), { settings: stream, onError: undefined, onDisconnect: undefined, openOn: undefined, items: 'payload', end: undefined, resumable: undefined })
   t.strictSame(readReplyOptions(stream, { retry: 2, onError, onDisconnect, openOn: 'first-event', items: 'data', end: '' }, true), {
-    settings: { ...stream, retry: 2 }, onError, onDisconnect, openOn: 'first-event', items: 'data', end: ''
+    settings: { ...stream, retry: 2 }, onError, onDisconnect, openOn: 'first-event', items: 'data', end: '', resumable: undefined
   })
   const end = { id: 7, event: 'end', data: 1n }
   t.strictSame(readReplyOptions(stream, { serializer: String, end }, true).end, end, 'the serializer of the stream checks the end')
@@ -318,8 +318,8 @@ test('options of a route that exclude each other fail at sseRoute, with the reas
   const app = await makeApp(t)
   const [payload, source, onConnect, handler, topics, events] = [() => {}, () => [], () => {}, () => {}, ['orders'], { gap: {} }]
   const wrong: Array<[options: object, why: string]> = [
-    [{}, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
-    [{ onDisconnect: () => {} }, 'it needs at least one of "payload", "source", "topics" and "onConnect"'],
+    [{}, 'it needs at least one of "payload", "source", "topics", "resume" and "onConnect"'],
+    [{ onDisconnect: () => {} }, 'it needs at least one of "payload", "source", "topics", "resume" and "onConnect"'],
     [{ payload, interval: 1, source }, '"payload" and "source" exclude each other'],
     [{ payload }, '"payload" needs an "interval"'],
     [{ payload, interval: undefined }, '"payload" needs an "interval"'],
@@ -343,7 +343,7 @@ test('options of a route that exclude each other fail at sseRoute, with the reas
     [{ topics, openOn: 'first-event' }, '"openOn" goes with "source"'],
     [{ topics, events }, 'the event "gap" is the plugin\'s own where there'],
     [{ source, events, overflow: 'drop' }, 'the event "gap" is the plugin\'s own where there'],
-    [{ onConnect, handler }, 'it takes no "handler"; what it sends is said by "payload", "source", "topics" or "onConnect"']
+    [{ onConnect, handler }, 'it takes no "handler"; use "payload", "source", "topics", "resume" or "onConnect"']
   ]
   for (const [options, why] of wrong) {
     t.throws(() => app.sseRoute({ url: '/stocks', ...options }), { code: 'SSE_ERR_ROUTE', message: `The SSE route GET /stocks: ${why}` }, Object.keys(options).join(', '))
@@ -396,7 +396,7 @@ test('without options the plugin has its defaults', async (t) => {
 test('a route has its defaults, and its `end` has no id with topics', (t) => {
   const settings = readPluginOptions({})
   const read = (options: object) => readRouteOptions(settings, { url: '/', source: () => [], ...options }).declared
-  t.match(read({}), { payloadTimeout: 30_000, items: 'payload', end: undefined })
+  t.match(read({}), { payloadTimeout: 30_000, items: 'payload', end: undefined, resumable: undefined })
   t.match(read({ items: 'data', end: 'x' }), { items: 'data', end: 'x' })
   t.throws(() => read({ topics: [], end: { id: 1, data: 'x' } }), { code: 'SSE_ERR_OPTION', message: /^The option "end" takes an event, got one that cannot be sent$/, cause: { message: /from the log; got the id 1$/ } })
   t.end()

@@ -16,6 +16,7 @@ try {
     get({ host: '127.0.0.1', port, agent: false }, (response) => { response.once('data', resolve).on('error', () => {}) })
   })))
   await app.sse.publish('news', 'x')
+  await app.sse.start('run', ['x'])
   const streams = app.sse.streams.size
   await app.close()
   console.log(`${streams} streams were open`)

@@ -25,7 +25,7 @@ export function line (seconds: number, done: Done, restarts: number, samples: re
 }
 
 /** Adds up the stats of all apps of all servers. */
-export function total (samples: readonly Sample[], name: Exclude<keyof SSEStats, 'closed'>): number {
+export function total (samples: readonly Sample[], name: Exclude<keyof SSEStats, 'closed' | 'runs'>): number {
   return samples.flatMap(({ stats }) => stats).reduce((sum, stats) => sum + stats[name], 0)
 }
 

@@ -42,10 +42,11 @@ describe('app.sse', () => {
   })
 
   test('app.sse.stats() has plain numbers', () => {
-    const { closed, ...numbers } = app.sse.stats()
+    const { closed, runs, ...numbers } = app.sse.stats()
+    expect({ ...runs }).type.toBeAssignableTo<Record<'open' | 'readers' | 'done' | 'failed' | 'stopped', number>>()
     expect(numbers).type.toBe<Record<'active' | 'opened' | 'rejected' | 'resumed' | 'sent' | 'dropped' | 'replayed' | 'skipped' | 'gaps' | 'bytes', number>>()
     expect(closed).type.toBe<Record<'client' | 'server' | 'drain' | 'overflow' | 'stalled' | 'expired' | 'idle' | 'lifetime' | 'error', number>>()
-    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'close' | 'unsubscribe' | 'lastEventId' | 'streams' | 'stats'>()
+    expect<keyof SSE>().type.toBe<'publish' | 'broadcast' | 'sendTo' | 'close' | 'unsubscribe' | 'lastEventId' | 'start' | 'stop' | 'run' | 'streams' | 'stats'>()
     expect<SSEStats>().type.not.toHaveProperty('lag')
   })
 })
