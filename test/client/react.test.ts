@@ -1,10 +1,13 @@
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import { Window } from 'happy-dom'
 import { type Test, test } from 'tap'
 import { SSEError } from '../../lib/client/index.js'
 import { useSSE, type UseSSE, type UseSSEOptions } from '../../lib/client/react.js'
 import { listen, makeApp, until } from '../helpers/app.js'
 import { serveTopics } from '../helpers/subscriber.js'
+import { bundle } from './bundle.js'
 import { ends, says, serve } from './server.js'
 
 const window = new Window()
@@ -158,4 +161,13 @@ test('on a server the status is idle, and nothing is requested', async (t) => {
   }
   t.equal(renderToString(createElement(Status)), '<p>idle 0</p>')
   t.equal(requests.length, 0)
+})
+
+test('the hook adds less than 0.6 KB to the client, compressed', async (t) => {
+  const options = { format: 'esm', minify: true, external: ['eventsource-parser', 'react'] } as const
+  const entry = fileURLToPath(new URL('../../lib/client/react.ts', import.meta.url))
+  const [client, both] = await Promise.all([bundle(options), bundle({ ...options, entryPoints: [entry] })])
+  const size = gzipSync(both).length - gzipSync(client).length
+  t.comment(`${size} bytes`)
+  t.ok(size < 600)
 })
