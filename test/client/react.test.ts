@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
+import type { BuildOptions } from 'esbuild'
 import { Window } from 'happy-dom'
 import { type Test, test } from 'tap'
 import { SSEError } from '../../lib/client/index.js'
@@ -128,7 +129,7 @@ test('the status is closed after an end of the server, failed after a failure, a
   await until('the failure', () => component.state?.status === 'failed')
   t.match(component.state, { data: undefined, error: { code: 'SSE_ERR_NO_STREAM', status: 404 } })
   component.render('no URL')
-  await until('the refusal', () => component.state?.status === 'failed' && component.state.error !== undefined && Reflect.get(component.state.error, 'code') === 'SSE_ERR_OPTION')
+  await until('the refusal', () => component.state?.status === 'failed' && component.state.error !== undefined && Reflect.get(Object(component.state.error), 'code') === 'SSE_ERR_OPTION')
 })
 
 test('an error that onEvent throws is the state', async (t) => {
@@ -164,7 +165,7 @@ test('on a server the status is idle, and nothing is requested', async (t) => {
 })
 
 test('the hook adds less than 0.6 KB to the client, compressed', async (t) => {
-  const options = { format: 'esm', minify: true, external: ['eventsource-parser', 'react'] } as const
+  const options: BuildOptions = { format: 'esm', minify: true, external: ['eventsource-parser', 'react'] }
   const entry = fileURLToPath(new URL('../../lib/client/react.ts', import.meta.url))
   const [client, both] = await Promise.all([bundle(options), bundle({ ...options, entryPoints: [entry] })])
   const size = gzipSync(both).length - gzipSync(client).length

@@ -1,10 +1,8 @@
-import { Type } from '@sinclair/typebox'
 import { describe, expect, test } from 'tstyche'
-import type { EventsOf, SSEEvent, SSEGap } from '../../lib/client/index.js'
+import type { SSEEvent, SSEGap } from '../../lib/client/index.js'
 import { type SSEStatus, type UseSSE, useSSE } from '../../lib/client/react.js'
 
-const events = { price: Type.Object({ price: Type.Number() }), note: Type.Object({ text: Type.String() }) }
-type StockEvents = EventsOf<typeof events>
+interface StockEvents { price: { price: number }, note: { text: string } }
 interface ChatEvents { token: string, usage: { tokens: number } }
 
 describe('useSSE', () => {
