@@ -73,10 +73,7 @@ t.test('the logs', { buffered: true }, async (t) => {
   const rows = page.locator('#lines li')
   const shown = (text: string) => rows.filter({ hasText: text }).first().waitFor()
   const log = (path: string) => fetch(server.url + path)
-  const atEnd = () => page.locator('#lines').evaluate((list) => {
-    const { scrollTop, clientHeight, scrollHeight }: Record<string, number> = Object(list)
-    return Number(scrollTop) + Number(clientHeight) >= Number(scrollHeight) - 8
-  })
+  const atEnd = () => page.locator('#lines').evaluate((list) => list.scrollTop + list.clientHeight >= list.scrollHeight - 8)
 
   await until('the end of the log is shown', async () => await rows.count() > 0)
   await log('/a-line-for-the-log')
