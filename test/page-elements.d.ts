@@ -1,5 +1,5 @@
-/** The members of elements that tests read in a page. The types of React declare both interfaces without members. */
-interface ScrolledElement {
+/** The members of elements that tests use in a page. The types of React declare both interfaces without members. */
+interface ScrolledElement extends EventTarget {
   scrollTop: number
   scrollHeight: number
   clientHeight: number
