@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { EventSource } from 'eventsource'
 import { build } from 'esbuild'
+import { createEventSource } from 'eventsource-client'
 import { events as fetchEventStream } from 'fetch-event-stream'
 import { parseServerSentEvents } from 'parse-sse'
 import Reconnecting from 'reconnecting-eventsource'
@@ -147,4 +148,25 @@ t.test('in a page', async (t) => {
     })`)
     t.equal(requests.length, 1)
   })
+
+  t.test('sse.js reconnects after a clean end only with autoReconnect', async (t) => {
+    const { requests } = await inPage(t, [ends('retry: 10\n\n')], `new Promise((resolve) => {
+      const source = new client.SSE('/sse?once')
+      source.addEventListener('readystatechange', ({ readyState }) => {
+        if (readyState === 2) new client.SSE('/sse', { autoReconnect: true, reconnectDelay: 10 })
+      })
+      setTimeout(resolve, 500)
+    })`)
+    await until('requests with autoReconnect', () => requests.length > 10)
+    t.equal(requests.filter(({ url }) => url === '/sse?once').length, 1)
+  })
+})
+
+t.test('eventsource-client asks again after a 429 until it gets its stream', async (t) => {
+  const { url, requests } = await serve(t, says(429, '', { 'retry-after': '60' }), opens('data: x\n\n'))
+  const events: string[] = []
+  const source = createEventSource({ url, onMessage: ({ data }) => { events.push(data) } })
+  t.teardown(() => source.close())
+  await until('the event', () => events.length === 1, 30_000)
+  t.equal(requests.length, 2)
 })
