@@ -1,0 +1,195 @@
+// Tested by test/client/sharing.test.ts
+import { Chain, type Link } from './chain.js'
+import type { SSEError } from './errors.js'
+import type { RawEvent } from './types.js'
+
+/** The number of links that a tab keeps while it is behind. It has caught up when it reaches one of them. */
+const MOST_HELD = 500
+
+/** A message between tabs: an event; the end of the stream, with the error of a failure; or, with neither, the question for the holder's position. */
+interface Relayed {
+  link?: Link
+  over?: { failure: Failure | undefined }
+}
+
+/** An SSEError as it is posted: without its headers and cause, which may be objects that no message can hold. */
+type Failure = Omit<SSEError, 'headers' | 'cause'>
+
+/** The part of LockManager that a tab uses. */
+export interface Locks {
+  query: () => Promise<unknown>
+  request: (name: string, options: { signal: AbortSignal }, whileHeld: () => Promise<unknown>) => Promise<unknown>
+}
+
+/** What a tab needs from its page and from the client. */
+export interface TabOptions {
+  /** The name of the lock and of the channel. */
+  name: string
+  locks: Locks
+  openChannel: (name: string) => InstanceType<typeof BroadcastChannel>
+  lastEventId: string | null | undefined
+  end: string | undefined
+  connect: (lastEventId: string | null, signal: AbortSignal) => AsyncIterable<Iterable<RawEvent>>
+  SSEError: typeof SSEError
+  onShare: ((share: { holds: boolean }) => unknown) | undefined
+}
+
+/**
+ * One tab of those that share a connection. The tab that gets the lock is the holder: it connects and posts each event
+ * to the others. Each tab knows its place in the chain of events, so it drops an event that arrives twice, and notices
+ * at the next link that it missed events.
+ *
+ * A tab that is behind, after it was frozen or with the option `lastEventId`, catches up by a separate connection from
+ * its own last id, and drops this connection at the first id that the holder has reached too. The holder keeps no events
+ * for it, because it could keep only a limited number, and the log of the server has them all.
+ */
+export class Tab {
+  /** Set when the stream is over for this tab; its error is that of a failure. */
+  over: { error: unknown } | undefined
+  readonly #options: TabOptions
+  readonly #chain: Chain
+  /** Events that arrived and that the loop has not taken. */
+  #unread: RawEvent[] = []
+  #wake = () => {}
+  /** The channel while this tab takes part, and the controller whose abort gives the lock back. */
+  #channel: InstanceType<typeof BroadcastChannel> | undefined
+  #joined = new AbortController()
+  #isHolder = false
+  /** The value that `onShare` was called with. */
+  #holds: boolean | undefined
+  /** The connection of the holder, or of a tab that catches up; and the last event id of this connection. */
+  #connection: AbortController | undefined
+  #at: string | null = null
+  /** The newest links of the holder, while this tab catches up. */
+  #held: Link[] = []
+
+  constructor (options: TabOptions) {
+    this.#options = options
+    this.#chain = new Chain(options.lastEventId)
+  }
+
+  /** Resolves to the events that arrived since the last call, once there are any; to none at the end. */
+  async take (): Promise<RawEvent[]> {
+    if (this.#unread.length === 0 && this.over === undefined) await new Promise<void>((resolve) => { this.#wake = resolve })
+    return this.#unread.splice(0)
+  }
+
+  /** Takes part in the sharing, if it does not yet. */
+  join (): void {
+    if (this.#channel !== undefined || this.over !== undefined) return
+    const { name, locks, openChannel, SSEError } = this.#options
+    const { signal } = this.#joined = new AbortController()
+    this.#channel = openChannel(name)
+    this.#channel.onmessage = ({ data: { link, over } }: { data: Relayed }) => {
+      if (over !== undefined) this.close(over.failure && new SSEError(over.failure.code, over.failure.message, over.failure))
+      else if (link !== undefined) this.#receive(link, true)
+      else if (this.#isHolder) this.#answer()
+    }
+    this.#post({})
+    locks.request(name, { signal }, () => {
+      this.#isHolder = true
+      // asks through a second channel, so that this tab connects after the messages that the holder before it has posted
+      const asking = openChannel(name)
+      asking.postMessage({})
+      asking.close()
+      return new Promise<unknown>((resolve) => signal.addEventListener('abort', resolve))
+    }).catch((error: unknown) => signal.aborted || this.#finish(error))
+  }
+
+  /** Gives up the connection and the lock, so that another tab becomes the holder. `join` takes part again. */
+  leave (): void {
+    this.#isHolder = false
+    this.#disconnect()
+    this.#joined.abort()
+    this.#channel?.close()
+    this.#channel = undefined
+  }
+
+  /** Ends this tab's events, after those that it received. @param error the error of a failure */
+  close (error?: unknown): void {
+    this.over ??= { error }
+    this.leave()
+    this.#wake()
+  }
+
+  #post (message: Relayed): void {
+    this.#channel?.postMessage(message)
+  }
+
+  /** Connects, unless this holder is connected, and posts its position: an id without an event. */
+  #answer (): void {
+    this.#read()
+    this.#post({ link: { from: this.#at, lastEventId: this.#at, message: undefined } })
+    this.#setHolds(true)
+  }
+
+  #setHolds (holds: boolean): void {
+    if (holds === this.#holds) return
+    this.#holds = holds
+    Promise.resolve({ holds }).then(this.#options.onShare).catch((error: unknown) => this.#finish(error))
+  }
+
+  #receive (link: Link, relayed: boolean): void {
+    const isNext = this.#chain.continuesWith(link)
+    const isBehind = !isNext && !this.#chain.has(link)
+    if (isNext || (isBehind && !relayed)) {
+      this.#chain.reach(link.lastEventId)
+      this.#unread.push(link)
+      this.#wake()
+    }
+    if (this.#isHolder) return
+    if (relayed) this.#follow(link, isBehind)
+    else this.#catchUp()
+  }
+
+  /** Goes on with the links of the holder, or, if events before this one are missing, keeps the link and gets these events. */
+  #follow (link: Link, isBehind: boolean): void {
+    this.#setHolds(false)
+    if (!isBehind) return this.#disconnect()
+    if (this.#held.push(link) > MOST_HELD) this.#held.shift()
+    this.#read()
+  }
+
+  /** Changes over to the links of the holder, if this tab has reached one of those that it kept. */
+  #catchUp (): void {
+    const { lastEventId } = this.#chain
+    const reached = this.#held.findIndex((link) => link.from === lastEventId || link.lastEventId === lastEventId)
+    if (reached >= 0) for (const link of this.#held.splice(0).slice(reached)) this.#receive(link, true)
+  }
+
+  /** Connects and reads to the end, as the holder or to catch up. */
+  async #read (): Promise<void> {
+    if (this.#connection !== undefined) return
+    const { connect, end } = this.#options
+    const { signal } = this.#connection = new AbortController()
+    this.#at = this.#chain.lastEventId ?? null
+    try {
+      for await (const part of connect(this.#at, signal)) {
+        for (const { message, lastEventId } of part) {
+          if (signal.aborted) return
+          const link = { from: this.#at, lastEventId, message }
+          this.#at = lastEventId
+          this.#receive(link, false)
+          if (this.#isHolder) this.#post({ link })
+          if (message !== undefined && message.data === end) return this.#finish()
+        }
+      }
+      if (!signal.aborted) this.#finish()
+    } catch (error) {
+      this.#finish(error)
+    }
+  }
+
+  #disconnect (): void {
+    this.#connection?.abort()
+    this.#connection = undefined
+    this.#held = []
+  }
+
+  /** Ends the events of this tab. The holder ends those of all tabs, except after an error that a callback of the application threw. */
+  #finish (error?: unknown): void {
+    const failure = error instanceof this.#options.SSEError ? { ...error, message: error.message, headers: undefined, cause: undefined } : undefined
+    if (this.#isHolder && (failure !== undefined || error === undefined)) this.#post({ over: { failure } })
+    this.close(error)
+  }
+}
