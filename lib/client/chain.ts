@@ -1,5 +1,5 @@
 // Tested by test/client/sharing.test.ts
-import type { RawEvent } from './types.js'
+import type { RawEvent } from './event-parser.js'
 
 /** The number of ids that a tab remembers. At a hand-over only events that were on their way are repeated, which are few. */
 const WINDOW = 500

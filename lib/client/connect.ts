@@ -1,11 +1,10 @@
 // Tested by test/client/coming-back.test.ts
 import { Connection } from './connection.js'
 import type { SSEError } from './errors.js'
-import { EventParser } from './event-parser.js'
+import { EventParser, type RawEvent } from './event-parser.js'
 import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
 import type { Settings } from './options.js'
 import { backoff, isRetryable, wait } from './retry.js'
-import type { RawEvent } from './types.js'
 
 /**
  * Connects, and reconnects after the stream has ended or failed, with the id of the last event. Yields the messages that
@@ -13,6 +12,8 @@ import type { RawEvent } from './types.js'
  * after a clean end without `reconnect`. Throws the failure after which the client gives up.
  */
 export async function * connect (url: string | URL, settings: Settings, lastEventId: string | null, signal: AbortSignal): AsyncGenerator<Iterable<RawEvent>, undefined> {
+  // a variable, because browsers refuse a call of their `fetch` as a method of another object
+  const { fetch } = settings
   const parser = new EventParser(lastEventId)
   let failures = 0
   for (let attempt = 1; !signal.aborted; attempt++) {
@@ -20,7 +21,7 @@ export async function * connect (url: string | URL, settings: Settings, lastEven
     const close = () => connection.close()
     signal.addEventListener('abort', close)
     try {
-      const response = await connection.open(async (signal) => settings.fetch(url, await requestOf(settings, attempt, parser.lastEventId, signal)), settings.reconnect)
+      const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, parser.lastEventId, signal)), settings.reconnect)
       if (response?.status === 204) return
       if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: parser.lastEventId })
       parser.begin()

@@ -1,6 +1,12 @@
 // Tested by test/client/reading.test.ts
 import { createParser } from 'eventsource-parser'
-import type { RawEvent, SSEMessage } from './types.js'
+import type { SSEMessage } from './types.js'
+
+/** A message, and the last event id after it. `message` is undefined for an id without data. */
+export interface RawEvent {
+  message: SSEMessage | undefined
+  lastEventId: string | null
+}
 
 /** Parses event streams, one after the other. Keeps the last event id and the delay of the last `retry:` when the next stream begins. */
 export class EventParser {

@@ -3,7 +3,7 @@ import type { connect } from './connect.js'
 import type { SSEError } from './errors.js'
 import type { Settings } from './options.js'
 import { type Locks, Tab } from './tab.js'
-import type { RawEvent } from './types.js'
+import type { RawEvent } from './event-parser.js'
 
 /** The parts of a browser's page or worker that sharing uses. */
 interface Page extends Partial<EventTarget> {

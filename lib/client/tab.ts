@@ -1,7 +1,7 @@
 // Tested by test/client/sharing.test.ts
 import { Chain, type Link } from './chain.js'
 import type { SSEError } from './errors.js'
-import type { RawEvent } from './types.js'
+import type { RawEvent } from './event-parser.js'
 
 /** The number of links that a tab keeps while it is behind. It has caught up when it reaches one of them. */
 const MOST_HELD = 500

@@ -34,12 +34,6 @@ export interface SSEMessage {
   data: string
 }
 
-/** A message, and the last event id after it. `message` is undefined for an id without data. */
-export interface RawEvent {
-  message: SSEMessage | undefined
-  lastEventId: string | null
-}
-
 /** The events of a server, as an async iterator. It can be iterated once. */
 export interface SSEEvents<Events> extends AsyncIterableIterator<SSEEvent<Events>, undefined> {
   /**
