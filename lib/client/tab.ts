@@ -2,6 +2,7 @@
 import { Chain, type Link } from './chain.js'
 import type { SSEError } from './errors.js'
 import type { RawEvent } from './event-parser.js'
+import type { GivenOptions } from './options.js'
 
 /** The number of links that a tab keeps while it is behind. It has caught up when it reaches one of them. */
 const MOST_HELD = 500
@@ -21,17 +22,14 @@ export interface Locks {
   request: (name: string, options: { signal: AbortSignal }, whileHeld: () => Promise<unknown>) => Promise<unknown>
 }
 
-/** What a tab needs from its page and from the client. */
-export interface TabOptions {
+/** The options of the loop, and what a tab needs from its page and from the client. */
+export interface TabOptions extends Pick<GivenOptions, 'lastEventId' | 'end' | 'onShare'> {
   /** The name of the lock and of the channel. */
   name: string
   locks: Locks
-  openChannel: (name: string) => InstanceType<typeof BroadcastChannel>
-  lastEventId: string | null | undefined
-  end: string | undefined
+  Channel: typeof BroadcastChannel
   connect: (lastEventId: string | null, signal: AbortSignal) => AsyncIterable<Iterable<RawEvent>>
   SSEError: typeof SSEError
-  onShare: ((share: { holds: boolean }) => unknown) | undefined
 }
 
 /**
@@ -44,13 +42,13 @@ export interface TabOptions {
  * for it, because it could keep only a limited number, and the log of the server has them all.
  */
 export class Tab {
-  /** Set when the stream is over for this tab; its error is that of a failure. */
-  over: { error: unknown } | undefined
   readonly #options: TabOptions
   readonly #chain: Chain
   /** Events that arrived and that the loop has not taken. */
   #unread: RawEvent[] = []
   #wake = () => {}
+  /** Set when no more events arrive; its error is that of a failure. */
+  #over: { error: unknown } | undefined
   /** The channel while this tab takes part, and the controller whose abort gives the lock back. */
   #channel: InstanceType<typeof BroadcastChannel> | undefined
   #joined = new AbortController()
@@ -68,28 +66,32 @@ export class Tab {
     this.#chain = new Chain(options.lastEventId)
   }
 
-  /** Resolves to the events that arrived since the last call, once there are any; to none at the end. */
-  async take (): Promise<RawEvent[]> {
-    if (this.#unread.length === 0 && this.over === undefined) await new Promise<void>((resolve) => { this.#wake = resolve })
-    return this.#unread.splice(0)
+  /** Yields the events that have arrived, until `close`, the end of the stream, or its failure, which it throws. */
+  async * events (): AsyncGenerator<RawEvent[], undefined> {
+    for (;;) {
+      if (this.#unread.length > 0) yield this.#unread.splice(0)
+      else if (!this.#over) await new Promise<void>((resolve) => { this.#wake = resolve })
+      else if (this.#over.error) throw this.#over.error
+      else return
+    }
   }
 
   /** Takes part in the sharing, if it does not yet. */
   join (): void {
-    if (this.#channel !== undefined || this.over !== undefined) return
-    const { name, locks, openChannel, SSEError } = this.#options
+    if (this.#channel || this.#over) return
+    const { name, locks, Channel, SSEError } = this.#options
     const { signal } = this.#joined = new AbortController()
-    this.#channel = openChannel(name)
+    this.#channel = new Channel(name)
     this.#channel.onmessage = ({ data: { link, over } }: { data: Relayed }) => {
-      if (over !== undefined) this.close(over.failure && new SSEError(over.failure.code, over.failure.message, over.failure))
-      else if (link !== undefined) this.#receive(link, true)
+      if (over) this.close(over.failure && new SSEError(over.failure.code, over.failure.message, over.failure))
+      else if (link) this.#receive(link, true)
       else if (this.#isHolder) this.#answer()
     }
     this.#post({})
     locks.request(name, { signal }, () => {
       this.#isHolder = true
       // asks through a second channel, so that this tab connects after the messages that the holder before it has posted
-      const asking = openChannel(name)
+      const asking = new Channel(name)
       asking.postMessage({})
       asking.close()
       return new Promise<unknown>((resolve) => signal.addEventListener('abort', resolve))
@@ -107,7 +109,7 @@ export class Tab {
 
   /** Ends this tab's events, after those that it received. @param error the error of a failure */
   close (error?: unknown): void {
-    this.over ??= { error }
+    this.#over ??= { error }
     this.leave()
     this.#wake()
   }
@@ -129,6 +131,10 @@ export class Tab {
     Promise.resolve({ holds }).then(this.#options.onShare).catch((error: unknown) => this.#finish(error))
   }
 
+  /**
+   * Takes the next link, and drops one that this tab has already. A relayed link after events that are missing is kept
+   * until a separate connection has brought these events.
+   */
   #receive (link: Link, relayed: boolean): void {
     const isNext = this.#chain.continuesWith(link)
     const isBehind = !isNext && !this.#chain.has(link)
@@ -138,28 +144,22 @@ export class Tab {
       this.#wake()
     }
     if (this.#isHolder) return
-    if (relayed) this.#follow(link, isBehind)
-    else this.#catchUp()
-  }
-
-  /** Goes on with the links of the holder, or, if events before this one are missing, keeps the link and gets these events. */
-  #follow (link: Link, isBehind: boolean): void {
+    if (!relayed) {
+      // changes over to the links of the holder, if this tab has reached one of those that it kept
+      const { lastEventId } = this.#chain
+      const reached = this.#held.findIndex((link) => link.from === lastEventId || link.lastEventId === lastEventId)
+      if (reached >= 0) for (const link of this.#held.splice(0).slice(reached)) this.#receive(link, true)
+      return
+    }
     this.#setHolds(false)
     if (!isBehind) return this.#disconnect()
     if (this.#held.push(link) > MOST_HELD) this.#held.shift()
     this.#read()
   }
 
-  /** Changes over to the links of the holder, if this tab has reached one of those that it kept. */
-  #catchUp (): void {
-    const { lastEventId } = this.#chain
-    const reached = this.#held.findIndex((link) => link.from === lastEventId || link.lastEventId === lastEventId)
-    if (reached >= 0) for (const link of this.#held.splice(0).slice(reached)) this.#receive(link, true)
-  }
-
   /** Connects and reads to the end, as the holder or to catch up. */
   async #read (): Promise<void> {
-    if (this.#connection !== undefined) return
+    if (this.#connection) return
     const { connect, end } = this.#options
     const { signal } = this.#connection = new AbortController()
     this.#at = this.#chain.lastEventId ?? null
@@ -171,7 +171,7 @@ export class Tab {
           this.#at = lastEventId
           this.#receive(link, false)
           if (this.#isHolder) this.#post({ link })
-          if (message !== undefined && message.data === end) return this.#finish()
+          if (message && message.data === end) return this.#finish()
         }
       }
       if (!signal.aborted) this.#finish()

@@ -70,12 +70,12 @@ export interface Tab {
 /** Makes this process a browser's origin, and returns a function that opens tabs. Tabs are closed at the end of the test. */
 export function makeOrigin (t: Test): { locks: Locks, openTab: (url: string, options?: Options & { each?: (data: unknown) => unknown }) => Promise<Tab> } {
   const locks = new Locks()
-  setGlobals(t, { location: {}, navigator: { locks }, document: undefined, addEventListener: undefined })
+  setGlobals(t, { location: {}, navigator: { locks }, addEventListener: undefined })
   return {
     locks,
     async openTab (url, { each, ...options } = {}) {
       const page = new EventTarget()
-      Object.assign(globalThis, { document: page, addEventListener: page.addEventListener.bind(page) })
+      Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) })
       const requests = locks.requests
       const events: SSEEvents<Events> = sse<Events>(url, { share: 'a', retry: { delay: 1, maxDelay: 1 }, onShare: ({ holds }) => { tab.holds.push(holds) }, ...options })
       const tab: Tab = { page, data: [], ids: [], holds: [], events, result: undefined }
