@@ -10,7 +10,7 @@ const MOST_HELD = 500
 /** A message between tabs: an event; the end of the stream, with the error of a failure; or, with neither, the question for the holder's position. */
 interface Relayed {
   link?: Link
-  over?: { failure: Failure | undefined }
+  over?: { error: Failure | undefined }
 }
 
 /** An SSEError as it is posted: without its headers and cause, which may be objects that no message can hold. */
@@ -55,9 +55,8 @@ export class Tab {
   #isHolder = false
   /** The value that `onShare` was called with. */
   #holds: boolean | undefined
-  /** The connection of the holder, or of a tab that catches up; and the last event id of this connection. */
+  /** The connection of the holder, or of a tab that catches up. */
   #connection: AbortController | undefined
-  #at: string | null = null
   /** The newest links of the holder, while this tab catches up. */
   #held: Link[] = []
 
@@ -83,7 +82,7 @@ export class Tab {
     const { signal } = this.#joined = new AbortController()
     this.#channel = new Channel(name)
     this.#channel.onmessage = ({ data: { link, over } }: { data: Relayed }) => {
-      if (over) this.close(over.failure && new SSEError(over.failure.code, over.failure.message, over.failure))
+      if (over) this.close(over.error && new SSEError(over.error.code, over.error.message, over.error))
       else if (link) this.#receive(link, true)
       else if (this.#isHolder) this.#answer()
     }
@@ -121,7 +120,8 @@ export class Tab {
   /** Connects, unless this holder is connected, and posts its position: an id without an event. */
   #answer (): void {
     this.#read()
-    this.#post({ link: { from: this.#at, lastEventId: this.#at, message: undefined } })
+    const { lastEventId = null } = this.#chain
+    this.#post({ link: { from: lastEventId, lastEventId, message: undefined } })
     this.#setHolds(true)
   }
 
@@ -162,13 +162,13 @@ export class Tab {
     if (this.#connection) return
     const { connect, end } = this.#options
     const { signal } = this.#connection = new AbortController()
-    this.#at = this.#chain.lastEventId ?? null
+    let { lastEventId: from = null } = this.#chain
     try {
-      for await (const part of connect(this.#at, signal)) {
+      for await (const part of connect(from, signal)) {
         for (const { message, lastEventId } of part) {
           if (signal.aborted) return
-          const link = { from: this.#at, lastEventId, message }
-          this.#at = lastEventId
+          const link = { from, lastEventId, message }
+          from = lastEventId
           this.#receive(link, false)
           if (this.#isHolder) this.#post({ link })
           if (message && message.data === end) return this.#finish()
@@ -189,7 +189,7 @@ export class Tab {
   /** Ends the events of this tab. The holder ends those of all tabs, except after an error that a callback of the application threw. */
   #finish (error?: unknown): void {
     const failure = error instanceof this.#options.SSEError ? { ...error, message: error.message, headers: undefined, cause: undefined } : undefined
-    if (this.#isHolder && (failure !== undefined || error === undefined)) this.#post({ over: { failure } })
+    if (this.#isHolder && (failure || error === undefined)) this.#post({ over: { error: failure } })
     this.close(error)
   }
 }
