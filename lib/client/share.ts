@@ -18,20 +18,20 @@ interface Page extends Partial<EventTarget> {
  * `connectAlone` and `SSEError` are arguments, because bundlers move a module that two chunks import into a third chunk.
  */
 export async function * share (connectAlone: typeof connect, SSEError: typeof Failure, url: string | URL, settings: Settings, signal: AbortSignal): AsyncGenerator<Iterable<RawEvent>, undefined> {
-  const connect: TabOptions['connect'] = (lastEventId, signal) => connectAlone(url, settings, lastEventId, signal)
+  const connectFrom: TabOptions['connect'] = (lastEventId, signal) => connectAlone(url, settings, lastEventId, signal)
   const page: Partial<Pick<typeof globalThis, 'BroadcastChannel'>> & Page = globalThis
   const { BroadcastChannel: Channel, navigator } = page
   const locks = navigator?.locks
   // checks `location`, because Node has locks and channels too, but the requests of one process may be those of several users;
   // `query` rejects where a page may use no locks, as in a sandboxed frame
-  if (!page.location || !Channel || !locks || !await locks.query().catch(() => false)) return yield * connect(settings.lastEventId ?? null, signal)
+  if (!page.location || !Channel || !locks || !await locks.query().catch(() => false)) return yield * connectFrom(settings.lastEventId ?? null, signal)
 
   const tab = new Tab({
     ...settings,
     name: `sse ${settings.share} ${new Request(url).url}`,
     locks,
     Channel,
-    connect,
+    connect: connectFrom,
     SSEError
   })
   const over = new AbortController()
