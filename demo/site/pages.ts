@@ -72,7 +72,7 @@ export const pages: Page[] = [
     name: 'stocks',
     path: '/stocks.html',
     title: 'Stocks',
-    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and a page has the newest prices at once.',
+    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and all tabs of a browser share one connection for the prices.',
     files: ['ticker', 'trades']
   },
   chat,
