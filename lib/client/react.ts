@@ -89,6 +89,11 @@ export function useSSE (url: string | URL | null | undefined, options: Options =
           onRetry (retry) {
             update(() => ({ status: 'reconnecting', error: retry.error }))
             return given.onRetry?.(retry)
+          },
+          onShare (share) {
+            // another tab has the connection, and calls its own `onOpen`
+            if (!share.holds) update(() => ({ status: 'open', error: undefined }))
+            return given.onShare?.(share)
           }
         })
         for await (const event of events) {

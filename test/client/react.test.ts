@@ -10,6 +10,7 @@ import { listen, makeApp, until } from '../helpers/app.js'
 import { serveTopics } from '../helpers/subscriber.js'
 import { bundle } from './bundle.js'
 import { ends, says, serve } from './server.js'
+import { Locks, setGlobals } from './tabs.js'
 
 const window = new Window()
 Object.assign(globalThis, { window, document: window.document })
@@ -152,6 +153,21 @@ test('close() disconnects until an option changes', async (t) => {
   const none = mount(t, null)
   await until('a render', () => none.state)
   none.state?.close()
+})
+
+test('with share the status is open in every tab, also before the first event', async (t) => {
+  const { app, url } = await startApp(t)
+  setGlobals(t, { location: new URL(url), navigator: { locks: new Locks() } })
+  const holds: boolean[] = []
+  const first = mount(t, `${url}news`, { share: 'ann' })
+  await until('the connection', () => first.state?.status === 'open')
+  const second = mount(t, `${url}news`, { share: 'ann', onShare: (share) => { holds.push(share.holds) } })
+  await until('the second tab', () => second.state?.status === 'open')
+  t.strictSame(holds, [false])
+  first.unmount()
+  await until('the other tab to connect', () => holds.length === 2)
+  t.equal(holds[1], true)
+  await until('the second connection', () => app.sse.stats().opened === 2)
 })
 
 test('on a server the status is idle, and nothing is requested', async (t) => {
