@@ -174,6 +174,30 @@ t.test('the stocks', { buffered: true }, async (t) => {
   t.strictSame(unexpected(faults), [])
 })
 
+t.test('the React page', { buffered: true }, async (t) => {
+  const proxy = await startInterruptibleProxy(t, server.url)
+  const { page, faults } = await visit(browser, `${proxy.url}/react.html`)
+  const price = (symbol: string) => page.locator('.quotes li', { hasText: symbol }).locator('.price').textContent()
+  await Promise.all(['ACRE', 'BOLT'].map((symbol) => moves(`the price of ${symbol}`, () => price(symbol))))
+  await badge(page, 'live')
+  await page.getByLabel('Company').selectOption('DUNE')
+  await page.getByRole('button', { name: 'Watch' }).click()
+  await moves('the price of the third', () => price('DUNE'))
+  await looksWell(t, page)
+  t.strictSame(faults, [])
+
+  const states = await badgeStates(page)
+  proxy.interrupt()
+  await badge(page, 'waiting')
+  await proxy.restore()
+  await badge(page, 'live')
+  t.match((await states()).join(), /^live,(connecting,)?waiting,.*live$/)
+  for (const symbol of ['ACRE', 'BOLT', 'DUNE']) await page.getByRole('button', { name: `Remove ${symbol}` }).click()
+  await badge(page, 'idle')
+  t.equal(await page.locator('.quotes li').count(), 0)
+  t.strictSame(unexpected(faults), [])
+})
+
 t.test('the API docs', { buffered: true }, async (t) => {
   const { page, faults } = await visit(browser, `${server.url}/docs`)
   await page.getByText('/stocks/{symbol}').waitFor()
