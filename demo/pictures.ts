@@ -75,6 +75,12 @@ await jobs.getByRole('button', { name: 'Stop customers.csv' }).click()
 await jobs.waitForFunction('document.querySelector("#jobs li progress").value >= 1_200')
 await take('jobs', jobs)
 
+const react = await open('/react.html')
+await react.getByRole('button', { name: 'Watch' }).click()
+await react.locator('#connection[data-state=live]').waitFor()
+await react.waitForFunction('document.querySelectorAll(".quotes .up, .quotes .down").length === 3')
+await take('react', react)
+
 const logs = await open('/logs.html')
 await logs.getByRole('button', { name: 'Send a bad request' }).click()
 await logs.getByText('request refused').last().waitFor()

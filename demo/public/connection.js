@@ -40,6 +40,11 @@ export async function * follow (url, { brief = false, ...options } = {}) {
         turn(opened ? 'resumed' : 'live', Date.now() + TOLD.resumed)
         opened = true
       },
+      onShare (share) {
+        // the tab that holds the connection has opened it
+        if (!share.holds) turn('live')
+        options.onShare?.(share)
+      },
       onRetry: ({ delay }) => turn('waiting', Date.now() + delay)
     })
     for await (const event of events) {

@@ -26,7 +26,10 @@ const chart = liveChart(element('chart'), {
 /** Each event has the prices of one second. At the start and after a gap, the seconds before it are loaded. */
 async function followPrices () {
   let complete = false
-  for await (const { event, data } of follow('/ticker')) {
+  const onShare = ({ holds }) => {
+    element('holder').textContent = holds ? 'This tab holds the connection for the prices.' : 'Another tab holds the connection for the prices.'
+  }
+  for await (const { event, data } of follow('/ticker', { share: 'prices', onShare })) {
     if (event === 'gap') {
       complete = false
       continue

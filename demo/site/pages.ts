@@ -72,8 +72,16 @@ export const pages: Page[] = [
     name: 'stocks',
     path: '/stocks.html',
     title: 'Stocks',
-    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and a page has the newest prices at once.',
+    lead: 'Invented companies on a simulated market. One computation a second serves all who watch, and all tabs of a browser share one connection for the prices.',
     files: ['ticker', 'trades']
+  },
+  {
+    name: 'react',
+    path: '/react.html',
+    title: 'React',
+    lead: 'A component with the hook <code>useSSE</code> for each company. Its stream opens when the component is mounted, and closes when it is removed.',
+    files: ['stocks'],
+    narrow: true
   },
   chat,
   jobs,

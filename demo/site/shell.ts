@@ -9,7 +9,10 @@ export interface ShownCode {
 
 const imports = {
   'fastify-sse-routes/client': '/fastify-sse-routes/client/index.js',
-  'eventsource-parser': '/eventsource-parser/index.js'
+  'fastify-sse-routes/react': '/fastify-sse-routes/client/react.js',
+  'eventsource-parser': '/eventsource-parser/index.js',
+  react: '/react/index.js',
+  'react-dom/client': '/react/index.js'
 }
 
 /** Where in a page's parts the code is to stand; without it: at the end. */

@@ -2,9 +2,15 @@
 import { createParser } from 'eventsource-parser'
 import type { SSEMessage } from './types.js'
 
+/** A message, and the last event id after it. `message` is undefined for an id without data. */
+export interface RawEvent {
+  message: SSEMessage | undefined
+  lastEventId: string | null
+}
+
 /** Parses event streams, one after the other. Keeps the last event id and the delay of the last `retry:` when the next stream begins. */
 export class EventParser {
-  /** The id after which to resume: the id of the last complete event, with or without data. `read` yields only events with data. Null if there is no id. */
+  /** The id after which to resume: the id of the last complete event, with or without data. Null if there is no id. */
   lastEventId: string | null
   /** The reconnect delay that the server set by its last `retry:`, ms; undefined if it sent none. */
   retry: number | undefined
@@ -36,12 +42,13 @@ export class EventParser {
   }
 
   /**
-   * Yields the events that this part of the stream completes. Sets `lastEventId` before it yields an event.
+   * Yields the events that this part of the stream completes, and ids without an event that change `lastEventId`. Sets
+   * `lastEventId` before it yields.
    *
    * Reads `id:` lines without eventsource-parser, which reports only events with data. By the standard the id of an event
    * without data counts too (section 9.2.6, "dispatch the event"), and a stream with topics sends `id:` lines without data.
    */
-  * read (text: string): Generator<SSEMessage, void> {
+  * read (text: string): Generator<RawEvent, void> {
     const lines = this.#withLF(text)
     let [start, parsed] = [0, 0]
     for (let end = lines.indexOf('\n'); end >= 0; end = lines.indexOf('\n', start)) {
@@ -50,11 +57,14 @@ export class EventParser {
       start = end + 1
       if (/^id(?::|$)/.test(line) && !line.includes('\0')) this.#id = line.slice(3).replace(/^ /, '')
       if (line !== '') continue
-      this.lastEventId = this.#id
+      const lastEventId = this.#id
+      const isNewId = this.lastEventId !== lastEventId
+      this.lastEventId = lastEventId
       this.#parser.feed(lines.slice(parsed, start))
       parsed = start
-      // yields the event that ended with this line; none if it had no data
-      yield * this.#events.splice(0)
+      // the event that ended with this line; undefined if it had no data
+      const message = this.#events.pop()
+      if (message !== undefined || isNewId) yield { message, lastEventId }
     }
     this.#parser.feed(lines.slice(parsed))
     this.#line += lines.slice(start)

@@ -1,10 +1,7 @@
 // Tested by test/client/coming-back.test.ts
-import { Connection } from './connection.js'
+import { connect } from './connect.js'
 import { quote, SSEError } from './errors.js'
-import { checkLastEventId, lastEventIdHeader } from './last-event-id.js'
-import { EventParser } from './event-parser.js'
 import { type GivenOptions, readOptions, type Settings } from './options.js'
-import { backoff, isRetryable, wait } from './retry.js'
 import type { AsText, AsTextOptionsFor, GivenOnGap, SSEClientArguments, SSEClientOptionsFor, SSEEvents, SSEGap, SSEMessage, WithGap } from './types.js'
 
 export type { EventsOf } from '../event/types.js'
@@ -22,7 +19,8 @@ interface Received {
 /**
  * Returns an iterator over the events of a server. The client connects at the first `next()` and reads the stream only as
  * fast as the `for await` loop takes events. After the stream has ended or failed, the client reconnects and sends the id of the last
- * event. `break` aborts the request. A response with status 204 ends the loop.
+ * event. `break` aborts the request. A response with status 204 ends the loop. With `share`, the tabs of an origin read
+ * from one connection.
  *
  * Data is parsed as JSON, except for the events that the option `text` names (`true`: all events). Empty data is
  * undefined.
@@ -39,11 +37,10 @@ export function sse<Events extends object = Record<string, unknown>> (url: strin
 export function sse<Events extends object = Record<string, unknown>> (url: string | URL, ...options: SSEClientArguments<NoInfer<Events>>): SSEEvents<WithGap<Events>>
 export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterableIterator<Received, undefined> & { readonly lastEventId: string | null } {
   const controller = new AbortController()
-  const settings = readOptions(url, options)
-  const parser = new EventParser(settings.lastEventId ?? null)
-  const events = connectLoop(url, settings, parser, controller)
+  const position = { lastEventId: options.lastEventId ?? null }
+  const events = readEvents(url, readOptions(url, options), position, controller)
   return {
-    get lastEventId () { return parser.lastEventId },
+    get lastEventId () { return position.lastEventId },
     next: () => events.next(),
     return: () => {
       // aborts first, because the generator's `return()` waits for a pending `next()`, which the abort ends
@@ -54,67 +51,37 @@ export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterab
   }
 }
 
-async function * connectLoop (url: string | URL, settings: Settings, parser: EventParser, controller: AbortController): AsyncGenerator<Received, undefined> {
-  const { signal, fetch, onGap, onInvalid } = settings
+/** Filters and parses the messages of the connection, or of the shared connection. Sets `position` to each message that is yielded or handled. */
+async function * readEvents (url: string | URL, settings: Settings, position: { lastEventId: string | null }, controller: AbortController): AsyncGenerator<Received, undefined> {
+  const { signal, onGap, onInvalid } = settings
   const abort = () => controller.abort()
+  signal?.throwIfAborted()
   signal?.addEventListener('abort', abort)
   try {
-    let failures = 0
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted()
-      if (controller.signal.aborted) return
-      const connection = new Connection(settings.inactivityTimeout)
-      const close = () => connection.close()
-      controller.signal.addEventListener('abort', close)
-      try {
-        const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, parser.lastEventId, signal)), settings.reconnect)
-        if (response?.status === 204) return
-        if (response !== null) await settings.onOpen?.({ response, attempt, lastEventId: parser.lastEventId })
-        parser.begin()
-        for (let text = response && await connection.read(); text !== null; text = await connection.read()) {
-          failures = 0
-          for (const message of parser.read(text)) {
-            if (message.data === settings.end) return
-            const isForOnGap = message.event === 'gap' && message.data !== '' && onGap !== undefined
-            if (!isForOnGap && settings.events?.includes(message.event) === false) continue
-            const event = parseData(message, isForOnGap ? [] : settings.text, parser.lastEventId)
-            if (event instanceof SSEError) {
-              if (onInvalid === undefined) throw event
-              await onInvalid(message)
-            } else if (isForOnGap) await onGap(event.data as SSEGap)
-            else yield event
-          }
-        }
-      } finally {
-        controller.signal.removeEventListener('abort', close)
-        connection.close()
+    // a separate chunk of a bundle, so that pages without `share` do not load it
+    const parts = settings.share === undefined
+      ? connect(url, settings, position.lastEventId, controller.signal)
+      : (await import('./share.js')).share(connect, SSEError, url, settings, controller.signal)
+    for await (const part of parts) {
+      for (const { message, lastEventId } of part) {
+        if (controller.signal.aborted) break
+        position.lastEventId = lastEventId
+        if (message === undefined) continue
+        if (message.data === settings.end) return
+        const isForOnGap = message.event === 'gap' && message.data !== '' && onGap !== undefined
+        if (!isForOnGap && settings.events?.includes(message.event) === false) continue
+        const event = parseData(message, isForOnGap ? [] : settings.text, lastEventId)
+        if (event instanceof SSEError) {
+          if (onInvalid === undefined) throw event
+          await onInvalid(message)
+        } else if (isForOnGap) await onGap(event.data as SSEGap)
+        else yield event
       }
-      if (controller.signal.aborted) continue
-      const { lastEventId } = parser
-      const failure = connection.failure && Object.assign(connection.failure, { lastEventId })
-      if (failure === null && !settings.reconnect) return
-      if (failure !== null && (++failures > settings.maxRetries || !await isRetried(failure, attempt, settings))) throw failure
-      if (controller.signal.aborted) continue
-      checkLastEventId(lastEventId)
-      const delay = backoff(settings, failures, parser.retry, failure)
-      await settings.onRetry?.({ delay: delay.total, attempt: attempt + 1, error: failure ?? undefined })
-      await wait(delay, controller.signal)
     }
+    signal?.throwIfAborted()
   } finally {
     signal?.removeEventListener('abort', abort)
   }
-}
-
-async function isRetried (failure: SSEError, attempt: number, { reconnect, shouldRetry }: Settings): Promise<boolean> {
-  return await shouldRetry?.(failure, attempt) ?? (reconnect && isRetryable(failure))
-}
-
-async function requestOf ({ method, body, headers, credentials }: Settings, attempt: number, lastEventId: string | null, signal: AbortSignal): Promise<RequestInit & { cache: 'no-store' }> {
-  const given = new Headers(typeof headers === 'function' ? await headers(attempt) : headers)
-  given.set('accept', 'text/event-stream')
-  const id = lastEventId && lastEventIdHeader(lastEventId)
-  if (id) given.set('last-event-id', id)
-  return { method, body, headers: given, credentials, signal, cache: 'no-store' }
 }
 
 /** Parses the data of an event as JSON, unless `text` names the event. Returns the error SSE_ERR_DATA (does not throw it) for data that is not JSON. */

@@ -22,6 +22,7 @@ export function readOptions (url: string | URL, { retry = {}, text = [], fetch, 
     // the comparison is negated, so that NaN is refused too
     if (!(value >= 0)) throw refusal(`The option "${name}" takes a number from 0 on, got ${value}`)
   }
+  if (options.share !== undefined && method.toUpperCase() !== 'GET') throw refusal(`The option "share" is for the method GET, got ${quote(method)}`)
   if (lastEventId && lastEventIdHeader(lastEventId) === undefined) throw refusal(`The option "lastEventId" takes text of ${LAST_EVENT_ID}, got ${quote(lastEventId)}`)
   const settings = { reconnect: method.toUpperCase() === 'GET', ...options, method, inactivityTimeout, text, delay, maxDelay, maxRetries, fetch: fetch === undefined ? globalThis.fetch : fetch }
   if (typeof settings.fetch !== 'function') throw refusal(`The option "fetch" takes a function, got ${typeof settings.fetch}`)

@@ -107,6 +107,27 @@ export interface SSEClientOptions {
    * with the request if `reconnect` is on.
    */
   inactivityTimeout?: number
+  /**
+   * A name. All tabs of the origin with the same name and the same URL share one connection. One of them holds it and
+   * relays each message to the others. Only for GET. Every tab that passes the name sees the events of every other such
+   * tab, so the name should contain the id of the signed-in user.
+   *
+   * The holder sends the request, so its `headers`, `credentials`, `fetch` and options of reconnects apply, and only
+   * its `onOpen`, `onRetry` and `shouldRetry` are called. Each tab filters and parses the events, and calls `onGap` and
+   * `onInvalid`. If the server ends the stream for good, or the holder gives up, the loops of all tabs end.
+   *
+   * When the holder closes, is frozen or enters the back-forward cache, another tab connects with the newest id that was
+   * relayed. Events without an id that the server sends during this hand-over are lost.
+   *
+   * The holder reads the stream without waiting for a loop. Events that a loop has not taken are kept in the memory of
+   * its tab.
+   *
+   * Without Web Locks (which need HTTPS or localhost) or BroadcastChannel, and outside of browsers, the client opens a
+   * separate connection.
+   */
+  share?: string
+  /** Called with `share` when this tab begins to hold the shared connection (`holds` is true), and when it reads from another tab's connection (false). */
+  onShare?: (share: { holds: boolean }) => unknown
   /** Called when the response has arrived and its event stream is open. The client awaits the result before it yields the first event. */
   onOpen?: (open: { response: Response, attempt: number, lastEventId: string | null }) => unknown
   /** Called after the stream has ended or failed, `delay` ms before the next attempt. `error` is undefined if the stream ended without an error. */

@@ -1,6 +1,7 @@
 // Tested by test/issues/upstream-events-framed-twice.test.ts
 import { EventParser } from '../client/event-parser.js'
 import { SSE_ERR_SOURCE, SSE_ERR_UPSTREAM, describeValue } from '../errors.js'
+import type { SSEMessage } from '../client/types.js'
 import type { FetchResponse } from './fetch-response.js'
 
 /** An event that another server sent and that a route passes on to a client. The data is written as it was received, also on routes that declare `events`. */
@@ -55,7 +56,7 @@ export class UpstreamParser {
   }
 
   #readOne (text: string): UpstreamEvent[] {
-    const events = Array.from(this.#parser.read(text), ({ id, event, data }) => new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data }))
+    const events = Array.from(this.#parser.read(text)).flatMap(({ message }) => message === undefined ? [] : [upstreamEvent(message)])
     const { retry, lastEventId } = this.#parser
     if (retry !== this.#retry) events.unshift(new UpstreamEvent({ retry }))
     if (lastEventId !== this.#id && events.at(-1)?.id !== lastEventId) events.push(new UpstreamEvent({ id: String(lastEventId) }))
@@ -63,4 +64,8 @@ export class UpstreamParser {
     this.#retry = retry
     return events
   }
+}
+
+function upstreamEvent ({ id, event, data }: SSEMessage): UpstreamEvent {
+  return new UpstreamEvent({ id, event: event === 'message' ? undefined : event, data })
 }

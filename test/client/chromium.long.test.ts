@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { gzipSync } from 'node:zlib'
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import type * as Client from '../../lib/client/index.js'
@@ -8,7 +7,7 @@ import { listen, makeApp, until } from '../helpers/app.js'
 import { launchChromium } from '../helpers/chromium.js'
 import { randomFrom, seed } from '../integration/random.js'
 import { serveTopics } from '../helpers/subscriber.js'
-import { bundle } from './bundle.js'
+import { bundle, chunkSizes } from './bundle.js'
 import { startFlakyProxy } from '../helpers/flaky-proxy.js'
 import { dies, ends, opens, says, serve } from './server.js'
 
@@ -20,10 +19,13 @@ declare global {
 /** A page without a request for an icon. */
 const PAGE = '<link rel="icon" href="data:,">'
 
-t.test('the client is smaller than 3.5 KB without the parser, compressed', async (t) => {
-  const size = gzipSync(await bundle({ format: 'esm', minify: true, external: ['eventsource-parser'] })).length
-  t.comment(`${size} bytes`)
-  t.ok(size < 3_500)
+t.test('the client without the parser is at most 3.2 KB, the chunk for sharing at most 1.2 KB, compressed', async (t) => {
+  const sizes = await chunkSizes()
+  t.comment(`${sizes} bytes`)
+  t.equal(sizes.length, 2)
+  const [client = NaN, share = NaN] = sizes
+  t.ok(client <= 3.2 * 1_024)
+  t.ok(share <= 1.2 * 1_024)
 })
 
 t.test('the client in Chromium', async (t) => {

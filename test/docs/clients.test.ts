@@ -56,7 +56,7 @@ test('each client and runtime has a test, with the version that is installed or 
     const run = new RegExp(`${name}@([\\d.]+)`, 'i').exec(pinned)?.[1] ?? installed[`node_modules/${name}`]?.version
     if (run !== undefined) t.equal(majorOf(version), majorOf(run), name)
   }
-  t.equal(rows.length, 9)
+  t.equal(rows.length, 11)
   t.end()
 })
 

@@ -6,6 +6,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url))
 
 interface Manifest {
   name: string
+  version: string
   scripts: Record<string, string>
   exports: Record<string, string | { import: { default: string } }>
   dependencies: Record<string, string>

@@ -31,7 +31,7 @@ test('the tables of exported types have the types of each entry', (t) => {
   t.strictSame(typesBelow('From `fastify-sse-routes`').sort(), exportedTypes('index.ts').sort())
   t.strictSame(typesBelow('From `fastify-sse-routes/client`').sort(), exportedTypes('client/index.ts').sort())
   const others = Array.from(page.sectionOf('From the other entries').matchAll(/^\| `fastify-sse-routes\/([\w/]+)` \| (.*) \|$/gm), ([, entry = '', types = '']) => ({ entry, types: types.match(/\w+/g) ?? [] }))
-  const files: Record<string, string> = { metrics: 'metrics.ts', redis: 'redis/index.ts', testing: 'testing.ts', 'testing/backplane': 'testing/backplane/index.ts' }
+  const files: Record<string, string> = { metrics: 'metrics.ts', react: 'client/react.ts', redis: 'redis/index.ts', testing: 'testing.ts', 'testing/backplane': 'testing/backplane/index.ts' }
   for (const { entry, types } of others) t.strictSame(types.sort(), exportedTypes(files[entry] ?? '').sort(), entry)
   const entries = Object.keys(manifest.exports).map((name) => name.slice(2)).filter((name) => name !== '' && name !== 'package.json')
   t.strictSame(['client', ...others.map(({ entry }) => entry)].sort(), entries.sort())

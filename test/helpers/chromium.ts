@@ -1,17 +1,26 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { chromium, type Browser } from 'playwright-core'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { chromium, type Browser, type BrowserContext } from 'playwright-core'
 import type { Test } from 'tap'
+import { until } from './until.js'
 
 const paths = [process.env.CHROMIUM_PATH, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome', chromium.executablePath()]
 
-/** Starts a headless Chromium. Throws an error that says what to install if there is none. */
-export async function openChromium (): Promise<Browser> {
+const args = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+
+function findChromium (): string {
   const executablePath = paths.find((place) => place && existsSync(place))
   if (!executablePath) throw new Error('The pages need Chromium: run `apt-get install chromium` or `npx playwright-core install chromium`, or set CHROMIUM_PATH.')
-  return chromium.launch({
-    executablePath,
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-  })
+  return executablePath
+}
+
+/** Starts a headless Chromium. Throws an error that says what to install if there is none. */
+export async function openChromium (): Promise<Browser> {
+  return chromium.launch({ executablePath: findChromium(), args })
 }
 
 /** Starts a Chromium that closes at the end of the test. */
@@ -19,4 +28,27 @@ export async function launchChromium (t: Test): Promise<Browser> {
   const browser = await openChromium()
   t.teardown(() => browser.close())
   return browser
+}
+
+/**
+ * Starts a Chromium whose pages are tabs of one window, as a user's are: a tab in the background is hidden, so it can be
+ * frozen, and pages enter the back-forward cache. Chromium closes at the end of the test.
+ */
+export async function launchTabs (t: Test): Promise<BrowserContext> {
+  const profile = await mkdtemp(join(tmpdir(), 'chromium-'))
+  const process = spawn(findChromium(), [...args, `--user-data-dir=${profile}`, '--remote-debugging-port=0'], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const exited = once(process, 'exit')
+  t.teardown(async () => {
+    process.kill()
+    await exited
+    await rm(profile, { recursive: true, force: true, maxRetries: 5 })
+  })
+  let text = ''
+  process.stderr.setEncoding('utf8').on('data', (part) => { text += part })
+  const address = () => /DevTools listening on (\S+)/.exec(text)?.[1]
+  await until('the address of Chromium', address, 30_000)
+  const browser = await chromium.connectOverCDP(String(address()), { noDefaults: true })
+  const [context] = browser.contexts()
+  if (context === undefined) throw new Error('Chromium has no window')
+  return context
 }

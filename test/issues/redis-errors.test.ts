@@ -15,7 +15,7 @@ test('the error for a redisBackplane that was not called says so', async (t) => 
 })
 
 testRedis('an HTTP error does not contain the address of Redis, and the log does', async (t, server) => {
-  const { app } = await startApp(t, { url: server.url, timeout: 300 })
+  const { app } = await startApp(t, { url: server.url, timeout: 1_500 })
   const lines: string[] = []
   app.addHook('onError', async (_request, _reply, error) => { lines.push(String(error.cause)) })
   app.get('/publish', async () => app.sse.publish('news', 'x'))

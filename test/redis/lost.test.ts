@@ -150,7 +150,7 @@ testRedis('the gap comes before an event that is published while the loss of all
 })
 
 testRedis('streams get a gap after the Redis key is deleted, recreated with lower ids, or replaced by another type', async (t, server) => {
-  const { app, lines } = await startApp(t, { url: server.url, timeout: 500 }, { history: { maxAge: 0 } })
+  const { app, lines } = await startApp(t, { url: server.url, timeout: 1_500 }, { history: { maxAge: 0 } })
   const stream = await follow(app, 'news')
   const first = await app.sse.publish('news', '1')
   await server.call('FLUSHALL')

@@ -68,7 +68,7 @@ testRedis('a publisher checks the event names of typed topics and keeps their li
 })
 
 testRedis('a publisher rejects with the errors of app.sse, and if Redis fails', async (t, server) => {
-  const publisher = redisPublisher({ url: server.url, timeout: 500 })
+  const publisher = redisPublisher({ url: server.url, timeout: 1_500 })
   t.teardown(() => publisher.end())
   const unsafe = publisher as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>
   for (const [method, args, code] of [
@@ -79,7 +79,7 @@ testRedis('a publisher rejects with the errors of app.sse, and if Redis fails', 
   await t.rejects(publisher.publish('a', 'x'), { code: 'SSE_ERR_BACKPLANE', cause: { message: /WRONGTYPE/ } })
   server.pause()
   const waiting = publisher.broadcast('x')
-  await t.rejects(waiting, { code: 'SSE_ERR_BACKPLANE', message: /no answer within 500 ms/ })
+  await t.rejects(waiting, { code: 'SSE_ERR_BACKPLANE', message: /no answer within 1500 ms/ })
   const pending = publisher.broadcast('x')
   await publisher.end()
   await t.rejects(pending, { code: 'SSE_ERR_CLOSING' })

@@ -26,9 +26,9 @@ export function startsAndEnds (clients: Record<string, (url: string) => RedisBac
       const { app } = await starting
       await t.resolves(app.sse.publish('news', '1'))
 
-      const impatient = await startApp(t, { ...client(proxy.url), timeout: 500 })
+      const impatient = await startApp(t, { ...client(proxy.url), timeout: 1_500 })
       proxy.stall()
-      await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 500 ms/ })
+      await t.rejects(impatient.app.sse.publish('news', '2'), { message: /no answer within 1500 ms/ })
       // while it reconnects
       await impatient.app.close()
       proxy.resume()

@@ -8,7 +8,7 @@ import { injectSSE } from '../../lib/testing.js'
 import { listen, makeApp, until } from '../helpers/app.js'
 
 /** Functions called before the calls of a store. They delay the calls or let them fail. */
-type Before = { [Call in 'start' | 'read' | 'append' | 'end']?: () => Promise<void> }
+type Before = { [Call in 'start' | 'read' | 'append' | 'end' | 'idleFor']?: () => Promise<void> }
 
 /** Keeps runs in memory, but answers later, as a store on another machine. */
 class SlowStore implements RunStore {
@@ -51,12 +51,15 @@ class SlowStore implements RunStore {
   }
 
   #slowWriter (writer: RunWriter): RunWriter {
-    const { append, end } = this.#before
+    const { append, end, idleFor } = this.#before
     return {
       get info () { return writer.info },
       watch: (onChange) => writer.watch(onChange),
       read: (...page) => writer.read(...page),
-      idleFor: () => writer.idleFor(),
+      async idleFor () {
+        await idleFor?.()
+        return writer.idleFor()
+      },
       async append (event) {
         await append?.()
         await writer.append(event)
@@ -145,6 +148,20 @@ test('the end of a run that cannot be stored is logged', async (t) => {
   await app.sse.stop('c')
   await until('the next line', () => log.filter((line) => line.includes('the end of a run could not be stored')).length === 2)
   t.match(app.sse.stats().runs, { open: 0, stopped: 1 })
+})
+
+test('a run that ends while its readers are counted is not stopped a second time', async (t) => {
+  const { promise, resolve } = later()
+  let counts = 0
+  const { app } = await makeSlow(t, { idleFor: () => { counts++; return promise } })
+  await app.sse.start('b', () => new Promise<string>(() => {}), { abandonAfter: 1 })
+  await until('the count', () => counts === 1)
+  await app.sse.stop('b')
+  await until('the end', async () => (await app.sse.run('b'))?.state === 'stopped')
+  resolve()
+  await app.sse.start('b', ['x'])
+  await until('the next run', async () => (await app.sse.run('b'))?.state === 'done')
+  t.match(app.sse.stats().runs, { stopped: 1, done: 1 })
 })
 
 test('the events of a response that a run passes on have the ids of the run', async (t) => {

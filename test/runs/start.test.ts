@@ -76,6 +76,22 @@ test('start(): a failure is logged, or its last event is the result of onError',
   t.match(lines.slice(1), [{ message: 'failed' }, { message: 'second' }])
 })
 
+test('start(): a function that stops its run has not failed, also if it throws then', async (t) => {
+  const { app, read } = await readers(t)
+  const end = { event: 'end', data: '' }
+  await app.sse.start('stops', ({ stop }) => {
+    stop()
+    return ['late']
+  }, { end })
+  t.strictSame(await read('stops'), ['end '])
+  await app.sse.start('throws', ({ stop }) => {
+    stop()
+    throw new Error('stopped')
+  }, { end })
+  t.strictSame(await read('throws'), ['end '])
+  t.match(app.sse.stats().runs, { stopped: 2, failed: 0 })
+})
+
 test('start(), stop() and run() refuse wrong keys and options', async (t) => {
   const { app } = await readers(t)
   const unsafe = app.sse as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>

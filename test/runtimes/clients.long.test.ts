@@ -1,16 +1,24 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { listen, makeApp, until } from '../helpers/app.js'
-import { build, findRuntimes, runProgram } from './runtimes.js'
+import { build, findNodes, findRuntimes, findWorkerd, type Program, runProgram } from './runtimes.js'
+import { runWorker } from './workerd.js'
 
 const plugin = await build()
 
-for (const [name, runtime] of Object.entries(await findRuntimes())) {
+const runtimes: Record<string, (t: Test, server: string) => Program | Promise<Program>> = {}
+for (const [name, runtime] of Object.entries({ ...await findRuntimes(), ...await findNodes() })) {
+  runtimes[name] = (t, server) => runProgram(t, runtime, 'client.js', { PLUGIN: plugin, SERVER: server })
+}
+const workerd = await findWorkerd()
+runtimes.workerd = (t, server) => runWorker(t, workerd, server)
+
+for (const [name, start] of Object.entries(runtimes)) {
   t.test(name, async (t) => {
     const app = await makeApp(t, {}, { forceCloseConnections: true })
     app.sseRoute('/topics', { topics: ['a'] })
     app.sseRoute('/refused', { topics: () => { throw Object.assign(new Error('no'), { statusCode: 418 }) } })
     app.sseRoute({ method: 'POST', url: '/posted', source: ({ body }) => [{ event: 'echo', data: body }] })
-    const program = runProgram(t, runtime, 'client.js', { PLUGIN: plugin, SERVER: `http://127.0.0.1:${await listen(app)}` })
+    const program = await start(t, `http://127.0.0.1:${await listen(app)}`)
 
     await until('the stream', () => app.sse.streams.size === 1, 30_000)
     const ids = [await app.sse.publish('a', 'one')]

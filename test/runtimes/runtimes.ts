@@ -16,16 +16,39 @@ export interface Runtime {
   options: string[]
 }
 
+const PACKAGES = ['bun@1.4.5', 'deno@2.9.6', 'workerd@1.20261117.1']
+
+/** Runs a command with packages of npm in its PATH, and returns the lines of its output. */
+async function withPackages (packages: string[], command: string): Promise<string[]> {
+  const { stdout } = await execute('npx', ['--yes', '--prefer-offline', ...packages.map((name) => `--package=${name}`), `--call=${command}`], { env: { PATH, HOME } })
+  return stdout.trim().split('\n')
+}
+
 /** The Node that runs the tests, and Bun and Deno, which npm's packages bring; their paths, because those packages may start them as children. */
 export async function findRuntimes (): Promise<Record<string, Runtime>> {
-  const paths = 'bun -e "console.log(process.execPath)" && deno eval "console.log(Deno.execPath())"'
-  const { stdout } = await execute('npx', ['--yes', '--prefer-offline', '--package=bun@1.4.5', '--package=deno@2.9.6', `--call=${paths}`], { env: { PATH, HOME } })
-  const [bun = '', deno = ''] = stdout.trim().split('\n')
+  const [bun = '', deno = ''] = await withPackages(PACKAGES, 'bun -e "console.log(process.execPath)" && deno eval "console.log(Deno.execPath())"')
   return {
     Node: { program: process.execPath, options: [] },
     Bun: { program: bun, options: [] },
     Deno: { program: deno, options: ['run', '--allow-all', '--no-lock'] }
   }
+}
+
+/** The versions of Node besides the one that runs the tests, from the oldest to the newest that the package supports. */
+export async function findNodes (): Promise<Record<string, Runtime>> {
+  const nodes: Record<string, Runtime> = {}
+  for (const major of ['20', '22', '24', '26']) {
+    if (process.versions.node.startsWith(`${major}.`)) continue
+    const [program = ''] = await withPackages([`node@${major}`], 'node -p process.execPath')
+    nodes[`Node ${major}`] = { program, options: [] }
+  }
+  return nodes
+}
+
+/** The path of workerd, the runtime of Cloudflare Workers. */
+export async function findWorkerd (): Promise<string> {
+  const [path = ''] = await withPackages(PACKAGES, 'which workerd')
+  return path
 }
 
 /** Builds the package as it is published, for `import`, into a folder that finds its dependencies; its path. */

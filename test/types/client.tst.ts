@@ -127,6 +127,8 @@ describe('sse', () => {
 
   test('callbacks of sse() have typed parameters, and those that decide have typed results', () => {
     sse('/', { onInvalid: (event) => { expect(event).type.toBe<SSEMessage>() } })
+    sse('/', { share: 'ann', onShare: ({ holds }) => { expect(holds).type.toBe<boolean>() } })
+    expect(sse).type.not.toBeCallableWith('/', { share: true })
     sse('/', {
       shouldRetry: (error, attempt) => {
         expect(error).type.toBe<SSEError>()
