@@ -33,8 +33,8 @@ export interface TabOptions extends Pick<GivenOptions, 'lastEventId' | 'end' | '
 }
 
 /**
- * One tab of those that share a connection. The tab that gets the lock is the holder: it connects and posts each event
- * to the others. Each tab knows its place in the chain of events, so it drops an event that arrives twice, and notices
+ * A tab that shares a connection. The tab that gets the lock is the holder: it connects, and posts each event to the
+ * other tabs. Each tab knows its place in the chain of events, so it drops an event that arrives twice, and notices
  * at the next link that it missed events.
  *
  * A tab that is behind, after it was frozen or with the option `lastEventId`, catches up by a separate connection from
@@ -106,7 +106,7 @@ export class Tab {
     this.#channel = undefined
   }
 
-  /** Ends this tab's events, after those that it received. @param error the error of a failure */
+  /** Ends the events of this tab. The loop still gets the events that have arrived. @param error the error of a failure */
   close (error?: unknown): void {
     this.#over ??= { error }
     this.leave()
@@ -145,7 +145,7 @@ export class Tab {
     }
     if (this.#isHolder) return
     if (!relayed) {
-      // changes over to the links of the holder, if this tab has reached one of those that it kept
+      // continues with the kept links of the holder, if this tab has reached one of them
       const { lastEventId } = this.#chain
       const reached = this.#held.findIndex((link) => link.from === lastEventId || link.lastEventId === lastEventId)
       if (reached >= 0) for (const link of this.#held.splice(0).slice(reached)) this.#receive(link, true)

@@ -179,8 +179,8 @@ test('each tab filters and parses the events by its own options', async (t) => {
 test('a slow loop in one tab delays no other tab, and gets its events later', async (t) => {
   const { openTab } = makeOrigin(t)
   const { url, isOpen, publish } = await serveNews(t)
-  let go = () => {}
-  const wait = new Promise<void>((resolve) => { go = resolve })
+  let resume = () => {}
+  const wait = new Promise<void>((resolve) => { resume = resolve })
   const slow = await openTab(url, { each: () => wait })
   const fast = await openTab(url)
   await until('both have joined', () => isOpen() && slow.holds.length > 0 && fast.holds.length > 0)
@@ -188,7 +188,7 @@ test('a slow loop in one tab delays no other tab, and gets its events later', as
   await publish(...data)
   await untilAllHave(data, fast)
   t.strictSame(slow.data, [0])
-  go()
+  resume()
   await untilAllHave(data, slow)
 })
 
@@ -196,15 +196,15 @@ test('a loop that is aborted gets no more of the events that have arrived', asyn
   const { openTab } = makeOrigin(t)
   const { url, isOpen, publish } = await serveNews(t)
   const abort = new AbortController()
-  let go = () => {}
-  const wait = new Promise<void>((resolve) => { go = resolve })
+  let resume = () => {}
+  const wait = new Promise<void>((resolve) => { resume = resolve })
   const tab = await openTab(url, { signal: abort.signal, each: () => wait })
   const other = await openTab(url)
   await until('both have joined', () => isOpen() && tab.holds.length > 0 && other.holds.length > 0)
   await publish(1, 2, 3)
   await untilAllHave([1, 2, 3], other)
   abort.abort(new Error('enough'))
-  go()
+  resume()
   await until('the end', () => tab.result)
   t.match(tab.result, { error: { message: 'enough' } })
   t.strictSame(tab.data, [1])

@@ -36,7 +36,7 @@ function afterEnd (entries: Entry[], second: Asked | undefined, delay: number): 
   return failed(entries) ? 'ends with an error' : 'ends'
 }
 
-/** How a client treats its connection. */
+/** The cases in which a connection ends, breaks or is refused. */
 export const connecting: Case[] = [
   {
     columns: ['clean end'],

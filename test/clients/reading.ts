@@ -35,7 +35,7 @@ function reads (column: string, payloads: Array<string | { event?: string, data:
 
 const LONG = 'é€𝄞'.repeat(4)
 
-/** How a client reads events. */
+/** The cases in which a client reads events. */
 export const reading: Case[] = [
   {
     columns: ['id lines'],

@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { freePort } from '../helpers/free-port.js'
+import { isListening } from '../helpers/is-listening.js'
 import { until } from '../helpers/until.js'
 import { pageOf } from './document.js'
 
@@ -57,19 +57,7 @@ ${code.replace('127.0.0.1:3000', `127.0.0.1:${appPort}`).replace('listen 8080', 
   })
   await until('nginx to listen', () => {
     if (child.exitCode !== null) throw new Error(`nginx ended: ${errors}`)
-    return listens(port)
+    return isListening(port)
   })
   return port
-}
-
-async function listens (port: number): Promise<boolean> {
-  const socket = connect({ host: '127.0.0.1', port })
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
 }

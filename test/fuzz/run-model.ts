@@ -22,7 +22,7 @@ interface Expected {
   state: 'running' | End
 }
 
-/** A reader: the events that it got in its current connection, and those that it must get. */
+/** A client that reads a run: the events of its current connection, and the run as the model has it. */
 class Reader {
   lastEventId: string | undefined
   stream: InjectedStream | null = null

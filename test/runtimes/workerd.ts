@@ -1,24 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import type { Test } from 'tap'
 import { open, until } from '../helpers/app.js'
 import { freePort } from '../helpers/free-port.js'
+import { isListening } from '../helpers/is-listening.js'
 import type { Program } from './runtimes.js'
-
-async function isListening (port: number): Promise<boolean> {
-  const socket = connect({ host: '127.0.0.1', port })
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
-}
 
 /** Runs worker.js in workerd, the runtime of Cloudflare Workers, with `server` as the url of its streams. */
 export async function runWorker (t: Test, workerd: string, server: string): Promise<Program> {
