@@ -60,7 +60,12 @@ async function startApp (t: Test) {
 test('a component reads events from its mount to its unmount, over one connection in StrictMode', async (t) => {
   const { app, requests, url } = await startApp(t)
   const received: unknown[] = []
-  const component = mount(t, `${url}news`, { keep: 2, onEvent: ({ data }) => { received.push(data) } })
+  let attempts = 0
+  const headers = () => {
+    attempts++
+    return {}
+  }
+  const component = mount(t, `${url}news`, { keep: 2, headers, onEvent: ({ data }) => { received.push(data) } })
   await until('a render', () => component.state)
   t.match(component.states[0], { status: 'idle', data: undefined, event: undefined, events: [], error: undefined, lastEventId: null })
   await until('the connection', () => component.state?.status === 'open')
@@ -77,6 +82,7 @@ test('a component reads events from its mount to its unmount, over one connectio
   component.unmount()
   await until('the disconnect', () => app.sse.streams.size === 0)
   t.equal(requests.length, 1)
+  t.equal(attempts, 1, 'StrictMode prepares no second request')
 })
 
 test('a new URL starts anew, without the data and the id of the former one', async (t) => {
