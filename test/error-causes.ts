@@ -148,10 +148,10 @@ const byServer = (answer: Answer, options: object = {}): Cause => async (t) => {
 export const CLIENT_CAUSES: Record<string, [says: RegExp, ...causes: Cause[]]> = {
   SSE_ERR_CONNECTION: [/^The connection failed: ./, byServer(dies), byServer(opens('data: 1\n\n'), { headers: () => { throw new Error('no token') } })],
   SSE_ERR_INACTIVITY_TIMEOUT: [/^Nothing came for 20 ms$/, byServer(opens(), { inactivityTimeout: 20 })],
-  SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$|^The response has no body that can be read as a stream; the option "fetch" takes a function whose responses have one$/,
+  SSE_ERR_NO_STREAM: [/no event stream: status (404|200), content-type (text\/html|null)$|^The response has no readable body; the option "fetch" takes a function whose responses have one$/,
     byServer(says(404)), byServer(says(200, 'a', { 'content-type': 'text/html' })), byServer(ends('data: 1\n\n'), { method: 'HEAD' })],
   SSE_ERR_DATA: [/data of the event "token" is not JSON; the options "text", "end" and "onInvalid" are for text$/, byServer(ends('event: token\ndata: a\n\n'))],
-  SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes at most 16384 bytes, and no control characters$/, byServer(ends('id: a\x01\n\n'), { reconnect: true })],
-  SSE_ERR_OPTION: [/^The (option "(inactivityTimeout|lastEventId|fetch)" takes (a number from 0 on, got -1|text of at most 16384 bytes, and no control characters, got "a\\n"|a function, got string|a function that resolves to a Response, got undefined)$|request is not valid: .*body)/,
+  SSE_ERR_LAST_EVENT_ID: [/^The last event's id "a\\u0001" cannot be sent back: a header takes text of at most 16384 bytes, without control characters$/, byServer(ends('id: a\x01\n\n'), { reconnect: true })],
+  SSE_ERR_OPTION: [/^The (option "(inactivityTimeout|lastEventId|fetch)" takes (a number from 0 on, got -1|text of at most 16384 bytes, without control characters, got "a\\n"|a function, got string|a function that resolves to a Response, got undefined)$|request is not valid: .*body)/,
     byServer(dies, { inactivityTimeout: -1 }), byServer(dies, { lastEventId: 'a\n' }), byServer(dies, { fetch: 'fetch' }), byServer(dies, { fetch: async () => {} }), byServer(dies, { body: 'x' })]
 }

@@ -17,9 +17,7 @@ export async function * connect (url: string | URL, settings: Settings, lastEven
   const parser = new EventParser(lastEventId)
   let failures = 0
   for (let attempt = 1; !signal.aborted; attempt++) {
-    const connection = new Connection(settings.inactivityTimeout)
-    const close = () => connection.close()
-    signal.addEventListener('abort', close)
+    const connection = new Connection(settings.inactivityTimeout, signal)
     try {
       const response = await connection.open(async (signal) => fetch(url, await requestOf(settings, attempt, parser.lastEventId, signal)), settings.reconnect)
       if (response?.status === 204) return
@@ -30,7 +28,6 @@ export async function * connect (url: string | URL, settings: Settings, lastEven
         yield parser.read(text)
       }
     } finally {
-      signal.removeEventListener('abort', close)
       connection.close()
     }
     if (signal.aborted) return

@@ -1,5 +1,5 @@
 // Tested by test/client/reading.test.ts
-import { cut, messageOf, SSEError } from './errors.js'
+import { cut, messageOf, optionError, SSEError } from './errors.js'
 import { LONGEST } from './retry.js'
 
 /** The lateness of a timer, ms, above which the client assumes that the process was suspended, as on a computer that slept. */
@@ -17,9 +17,13 @@ export class Connection {
   readonly #decoder = new TextDecoder()
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined
 
-  /** @param inactivityTimeout ms without a byte after which the connection is closed. 0, or more than a timer can wait (2^31 - 1), turns this off */
-  constructor (inactivityTimeout: number) {
+  /**
+   * @param inactivityTimeout ms without a byte after which the connection is closed. 0, or more than a timer can wait (2^31 - 1), turns this off
+   * @param signal closes the connection when it aborts
+   */
+  constructor (inactivityTimeout: number, signal: AbortSignal) {
     this.#timeout = inactivityTimeout > LONGEST ? 0 : inactivityTimeout
+    signal.addEventListener('abort', () => this.close(), { signal: this.#request.signal })
   }
 
   /**
@@ -31,12 +35,16 @@ export class Connection {
     return this.#try(timed, async () => {
       const response = await request(this.#request.signal)
       // `fetch` may be a function of the application, which may resolve to anything
-      if (typeof response?.headers?.get !== 'function') throw new SSEError('SSE_ERR_OPTION', `The option "fetch" takes a function that resolves to a Response, got ${typeof response}`)
-      const { status, headers } = response
+      if (typeof response?.headers?.get !== 'function') throw optionError('fetch', 'a function that resolves to a Response', typeof response)
+      const { status, headers, body } = response
       if (status === 204) return response
       const isStream = status === 200 && /^text\/event-stream *(;|$)/i.test(headers.get('content-type') ?? '')
-      this.#reader = isStream ? readerOf(response) : undefined
-      if (this.#reader === undefined) throw await notAStream(response, isStream)
+      // undefined for a body that cannot be read as a stream, as with the `fetch` of React Native
+      this.#reader = body?.getReader?.()
+      if (this.#reader === undefined || !isStream) {
+        const message = isStream ? 'The response has no readable body; the option "fetch" takes a function whose responses have one' : `The answer is no event stream: status ${status}, content-type ${cut(String(headers.get('content-type')))}`
+        throw new SSEError('SSE_ERR_NO_STREAM', message, { status, headers, body: this.#reader && await this.#readBody() })
+      }
       // a `fetch` that ignores its signal gives a response even after `close()`, which is refused here
       this.#request.signal.throwIfAborted()
       return response
@@ -45,10 +53,7 @@ export class Connection {
 
   /** Reads the next part of the stream, as text. Resolves to null at the end of the stream, and after a failure, which is in `failure`. */
   async read (): Promise<string | null> {
-    return this.#try(true, async () => {
-      const part = await this.#reader?.read()
-      return part?.value === undefined ? null : this.#decoder.decode(part.value, { stream: true })
-    })
+    return this.#try(true, () => this.#readPart())
   }
 
   /** Aborts the request, with `reason` as its error. Pending calls of `open` and `read` resolve to null. */
@@ -76,29 +81,19 @@ export class Connection {
     clearTimeout(timer)
     return result
   }
-}
 
-/** Returns a reader of a response's body; undefined for a body that cannot be read as a stream, as with React Native's `fetch`. */
-function readerOf ({ body }: Response): ReadableStreamDefaultReader<Uint8Array> | undefined {
-  return typeof body?.getReader === 'function' ? body.getReader() : undefined
-}
-
-/** Creates the error for a response that is not an event stream. @param isStream true if status and content-type are right and only the body is wrong */
-async function notAStream (response: Response, isStream: boolean): Promise<SSEError> {
-  const { status, headers } = response
-  const message = isStream
-    ? 'The response has no body that can be read as a stream; the option "fetch" takes a function whose responses have one'
-    : `The answer is no event stream: status ${status}, content-type ${cut(String(headers.get('content-type')))}`
-  return new SSEError('SSE_ERR_NO_STREAM', message, { status, headers, body: await beginningOf(readerOf(response)) })
-}
-
-async function beginningOf (reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<string | undefined> {
-  if (reader === undefined) return undefined
-  const decoder = new TextDecoder()
-  let text = ''
-  for (let part = await reader.read(); part.value !== undefined; part = await reader.read()) {
-    text += decoder.decode(part.value, { stream: true })
-    if (text.length >= LONGEST_BODY) break
+  async #readPart (): Promise<string | null> {
+    const part = await this.#reader?.read()
+    return part?.value === undefined ? null : this.#decoder.decode(part.value, { stream: true })
   }
-  return text.slice(0, LONGEST_BODY)
+
+  /** Reads the body of a response that is not an event stream, up to `LONGEST_BODY`. */
+  async #readBody (): Promise<string> {
+    let [text, part]: [string, string | null] = ['', null]
+    do {
+      part = await this.#readPart()
+      text += part ?? ''
+    } while (part !== null && text.length < LONGEST_BODY)
+    return text.slice(0, LONGEST_BODY)
+  }
 }

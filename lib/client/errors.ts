@@ -36,6 +36,11 @@ export class SSEError extends Error {
   }
 }
 
+/** Creates the error for an option with a wrong value. `got` is the value as text. */
+export function optionError (name: string, expected: string, got: string | number): SSEError {
+  return new SSEError('SSE_ERR_OPTION', `The option "${name}" takes ${expected}, got ${got}`)
+}
+
 /** Shortens text from a server to 40 characters, for an error message. */
 export function cut (text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text

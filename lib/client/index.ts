@@ -54,9 +54,8 @@ export function sse (url: string | URL, options: GivenOptions = {}): AsyncIterab
 /** Filters and parses the messages of the connection, or of the shared connection. Sets `position` to each message that is yielded or handled. */
 async function * readEvents (url: string | URL, settings: Settings, position: { lastEventId: string | null }, controller: AbortController): AsyncGenerator<Received, undefined> {
   const { signal, onGap, onInvalid } = settings
-  const abort = () => controller.abort()
   signal?.throwIfAborted()
-  signal?.addEventListener('abort', abort)
+  signal?.addEventListener('abort', () => controller.abort(), { signal: controller.signal })
   try {
     // a separate chunk of a bundle, so that pages without `share` do not load it
     const parts = settings.share === undefined
@@ -80,7 +79,7 @@ async function * readEvents (url: string | URL, settings: Settings, position: { 
     }
     signal?.throwIfAborted()
   } finally {
-    signal?.removeEventListener('abort', abort)
+    controller.abort()
   }
 }
 

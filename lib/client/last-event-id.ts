@@ -11,7 +11,7 @@ const NOT_IN_A_HEADER = /[^\t -~\x80-\uffff]/
 const LONGEST = 16_384
 
 /** The requirements on a last event id, as text for error messages. */
-export const LAST_EVENT_ID = `at most ${LONGEST} bytes, and no control characters`
+export const LAST_EVENT_ID = `text of at most ${LONGEST} bytes, without control characters`
 
 /** Encodes an id as a header value, one character for each byte of UTF-8. Returns undefined for an id that no header can hold or that is too long. */
 export function lastEventIdHeader (id: string): string | undefined {

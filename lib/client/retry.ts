@@ -59,15 +59,16 @@ export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Pro
   const page: typeof globalThis & Page = globalThis
   const over = new AbortController()
   const listening = { signal: over.signal }
+  let timer: ReturnType<typeof setTimeout> | undefined
   await new Promise<void>((resolve) => {
     const begun = Date.now()
-    const timer = setTimeout(resolve, total)
+    timer = setTimeout(resolve, total)
     const wake = () => {
       if (!page.document?.hidden && Date.now() - begun >= minimum) resolve()
     }
     for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, listening)
     signal.addEventListener('abort', () => resolve(), listening)
-    over.signal.addEventListener('abort', () => clearTimeout(timer))
   })
+  clearTimeout(timer)
   over.abort()
 }

@@ -19,12 +19,12 @@ declare global {
 /** A page without a request for an icon. */
 const PAGE = '<link rel="icon" href="data:,">'
 
-t.test('the client without the parser is at most 3.2 KB, the chunk for sharing at most 1.2 KB, compressed', async (t) => {
+t.test('the client without the parser is at most 2.75 KB, the chunk for sharing at most 1.2 KB, compressed', async (t) => {
   const sizes = await chunkSizes()
   t.comment(`${sizes} bytes`)
   t.equal(sizes.length, 2)
   const [client = NaN, share = NaN] = sizes
-  t.ok(client <= 3.2 * 1_024)
+  t.ok(client <= 2.75 * 1_024)
   t.ok(share <= 1.2 * 1_024)
 })
 

@@ -353,7 +353,7 @@ test('a connection to catch up that ends or fails ends only its tab', async (t) 
 })
 
 test('`share` is for GET', (t) => {
-  t.throws(() => sse('http://127.0.0.1:1/', { share: 'a', method: 'POST' }), { code: 'SSE_ERR_OPTION', message: 'The option "share" is for the method GET, got "POST"' })
+  t.throws(() => sse('http://127.0.0.1:1/', { share: 'a', method: 'POST' }), { code: 'SSE_ERR_OPTION', message: 'The option "share" takes only the method GET, got "POST"' })
   t.end()
 })
 
