@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import type { Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import t from 'tap'
 import type * as Client from '../../lib/client/index.js'
 import { listen, makeApp, until } from '../helpers/app.js'
-import { launchChromium } from '../helpers/chromium.js'
+import { launchChromium, launchTabs } from '../helpers/chromium.js'
 import { randomFrom, seed } from '../integration/random.js'
 import { serveTopics } from '../helpers/subscriber.js'
 import { bundle, chunkSizes } from './bundle.js'
@@ -33,8 +33,8 @@ t.test('the client in Chromium', async (t) => {
   const script = await bundle({ format: 'iife', globalName: 'client' })
 
   /** Opens a page with the client. Its events are collected in `said`. */
-  async function openPage (origin: string): Promise<Page> {
-    const page = await (await browser.newContext()).newPage()
+  async function openPage (origin: string, context?: BrowserContext): Promise<Page> {
+    const page = await (context ?? await browser.newContext()).newPage()
     await page.goto(origin)
     await page.addScriptTag({ content: `${script}; globalThis.said = []` })
     return page
@@ -117,18 +117,25 @@ t.test('the client in Chromium', async (t) => {
     const app = await makeApp(t, { heartbeat: 20 })
     serveTopics(app)
     app.get('/', (_request, reply) => { reply.type('text/html').send(PAGE) })
-    const page = await openPage(`http://127.0.0.1:${await listen(app)}/`)
-    await follow(page, '/on/news', { inactivityTimeout: 2_000 })
+    const context = await launchTabs(t)
+    const page = await openPage(`http://127.0.0.1:${await listen(app)}/`, context)
+    const inactivityTimeout = 500
+    await follow(page, '/on/news', { inactivityTimeout })
     await until('it is open', async () => (await saidOn(page)).length === 1)
-    const session = await page.context().newCDPSession(page)
+    // Chromium freezes only a page that is hidden
+    await (await context.newPage()).bringToFront()
+    const session = await context.newCDPSession(page)
     await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+    const frozenAt = performance.now()
     for (let i = 0; i < 5; i++) await app.sse.publish('news', { data: i })
-    await new Promise((resolve) => { setTimeout(resolve, 3_500) })
+    await until('a pause longer than inactivityTimeout', () => performance.now() - frozenAt > 3 * inactivityTimeout)
+    t.equal((await saidOn(page)).length, 1, 'nothing runs in a frozen page')
     await session.send('Page.setWebLifecycleState', { state: 'active' })
+    await page.bringToFront()
     const data = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[1] === 'number' && line[0] !== 'open' ? [line[1]] : [])
-    await until('what it missed', async () => (await data()).length >= 5)
+    await until('the events that it missed', async () => (await data()).length >= 5)
     await app.sse.publish('news', { data: 5 })
-    await until('what comes after', async () => (await data()).length >= 6)
+    await until('the next event', async () => (await data()).length >= 6)
     t.strictSame(await data(), [0, 1, 2, 3, 4, 5])
   })
 })
