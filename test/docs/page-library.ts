@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import type { Browser, Page } from 'playwright-core'
+import type { Test } from 'tap'
+import { listen } from '../helpers/app.js'
+import { type InterruptibleProxy, startInterruptibleProxy } from '../helpers/interruptible-proxy.js'
+import { until } from '../helpers/until.js'
+import { pageOf, root } from './document.js'
+import { runApp, tenLines } from './run.js'
+
+const page = pageOf('docs/page-libraries.md')
+
+/** A page library, and the files that its HTML in docs/page-libraries.md loads. */
+export interface Library {
+  /** Its column in the tables. */
+  name: string
+  html: string
+  files: Record<string, string>
+  /** Changes the code of the page to that of another version. */
+  adapt: (code: string) => string
+}
+
+const keep = (code: string) => code
+
+/** Names of Datastar 1.0, and those of 1.0.0-beta.11. */
+const RENAMED = [['datastar-patch-elements', 'datastar-merge-fragments'], ['\'elements \'', '\'fragments \''], ['mode append', 'mergeMode append'], ['data-init', 'data-on-load']] as const
+
+export const htmx2: Library = { name: 'htmx 2', html: page.codeOf('htmx 2', 'html')[0], files: { '/htmx.js': 'node_modules/htmx.org/dist/htmx.min.js', '/htmx-ext-sse.js': 'node_modules/htmx-ext-sse/dist/sse.min.js' }, adapt: keep }
+export const htmx4: Library = { name: 'htmx 4', html: page.codeOf('htmx 4', 'html')[0], files: { '/htmx.js': 'node_modules/htmx-4/dist/htmx.min.js', '/hx-sse.js': 'node_modules/htmx-4/dist/ext/hx-sse.min.js' }, adapt: keep }
+export const turbo: Library = { name: 'Turbo', html: page.codeOf('Turbo', 'html')[0], files: { '/turbo.js': 'node_modules/@hotwired/turbo/dist/turbo.es2017-esm.js' }, adapt: keep }
+
+const datastar = page.codeOf('Datastar', 'html')[0]
+export const datastarBeta: Library = {
+  name: 'Datastar beta',
+  html: datastar,
+  files: { '/datastar.js': 'node_modules/@starfederation/datastar/dist/datastar.js' },
+  adapt: (code) => RENAMED.reduce((code, [from, to]) => code.replaceAll(from, to), code)
+}
+
+/** Datastar 1.0 is not on npm. The variable DATASTAR is the path of its bundle. */
+const { DATASTAR } = process.env
+export const datastar1: Library[] = DATASTAR === undefined ? [] : [{ name: 'Datastar 1.0', html: datastar, files: { '/datastar.js': DATASTAR }, adapt: keep }]
+
+export const libraries = [htmx2, htmx4, ...datastar1, datastarBeta, turbo]
+
+/** A request for the rows. */
+export interface NewsRequest {
+  lastEventId: string | undefined
+}
+
+/** The app of the page behind a proxy, and a tab of Chromium that shows the HTML of a library. */
+export interface Opened {
+  app: FastifyInstance
+  proxy: InterruptibleProxy
+  tab: Page
+  /** The requests for the rows so far. */
+  requests: NewsRequest[]
+  /** A status and a body, with which the server answers requests for rows until it is undefined. */
+  refusal: { status: number, body?: string } | undefined
+  /** Publishes a row. */
+  add (html: string): Promise<void>
+  /** The HTML of the list. */
+  news (): Promise<string>
+  /** Errors on the console. */
+  errors: string[]
+}
+
+export interface OpenOptions {
+  /** Headers of the page. */
+  headers?: Record<string, string>
+  refusal?: { status: number, body?: string }
+  /** Replaces the code of the routes. */
+  change?: (code: string) => string
+}
+
+/** Starts the app of the page with shorter times, and opens the page of a library. */
+export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, files, adapt }: Library, { headers = {}, refusal, change = keep }: OpenOptions = {}): Promise<Opened> {
+  const [price] = page.codeOf('One route for all libraries', 'ts')
+  const [rows] = page.codeOf('Rows', 'ts')
+  const [imports = '', ...code] = rows.split('\n\n')
+  const routes = `${price}\n${code.join('\n\n')}`.replaceAll(/\b1_000\b/g, '100')
+  const app = await runApp(t, `${imports}\n${tenLines({ after: `${change(adapt(routes))}\napp.post('/rows', async ({ body }) => publishRow(body.html))` })}`)
+  const opened = { app, requests: new Array<NewsRequest>(), refusal, errors: new Array<string>() }
+  app.addHook('onRequest', async (request, reply) => {
+    if (!request.url.startsWith('/news/')) return
+    const { 'last-event-id': lastEventId } = request.headers
+    opened.requests.push({ lastEventId: lastEventId === undefined ? undefined : String(lastEventId) })
+    if (opened.refusal === undefined) return
+    reply.code(opened.refusal.status)
+    return reply.send(opened.refusal.body)
+  })
+  app.get('/page', (_request, reply) => reply.type('text/html').headers(headers).send(`<!doctype html><link rel="icon" href="data:,">${adapt(html)}`))
+  app.get('/news.html', (_request, reply) => reply.type('text/html').send('<li id="loaded">loaded</li>'))
+  for (const [path, file] of Object.entries(files)) app.get(path, (_request, reply) => reply.type('text/javascript').send(readFileSync(join(root, file))))
+
+  const port = await listen(app)
+  const proxy = await startInterruptibleProxy(t, `http://127.0.0.1:${port}`)
+  const tab = await browser.newPage()
+  t.teardown(() => tab.close())
+  tab.on('console', (message) => { if (message.type() === 'error') opened.errors.push(message.text()) })
+  tab.on('pageerror', ({ message }) => { opened.errors.push(message) })
+  await tab.goto(`${proxy.url}/page`)
+  return Object.assign(opened, {
+    proxy,
+    tab,
+    news: () => tab.locator('#news').innerHTML(),
+    async add (html: string) {
+      const { status } = await fetch(`http://127.0.0.1:${port}/rows`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ html }) })
+      if (status !== 200) throw new Error(`status ${status}`)
+    }
+  })
+}
+
+/** Waits until the page shows the rows. */
+export async function shows (opened: Opened, ...rows: string[]): Promise<void> {
+  await until(`the page shows ${rows.join()}`, async () => rows.every((row) => ids.includes(row)) || ((ids = await idsOf(opened)) && false), 15_000)
+}
+
+let ids: string[] = []
+
+async function idsOf ({ tab }: Opened): Promise<string[]> {
+  return tab.locator('#news li').evaluateAll((items) => items.map(({ id }) => id))
+}
