@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { Browser, Page } from 'playwright-core'
 import type { Test } from 'tap'
@@ -92,7 +92,7 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
   })
   app.get('/page', (_request, reply) => reply.type('text/html').headers(headers).send(`<!doctype html><link rel="icon" href="data:,">${adapt(html)}`))
   app.get('/news.html', (_request, reply) => reply.type('text/html').send('<li id="loaded">loaded</li>'))
-  for (const [path, file] of Object.entries(files)) app.get(path, (_request, reply) => reply.type('text/javascript').send(readFileSync(join(root, file))))
+  for (const [path, file] of Object.entries(files)) app.get(path, (_request, reply) => reply.type('text/javascript').send(readFileSync(resolve(root, file))))
 
   const port = await listen(app)
   const proxy = await startInterruptibleProxy(t, `http://127.0.0.1:${port}`)
@@ -112,13 +112,12 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
   })
 }
 
-/** Waits until the page shows the rows. */
-export async function shows (opened: Opened, ...rows: string[]): Promise<void> {
-  await until(`the page shows ${rows.join()}`, async () => rows.every((row) => ids.includes(row)) || ((ids = await idsOf(opened)) && false), 15_000)
+/** Returns the ids of the rows that the page shows. */
+export function idsOf ({ tab }: Opened): Promise<string[]> {
+  return tab.locator('#news li').evaluateAll((items) => items.map(({ id }) => id))
 }
 
-let ids: string[] = []
-
-async function idsOf ({ tab }: Opened): Promise<string[]> {
-  return tab.locator('#news li').evaluateAll((items) => items.map(({ id }) => id))
+/** Waits until the page shows a row. */
+export function shows (opened: Opened, id: string): Promise<void> {
+  return until(`the page shows ${id}`, async () => (await idsOf(opened)).includes(id), 15_000)
 }

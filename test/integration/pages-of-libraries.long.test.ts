@@ -10,8 +10,8 @@ const server = await startDemoServer(t)
 // the pages are tested in parallel
 t.jobs = 4
 
-/** Errors that Datastar reports for a server that is down. */
-const reported = /^(network error|Failed to fetch|Datastar failed to reach .*)$/
+/** Errors that htmx and Datastar report for a server that is down. */
+const reported = /^(\[object Event\]|htmx: htmx:sse:error: .*|network error|Failed to fetch|Datastar failed to reach .*)$/
 
 for (const [name, title] of [['htmx-2', 'htmx 2'], ['htmx-4', 'htmx 4'], ['datastar', 'Datastar'], ['turbo', 'Turbo']] as const) {
   t.test(`the ${title} page shows the prices, and continues after a lost connection`, { buffered: true }, async (t) => {
