@@ -80,7 +80,7 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
   const [rows] = page.codeOf('Rows', 'ts')
   const [imports = '', ...code] = rows.split('\n\n')
   const routes = `${price}\n${code.join('\n\n')}`.replaceAll(/\b1_000\b/g, '100')
-  const app = await runApp(t, `${imports}\n${tenLines({ after: `${change(adapt(routes))}\napp.post('/rows', async ({ body }) => publishRow(body.html))` })}`)
+  const app = await runApp(t, `${imports}\n${tenLines({ after: `${change(adapt(routes))}\napp.post('/rows', async ({ body }) => addRow(body.html))` })}`)
   const opened = { app, requests: new Array<NewsRequest>(), refusal, errors: new Array<string>() }
   app.addHook('onRequest', async (request, reply) => {
     if (!request.url.startsWith('/news/')) return
@@ -91,7 +91,6 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
     return reply.send(opened.refusal.body)
   })
   app.get('/page', (_request, reply) => reply.type('text/html').headers(headers).send(`<!doctype html><link rel="icon" href="data:,">${adapt(html)}`))
-  app.get('/news.html', (_request, reply) => reply.type('text/html').send('<li id="loaded">loaded</li>'))
   for (const [path, file] of Object.entries(files)) app.get(path, (_request, reply) => reply.type('text/javascript').send(readFileSync(resolve(root, file))))
 
   const port = await listen(app)
