@@ -1,99 +1,217 @@
 import t, { type Test } from 'tap'
 import { until } from '../helpers/app.js'
-import { launchChromium } from '../helpers/chromium.js'
-import { idsOf, type Library, libraries, open, type Opened, shows } from './page-library.js'
+import { launchChromium, launchTabs } from '../helpers/chromium.js'
+import { pageOf } from './document.js'
+import { datastar1, htmx2, htmx4, idsOf, type Library, libraries, open, type Opened, type OpenOptions, shows, turbo } from './page-library.js'
 
+const page = pageOf('docs/page-libraries.md')
 const browser = await launchChromium(t)
 
-/** Longer than the delay of every library before a reconnect in these tests. */
+/** Longer than any library waits before a reconnect in these tests, ms. */
 const PATIENCE = 4_000
 
 const ONE = '<li id="one">\n  one <b>bold</b>\n</li>'
 
+const row = (id: string) => `<li id="${id}">${id}</li>`
+
 /** Opens the page of a library, and waits until it shows a row. */
-async function openLive (t: Test, library: Library): Promise<Opened> {
-  const opened = await open(t, browser, library)
+async function openLive (t: Test, library: Library, options?: OpenOptions, context: Pick<typeof browser, 'newPage'> = browser): Promise<Opened> {
+  const opened = await open(t, context, library, options)
   await until('both streams', () => opened.app.sse.streams.size === 2)
   await opened.add(ONE)
   await shows(opened, 'one')
   return opened
 }
 
-function endStreams ({ app }: Opened): void {
-  for (const stream of app.sse.streams.values()) stream.close()
+/** Tells whether a condition is true within `PATIENCE`. */
+function becomes (condition: () => unknown): Promise<boolean> {
+  return until('', condition, PATIENCE).then(() => true, () => false)
 }
 
-/** Describes what a library does after `before` requests: whether it requests the rows again, and whether it shows those that it missed. */
-async function reconnects (opened: Opened, before: number): Promise<string> {
-  const { requests } = opened
-  const again = await until('a request', () => requests.length > before, PATIENCE).then(() => true, () => false)
-  if (!again) return 'stops'
-  const result = requests[before]?.lastEventId === undefined ? 'reconnects without the id' : 'reconnects'
-  return result
+async function disconnect ({ app, proxy }: Opened): Promise<void> {
+  proxy.interrupt()
+  await until('the disconnect', () => app.sse.streams.size === 0)
 }
 
+/** Describes the next request after the first `before` ones, as the table of the page does. */
+async function nextRequest ({ requests }: Opened, before: number): Promise<string> {
+  if (!await becomes(() => requests.length > before)) return 'stops'
+  return requests[before]?.lastEventId === undefined ? 'without id' : 'with id'
+}
+
+/** The cell of a table of the page. */
+function cellOf (first: string, library: Library): string | undefined {
+  const lines = page.text.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
+  const line = lines.findIndex((cells) => cells[1] === first)
+  const names = lines.slice(0, line).findLast((cells) => cells.includes('htmx 2') && cells.length > 5)
+  return lines[line]?.[names?.indexOf(library.name) ?? -1]
+}
+
+/** Refuses the first reconnect after a broken connection. */
+async function refuseReconnect (t: Test, library: Library, status: number): Promise<string> {
+  const opened = await openLive(t, library)
+  opened.refusal = { status }
+  await disconnect(opened)
+  await opened.proxy.restore()
+  await until('the reconnect', () => opened.requests.length > 1)
+  if (status !== 204) opened.refusal = undefined
+  return nextRequest(opened, 2)
+}
+
+/** Rows of the tables, and functions that return what a library does. */
 const cases: Array<[string, (t: Test, library: Library) => Promise<string>]> = [
   ['ends the stream', async (t, library) => {
     const opened = await openLive(t, library)
-    endStreams(opened)
-    await opened.add('<li id="two">two</li>')
-    return reconnects(opened, 1)
+    for (const stream of opened.app.sse.streams.values()) stream.close()
+    await opened.add(row('two'))
+    const request = await nextRequest(opened, 1)
+    if (request === 'with id') await shows(opened, 'two')
+    return request
   }],
   ['breaks the connection off', async (t, library) => {
     const opened = await openLive(t, library)
-    opened.proxy.interrupt()
-    await until('the disconnect', () => opened.app.sse.streams.size === 0)
-    await opened.add('<li id="two">two</li>')
+    await disconnect(opened)
+    for (const id of ['two', 'three']) await opened.add(row(id))
     await opened.proxy.restore()
-    return reconnects(opened, 1)
+    await shows(opened, 'three')
+    t.strictSame(await idsOf(opened), ['one', 'two', 'three'], 'shows each row that it missed once')
+    return nextRequest(opened, 1)
   }],
-  ['answers 503 to a reconnect', async (t, library) => {
-    const opened = await openLive(t, library)
-    opened.refusal = { status: 503, body: '{"statusCode":503}' }
-    opened.proxy.interrupt()
-    await opened.proxy.restore()
-    await until('a request', () => opened.requests.length > 1, PATIENCE).catch(() => {})
-    const before = opened.requests.length
-    opened.refusal = undefined
-    return before === 1 ? 'no request' : reconnects(opened, before)
-  }],
-  ['answers 204 to a reconnect', async (t, library) => {
-    const opened = await openLive(t, library)
-    opened.refusal = { status: 204 }
-    opened.proxy.interrupt()
-    await opened.proxy.restore()
-    await until('a request', () => opened.requests.length > 1, PATIENCE).catch(() => {})
-    const before = opened.requests.length
-    return before === 1 ? 'no request' : reconnects(opened, before)
-  }],
-  ['answers 503 to the first request', async (t, library) => {
-    const opened = await open(t, browser, library, { refusal: { status: 503, body: '{"statusCode":503}' } })
-    await until('a request', () => opened.requests.length > 0)
-    opened.refusal = undefined
-    return `${await reconnects(opened, 1)} ${await opened.news()} ${opened.errors}`
-  }],
+  ['answers 503 to a reconnect', (t, library) => refuseReconnect(t, library, 503)],
+  ['answers 204 to a reconnect', (t, library) => refuseReconnect(t, library, 204)],
   ['answers 401 to the first request', async (t, library) => {
     const opened = await open(t, browser, library, { refusal: { status: 401, body: '{"statusCode":401}' } })
-    await until('a request', () => opened.requests.length > 0)
+    await until('the first request', () => opened.requests.length > 0)
     opened.refusal = undefined
-    return `${await reconnects(opened, 1)} ${await opened.news()} ${opened.errors}`
+    const request = await nextRequest(opened, 1)
+    if (request !== 'stops') await until('both streams', () => opened.app.sse.streams.size === 2)
+    t.notMatch(await opened.tab.innerText('body'), 'statusCode', 'does not show the refusal')
+    return request
+  }],
+  ['the page is left', async (t, library) => {
+    const { app, tab } = await openLive(t, library)
+    await tab.goto('about:blank')
+    return await becomes(() => app.sse.streams.size === 0) ? 'closed' : 'open'
+  }],
+  ['a script removes the element', async (t, library) => {
+    const { app, tab, requests } = await openLive(t, library)
+    await tab.evaluate('document.querySelectorAll("body > *").forEach((element) => element.remove())')
+    const closed = await becomes(() => [...app.sse.streams.values()].every(({ topics }) => topics.length === 0))
+    if (closed) t.equal(requests.length, 1)
+    return closed ? 'closed' : 'open'
+  }],
+  ['the tab is hidden', async (t, library) => {
+    const tabs = await launchTabs(t)
+    const opened = await openLive(t, library, {}, tabs)
+    await (await tabs.newPage()).bringToFront()
+    const closed = await becomes(() => opened.app.sse.streams.size === 0)
+    await opened.add(row('two'))
+    await opened.tab.bringToFront()
+    await shows(opened, 'two')
+    t.equal(opened.requests.length, closed ? 2 : 1)
+    return closed ? 'closed' : 'open'
   }]
 ]
 
-for (const library of libraries.filter(({ name }) => new RegExp(process.env.LIB ?? '').test(name))) {
-  t.test(`${library.name}`, async (t) => {
-    const opened = await openLive(t, library)
-    t.equal(await opened.news(), ONE)
-    await until('a price', async () => /^\s*\d+\.\d\d\s*$/.test(await opened.tab.locator('#price b').innerText()))
-    console.error(library.name, 'price', JSON.stringify(await opened.tab.locator('#price').evaluate((e) => e.outerHTML)), opened.errors)
-    await opened.tab.goto('about:blank')
-    await until('closed', () => opened.app.sse.streams.size === 0)
-    for (const [name, act] of cases) {
-      await t.test(name, async (t) => {
-        const b = Date.now()
-        console.error(library.name, '|', name, '|', await act(t, library).catch((e) => `ERR ${e.stack}`), Date.now() - b)
-      })
+for (const library of libraries) {
+  t.test(`${library.name} shows the fragments and the rows of several lines as they are sent`, async (t) => {
+    const { tab, errors, news } = await openLive(t, library)
+    t.equal(await news(), ONE)
+    const price = () => tab.locator('#price').evaluate((element) => element.outerHTML)
+    await until('a price', async () => /^<p id="price">\n {2}<b>\d+\.\d\d<\/b>\n<\/p>$/.test(await price()))
+    const first = await price()
+    await until('another price', async () => await price() !== first)
+    t.equal(await tab.locator('#price').count(), 1)
+    t.strictSame(errors, [])
+  })
+
+  for (const [name, act] of cases) {
+    t.test(`${library.name}, when ${/^(the|a) /.test(name) ? name : `the server ${name}`}`, async (t) => {
+      t.equal(await act(t, library), cellOf(name, library))
+    })
+  }
+
+  t.test(`${library.name} loads the list again after a gap`, async (t) => {
+    const opened = await openLive(t, library, { changeRoutes: (code) => code.replace('\'news:{library}\')', '\'news:{library}\', { history: { size: 1 } })') })
+    await disconnect(opened)
+    for (const id of ['two', 'three', 'four']) await opened.add(row(id))
+    await opened.proxy.restore()
+    await shows(opened, 'three')
+    await shows(opened, 'four')
+    await opened.add(row('five'))
+    await shows(opened, 'five')
+    const twice = library.name.startsWith('Datastar') ? ['four'] : []
+    t.strictSame(await idsOf(opened), ['one', 'two', 'three', 'four', ...twice, 'five'])
+  })
+
+  t.test(`${library.name} with Content-Security-Policy`, async (t) => {
+    const isDatastar = library.name.startsWith('Datastar')
+    const works = async (policy: string) => {
+      const { app, requests, errors } = await open(t, browser, library, { headers: { 'content-security-policy': policy } })
+      const live = await becomes(() => app.sse.streams.size === 2)
+      if (!live) t.strictSame(requests, [])
+      t.equal(errors.some((error) => error.includes('inline style')), library === htmx2 || library === turbo, 'adds a style')
+      return live
     }
-    void idsOf
+    t.equal(await works('default-src \'self\'; img-src data:'), !isDatastar)
+    if (isDatastar) t.equal(await works('default-src \'self\'; img-src data:; script-src \'self\' \'unsafe-eval\''), true)
+  })
+}
+
+for (const [library, index] of [[htmx2, 0], [turbo, 1]] as const) {
+  t.test(`the script of the page makes ${library.name} reconnect with its id after refusals`, async (t) => {
+    const script = page.codeOf('Reconnect after a refusal', 'html')[index] ?? ''
+    const opened = await openLive(t, { ...library, html: `${library.html}${script}` })
+    opened.refusal = { status: 503 }
+    await disconnect(opened)
+    await opened.proxy.restore()
+    await until('two refusals', () => opened.requests.length > 2)
+    await opened.add(row('two'))
+    opened.refusal = undefined
+    await shows(opened, 'two')
+    t.match(opened.requests.at(-1)?.url, /\?lastEventId=\d+-\d+$/)
+    await opened.add(row('three'))
+    await shows(opened, 'three')
+    t.strictSame(await idsOf(opened), ['one', 'two', 'three'])
+  })
+}
+
+for (const [library, index, change] of [[htmx2, 0, 'sse-close="done"'], [htmx4, 1, 'hx-sse:close="done"']] as const) {
+  t.test(`${library.name} closes the stream at the event of \`end\`, and without it connects again`, async (t) => {
+    const block = page.codeOf('End a stream for good', 'html')[index] ?? ''
+    const scripts = library.html.slice(0, library.html.indexOf('\n\n'))
+    const opened = await open(t, browser, { ...library, html: `${scripts}${block}` })
+    await until('the result', async () => await opened.tab.innerText('#progress') === 'ready')
+    t.equal(await nextRequest(opened, 1), 'stops')
+    const other = await open(t, browser, { ...library, html: `${scripts}${block}` }, { changeHTML: (html) => html.replace(change, '') })
+    t.equal(await nextRequest(other, 1), 'without id')
+  })
+
+  t.test(`${library.name} closes the streams of elements that it replaces`, async (t) => {
+    const { app, tab } = await openLive(t, library)
+    await tab.evaluate('htmx.ajax("GET", "/news.html", { target: "body", swap: "innerHTML" })')
+    await until('the disconnect', () => app.sse.streams.size === 0)
+  })
+}
+
+t.test('htmx 4 without hx-status shows the body of a refusal, and without `every` does not try again', async (t) => {
+  const refusal = { status: 401, body: '{"statusCode":401}' }
+  const shown = await open(t, browser, htmx4, { refusal, changeHTML: (html) => html.replaceAll(/hx-status:\S+/g, '').replace(', every 500ms', '') })
+  await until('the refusal', async () => await shown.news() === refusal.body)
+  shown.refusal = undefined
+  t.equal(await nextRequest(shown, 1), 'stops')
+})
+
+t.test('Turbo closes a stream whose element a stream removes', async (t) => {
+  const opened = await openLive(t, turbo, { changeHTML: (html) => html.replace('src="/news', 'id="source" src="/news') })
+  await opened.app.sse.publish('news:turbo', { data: '<turbo-stream action="remove" target="source"></turbo-stream>' })
+  await until('the disconnect', () => opened.app.sse.streams.size === 1)
+})
+
+for (const library of datastar1) {
+  t.test('Datastar 1.0 without `retry` stops after a clean end', async (t) => {
+    const opened = await openLive(t, library, { changeHTML: (html) => html.replaceAll('retry: \'always\', ', '') })
+    for (const stream of opened.app.sse.streams.values()) stream.close()
+    t.equal(await nextRequest(opened, 1), 'stops')
   })
 }

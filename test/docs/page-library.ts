@@ -23,6 +23,9 @@ export interface Library {
 
 const keep = (code: string) => code
 
+/** Shortens the times of a block of HTML. */
+const shorten = (html: string) => html.replaceAll('every 5s', 'every 500ms').replaceAll('5_000', '100')
+
 /** Names of Datastar 1.0, and those of 1.0.0-beta.11. */
 const RENAMED = [['datastar-patch-elements', 'datastar-merge-fragments'], ['\'elements \'', '\'fragments \''], ['mode append', 'mergeMode append'], ['data-init', 'data-on-load']] as const
 
@@ -44,8 +47,9 @@ export const datastar1: Library[] = DATASTAR === undefined ? [] : [{ name: 'Data
 
 export const libraries = [htmx2, htmx4, ...datastar1, datastarBeta, turbo]
 
-/** A request for the rows. */
-export interface NewsRequest {
+/** A request for the rows, or for `/progress`. */
+export interface StreamRequest {
+  url: string
   lastEventId: string | undefined
 }
 
@@ -54,8 +58,8 @@ export interface Opened {
   app: FastifyInstance
   proxy: InterruptibleProxy
   tab: Page
-  /** The requests for the rows so far. */
-  requests: NewsRequest[]
+  /** The requests so far. */
+  requests: StreamRequest[]
   /** A status and a body, with which the server answers requests for rows until it is undefined. */
   refusal: { status: number, body?: string } | undefined
   /** Publishes a row. */
@@ -69,28 +73,31 @@ export interface Opened {
 export interface OpenOptions {
   /** Headers of the page. */
   headers?: Record<string, string>
-  refusal?: { status: number, body?: string }
-  /** Replaces the code of the routes. */
-  change?: (code: string) => string
+  refusal?: Opened['refusal']
+  /** Changes the HTML of the library. */
+  changeHTML?: (html: string) => string
+  /** Changes the code of the routes. */
+  changeRoutes?: (code: string) => string
 }
 
 /** Starts the app of the page with shorter times, and opens the page of a library. */
-export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, files, adapt }: Library, { headers = {}, refusal, change = keep }: OpenOptions = {}): Promise<Opened> {
+export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, files, adapt }: Library, { headers = {}, refusal, changeHTML = keep, changeRoutes = keep }: OpenOptions = {}): Promise<Opened> {
   const [price] = page.codeOf('One route for all libraries', 'ts')
-  const [rows] = page.codeOf('Rows', 'ts')
+  const [rows] = page.codeOf('Rows that are added', 'ts')
   const [imports = '', ...code] = rows.split('\n\n')
-  const routes = `${price}\n${code.join('\n\n')}`.replaceAll(/\b1_000\b/g, '100')
-  const app = await runApp(t, `${imports}\n${tenLines({ after: `${change(adapt(routes))}\napp.post('/rows', async ({ body }) => addRow(body.html))` })}`)
-  const opened = { app, requests: new Array<NewsRequest>(), refusal, errors: new Array<string>() }
+  const routes = `${price}\n${code.join('\n\n')}`.replaceAll('1_000', '100')
+  const [end] = page.codeOf('End a stream for good', 'ts')
+  const app = await runApp(t, `${imports}\n${tenLines({ after: `${changeRoutes(adapt(routes))}\n${end}\napp.post('/rows', async ({ body }) => addRow(body.html))` })}`)
+  const opened = { app, requests: new Array<StreamRequest>(), refusal, errors: new Array<string>() }
   app.addHook('onRequest', async (request, reply) => {
-    if (!request.url.startsWith('/news/')) return
+    if (!/^\/(news|progress)\b(?!\.)/.test(request.url)) return
     const { 'last-event-id': lastEventId } = request.headers
-    opened.requests.push({ lastEventId: lastEventId === undefined ? undefined : String(lastEventId) })
+    opened.requests.push({ url: request.url, lastEventId: lastEventId === undefined ? undefined : String(lastEventId) })
     if (opened.refusal === undefined) return
     reply.code(opened.refusal.status)
     return reply.send(opened.refusal.body)
   })
-  app.get('/page', (_request, reply) => reply.type('text/html').headers(headers).send(`<!doctype html><link rel="icon" href="data:,">${adapt(html)}`))
+  app.get('/page', (_request, reply) => reply.type('text/html').headers(headers).send(`<!doctype html><link rel="icon" href="data:,">${changeHTML(shorten(adapt(html)))}`))
   for (const [path, file] of Object.entries(files)) app.get(path, (_request, reply) => reply.type('text/javascript').send(readFileSync(resolve(root, file))))
 
   const port = await listen(app)
