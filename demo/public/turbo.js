@@ -6,4 +6,4 @@ session.drive = false
 
 const source = document.querySelector('turbo-stream-source').streamSource
 source.addEventListener('open', () => showState('live'))
-source.addEventListener('error', () => showState(source.readyState === EventSource.CLOSED ? 'closed' : 'waiting'))
+source.addEventListener('error', () => showState(source.readyState === source.CLOSED ? 'closed' : 'waiting'))

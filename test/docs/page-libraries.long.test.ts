@@ -2,10 +2,12 @@ import t, { type Test } from 'tap'
 import { until } from '../helpers/app.js'
 import { launchChromium, launchTabs } from '../helpers/chromium.js'
 import { pageOf } from './document.js'
-import { datastar1, htmx2, htmx4, idsOf, type Library, libraries, open, type Opened, type OpenOptions, shows, turbo } from './page-library.js'
+import { datastar1, datastarBeta, htmx2, htmx4, idsOf, type Library, libraries, open, type Opened, type OpenOptions, shows, turbo } from './page-library.js'
 
 const page = pageOf('docs/page-libraries.md')
 const browser = await launchChromium(t)
+// most of the time passes while a test waits for a request that does not come
+t.jobs = 3
 
 /** Longer than any library waits before a reconnect in these tests, ms. */
 const PATIENCE = 4_000
@@ -96,7 +98,7 @@ const cases: Array<[string, (t: Test, library: Library) => Promise<string>]> = [
   ['a script removes the element', async (t, library) => {
     const { app, tab, requests } = await openLive(t, library)
     await tab.evaluate('document.querySelectorAll("body > *").forEach((element) => element.remove())')
-    const closed = await becomes(() => [...app.sse.streams.values()].every(({ topics }) => topics.length === 0))
+    const closed = await becomes(() => [...app.sse.streams.values()].every(({ topics }) => topics.size === 0))
     if (closed) t.equal(requests.length, 1)
     return closed ? 'closed' : 'open'
   }],
@@ -114,24 +116,32 @@ const cases: Array<[string, (t: Test, library: Library) => Promise<string>]> = [
 ]
 
 for (const library of libraries) {
-  t.test(`${library.name} shows the fragments and the rows of several lines as they are sent`, async (t) => {
-    const { tab, errors, news } = await openLive(t, library)
-    t.equal(await news(), ONE)
-    const price = () => tab.locator('#price').evaluate((element) => element.outerHTML)
+  t.test(`${library.name} shows the fragments and the rows of several lines as they are sent`, { buffered: true }, async (t) => {
+    const opened = await openLive(t, library)
+    const { app, tab, errors, requests } = opened
+    t.equal(await opened.news(), ONE)
+    t.equal(requests[0]?.url.includes('?datastar='), library.name.startsWith('Datastar'), 'only Datastar sends its signals')
+    const price = () => tab.evaluate<string>('document.querySelector("#price").outerHTML')
     await until('a price', async () => /^<p id="price">\n {2}<b>\d+\.\d\d<\/b>\n<\/p>$/.test(await price()))
     const first = await price()
     await until('another price', async () => await price() !== first)
     t.equal(await tab.locator('#price').count(), 1)
+
+    for (const form of ['htmx', 'datastar', 'turbo']) await app.sse.publish(`news:${form}`, { event: 'other', data: row('other') })
+    await opened.add(ONE)
+    await opened.add(row('two'))
+    await shows(opened, 'two')
+    t.strictSame(await idsOf(opened), library === turbo ? ['one', 'two'] : ['one', 'one', 'two'], 'events with another name are not shown, and Turbo shows a row that arrives twice once')
     t.strictSame(errors, [])
   })
 
   for (const [name, act] of cases) {
-    t.test(`${library.name}, when ${/^(the|a) /.test(name) ? name : `the server ${name}`}`, async (t) => {
+    t.test(`${library.name}, when ${/^(the|a) /.test(name) ? name : `the server ${name}`}`, { buffered: true }, async (t) => {
       t.equal(await act(t, library), cellOf(name, library))
     })
   }
 
-  t.test(`${library.name} loads the list again after a gap`, async (t) => {
+  t.test(`${library.name} loads the list again after a gap`, { buffered: true }, async (t) => {
     const opened = await openLive(t, library, { changeRoutes: (code) => code.replace('\'news:{library}\')', '\'news:{library}\', { history: { size: 1 } })') })
     await disconnect(opened)
     for (const id of ['two', 'three', 'four']) await opened.add(row(id))
@@ -144,7 +154,7 @@ for (const library of libraries) {
     t.strictSame(await idsOf(opened), ['one', 'two', 'three', 'four', ...twice, 'five'])
   })
 
-  t.test(`${library.name} with Content-Security-Policy`, async (t) => {
+  t.test(`${library.name} with Content-Security-Policy`, { buffered: true }, async (t) => {
     const isDatastar = library.name.startsWith('Datastar')
     const works = async (policy: string) => {
       const { app, requests, errors } = await open(t, browser, library, { headers: { 'content-security-policy': policy } })
@@ -159,7 +169,7 @@ for (const library of libraries) {
 }
 
 for (const [library, index] of [[htmx2, 0], [turbo, 1]] as const) {
-  t.test(`the script of the page makes ${library.name} reconnect with its id after refusals`, async (t) => {
+  t.test(`the script of the page makes ${library.name} reconnect with its id after refusals`, { buffered: true }, async (t) => {
     const script = page.codeOf('Reconnect after a refusal', 'html')[index] ?? ''
     const opened = await openLive(t, { ...library, html: `${library.html}${script}` })
     opened.refusal = { status: 503 }
@@ -177,7 +187,7 @@ for (const [library, index] of [[htmx2, 0], [turbo, 1]] as const) {
 }
 
 for (const [library, index, change] of [[htmx2, 0, 'sse-close="done"'], [htmx4, 1, 'hx-sse:close="done"']] as const) {
-  t.test(`${library.name} closes the stream at the event of \`end\`, and without it connects again`, async (t) => {
+  t.test(`${library.name} closes the stream at the event of \`end\`, and without it connects again`, { buffered: true }, async (t) => {
     const block = page.codeOf('End a stream for good', 'html')[index] ?? ''
     const scripts = library.html.slice(0, library.html.indexOf('\n\n'))
     const opened = await open(t, browser, { ...library, html: `${scripts}${block}` })
@@ -187,29 +197,65 @@ for (const [library, index, change] of [[htmx2, 0, 'sse-close="done"'], [htmx4, 
     t.equal(await nextRequest(other, 1), 'without id')
   })
 
-  t.test(`${library.name} closes the streams of elements that it replaces`, async (t) => {
+  t.test(`${library.name} closes the streams of elements that it replaces`, { buffered: true }, async (t) => {
     const { app, tab } = await openLive(t, library)
     await tab.evaluate('htmx.ajax("GET", "/news.html", { target: "body", swap: "innerHTML" })')
     await until('the disconnect', () => app.sse.streams.size === 0)
   })
 }
 
-t.test('htmx 4 without hx-status shows the body of a refusal, and without `every` does not try again', async (t) => {
+t.test('htmx 4 without hx-status shows the body of a refusal, and without `every` does not try again', { buffered: true }, async (t) => {
   const refusal = { status: 401, body: '{"statusCode":401}' }
-  const shown = await open(t, browser, htmx4, { refusal, changeHTML: (html) => html.replaceAll(/hx-status:\S+/g, '').replace(', every 500ms', '') })
+  const shown = await open(t, browser, htmx4, { refusal, changeHTML: (html) => html.replaceAll(/hx-status:\dxx="swap:none"/g, '').replace(', every 500ms', '') })
   await until('the refusal', async () => await shown.news() === refusal.body)
   shown.refusal = undefined
   t.equal(await nextRequest(shown, 1), 'stops')
 })
 
-t.test('Turbo closes a stream whose element a stream removes', async (t) => {
+t.test('htmx 2 sends cookies to other origins', { buffered: true }, async (t) => {
+  const { tab } = await openLive(t, htmx2)
+  t.equal(await tab.evaluate('htmx.createEventSource("/news/htmx").withCredentials'), true)
+})
+
+t.test('htmx 4 ignores the option retry, and its reconnectDelay sets the time', { buffered: true }, async (t) => {
+  const delayOf = async (options?: OpenOptions) => {
+    const opened = await openLive(t, htmx4, options)
+    const start = performance.now()
+    for (const stream of opened.app.sse.streams.values()) stream.close()
+    await until('the reconnect', () => opened.requests.length > 1)
+    return (opened.requests[1]?.time ?? 0) - start
+  }
+  // 500 ms and 2,000 ms, less the 30 % of chance
+  t.ok(await delayOf() > 340)
+  t.ok(await delayOf({ changeHTML: (html) => html.replace('<ul', '<ul hx-config=\'{"sse": {"reconnectDelay": 2000}}\'') }) > 1_390)
+})
+
+t.test('htmx 4 sends the headers in hx-headers, also when it reconnects', { buffered: true }, async (t) => {
+  const opened = await openLive(t, htmx4, { changeHTML: (html) => html.replace('<ul', '<ul hx-headers=\'{"authorization": "Bearer a"}\'') })
+  await disconnect(opened)
+  await opened.proxy.restore()
+  await until('the reconnect', () => opened.requests.length > 1)
+  t.strictSame(opened.requests.map(({ authorization }) => authorization), ['Bearer a', 'Bearer a'])
+})
+
+t.test('Turbo closes a stream whose element a stream removes', { buffered: true }, async (t) => {
   const opened = await openLive(t, turbo, { changeHTML: (html) => html.replace('src="/news', 'id="source" src="/news') })
   await opened.app.sse.publish('news:turbo', { data: '<turbo-stream action="remove" target="source"></turbo-stream>' })
   await until('the disconnect', () => opened.app.sse.streams.size === 1)
 })
 
+for (const library of [...datastar1, datastarBeta]) {
+  t.test(`${library.name} gives up after the attempts in retryMaxCount`, { buffered: true }, async (t) => {
+    const opened = await openLive(t, library, { changeHTML: (html) => html.replaceAll('retryMaxCount: Infinity', 'retryMaxCount: 2') })
+    await disconnect(opened)
+    await until('both have given up', () => opened.errors.filter((error) => /fetch_?failed/i.test(error)).length === 2)
+    await opened.proxy.restore()
+    t.equal(await nextRequest(opened, 1), 'stops')
+  })
+}
+
 for (const library of datastar1) {
-  t.test('Datastar 1.0 without `retry` stops after a clean end', async (t) => {
+  t.test('Datastar 1.0 without `retry` stops after a clean end', { buffered: true }, async (t) => {
     const opened = await openLive(t, library, { changeHTML: (html) => html.replaceAll('retry: \'always\', ', '') })
     for (const stream of opened.app.sse.streams.values()) stream.close()
     t.equal(await nextRequest(opened, 1), 'stops')

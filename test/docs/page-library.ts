@@ -51,6 +51,9 @@ export const libraries = [htmx2, htmx4, ...datastar1, datastarBeta, turbo]
 export interface StreamRequest {
   url: string
   lastEventId: string | undefined
+  authorization: string | undefined
+  /** When it arrived, in ms. */
+  time: number
 }
 
 /** The app of the page behind a proxy, and a tab of Chromium that shows the HTML of a library. */
@@ -91,8 +94,8 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
   const opened = { app, requests: new Array<StreamRequest>(), refusal, errors: new Array<string>() }
   app.addHook('onRequest', async (request, reply) => {
     if (!/^\/(news|progress)\b(?!\.)/.test(request.url)) return
-    const { 'last-event-id': lastEventId } = request.headers
-    opened.requests.push({ url: request.url, lastEventId: lastEventId === undefined ? undefined : String(lastEventId) })
+    const { 'last-event-id': lastEventId, authorization } = request.headers
+    opened.requests.push({ url: request.url, lastEventId: lastEventId === undefined ? undefined : String(lastEventId), authorization, time: performance.now() })
     if (opened.refusal === undefined) return
     reply.code(opened.refusal.status)
     return reply.send(opened.refusal.body)
@@ -120,7 +123,7 @@ export async function open (t: Test, browser: Pick<Browser, 'newPage'>, { html, 
 
 /** Returns the ids of the rows that the page shows. */
 export function idsOf ({ tab }: Opened): Promise<string[]> {
-  return tab.locator('#news li').evaluateAll((items) => items.map(({ id }) => id))
+  return tab.evaluate('Array.from(document.querySelectorAll("#news li"), ({ id }) => id)')
 }
 
 /** Waits until the page shows a row. */
