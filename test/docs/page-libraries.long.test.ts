@@ -7,7 +7,7 @@ import { datastar1, datastarBeta, htmx2, htmx4, idsOf, type Library, libraries, 
 const page = pageOf('docs/page-libraries.md')
 const browser = await launchChromium(t)
 // most of the time passes while a test waits for a request that does not come
-t.jobs = 3
+t.jobs = 2
 
 /** Longer than any library waits before a reconnect in these tests, ms. */
 const PATIENCE = 4_000
@@ -206,7 +206,7 @@ for (const [library, index, change] of [[htmx2, 0, 'sse-close="done"'], [htmx4, 
 
 t.test('htmx 4 without hx-status shows the body of a refusal, and without `every` does not try again', { buffered: true }, async (t) => {
   const refusal = { status: 401, body: '{"statusCode":401}' }
-  const shown = await open(t, browser, htmx4, { refusal, changeHTML: (html) => html.replaceAll(/hx-status:\dxx="swap:none"/g, '').replace(', every 500ms', '') })
+  const shown = await open(t, browser, htmx4, { refusal, changeHTML: (html) => html.replaceAll(/hx-status:\dxx="swap:none"/g, '').replace(', every 2s', '') })
   await until('the refusal', async () => await shown.news() === refusal.body)
   shown.refusal = undefined
   t.equal(await nextRequest(shown, 1), 'stops')

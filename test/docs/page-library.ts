@@ -24,7 +24,7 @@ export interface Library {
 const keep = (code: string) => code
 
 /** Shortens the times of a block of HTML. */
-const shorten = (html: string) => html.replaceAll('every 5s', 'every 500ms').replaceAll('5_000', '100')
+const shorten = (html: string) => html.replaceAll('every 5s', 'every 2s').replaceAll('5_000', '100')
 
 /** Names of Datastar 1.0, and those of 1.0.0-beta.11. */
 const RENAMED = [['datastar-patch-elements', 'datastar-merge-fragments'], ['\'elements \'', '\'fragments \''], ['mode append', 'mergeMode append'], ['data-init', 'data-on-load']] as const
