@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { until } from '../helpers/app.js'
 import { launchChromium, launchTabs } from '../helpers/chromium.js'
-import { pageOf } from './document.js'
+import { pageOf, root } from './document.js'
 import { datastar1, datastarBeta, htmx2, htmx4, idsOf, type Library, libraries, open, type Opened, type OpenOptions, shows, turbo } from './page-library.js'
 
 const page = pageOf('docs/page-libraries.md')
@@ -114,6 +116,13 @@ const cases: Array<[string, (t: Test, library: Library) => Promise<string>]> = [
     return closed ? 'closed' : 'open'
   }]
 ]
+
+t.test('the table of versions has those of the installed packages', async (t) => {
+  for (const [name, packages] of Object.entries({ 'htmx 2': ['htmx.org', 'htmx-ext-sse'], 'htmx 4': ['htmx-4'], 'Datastar beta': ['@starfederation/datastar'], Turbo: ['@hotwired/turbo'] })) {
+    const line = page.sectionOf('Versions').split('\n').find((line) => line.startsWith(`| ${name} |`))
+    for (const file of packages) t.match(line, ` ${JSON.parse(readFileSync(join(root, 'node_modules', file, 'package.json'), 'utf8')).version}`)
+  }
+})
 
 for (const library of libraries) {
   t.test(`${library.name} shows the fragments and the rows of several lines as they are sent`, { buffered: true }, async (t) => {
