@@ -11,7 +11,7 @@ const server = await startDemoServer(t)
 t.jobs = 4
 
 /** Errors that htmx and Datastar report for a server that is down. */
-const reported = /^(\[object Event\]|htmx: htmx:sse:error: .*|network error|Failed to fetch|Datastar failed to reach .*)$/
+const reported = /^(\[object Event\]|htmx: htmx:sse:error: .*|network error|Failed to fetch|Datastar failed to reach .*)$/s
 
 for (const [name, title] of [['htmx-2', 'htmx 2'], ['htmx-4', 'htmx 4'], ['datastar', 'Datastar'], ['turbo', 'Turbo']] as const) {
   t.test(`the ${title} page shows the prices, and continues after a lost connection`, { buffered: true }, async (t) => {
