@@ -81,6 +81,10 @@ await react.locator('#connection[data-state=live]').waitFor()
 await react.waitForFunction('document.querySelectorAll(".quotes .up, .quotes .down").length === 3')
 await take('react', react)
 
+const libraries = await open('/datastar.html')
+await libraries.locator('#prices li').first().waitFor()
+await take('page-libraries', libraries)
+
 const logs = await open('/logs.html')
 await logs.getByRole('button', { name: 'Send a bad request' }).click()
 await logs.getByText('request refused').last().waitFor()

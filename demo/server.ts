@@ -20,6 +20,7 @@ import logs from './logs.js'
 import metrics from './metrics.js'
 import notifications from './notifications.js'
 import orders from './orders.js'
+import pageLibraries from './page-libraries.js'
 import room from './room.js'
 import session from './session.js'
 import { pages } from './site/pages.js'
@@ -62,6 +63,7 @@ export function build ({ logger = false, logFile = path('server.log') }: BuildOp
   app.register(logs, { logFile })
   app.register(ticker)
   app.register(stocks)
+  app.register(pageLibraries)
   app.register(chat, { model: answeringModel() })
   app.register(jobs, { importFile: openImporter() })
   app.register(aiChat)

@@ -1,12 +1,13 @@
 import { createElement as h, StrictMode, useEffect, useState } from 'react'
 import { createRoot } from 'react-dom/client'
 import { useSSE } from 'fastify-sse-routes/react'
+import { showState } from './badge.js'
 import { money, shortChange } from './money.js'
 
 /** Over HTTP/1.1 a browser opens at most six connections to a server. */
 const MOST = 4
 const STATES = { failed: 'closed', closed: 'closed', reconnecting: 'waiting', connecting: 'connecting', open: 'live' }
-const TEXTS = { closed: 'closed', waiting: 'reconnecting', connecting: 'connecting', live: 'live' }
+const WORST_FIRST = ['closed', 'waiting', 'connecting', 'live']
 
 /** The price of one company: its stream is open as long as the component is mounted. */
 function Quote ({ symbol, name, onStatus, onRemove }) {
@@ -25,7 +26,7 @@ function WatchList ({ listing }) {
   const [statuses, setStatuses] = useState({})
   const others = listing.filter((company) => !watched.includes(company))
   const states = watched.map(({ symbol }) => STATES[statuses[symbol]] ?? 'connecting')
-  useEffect(() => showBadge(Object.keys(TEXTS).find((state) => states.includes(state))))
+  useEffect(() => showState(WORST_FIRST.find((state) => states.includes(state)) ?? 'idle'))
 
   const add = (event) => {
     event.preventDefault()
@@ -41,13 +42,6 @@ function WatchList ({ listing }) {
       h('button', { className: 'main', disabled: isFull }, 'Watch')),
     h('ul', { className: 'quotes', 'aria-label': 'Watched companies' },
       watched.map(({ symbol, name }) => h(Quote, { key: symbol, symbol, name, onStatus: setStatus, onRemove: remove }))))
-}
-
-/** Shows the state of the streams together in the badge of the page. */
-function showBadge (state = 'idle') {
-  const badge = document.querySelector('#connection')
-  badge.dataset.state = state
-  badge.firstElementChild.textContent = TEXTS[state] ?? 'no stream open'
 }
 
 const listing = await (await fetch('/stocks')).json()

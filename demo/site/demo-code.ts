@@ -32,6 +32,7 @@ export function highlight (code: string): string {
   return html + escape(code.slice(end))
 }
 
-function escape (text: string): string {
+/** Escapes text for the content of an element. */
+export function escape (text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

@@ -14,6 +14,10 @@ export interface Page {
   open?: boolean
   /** For text rather than charts. */
   narrow?: boolean
+  /** Title that several pages share. The navigation links the first of them, and each has tabs that link them all. */
+  group?: string
+  /** Whether its own HTML is shown as code. */
+  showHTML?: boolean
 }
 
 const notifications: Page = {
@@ -42,6 +46,39 @@ const jobs: Page = {
   files: ['jobs'],
   narrow: true
 }
+
+const pageLibrary: Pick<Page, 'group' | 'files' | 'open' | 'narrow' | 'showHTML'> = { group: 'Page libraries', files: ['page-libraries'], narrow: true, showHTML: true }
+
+const pageLibraries: Page[] = [
+  {
+    ...pageLibrary,
+    name: 'htmx-2',
+    path: '/htmx-2.html',
+    title: 'htmx 2',
+    lead: 'The extension <code>htmx-ext-sse</code> reads the stream with an <code>EventSource</code>, and puts the HTML of each event into the page.'
+  },
+  {
+    ...pageLibrary,
+    name: 'htmx-4',
+    path: '/htmx-4.html',
+    title: 'htmx 4',
+    lead: 'The extension <code>hx-sse</code> of htmx 4 reads the same route as htmx 2, with <code>fetch</code>.'
+  },
+  {
+    ...pageLibrary,
+    name: 'datastar',
+    path: '/datastar.html',
+    title: 'Datastar',
+    lead: 'The event names what Datastar does with the data: it merges the fragment with the element of the same id.'
+  },
+  {
+    ...pageLibrary,
+    name: 'turbo',
+    path: '/turbo.html',
+    title: 'Turbo',
+    lead: 'Each event is a <code>&lt;turbo-stream&gt;</code>, which names the element that it replaces.'
+  }
+]
 
 /** The pages of `npm start`, in the order of the navigation. */
 export const pages: Page[] = [
@@ -83,6 +120,7 @@ export const pages: Page[] = [
     files: ['stocks'],
     narrow: true
   },
+  ...pageLibraries,
   chat,
   jobs,
   {

@@ -1,3 +1,4 @@
+import { escape } from './demo-code.js'
 import type { Page } from './pages.js'
 
 /** A source file as a page shows it. */
@@ -24,9 +25,9 @@ const CODE = '<!-- code -->'
  * @param linked the pages of the navigation
  */
 export function shell (page: Page, parts: string, code: ShownCode[], linked: Page[]): string {
-  const { name, title, heading = title, lead, narrow } = page
-  const links = linked.map(({ path, title }) => `<a href="${path}"${path === page.path ? ' aria-current="page"' : ''}>${title}</a>`)
-  const panel = codePanel(page, code)
+  const { name, title, heading = title, lead, narrow, showHTML } = page
+  const links = linked.filter((other) => firstOf(other, linked) === other).map((other) => link(other, page, other.group ?? other.title))
+  const panel = (showHTML ? htmlPanel(page, parts) : '') + codePanel(page, code)
   if (linked.length > 1) links.push('<a href="/docs">API</a>')
   return `<!doctype html>
 <html lang="en">
@@ -55,10 +56,38 @@ export function shell (page: Page, parts: string, code: ShownCode[], linked: Pag
         <p class="lead">${lead}</p>
       </div>
       <noscript><p class="panel">This page needs JavaScript to read its stream. The stream itself does not: open one of those listed on the start page, or read it with <code>curl -N</code>.</p></noscript>
-${parts.includes(CODE) ? parts.replace(CODE, () => panel) : parts + panel}
+${tabs(page, linked)}${parts.includes(CODE) ? parts.replace(CODE, () => panel) : parts + panel}
     </main>
   </body>
 </html>
+`
+}
+
+/** The page that the navigation links for a page. */
+function firstOf ({ group, path }: Page, linked: Page[]): Page | undefined {
+  return linked.find((other) => group === undefined ? other.path === path : other.group === group)
+}
+
+function link (other: Page, page: Page, text: string): string {
+  const isInGroup = page.group !== undefined && other.group === page.group
+  const current = other === page ? ' aria-current="page"' : isInGroup && text === page.group ? ' aria-current="true"' : ''
+  return `<a href="${other.path}"${current}>${text}</a>`
+}
+
+function tabs (page: Page, linked: Page[]): string {
+  if (page.group === undefined) return ''
+  const links = linked.filter(({ group }) => group === page.group).map((other) => link(other, page, other.title))
+  return `      <nav class="tabs" aria-label="${page.group}">
+        ${links.join('\n        ')}
+      </nav>
+`
+}
+
+function htmlPanel ({ name }: Page, parts: string): string {
+  return `      <details class="code panel" open>
+        <summary><b>The page’s side</b> <span>the HTML of this page</span></summary>
+        <pre tabindex="0" role="region" aria-label="The HTML of ${name}.html"><code>${escape(parts.replace(/^ {6}/gm, ''))}</code></pre>
+      </details>
 `
 }
 

@@ -4,6 +4,7 @@ import fastifyStatic from '@fastify/static'
 import type { FastifyPluginAsync } from 'fastify'
 import clientModule from './client-module.js'
 import { highlight, pluginBody, readDemoFile } from './demo-code.js'
+import pageLibraryFiles from './page-library-files.js'
 import type { Page } from './pages.js'
 import reactModule from './react-module.js'
 import { shell, type ShownCode } from './shell.js'
@@ -28,6 +29,7 @@ const site: FastifyPluginAsync<{ pages: Page[] }> = async (app, { pages }) => {
   }
   app.register(clientModule)
   app.register(reactModule)
+  app.register(pageLibraryFiles)
   app.register(fastifyStatic, { root: path('../public'), index: false })
   app.register(fastifyStatic, { root: path('../../node_modules/uplot/dist'), prefix: '/uplot/', decorateReply: false })
   app.register(fastifyStatic, { root: path('../../node_modules/eventsource-parser/dist'), prefix: '/eventsource-parser/', decorateReply: false })

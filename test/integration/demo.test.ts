@@ -79,6 +79,23 @@ t.test('the demo server', async (t) => {
     t.ok((past.at(-1)?.time ?? 0) >= (first?.time ?? 0) + 3_000, 'the page loads the seconds before')
   })
 
+  t.test('GET /fragments/:library sends the prices as HTML in the form of each library', async (t) => {
+    const { signal } = leaving(t)
+    const first = async (library: string) => {
+      const { value } = await readEvents(await fetch(`${server.url}/fragments/${library}`, { signal }))[Symbol.asyncIterator]().next()
+      return { event: value?.event, data: value?.data ?? '' }
+    }
+    const list = /^<ul id="prices" [^]*<b>DUNE<\/b>[^]*\n<\/ul>$/
+    t.match(await first('htmx'), { event: undefined, data: list })
+    for (const [library, event, name] of [['datastar', 'datastar-patch-elements', 'elements'], ['datastar-beta', 'datastar-merge-fragments', 'fragments']] as const) {
+      const { event: sent, data } = await first(library)
+      t.equal(sent, event)
+      t.match(data.split('\n').map((line) => line.replace(`${name} `, '')).join('\n'), list)
+    }
+    t.match(await first('turbo'), { event: undefined, data: /^<turbo-stream action="replace" target="prices"><template><ul id="prices" [^]*<\/ul><\/template><\/turbo-stream>$/ })
+    t.equal((await fetch(`${server.url}/fragments/jquery`)).status, 400)
+  })
+
   t.test('GET /logs continues through rotation and truncation of the log file', async (t) => {
     const client = leaving(t)
     const lines: Array<{ msg: string, req?: { url: string } }> = []
@@ -214,7 +231,7 @@ t.test('the demo server', async (t) => {
     const order = await fetch(`${server.url}/orders`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"item":"a kettle"}' })
     const { id } = Object(await order.json())
     const streams = await Promise.all([
-      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0', '/jobs'].map((path) => fetch(server.url + path)),
+      ...['/time', '/dashboard', '/logs', '/stocks/ACRE', '/fragments/turbo', '/ai/chat', `/orders/${id}`, '/rooms/lobby?lastEventId=0-0', '/jobs'].map((path) => fetch(server.url + path)),
       ask(server.url, 'Hello')
     ])
     const begun = new Set<Response>()

@@ -203,7 +203,7 @@ t.test('the API docs', { buffered: true }, async (t) => {
   await page.getByText('/stocks/{symbol}').waitFor()
   const paths = await page.locator('.opblock-summary-path').allTextContents()
   t.strictSame(paths.map((path) => path.replaceAll('\u200b', '')).sort(), [
-    '/ai/chat', '/chats/{chat}', '/chats/{chat}', '/chats/{chat}', '/chats/{chat}/questions', '/dashboard', '/jobs', '/jobs', '/jobs/{id}', '/jobs/{id}', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
+    '/ai/chat', '/chats/{chat}', '/chats/{chat}', '/chats/{chat}', '/chats/{chat}/questions', '/dashboard', '/fragments/{library}', '/jobs', '/jobs', '/jobs/{id}', '/jobs/{id}', '/logs', '/notifications', '/notifications', '/orders', '/orders/{id}', '/rooms/{room}', '/rooms/{room}/messages',
     '/session', '/sign-out', '/stocks/{symbol}', '/ticker', '/time', '/trades', '/trades/{symbol}'
   ], 'Swagger UI lists every stream, and what feeds them')
   t.strictSame(faults, [])

@@ -50,6 +50,7 @@ test('the document of the examples has every route with its events', async (t) =
     'get /logs': ['line', 'gap'],
     'get /ticker': ['prices', 'gap'],
     'get /stocks/{symbol}': ['history', 'quote'],
+    'get /fragments/{library}': ['message', 'datastar-patch-elements', 'datastar-merge-fragments'],
     'post /chats/{chat}': ['question', 'token', 'complete', 'error', 'done'],
     'get /chats/{chat}': ['question', 'token', 'complete', 'error', 'done'],
     'get /chats/{chat}/questions': ['question', 'gap'],
