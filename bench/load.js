@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { answer } from './child.js'
 import { data } from './event.js'
 
@@ -118,6 +119,21 @@ answer({
     await Promise.race([group.failure, times(count, () => new Promise((resolve) => {
       group.clients.push(new Client(group, { port, path }, { opened: resolve }))
     }))])
+  },
+
+  /**
+   * Opens `count` streams that stay open, spread over `time` ms. Resolves when each has received `events` events.
+   * Returns the time that took, ms.
+   */
+  async storm ({ port, path, count, time, events }) {
+    const start = performance.now()
+    for (let i = 0; i < count; i++) {
+      group.clients.push(new Client(group, { port, path }, {}))
+      const ahead = start + time * i / count - performance.now()
+      if (ahead > 1) await Promise.race([group.failure, sleep(ahead)])
+    }
+    await group.until(count * events)
+    return performance.now() - start
   },
 
   /** Resolves when each client has received `each` events so far, or all together have received `all` if the clients differ. */

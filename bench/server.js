@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answer } from './child.js'
 import { data } from './event.js'
@@ -26,6 +27,7 @@ const cpu = candidate.cpu ?? (() => {
 let seq = 0
 let mark
 let muted
+const delay = monitorEventLoopDelay({ resolution: 5 })
 
 answer({
   port: () => candidate.port,
@@ -51,8 +53,19 @@ answer({
     }
   },
 
-  /** Publishes the events that clients of `/replay` have missed. Returns the id before the first of them. */
-  fill: () => candidate.fill(),
+  /** Publishes `count` events that clients of `/replay` have missed. Returns the id before the first of them. */
+  fill (count) {
+    seq = count
+    return candidate.fill(count)
+  },
+
+  /** Starts to measure the delays of the event loop. */
+  watchDelay () {
+    delay.enable()
+  },
+
+  /** Returns the longest delay of the event loop since `watchDelay`, ms. */
+  longestDelay: () => delay.max / 1e6,
 
   /** Lets the interval routes send or skip their ticks. Returns the number of events sent so far. */
   ticking (on) {

@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import { data, events, HEARTBEAT, INTERVAL, MISSED, NAME, TOPICS } from '../event.js'
+import { data, events, HEARTBEAT, INTERVAL, NAME, TOPICS } from '../event.js'
 import { Lateness } from '../lateness.js'
 
 /** Interval of a shared route, ms. */
@@ -87,14 +87,15 @@ export async function open (build) {
     port: app.server.address().port,
     ticks,
     lateness,
-    async fill () {
+    async fill (count) {
       const before = await app.sse.publish('other', NAME)
-      for (let seq = 0; seq < MISSED; seq++) await app.sse.publish(TOPICS[seq % TOPICS.length], { event: NAME, data: data(seq) })
+      for (let seq = 0; seq < count; seq++) await app.sse.publish(TOPICS[seq % TOPICS.length], { event: NAME, data: data(seq) })
       return before
     },
     publish (data, path) {
       const event = { event: NAME, data }
       if (path === '/topic') app.sse.publish('feed', event)
+      else if (path === '/replay') app.sse.publish(TOPICS[0], event)
       else if (path === '/heartbeat') app.sse.broadcast(event)
       else if (path === '/shared') published.push(event)
       else for (const stream of app.sse.streams.values()) stream.send(event)

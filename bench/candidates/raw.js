@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { events, HEARTBEAT, INTERVAL, MISSED, text, TOPICS } from '../event.js'
+import { events, HEARTBEAT, INTERVAL, text, TOPICS } from '../event.js'
 import { Lateness } from '../lateness.js'
 
 const HEAD = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' }
@@ -74,6 +74,8 @@ export async function open () {
         const topics = new Set(TOPICS)
         const after = Number(url.searchParams.get('lastEventId'))
         for (const { id, topic, text } of log) if (id > after && topics.has(topic)) res.write(text)
+        feed.add(res)
+        res.on('close', () => feed.delete(res))
         break
       }
       case '/three': {
@@ -89,8 +91,8 @@ export async function open () {
     port: server.address().port,
     ticks,
     lateness,
-    fill () {
-      for (let seq = 0; seq < MISSED; seq++) log.push({ id: seq + 1, topic: TOPICS[seq % TOPICS.length], text: `id: ${seq + 1}\n${text(seq)}` })
+    fill (count) {
+      for (let seq = 0; seq < count; seq++) log.push({ id: seq + 1, topic: TOPICS[seq % TOPICS.length], text: `id: ${seq + 1}\n${text(seq)}` })
       return 0
     },
     publish (data, path) {

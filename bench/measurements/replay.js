@@ -11,7 +11,7 @@ export async function run () {
   const all = rawAndOurs('/replay')
   const arena = await Arena.open(all)
   const first = new Map()
-  for (const contender of all) first.set(contender, await arena.run(contender, ({ server }) => server.ask('fill')))
+  for (const contender of all) first.set(contender, await arena.run(contender, ({ server }) => server.ask('fill', MISSED)))
   const results = await interleave(all, plan(9, 40), (contender) => arena.run(contender, async ({ server, load, port }) => {
     await server.ask('mark')
     await load.ask('visit', { port, path: `${contender.path}?lastEventId=${first.get(contender)}`, count: VISITS, events: MISSED, ends: false })

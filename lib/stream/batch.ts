@@ -2,6 +2,9 @@
 /** Size, bytes, from which a batch (one stream's events of a tick) is encoded to one Buffer for all streams. Node would encode a string again for each stream. */
 const LARGE = 16_384
 
+/** Length of the longest string that Node writes to a socket without allocating a buffer for it, bytes (stack_storage in its stream_base.cc). */
+const LONGEST_STRING = 16_384
+
 /**
  * The encoded events that one stream sends in a tick of the event loop, as one text that never changes. If `append` gets the same text
  * as in its last call, it returns the same batch, so that streams that send the same events share one string, byte count and HTTP chunk. Hot path.
@@ -10,6 +13,7 @@ export class Batch {
   readonly text: string
   readonly bytes: number
   #chunk: Buffer | null = null
+  #taken = false
   #encoded: Buffer | null = null
   #added = ''
   #next: Batch | null = null
@@ -36,9 +40,18 @@ export class Batch {
     this.#added = ''
   }
 
-  /** The text of the batch as a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1): size, text, line ends. Encoded once. */
-  get chunk (): Buffer {
-    this.#chunk ??= Buffer.from(`${this.bytes.toString(16)}\r\n${this.text}\r\n`)
+  /**
+   * Returns the text of the batch as a chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1): size, text, line ends. The first
+   * call returns ASCII as a string, which Node writes in the encoding `latin1` without a Buffer. Later calls return one Buffer, which all other streams share.
+   */
+  takeChunk (): string | Buffer {
+    if (this.#chunk !== null) return this.#chunk
+    const chunk = `${this.bytes.toString(16)}\r\n${this.text}\r\n`
+    if (!this.#taken && this.bytes === this.text.length && chunk.length <= LONGEST_STRING) {
+      this.#taken = true
+      return chunk
+    }
+    this.#chunk = Buffer.from(chunk)
     return this.#chunk
   }
 

@@ -78,7 +78,7 @@ class ChunkedSink implements Sink {
 
   write (batch: Batch): boolean {
     const socket = this.#socket
-    if (socket.write(batch.chunk)) return true
+    if (socket.write(batch.takeChunk(), 'latin1')) return true
     // a corked socket returns false also for bytes that only the cork holds back
     if (socket.writableCorked === 0) return false
     socket.uncork()
