@@ -222,31 +222,51 @@ test('distinct: JSON for requests without the Accept header, and GET for an Even
   t.match(await get({ query: 'mutation { say(room: "a", text: "x") }' }), [200, /No query or subscription in this request.*\n\nevent: complete/])
 })
 
-test('Chromium: graphql-sse reads eight subscriptions on one connection, and an EventSource reads one', async (t) => {
-  const parts = await start(t)
-  const { app, rooms, port } = parts
-  const code = clientCode.replace('url: \'/graphql\'', 'singleConnection: true, url: \'/graphql/stream\'')
-  const { outputFiles: [script] } = await build({ stdin: { contents: code, loader: 'ts', resolveDir: join(root, 'test') }, bundle: true, write: false, format: 'iife', globalName: 'graphql' })
+/** Opens a page of the app whose user is ann, with the client of the page as `client` and a function that subscribes to the rooms a to h. */
+async function openPage (t: Test, port: number, mode: string) {
+  const code = `${clientCode.replace('url: \'/graphql\'', mode)}
+    Object.assign(globalThis, { client, seen: [], over: [], stops: [], follow () {
+      for (const room of 'abcdefgh') {
+        const query = 'subscription { said(room: "' + room + '") }'
+        stops.push(client.subscribe({ query }, { next: ({ data }) => seen.push(data.said), error: (error) => over.push(String(error)), complete: () => over.push(room) }))
+      }
+    } })`
+  const { outputFiles: [script] } = await build({ stdin: { contents: code, loader: 'ts', resolveDir: join(root, 'test') }, bundle: true, write: false })
   const browser = await launchChromium(t)
   const tab = await browser.newPage()
   await tab.context().addCookies([{ name: 'user', value: 'ann', url: `http://127.0.0.1:${port}` }])
   await tab.goto(`http://127.0.0.1:${port}/page`)
   await tab.addScriptTag({ content: script?.text ?? '' })
-  await tab.evaluate(`const seen = []; const over = []
-    const stops = [...'abcdefgh'].map((room) => graphql.client.subscribe({ query: 'subscription { said(room: "' + room + '") }' }, { next: ({ data }) => seen.push(data.said), error: (error) => over.push(String(error)), complete: () => over.push(room) }))
-    undefined`)
+  return tab
+}
+
+test('graphql-sse, single, Chromium: eight subscriptions share one connection', async (t) => {
+  const parts = await start(t)
+  const { app, rooms, port } = parts
+  const tab = await openPage(t, port, 'singleConnection: true, url: \'/graphql/stream\'')
+  await tab.evaluate('follow()')
   await listening(parts, ...'abcdefgh')
   t.equal(app.sse.streams.size, 1)
   for (const name of 'abcdefgh') rooms.emit(name, name)
-  await tab.waitForFunction('seen.length === 8')
-  t.equal(await tab.evaluate('seen.join("")'), 'abcdefgh')
+  await tab.waitForFunction('seen.join("") === "abcdefgh"')
   await tab.evaluate('stops[0]()')
   await listening(parts, ...'bcdefgh')
   await tab.evaluate('for (const stop of stops) stop()')
   await until('the disconnect', () => app.sse.streams.size === 0)
-  await tab.waitForFunction('over.length === 8')
-  t.equal(await tab.evaluate('over.sort().join("")'), 'abcdefgh')
+  await tab.waitForFunction('over.sort().join("") === "abcdefgh"')
+})
 
+test('graphql-sse, distinct, Chromium: six subscriptions run over HTTP/1.1, and an EventSource reads one', async (t) => {
+  const parts = await start(t)
+  const { app, port } = parts
+  const tab = await openPage(t, port, 'url: \'/graphql\'')
+  await tab.evaluate('follow()')
+  await listening(parts, ...'abcdef')
+  await tab.evaluate('stops[0]()')
+  await listening(parts, ...'bcdefg')
+  t.equal(app.sse.streams.size, 6)
+  await tab.evaluate('client.dispose()')
+  await until('the disconnects', () => app.sse.streams.size === 0)
   t.strictSame(await tab.evaluate(`new Promise((resolve) => {
     const events = []
     const source = new EventSource('/graphql?query=' + encodeURIComponent('subscription { countdown(from: 1) }'))
