@@ -1,7 +1,7 @@
 import { build } from 'esbuild'
 import type { EventEmitter } from 'node:events'
 import type { FastifyInstance } from 'fastify'
-import type { Client } from 'graphql-sse'
+import { type Client, createClient } from 'graphql-sse'
 import { test, type Test } from 'tap'
 import { listen, until } from '../helpers/app.js'
 import { launchChromium } from '../helpers/chromium.js'
@@ -26,7 +26,7 @@ const USER_OF = `export function userOf ({ headers }) {
 interface Parts { build: () => FastifyInstance, rooms: EventEmitter, connections: Map<string, unknown>, requests: string[] }
 
 /** Runs the routes of the page with a version of graphql-js. */
-async function start (t: Test, { version = 'graphql', change = String }: { version?: string, change?: (code: string) => string } = {}) {
+async function start (t: Test, { version = 'graphql', change = String, last }: { version?: string, change?: (code: string) => string, last?: string } = {}) {
   const files = {
     'graphql-operations.js': `${toJavaScript(change(operations).replace('\'graphql\'', JSON.stringify(import.meta.resolve(version))))}${USER_OF}`,
     'graphql-distinct.js': toJavaScript(distinct),
@@ -41,7 +41,7 @@ async function start (t: Test, { version = 'graphql', change = String }: { versi
     function build () {
       const app = Fastify({ forceCloseConnections: true })
       app.addHook('onRequest', async ({ method, url }) => { requests.push(method + ' ' + url) })
-      app.register(sse, { heartbeat: 50 })
+      app.register(sse, { heartbeat: 50, drain: ${JSON.stringify(last === undefined ? {} : { event: { event: last, data: '' } })} })
       app.register(distinct)
       app.register(single)
       app.get('/page', (_request, reply) => reply.type('text/html').send('<link rel="icon" href="data:,">'))
@@ -52,7 +52,7 @@ async function start (t: Test, { version = 'graphql', change = String }: { versi
   t.teardown(() => app.close())
   const port = await listen(app)
   const clientOf = async (mode: 'distinct' | 'single', token = 'ann') => {
-    const code = clientCode.replace('export ', '').replaceAll('1_000', '20').replace('Bearer ann', `Bearer ${token}`)
+    const code = clientCode.replace('export ', '').replaceAll('1_000', '200').replace('Bearer ann', `Bearer ${token}`)
       .replace('url: \'/graphql\'', mode === 'single' ? `singleConnection: true, url: 'http://127.0.0.1:${port}/graphql/stream'` : `url: 'http://127.0.0.1:${port}/graphql'`)
       .replace('\'graphql-sse\'', JSON.stringify(import.meta.resolve('graphql-sse')))
     const client = await run<Client>(t, code, 'client', files)
@@ -86,11 +86,11 @@ const [PUT, GET, POST] = ['PUT', 'GET', 'POST'].map((method) => `${method} /grap
 for (const mode of ['distinct', 'single'] as const) {
   for (const version of versions) {
     test(`graphql-sse, ${mode}, ${version}: results in order, mistakes and failures as results, and the end of each operation`, async (t) => {
-      const { clientOf, requests, app, connections } = await start(t, { version, change: (code) => code.replace('yield { countdown: left }', '{ if (left === 7) throw new Error(\'no memory\'); $& }') })
+      const { clientOf, requests, app, connections } = await start(t, { version, change: (code) => code.replace('yield { countdown: left }', '{ if (left === 6) throw new Error(\'no memory\'); yield { countdown: left === 7 ? \'x\' : left } }') })
       const client = await clientOf(mode)
       for (const [query, data] of [
         ['subscription { countdown(from: 3) }', [3, 2, 1, 0].map((countdown) => ({ countdown }))],
-        ['subscription { countdown(from: 8) }', [{ countdown: 8 }, ['Internal error']]],
+        ['subscription { countdown(from: 8) }', [{ countdown: 8 }, ['Int cannot represent non-integer value: "x"'], ['Internal error']]],
         ['{ hello }', [{ hello: 'Hello ann' }]],
         ['mutation { say(room: "a", text: "x") }', [{ say: false }]],
         ['{ nothing }', [['Cannot query field "nothing" on type "Query".']]],
@@ -157,11 +157,14 @@ for (const mode of ['distinct', 'single'] as const) {
   })
 
   test(`graphql-sse, ${mode}: a user without a session gets an error at once, and a broadcast ends a subscription with an error`, async (t) => {
-    const parts = await start(t)
+    const parts = await start(t, { last: 'bye' })
     const refused = collect(await parts.clientOf(mode, ''), said('a'))
     await until('the error', () => refused.over !== undefined)
     t.match(refused.over, { message: 'The server refused with 401' })
     t.equal(parts.requests.length, 1)
+    const patient = collect(createClient({ url: `http://127.0.0.1:${parts.port}/graphql`, singleConnection: mode === 'single', retry: async () => {} }), said('a'))
+    await until('the error', () => patient.over !== undefined)
+    t.equal(parts.requests.length, 1 + 6, 'a client without the function of the page tries again five times')
     for (const event of ['news', undefined]) {
       const open = collect(await parts.clientOf(mode), said('a'))
       await listening(parts, 'a')
@@ -170,6 +173,11 @@ for (const mode of ['distinct', 'single'] as const) {
       t.match(open.over, { message: event === undefined ? 'Missing message event' : 'Invalid stream event "news"' })
       await listening(parts)
     }
+    const last = collect(await parts.clientOf(mode), said('a'))
+    await listening(parts, 'a')
+    await parts.app.close()
+    await until('the error', () => last.over !== undefined)
+    t.match(last.over, { message: 'Invalid stream event "bye"' }, 'drain.event')
   })
 }
 

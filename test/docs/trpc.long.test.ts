@@ -181,6 +181,21 @@ for (const [where, subscribe] of Object.entries({ Node: inNode, Chromium: inChro
     await until('the disconnect', () => next.sse.streams.size === 0)
   })
 
+  test(`tRPC, ${where}: ${where === 'Node' ? 'loses' : 'gets'} an event that was published after a connection without an event`, async (t) => {
+    const { app, port } = await start(t)
+    const proxy = await startInterruptibleProxy(t, `http://127.0.0.1:${port}`)
+    const seen = await subscribe(t, new URL(proxy.url).port, 'orders', { shop: 'a' })
+    await logged(seen, 'pending')
+    proxy.interrupt()
+    await until('the disconnect', () => app.sse.streams.size === 0)
+    await order(app, 'one')
+    await proxy.restore()
+    await logged(seen, 'pending', 2)
+    await order(app, 'two')
+    await until('the last event', async () => (await seen.data()).some(({ data }) => JSON.stringify(data).includes('two')))
+    t.equal((await seen.data()).length, where === 'Node' ? 1 : 2)
+  })
+
   test(`tRPC, ${where}: after a time without an event the client sends lastEventId in the input`, async (t) => {
     const { app, port, requests } = await start(t, (code) => code.replace('10_000', '300').replace('interval: 100', 'interval: 10_000, immediate: false'))
     const seen = await subscribe(t, port, 'orders', { shop: 'a' })
