@@ -181,7 +181,7 @@ for (const mode of ['distinct', 'single'] as const) {
   })
 }
 
-test('single: a token belongs to one user and one stream, and expires', async (t) => {
+test('graphql-sse, single: a token belongs to one user and one stream, and expires', async (t) => {
   const { app, connections, port } = await start(t)
   const send = (method: string, user: string, token: string, operationId = '') => fetch(`http://127.0.0.1:${port}/graphql/stream${method === 'DELETE' ? `?operationId=${operationId}` : ''}`, {
     method,
@@ -212,7 +212,7 @@ test('single: a token belongs to one user and one stream, and expires', async (t
   await until('the token without a stream expires', () => connections.size === 0)
 })
 
-test('distinct: JSON for requests without the Accept header, and GET for an EventSource', async (t) => {
+test('graphql-sse, distinct: JSON for requests without the Accept header, and GET for an EventSource', async (t) => {
   const { app } = await start(t)
   const headers = { authorization: 'Bearer ann' }
   const post = async (payload: object) => {
