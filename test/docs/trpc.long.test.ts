@@ -158,8 +158,8 @@ for (const [where, subscribe] of Object.entries({ Node: inNode, Chromium: inChro
     t.match(await refused.log(), [['connecting'], ['error', where === 'Node' ? 'Non-200 status code (401)' : 'Unknown error', undefined]])
   })
 
-  test(`tRPC, ${where}: topics are replayed after a broken connection and a timeout, and app.close() gives a gap`, async (t) => {
-    const { app, port, requests, build } = await start(t)
+  test(`tRPC, ${where}: topics are replayed after a broken connection, app.close() gives a gap, and text of a broadcast is an error`, async (t) => {
+    const { app, port, requests, build } = await start(t, (code) => code.replace('interval: 100', 'interval: 30_000, immediate: false').replace('10_000', '60_000'))
     const proxy = await startInterruptibleProxy(t, `http://127.0.0.1:${port}`)
     const seen = await subscribe(t, new URL(proxy.url).port, 'orders', { shop: 'a' })
     const items = async () => (await seen.data()).map(({ data }) => Object.values(data as object).join())
