@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import ts from 'typescript'
 import { type Block, pathOf, root } from './document.js'
 
@@ -21,6 +21,12 @@ export function typeErrors (modules: readonly Block[]): string[] {
   host.fileExists = (name) => files.has(name) || fileExists(name)
   host.readFile = (name) => files.get(name) ?? readFile(name)
   host.directoryExists = (name) => [...files.keys()].some((file) => dirname(file) === name) || directoryExists?.(name) === true
+  // pages also import packages that only the tests have
+  host.resolveModuleNameLiterals = (literals, containing, redirected, options, file) => literals.map((literal) => {
+    const resolve = (from: string) => ts.resolveModuleName(literal.text, from, options, host, undefined, redirected, ts.getModeForUsageLocation(file, literal, options))
+    const result = resolve(containing)
+    return result.resolvedModule === undefined && files.has(containing) ? resolve(join(root, 'test', basename(containing))) : result
+  })
   const program = ts.createProgram([...files.keys()], options, host)
   return [...files.keys()].flatMap((name, index) => {
     const file = program.getSourceFile(name)
