@@ -38,7 +38,7 @@ function checkRequest (url: string | URL, { method, body, headers, credentials, 
     // the string '.' stands in for the body, because `Request` would lock a stream
     const { url: requested } = new Request(isCustom ? new URL(url, 'http://a') : url, { method, body: body && '.', headers: typeof headers === 'function' ? {} : headers, credentials })
     // refuses `localhost:3000/` too, which is a URL with the scheme "localhost:"
-    if (!isCustom && !/^(https?|data|blob):/.test(requested) && !requested.startsWith(String(page.location?.protocol))) throw new Error(`fetch takes no URL such as ${cut(requested)}`)
+    if (!isCustom && !/^(https?|data|blob):/.test(requested) && !requested.startsWith(Object(page.location).protocol)) throw new Error(`fetch takes no URL such as ${cut(requested)}`)
   } catch (cause) {
     throw new SSEError('SSE_ERR_OPTION', `The request is not valid: ${messageOf(cause)}`, { cause })
   }
