@@ -128,5 +128,5 @@ export function idsOf ({ tab }: Opened): Promise<string[]> {
 
 /** Waits until the page shows a row. */
 export function shows (opened: Opened, id: string): Promise<void> {
-  return until(`the page shows ${id}`, async () => (await idsOf(opened)).includes(id), 15_000)
+  return until(`the page shows ${id}`, async () => (await idsOf(opened)).includes(id))
 }
