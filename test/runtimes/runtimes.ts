@@ -7,7 +7,11 @@ import t, { type Test } from 'tap'
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
+
 const { PATH, HOME } = process.env
+
+/** The environment without the options that npx passes to its command, because the npx that this file starts would take them for its options. */
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !['npm_config_package', 'npm_config_call'].includes(name)))
 
 export interface Runtime {
   /** The path of the program. */
@@ -20,7 +24,7 @@ const PACKAGES = ['bun@1.4.5', 'deno@2.9.6', 'workerd@1.20261117.1']
 
 /** Runs a command with packages of npm in its PATH, and returns the lines of its output. */
 async function withPackages (packages: string[], command: string): Promise<string[]> {
-  const { stdout } = await execute('npx', ['--yes', '--prefer-offline', ...packages.map((name) => `--package=${name}`), `--call=${command}`], { env: { PATH, HOME } })
+  const { stdout } = await execute('npx', ['--yes', '--prefer-offline', ...packages.map((name) => `--package=${name}`), `--call=${command}`], { env })
   return stdout.trim().split('\n')
 }
 
