@@ -135,8 +135,8 @@ testRedis('a reader that reads nothing of a run of 100 MB costs no more than its
   const after = [await memoryOf(t, producer), await memoryOf(t, readers)]
   const [ofProducer = 0, ofReaders = 0] = after.map((memory, i) => (memory - (before[i] ?? 0)) / 1_048_576)
   t.comment(`${(bytes / 1e6).toFixed(0)} MB read in ${Math.round(took)} ms beside 10 idle readers; memory of the process of the readers +${ofReaders.toFixed(1)} MiB, of the producer +${ofProducer.toFixed(1)} MiB`)
-  t.ok(ofReaders < 20, 'ten idle readers, each with its buffer')
-  t.ok(ofProducer < 20)
+  t.ok(ofReaders < 10, 'ten idle readers, each with its buffer')
+  t.ok(ofProducer < 10)
   const started = performance.now()
   let rest = 0
   const [slow] = idle
