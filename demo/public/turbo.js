@@ -1,7 +1,7 @@
 import { session } from '/page-libraries/turbo.js'
 import { showState } from './badge.js'
 
-// The other pages of the demo have scripts of their own, so links load them in whole.
+// Links load whole pages, because each page of the demo has another script.
 session.drive = false
 
 const source = document.querySelector('turbo-stream-source').streamSource
