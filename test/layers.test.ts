@@ -107,3 +107,11 @@ test('the tree in docs/architecture.md has a line for each file of lib and for n
   t.strictSame(listed.sort(), files)
   t.end()
 })
+
+test('each folder of tests that .taprc excludes runs in one process, by test/all-<folder>.test.ts', (t) => {
+  const excluded = Array.from(readFileSync(join(root, '.taprc'), 'utf8').matchAll(/- test\/([\w-]+)\/\*\.test\.ts/g), ([, folder]) => folder)
+  const run = readdirSync(join(root, 'test')).flatMap((name) => /^all-(.+)\.test\.ts$/.exec(name)?.[1] ?? [])
+  t.strictSame(run.sort(), excluded.sort())
+  for (const folder of run) t.match(readFileSync(join(root, 'test', `all-${folder}.test.ts`), 'utf8'), `await importTests('${folder}')`)
+  t.end()
+})

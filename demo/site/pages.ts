@@ -16,7 +16,7 @@ export interface Page {
   narrow?: boolean
   /** Title that several pages share. The navigation links the first of them, and each has tabs that link them all. */
   group?: string
-  /** Whether its own HTML is shown as code. */
+  /** Shows the HTML of the page as code. */
   showHTML?: boolean
 }
 

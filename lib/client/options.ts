@@ -29,7 +29,7 @@ export function readOptions (url: string | URL, { retry = {}, text = [], fetch =
   return settings
 }
 
-/** Checks the URL and options of a request by creating a `Request`. With the option `fetch`, other URLs are allowed too, such as relative URLs. */
+/** Checks the URL and options of a request by creating a `Request`. Another function than the global `fetch` may take other URLs too, such as relative URLs. */
 function checkRequest (url: string | URL, { method, body, headers, credentials, reconnect, shouldRetry, fetch }: Settings): void {
   if ((reconnect || shouldRetry) && 'getReader' in Object(body)) throw optionError('body', 'no stream if the request may be sent again', 'a stream')
   const page: typeof globalThis & { location?: { protocol: string } } = globalThis

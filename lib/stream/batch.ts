@@ -12,8 +12,7 @@ const LONGEST_STRING = 16_384
 export class Batch {
   readonly text: string
   readonly bytes: number
-  #chunk: Buffer | null = null
-  #taken = false
+  #chunk: string | Buffer | null = null
   #encoded: Buffer | null = null
   #added = ''
   #next: Batch | null = null
@@ -45,13 +44,12 @@ export class Batch {
    * call returns ASCII as a string, which Node writes in the encoding `latin1` without a Buffer. Later calls return one Buffer, which all other streams share.
    */
   takeChunk (): string | Buffer {
-    if (this.#chunk !== null) return this.#chunk
-    const chunk = `${this.bytes.toString(16)}\r\n${this.text}\r\n`
-    if (!this.#taken && this.bytes === this.text.length && chunk.length <= LONGEST_STRING) {
-      this.#taken = true
-      return chunk
+    if (this.#chunk === null) {
+      const chunk = `${this.bytes.toString(16)}\r\n${this.text}\r\n`
+      this.#chunk = this.bytes === this.text.length && chunk.length <= LONGEST_STRING ? chunk : Buffer.from(chunk)
+    } else if (typeof this.#chunk === 'string') {
+      this.#chunk = Buffer.from(this.#chunk)
     }
-    this.#chunk = Buffer.from(chunk)
     return this.#chunk
   }
 
