@@ -152,3 +152,10 @@ test('options that are out of range are refused at once', (t) => {
   }
   t.end()
 })
+
+test('the client reads at most 1 MiB of a refusal, also if its body does not end', async (t) => {
+  const { url } = await serve(t, (response) => { response.writeHead(404).write('x'.repeat(1_500_000)) })
+  const error = await sse(url, { ...once, inactivityTimeout: 0 }).next().catch((error: SSEError) => error)
+  t.match(error, { code: 'SSE_ERR_NO_STREAM', status: 404 })
+  t.equal(error instanceof SSEError && error.body?.length, 1_048_576)
+})
