@@ -115,3 +115,13 @@ test('each folder of tests that .taprc excludes runs in one process, by test/all
   for (const folder of run) t.match(readFileSync(join(root, 'test', `all-${folder}.test.ts`), 'utf8'), `await importTests('${folder}')`)
   t.end()
 })
+
+test('tests of `npm test` import only packages that `npm ci` installs at the top', (t) => {
+  const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter((name) => /(?<!\.long)\.test\.ts$/.test(name) && !/node_modules|^(frameworks|vitest)/.test(name))
+  for (const name of tests) {
+    for (const [, target = ''] of readFileSync(join(root, 'test', name), 'utf8').matchAll(/^import .*from '((?:@[\w.-]+\/)?[\w-][\w.-]*)(?:\/[^']*)?'$/gm)) {
+      if (target !== 'fastify-sse-routes') t.ok(existsSync(join(root, 'node_modules', target)), `${name}: ${target}`)
+    }
+  }
+  t.end()
+})
