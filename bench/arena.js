@@ -3,7 +3,9 @@ import { Child } from './child.js'
 /**
  * @typedef {object} Contender a candidate in one of its ways to do a work
  * @property {string} name as in the table
- * @property {string} candidate the module in candidates/
+ * @property {string} candidate what is measured: `raw` and `ours` are compared with the others
+ * @property {string} [server] the module in candidates/, unless it is called like the candidate
+ * @property {string} [load] the script of its clients
  * @property {string} path path of its route
  * @property {number} [clients] number of streams to keep open
  * @property {string} [build] build of this project, a file URL
@@ -24,9 +26,9 @@ export class Arena {
   }
 
   async #start (contender) {
-    const { candidate, path, clients, build } = contender
-    const server = new Child('server.js', [candidate, build])
-    const load = new Child('load.js')
+    const { candidate, server: module = candidate, load: clientScript = 'load.js', path, clients, build } = contender
+    const server = new Child('server.js', [module, build])
+    const load = new Child(clientScript)
     const port = await server.ask('port')
     if (clients) await load.ask('open', { port, path, count: clients })
     server.pause()

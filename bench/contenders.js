@@ -18,11 +18,11 @@ export const only = values.only?.split(',')
 
 const BUILD = new URL('../dist/esm/index.js', import.meta.url).href
 
-/** This project, and another build of it if `--beside` is given. */
-function ours (path, how) {
+/** This project, and another build of it if `--beside` is given. @param {string} how what the way is called @param {object} more further fields of the contender */
+function ours (path, how, more) {
   const name = how === undefined ? 'ours' : `ours, ${how}`
-  const contenders = [{ name, candidate: 'ours', path, build: BUILD }]
-  if (values.beside) contenders.push({ name: `${name} (${values.beside})`, candidate: 'ours', path, build: pathToFileURL(`${values.beside}/index.js`).href })
+  const contenders = [{ name, candidate: 'ours', path, build: BUILD, ...more }]
+  if (values.beside) contenders.push({ ...contenders[0], name: `${name} (${values.beside})`, build: pathToFileURL(`${values.beside}/index.js`).href })
   return contenders
 }
 
@@ -49,3 +49,14 @@ export function contenders (path, ways = [[path]]) {
 
 /** One chunk for all, written to the sockets without `res.write`: the lower bound of a delivery in Node. */
 export const chunks = { name: 'raw, chunks to the sockets', candidate: 'raw', path: '/chunks' }
+
+/** Candidates on HTTP/2. */
+export function candidatesOnHttp2 () {
+  const load = 'load-http2.js'
+  return [
+    { name: 'raw node:http2, streams', candidate: 'raw', server: 'raw-http2', load, path: '/feed' },
+    { name: 'raw node:http2, responses', candidate: 'raw', server: 'raw-http2', load, path: '/response' },
+    ...ours('/topic', 'publish', { server: 'ours-http2', load }),
+    ...ours('/feed', 'stream.send', { server: 'ours-http2', load })
+  ]
+}

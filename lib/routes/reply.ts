@@ -60,7 +60,7 @@ function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((s
   const stream = makeStream(plugin, reply, new SourceStreamOwner(delivery, callbacks), settings)
   streamsOfHandlers.set(reply, { stream, callbacks })
   if (source instanceof Source) delivery.open(stream)
-  const over = stream.closed ? delivery.stop() : stream.finished()
+  const over = stream.closed ? delivery.stop() ?? Promise.resolve() : stream.finished()
   stream.producer = delivery
   if (settings.openOn === 'first-event' && !stream.closed) delivery.startOnFirst(stream, reply, plugin.registry)
   else respond(stream, reply)

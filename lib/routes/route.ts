@@ -152,7 +152,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
 
   #respond (request: FastifyRequest, reply: FastifyReply, topics: ReadonlySet<string> | undefined): void {
     const { registry } = this.#plugin
-    const { shared, source, openOn, items, end } = this.declared
+    const { shared, source, openOn } = this.declared
     const key = typeof shared === 'function' ? shared.call(this.#app, request) : ''
     if (typeof key !== 'string' && typeof key !== 'number') throw new SSE_ERR_OPTION('shared', 'a function that returns a string or a number', `one that returned ${describeValue(key)}`)
     const stream = this.#streamFor(request, reply)()
@@ -160,7 +160,7 @@ export class Route implements StreamOwner<EventStream>, PayloadCaller {
     // starts no source or interval for a client that has disconnected, because nothing would stop it
     if (!stream.closed) {
       if (source !== undefined) {
-        const delivery = new SourceDelivery((stream) => new Source(source.call(this.#app, request, stream), request), { items, end }, this.#callbacks)
+        const delivery = new SourceDelivery((stream) => new Source(source.call(this.#app, request, stream), request), this.declared, this.#callbacks)
         stream.producer = delivery
         if (openOn === 'first-event') {
           delivery.startOnFirst(stream, reply, registry)

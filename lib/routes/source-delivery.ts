@@ -48,9 +48,9 @@ export class SourceDelivery implements Producer<EventStream> {
     return this.#first
   }
 
-  async stop (): Promise<void> {
+  stop (): Promise<void> | undefined {
     this.#source?.stop()
-    await this.#source?.finished
+    return this.#source?.isFinished === false ? this.#source.finished : undefined
   }
 
   /** Waits until the source has finished, but at most `timeout` ms, because a source that ignores the stream's signal may never finish. */
@@ -85,7 +85,8 @@ export class SourceDelivery implements Producer<EventStream> {
     try {
       const source = this.open(stream)
       if (stream.closed) return
-      if (await source.pump(stream, this.#settings.items, await this.#first)) stream.sendNow(this.#settings.end)
+      const first = this.#first === undefined ? undefined : await this.#first
+      if (await source.pump(stream, this.#settings.items, first)) stream.sendNow(this.#settings.end)
       stream.close()
     } catch (error) {
       await this.#callbacks.abort(error, stream)

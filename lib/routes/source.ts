@@ -34,11 +34,12 @@ export function isSource (value: unknown): value is object {
  * body of a Response as events. Stops the source when the stream closes, even while an item is awaited.
  */
 export class Source {
-  /** Resolves once the source has ended or was stopped, and the `finally` blocks of its generator have run. Never rejects. */
-  readonly finished: Promise<void>
-  #finish: (() => void) | null = null
+  /** Whether the source has ended or was stopped, and the `finally` blocks of its generator have run. */
+  isFinished = false
+  #finished: Promise<void> | null = null
+  #onFinished: (() => void) | null = null
   readonly #reader: Reader
-  readonly #failed: (error: unknown) => void
+  readonly #owner: Pick<FastifyRequest, 'log'>
   #decoder: TextDecoder | null = null
   #over = false
 
@@ -47,10 +48,16 @@ export class Source {
    * @throws SSE_ERR_SOURCE for a value that is not a source
    */
   constructor (source: unknown, owner: Pick<FastifyRequest, 'log'>) {
-    this.finished = new Promise((resolve) => { this.#finish = resolve })
-    this.#failed = (error) => logLateFailure(error, owner)
+    this.#owner = owner
     // logs an error after the end of the source; an earlier error rejects the next read
-    this.#reader = open(source, (error) => { if (this.#over) this.#failed(error) })
+    this.#reader = open(source, (error) => { if (this.#over) logLateFailure(error, owner) })
+  }
+
+  /** Resolves once `isFinished` is true. Never rejects. */
+  get finished (): Promise<void> {
+    if (this.isFinished) return Promise.resolve()
+    this.#finished ??= new Promise((resolve) => { this.#onFinished = resolve })
+    return this.#finished
   }
 
   /** Reads the next item of the source. The result is `done` at the source's end and after `stop`. @throws the errors of the source */
@@ -69,21 +76,22 @@ export class Source {
    * @throws the errors of the source and of `encode`
    */
   async pump (stream: EventStream, items: ItemKind, first?: IteratorResult<unknown, undefined>): Promise<boolean> {
+    let item = first
     try {
-      let item = first ?? await this.next()
-      while (!item.done) {
+      while (true) {
+        try {
+          // the same as `await this.next()`, which would cost one more promise per item
+          item ??= this.#itemOf(await this.#reader.next())
+        } catch (error) {
+          item = this.#endOf(error)
+        }
+        if (item.done) return !stream.closed
         // checks before the item as well, because a write at the end of a tick may have shown that the client is behind
         if (stream.needsDrain && !await stream.ready()) return false
         stream.sendNow(payloadFor(stream, item.value, items))
         if ((stream.needsDrain || sliceIsOver()) && !await stream.ready()) return false
-        try {
-          // the same as `this.next()`, which would cost one more promise per item
-          item = this.#itemOf(await this.#reader.next())
-        } catch (error) {
-          item = this.#endOf(error)
-        }
+        item = undefined
       }
-      return !stream.closed
     } finally {
       this.stop()
     }
@@ -95,9 +103,15 @@ export class Source {
     this.#stop(false)
   }
 
-  async #stop (ended: boolean): Promise<void> {
-    await Promise.all(this.#reader.stop(ended).map((call) => call.catch(this.#failed)))
-    this.#finish?.()
+  #stop (ended: boolean): void {
+    const calls = this.#reader.stop(ended)
+    if (calls.length === 0) this.#finish()
+    else Promise.all(calls.map((call) => call.catch((error) => logLateFailure(error, this.#owner)))).then(() => this.#finish())
+  }
+
+  #finish (): void {
+    this.isFinished = true
+    this.#onFinished?.()
   }
 
   #itemOf (result: IteratorResult<unknown>): IteratorResult<unknown, undefined> {
@@ -115,7 +129,7 @@ export class Source {
     const known = this.#over
     const end = this.#end()
     if (!known) throw error
-    this.#failed(error)
+    logLateFailure(error, this.#owner)
     return end
   }
 
@@ -192,8 +206,8 @@ function asyncReader (source: AsyncIterable<unknown>): Reader {
       if (stopped) return []
       stopped = true
       // releases before `return()`, because for a Readable that settles only once the item that is awaited has arrived
-      const released = settled(() => release(source))
-      return ended ? [released] : [released, settled(() => iterator.return?.())]
+      const released = release(source)
+      return ended ? released : [...released, settled(() => iterator.return?.())]
     }
   }
 }
@@ -236,9 +250,19 @@ async function settled (call: () => unknown): Promise<void> {
 /** The method `Symbol.asyncDispose` that all async iterators inherit from Node 24 on. It only calls `return()`; `release` ignores it. */
 const inherited: unknown = Reflect.get(Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}.prototype)), Symbol.asyncDispose)
 
-/** Releases a source, which also ends a pending read. Calls the first of the methods destroy, close and dispose that the source has. */
-async function release (source: object): Promise<void> {
-  const release = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose].map((name) => Reflect.get(source, name)).find((method) => typeof method === 'function' && method !== inherited)
-  await release?.call(source)
+/** Names of the methods that release a source, in the order in which they are looked for. */
+const RELEASING = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose]
+
+/** Releases a source, which also ends a pending read: calls the first method of `RELEASING` that the source has. Returns no promise if it has none, as a generator. */
+function release (source: object): Array<Promise<void>> {
+  for (const name of RELEASING) {
+    const method: unknown = Reflect.get(source, name)
+    if (typeof method === 'function' && method !== inherited) return [releaseBy(method, source)]
+  }
+  return []
+}
+
+async function releaseBy (method: Function, source: object): Promise<void> {
+  await method.call(source)
   if (source instanceof Readable && !source.closed) await once(source, 'close')
 }

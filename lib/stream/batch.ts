@@ -53,10 +53,14 @@ export class Batch {
     return this.#chunk
   }
 
-  /** The text of the batch, for `write()` of a Node stream. It is a string below 16 KiB; from 16 KiB on it is a Buffer, encoded once for all streams. */
-  get data (): string | Buffer {
-    if (this.bytes < LARGE) return this.text
+  /** The text of the batch as a Buffer, encoded once for all streams. */
+  get buffer (): Buffer {
     this.#encoded ??= Buffer.from(this.text)
     return this.#encoded
+  }
+
+  /** The text of the batch, for `write()` of a Node stream. It is a string below 16 KiB; from 16 KiB on it is a Buffer, encoded once for all streams. */
+  get data (): string | Buffer {
+    return this.bytes < LARGE ? this.text : this.buffer
   }
 }

@@ -91,8 +91,8 @@ const streamCounts = new WeakMap<Http2Session, { streams: number }>()
 export function disableSocketTimeout (raw: RawReply, sessionTimeout: number | undefined): (() => void) | undefined {
   const session = sessionOf(raw)
   if (session === undefined) {
-    // the socket of `inject` has no `setTimeout`
-    raw.socket?.setTimeout?.(0)
+    // most sockets have no timeout, that of `inject` never has one
+    if (raw.socket?.timeout) raw.socket.setTimeout(0)
     return
   }
   session.setTimeout(0)

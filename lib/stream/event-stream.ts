@@ -256,10 +256,12 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.#heartbeat = this.#timeouts = null
     this.#buffer.close()
     this.subscription?.close()
-    this.runInAsyncScope(() => {
-      this.#controller?.abort()
-      this.#host.waitFor(this.producer?.stop(this))
-    })
+    if (this.#controller !== null || this.producer !== null) this.runInAsyncScope(this.#stopProducer, this)
+  }
+
+  #stopProducer (): void {
+    this.#controller?.abort()
+    this.#host.waitFor(this.producer?.stop(this))
     this.producer = null
   }
 

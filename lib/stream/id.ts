@@ -18,6 +18,7 @@ export function newStreamId (): string {
 
 function refill (): void {
   randomFillSync(pool)
-  for (const [i, byte] of pool.entries()) pool[i] = ALPHABET.charCodeAt(byte & 63)
+  // an iterator of entries would make an array per byte
+  pool.forEach((byte, i) => { pool[i] = ALPHABET.charCodeAt(byte & 63) })
   used = 0
 }

@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import { real } from '../clock.js'
 import type { Batch } from './batch.js'
+import { Http2Sink, isUntouchedHttp2 } from './http2-sink.js'
 import { isClosed, isHttp2, type RawReply, watchStall } from './connection.js'
 
 /** The destination of one event stream's bytes: a socket or a Node stream. Also reports whether the client is behind (backpressure). */
@@ -36,6 +37,7 @@ export function createSink (raw: RawReply, destination: Writable): Sink {
   const socket = !isHttp2(raw) && raw.socket instanceof Socket ? raw.socket : null
   if (socket !== null) cork(socket)
   if ('flushHeaders' in raw) raw.flushHeaders()
+  if (isUntouchedHttp2(raw)) return new Http2Sink(raw)
   return socket !== null && isUntouched(raw) ? new ChunkedSink(raw, socket) : new WritableSink(raw, destination)
 }
 

@@ -4,7 +4,7 @@ import type { BrowserContext, Page } from 'playwright-core'
 import t from 'tap'
 import type * as Client from '../../lib/client/index.js'
 import { listen, makeApp, until } from '../helpers/app.js'
-import { launchChromium, launchTabs } from '../helpers/chromium.js'
+import { freeze, launchChromium, launchTabs } from '../helpers/chromium.js'
 import { randomFrom, seed } from '../integration/random.js'
 import { serveTopics } from '../helpers/subscriber.js'
 import { bundle, chunkSizes } from './bundle.js'
@@ -122,15 +122,13 @@ t.test('the client in Chromium', async (t) => {
     const inactivityTimeout = 500
     await follow(page, '/on/news', { inactivityTimeout })
     await until('it is open', async () => (await saidOn(page)).length === 1)
-    // Chromium freezes only a page that is hidden
     await (await context.newPage()).bringToFront()
-    const session = await context.newCDPSession(page)
-    await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+    const resume = await freeze(page)
     const frozenAt = performance.now()
     for (let i = 0; i < 5; i++) await app.sse.publish('news', { data: i })
     await until('a pause longer than inactivityTimeout', () => performance.now() - frozenAt > 3 * inactivityTimeout)
     t.equal((await saidOn(page)).length, 1, 'nothing runs in a frozen page')
-    await session.send('Page.setWebLifecycleState', { state: 'active' })
+    await resume()
     await page.bringToFront()
     const data = async () => (await saidOn(page)).flatMap((line) => Array.isArray(line) && typeof line[1] === 'number' && line[0] !== 'open' ? [line[1]] : [])
     await until('the events that it missed', async () => (await data()).length >= 5)

@@ -1,7 +1,7 @@
 import type { CDPSession, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
 import type * as Client from '../../lib/client/index.js'
-import { launchTabs } from '../helpers/chromium.js'
+import { freeze, launchTabs } from '../helpers/chromium.js'
 import { listen, makeApp, until } from '../helpers/app.js'
 import { randomFrom, seed } from '../integration/random.js'
 import { serveTopics } from '../helpers/subscriber.js'
@@ -34,7 +34,6 @@ class Tab {
   got = () => this.page.evaluate(() => got)
   holding = () => this.page.evaluate(() => holding)
   result = () => this.page.evaluate(() => result)
-  setState = (state: 'frozen' | 'active') => this.session.send('Page.setWebLifecycleState', { state })
 }
 
 /** Starts a server with the topic `news` and pages, and Chromium. Measures the streams that are open at the same time. */
@@ -142,11 +141,12 @@ test('a holder that is frozen hands over, and gets the events that it missed whe
   await publish()
   for (const [frozen, others] of [[first, [second, third]], [third, [second, first]]] as const) {
     await until('the events', async () => (await frozen.got()).length === published())
-    await frozen.setState('frozen')
+    await others[0].page.bringToFront()
+    const resume = await freeze(frozen.page)
     for (let i = 0; i < 20; i++) await publish()
     for (const tab of others) await until('the events', async () => (await tab.got()).length === published())
     await until('one connection', isOpen)
-    await frozen.setState('active')
+    await resume()
     await until('the events that it missed', async () => (await frozen.got()).length === published())
     await until('one connection', isOpen)
   }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium, type Browser, type BrowserContext } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { until } from './until.js'
 
@@ -51,4 +51,17 @@ export async function launchTabs (t: Test): Promise<BrowserContext> {
   const [context] = browser.contexts()
   if (context === undefined) throw new Error('Chromium has no window')
   return context
+}
+
+/** Freezes a page of `launchTabs` that another page hides, because Chromium freezes no other. Resolves once it is frozen. @returns a function that ends the freeze */
+export async function freeze (page: Page): Promise<() => Promise<void>> {
+  await page.evaluate("document.addEventListener('freeze', () => { globalThis.isFrozen = true }, { once: true })")
+  await until('the page to be hidden', () => page.evaluate("document.visibilityState === 'hidden'"))
+  const session = await page.context().newCDPSession(page)
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+  await until('the page to be frozen', () => page.evaluate('globalThis.isFrozen === true'))
+  return async () => {
+    await session.send('Page.setWebLifecycleState', { state: 'active' })
+    await session.detach()
+  }
 }
