@@ -7,6 +7,9 @@ export const INTERVAL = 100
 /** Heartbeat of the streams of `/heartbeat`, ms. */
 export const HEARTBEAT = 1_000
 
+/** Values of `flushInterval` of the routes `/flush-…`, ms. */
+export const FLUSH_INTERVALS = [10, 50, 200]
+
 /** Returns the data of the event with this number. The event has about 120 bytes on the wire. */
 export function data (seq) {
   return { seq, symbol: 'ACME', price: 123.45, volume: 1200, venue: 'XNYS', at: '2026-11-21T09:30:00.000Z' }

@@ -5,18 +5,18 @@ import { Events, Group } from './group.js'
 
 // Process of all HTTP/2 clients of one candidate. It compares every event with the expected one.
 
-/** Streams on one session. */
-const STREAMS = 50
+/** Number of streams on a session, if the measurement does not say it. */
+const PER_SESSION = 50
 
 const group = new Group()
 
 answer({
   /** Opens `count` streams on as many sessions as they need, and keeps them open. */
-  async open ({ port, path, count }) {
-    for (let left = count; left > 0; left -= STREAMS) {
+  async open ({ port, path, count, perSession = PER_SESSION }) {
+    for (let left = count; left > 0; left -= perSession) {
       const session = connect(`http://127.0.0.1:${port}`)
       session.on('error', (error) => group.failed(error))
-      await Promise.race([group.failure, Promise.all(Array.from({ length: Math.min(left, STREAMS) }, () => openStream(session, path)))])
+      await Promise.race([group.failure, Promise.all(Array.from({ length: Math.min(left, perSession) }, () => openStream(session, path)))])
     }
   },
 

@@ -1,7 +1,7 @@
 import { only, quick } from './contenders.js'
 import { machine } from './machine.js'
 
-const MEASUREMENTS = ['fan-out', 'http2', 'scale', 'javascript', 'interval', 'lateness', 'source', 'memory', 'heartbeat', 'connect', 'replay', 'storm', 'encode', 'processes']
+const MEASUREMENTS = ['fan-out', 'many', 'http2', 'flush-interval', 'scale', 'javascript', 'interval', 'lateness', 'source', 'memory', 'heartbeat', 'connect', 'replay', 'storm', 'encode', 'processes', 'redis']
 
 const start = Date.now()
 console.log(machine())

@@ -42,14 +42,15 @@ answer({
   },
 
   /**
-   * Publishes events that tell when they were sent, ns on the machine's clock: one every `pace` ms, or some at once as
-   * fast as they are taken.
+   * Publishes events that tell when they were sent, ns on the machine's clock: one every `pace` ms, or `atOnce` at the same time
+   * as fast as they are taken. `from`: the number of the first one, if it does not follow the events so far.
    */
-  async send ({ count, pace }) {
-    const publish = () => candidate.publish({ seq: seq++, sent: Number(process.hrtime.bigint()) })
-    for (let left = count; left > 0; left -= AT_ONCE) {
-      if (pace === undefined) await Promise.all(Array.from({ length: Math.min(left, AT_ONCE) }, publish))
-      else for (let i = 0; i < Math.min(left, AT_ONCE); i++) await Promise.all([publish(), sleep(pace)])
+  async send ({ count, pace, atOnce = AT_ONCE, from = seq, path = '/feed' }) {
+    seq = from
+    const publish = () => candidate.publish({ seq: seq++, sent: Number(process.hrtime.bigint()) }, path)
+    for (let left = count; left > 0; left -= atOnce) {
+      if (pace === undefined) await Promise.all(Array.from({ length: Math.min(left, atOnce) }, publish))
+      else for (let i = 0; i < Math.min(left, atOnce); i++) await Promise.all([publish(), sleep(pace)])
     }
   },
 

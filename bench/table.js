@@ -25,7 +25,7 @@ export function print (title, units, results, { alone = false } = {}) {
       ]
     })
   ])
-  console.log(`\n### ${title}\n\nRounds: ${results.get(raw).length}.\n`)
+  console.log(`\n### ${title}\n\nRounds: ${results.get(contenders[0]).length}.\n`)
   for (const row of [header, header.map((_, i) => i === 0 ? '---' : '---:'), ...rows]) console.log(`| ${row.join(' | ')} |`)
 }
 

@@ -11,6 +11,6 @@ export async function open (build) {
   await app.listen({ port: 0, host: '127.0.0.1' })
   return {
     port: app.server.address().port,
-    publish: (data) => app.sse.publish('feed', { event: NAME, data })
+    publish: (data, path) => app.sse.publish(path.slice(1), { event: NAME, data })
   }
 }

@@ -1,5 +1,5 @@
 import Fastify from 'fastify'
-import { data, events, HEARTBEAT, INTERVAL, NAME, TOPICS } from '../event.js'
+import { data, events, FLUSH_INTERVALS, HEARTBEAT, INTERVAL, NAME, TOPICS } from '../event.js'
 import { Lateness } from '../lateness.js'
 
 /** Interval of a shared route, ms. */
@@ -22,6 +22,8 @@ export async function open (build) {
   app.decorateRequest('tick', null)
 
   app.sseRoute('/topic', { topics: ['feed'] })
+
+  for (const flushInterval of FLUSH_INTERVALS) app.sseRoute(`/flush-${flushInterval}`, { topics: ['feed'], flushInterval })
 
   app.sseRoute('/heartbeat', { topics: [], heartbeat: HEARTBEAT })
 
@@ -94,7 +96,7 @@ export async function open (build) {
     },
     publish (data, path) {
       const event = { event: NAME, data }
-      if (path === '/topic') app.sse.publish('feed', event)
+      if (path === '/topic' || path.startsWith('/flush-')) app.sse.publish('feed', event)
       else if (path === '/replay') app.sse.publish(TOPICS[0], event)
       else if (path === '/heartbeat') app.sse.broadcast(event)
       else if (path === '/shared') published.push(event)

@@ -19,6 +19,6 @@ export async function open () {
   await once(server, 'listening')
   return {
     port: server.address().port,
-    publish: (data) => publisher.publish('feed', `event: price\ndata: ${JSON.stringify(data)}\n\n`)
+    publish: (data, path) => publisher.publish(path.slice(1), `event: price\ndata: ${JSON.stringify(data)}\n\n`)
   }
 }

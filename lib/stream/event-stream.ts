@@ -20,8 +20,6 @@ import { newStreamId } from './id.js'
 import type { SSEStream } from '../types.js'
 import { UpstreamEvent } from '../event/upstream.js'
 
-const FALSE = Promise.resolve(false)
-
 /**
  * The event stream of one client. Opens its HTTP response, writes events as fast as the client takes them, and closes the response.
  *
@@ -147,7 +145,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   /** Returns a promise that resolves to true once the client takes more bytes, or to false once the stream is closed. */
-  ready (): Promise<boolean> { return this.closed ? FALSE : this.#buffer.ready() }
+  ready (): Promise<boolean> { return this.closed ? Promise.resolve(false) : this.#buffer.ready() }
 
   /** Writes one encoded event of the application. @param id the id that the application set in `text`; removed from it if the stream has had a topic. Hot path. */
   writeWithId (text: string, id: string | undefined): void {

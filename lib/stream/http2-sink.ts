@@ -27,7 +27,8 @@ export class Http2Sink implements Sink {
   }
 
   get ended (): boolean {
-    return this.#res.writableEnded || this.#stream.destroyed
+    // false also after `res.end()`; read from the stream alone, because each further object costs a write some of its time
+    return !this.#stream.writable
   }
 
   get buffered (): number {

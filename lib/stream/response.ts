@@ -9,7 +9,8 @@ import {
   discardBody, disableSocketTimeout, endSession, isClosed, isHttp2, onceClosed, sessionOf, waitsForTurn, whenTurnComes
 } from './connection.js'
 import { QueuedSink } from './queued-sink.js'
-import { createSink, type Sink } from './sink.js'
+import { createSink } from './create-sink.js'
+import type { Sink } from './sink.js'
 
 /** Time that a client has to take the last bytes of a closed stream, ms. Then its connection is destroyed. */
 const CLOSE_TIMEOUT = 5_000

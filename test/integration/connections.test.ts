@@ -166,6 +166,28 @@ test('HTTP/2', async (t) => {
     t.equal(stream.text, `:\ndata: ${big}\n\ndata: ${big}\n\n`)
   })
 
+  t.test('HTTP/2 streams that are sent the same event get its text as UTF-8', async (t) => {
+    const app = await http2App(t)
+    app.sseRoute('/', { topics: ['a'] })
+    const client = await session(t, app)
+    const streams = [await ask(client, '/'), await ask(client, '/')]
+    await app.sse.publish('a', 'Zürich 🚀')
+    for (const stream of streams) await until('the event', () => stream.text.endsWith('data: Zürich 🚀\n\n'))
+    t.pass()
+  })
+
+  t.test('HTTP/2 events go through a function that other code has put in place of res.write', async (t) => {
+    const app = await http2App(t)
+    app.addHook('onRequest', async (_request, { raw }) => {
+      const { write } = raw
+      Object.assign(raw, { write: (chunk: unknown) => write.call(raw, String(chunk).toUpperCase(), 'utf8') })
+    })
+    app.sseRoute('/', { source: () => ['one', 'two'] })
+    const stream = await ask(await session(t, app), '/')
+    await until('the end', () => stream.closed)
+    t.equal(stream.text, 'DATA: ONE\n\nDATA: TWO\n\n')
+  })
+
   t.test('a reset of one HTTP/2 stream leaves the other streams of its session open', async (t) => {
     const app = await http2App(t, { heartbeat: 20, maxBufferedBytes: 50_000 })
     const reasons: unknown[] = []
