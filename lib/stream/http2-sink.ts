@@ -27,7 +27,7 @@ export class Http2Sink implements Sink {
   }
 
   get ended (): boolean {
-    // false also after `res.end()`; read from the stream alone, because each further object costs a write some of its time
+    // true after `res.end()` as well. Read from the HTTP/2 stream alone, because each further object makes a write slower.
     return !this.#stream.writable
   }
 
