@@ -2,6 +2,7 @@ import type { HistorySettings, Page, Publication, PublishedEvent, Reader, StartP
 import { now } from '../clock.js'
 import { compareEventIds, latestId } from '../event/id.js'
 import { mergeRings } from './merge.js'
+import { joinTexts } from './replay-texts.js'
 import { type Kept, Ring, Rings } from './ring.js'
 
 /**
@@ -24,6 +25,12 @@ const OVERHEAD = 600
 /** Number of empty rings that are kept for their `droppedThrough`, so that the loss of each topic stays exact. */
 const EMPTY_RINGS = 10_000
 
+/** A page that was read, and whether no event for its reader was missing. */
+interface ReadPage {
+  readonly page: Page
+  readonly isWhole: boolean
+}
+
 /** The kept events of the log of published events, in memory: for each topic, each client id and the broadcasts the newest ones within their limits. */
 export class History {
   readonly #settings: HistorySettings
@@ -37,6 +44,8 @@ export class History {
   #bytes = 0
   #count = 0
   #newest: string
+  /** The last page that was read, with the arguments of that read. Null after each change of the log, and before the first read. */
+  #lastRead: ReadPage & { readonly after: string, readonly topics: ReadonlySet<string>, readonly limit: number } | null = null
 
   /** Creates an empty history. @param start an id that is older than all events that will be appended */
   constructor (settings: HistorySettings, start: string) {
@@ -65,12 +74,14 @@ export class History {
 
   /** Moves the end of the log to the id of an entry that is not kept. */
   advance (id: string): void {
+    this.#lastRead = null
     this.#newest = id
   }
 
   /** Appends an event, and drops events that are then outside the limits. Hot path. */
   append (kept: Kept): void {
     const { id, to, names, limits, text, time } = kept
+    this.#lastRead = null
     kept.order = this.#count++
     kept.bytes = OVERHEAD + Buffer.byteLength(text)
     // counted as in one more ring until it is in all of its rings, because a ring may drop it at once
@@ -91,20 +102,45 @@ export class History {
 
   /** Reads a page, as `Backplane.read` describes it. */
   read (after: string, reader: Reader, limit: number): Page {
+    return this.#readShared(after, reader, limit).page
+  }
+
+  /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
+  readWhole (after: string, reader: Reader, limit: number): Page | null {
+    const { page, isWhole } = this.#readShared(after, reader, limit)
+    return isWhole ? page : null
+  }
+
+  /** Reads a page, or returns the last one if it is the same, because many clients that reconnect at once miss the same events. */
+  #readShared (after: string, reader: Reader, limit: number): ReadPage {
+    const { topics, clientId, from } = reader
+    if (from !== null || this.#clients.has(clientId)) return this.#read(after, reader, limit)
+    const last = this.#lastRead
+    if (last?.after === after && last.topics === topics && last.limit === limit) {
+      this.#expireRings(topics)
+      if (this.#lastRead === last) {
+        joinTexts(last.page)
+        return last
+      }
+    }
+    this.#lastRead = { ...this.#read(after, reader, limit), after, topics, limit }
+    return this.#lastRead
+  }
+
+  #read (after: string, reader: Reader, limit: number): ReadPage {
     const { starts, lost } = this.#locate(after, reader)
-    if (lost === after) return this.#page(null, mergeRings(starts, limit, () => false), limit, after)
+    if (lost === after) return { page: this.#page(null, mergeRings(starts, limit, () => false), limit, after), isWhole: true }
+    return { page: this.#readAfterLoss(starts, lost, limit), isWhole: false }
+  }
+
+  /** Reads the events before a loss, or if there are none, the gap and the events after it. @param lost id of the newest event that may be missing */
+  #readAfterLoss (starts: Array<[ring: Ring, index: number]>, lost: string, limit: number): Page {
     const earlier = mergeRings(starts, limit, ({ id }) => compareEventIds(id, lost) >= 0)
     const last = earlier.at(-1)
     if (last !== undefined) return { gap: null, events: earlier, position: last.id }
     // Another topic of the reader may still have the event `lost`. The gap covers it, because a read after its id would not find the loss.
     const later = starts.map(([ring, index]): [Ring, number] => [ring, Math.max(index, ring.indexAfter(lost))])
     return this.#page({ oldestId: this.oldestId, lastMissedId: lost }, mergeRings(later, limit, () => false), limit, lost)
-  }
-
-  /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
-  readWhole (after: string, reader: Reader, limit: number): Page | null {
-    const { starts, lost } = this.#locate(after, reader)
-    return lost === after ? this.#page(null, mergeRings(starts, limit, () => false), limit, after) : null
   }
 
   /** Returns positions, as `Backplane.rewind` describes them. */
@@ -164,6 +200,15 @@ export class History {
     this.#expire(ring, time)
   }
 
+  #expireRings (topics: ReadonlySet<string>): void {
+    const time = now()
+    for (const topic of topics) {
+      const ring = this.#topics.get(topic)
+      if (ring !== undefined) this.#expire(ring, time)
+    }
+    this.#expire(this.#broadcasts, time)
+  }
+
   #expire (ring: Ring, time: number): void {
     const { maxAge } = ring.limits
     if (maxAge === 0) return
@@ -193,6 +238,7 @@ export class History {
 
   /** Drops the oldest event of a ring. */
   #dropFrom (ring: Ring, kept: Kept): void {
+    this.#lastRead = null
     ring.shift(kept)
     if (--kept.rings === 0) this.#remove(kept)
     if (ring.length === 0 && ring.rings !== null) this.#keepEmpty(ring)

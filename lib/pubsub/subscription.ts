@@ -1,6 +1,5 @@
 // Tested by test/pubsub/replay.test.ts
-import type { Backplane, Gap, Page, PublishedEvent, StartPositions } from '../backplane.js'
-import type { SSEGap } from '../backplane.js'
+import type { Backplane, Gap, Page, PublishedEvent, SSEGap, StartPositions } from '../backplane.js'
 import { real } from '../clock.js'
 import { channels, tell } from '../diagnostics.js'
 import { encode } from '../event/encode.js'
@@ -8,6 +7,7 @@ import { SSE_ERR_BACKPLANE } from '../errors.js'
 import { compareEventIds, isEventId } from '../event/id.js'
 import type { Subscription } from '../stream/contracts.js'
 import type { EventStream } from '../stream/event-stream.js'
+import { textsOf } from './replay-texts.js'
 
 /** The log of published events, with the methods that the subscription of a stream calls. The hub implements it. */
 export interface Log extends Pick<Backplane, 'newest' | 'oldestId' | 'read' | 'rewind'> {
@@ -218,13 +218,27 @@ export class LogSubscription implements Subscription {
     else throw new SSE_ERR_BACKPLANE(`it has nothing after ${this.#readPosition}, though ${newest} came later`)
   }
 
-  #replay ({ events, position }: Page): void {
-    for (const event of events) {
-      if (this.#stream.needsDrain || this.#stream.closed) return
-      this.#readPosition = event.id
-      if (event.except !== this.#stream.clientId && this.#write(event)) this.#stream.stats.replayed++
+  #replay (page: Page): void {
+    const stream = this.#stream
+    const texts = this.#ids === 'custom' ? undefined : textsOf(page)
+    if (texts === undefined) {
+      for (const event of page.events) {
+        if (stream.needsDrain || stream.closed) return
+        this.#readPosition = event.id
+        if (event.except !== stream.clientId && this.#write(event)) stream.stats.replayed++
+      }
+    } else {
+      for (const { batch, count, lastId, except } of texts) {
+        if (stream.needsDrain || stream.closed) return
+        this.#readPosition = lastId
+        if (except === stream.clientId) continue
+        stream.writeBatch(batch, count)
+        stream.stats.replayed += count
+        this.#ids = 'log'
+        this.#clientEventId = lastId
+      }
     }
-    this.#readPosition = position
+    this.#readPosition = page.position
   }
 
   #goLive (): void {

@@ -52,6 +52,46 @@ function range (first: number, last: number): string[] {
   return Array.from({ length: last - first + 1 }, (_, i) => `5-${first + i}`)
 }
 
+test('readers of the same events share a page', async (t) => {
+  t.test('readers with the same topics and position share a page until the log changes', async (t) => {
+    const history = filled(3, 10)
+    const page = history.read(START, NEWS, 10)
+    t.equal(history.read(START, { ...NEWS, clientId: 'another' }, 10), page)
+    t.equal(history.readWhole(START, NEWS, 10), page)
+    t.not(history.read(START, reader(['news']), 10), page, 'another Set')
+    for (const change of [() => history.append(event('5-4')), () => history.advance('5-5')]) {
+      const before = history.read(START, NEWS, 10)
+      change()
+      t.not(history.read(START, NEWS, 10), before)
+    }
+    t.strictSame(idsOf(history.read(START, NEWS, 10)), range(1, 4))
+    t.strictSame(idsOf(history.read(START, NEWS, 2)), range(1, 2))
+    t.strictSame(idsOf(history.read('5-1', NEWS, 2)), range(2, 3))
+  })
+
+  t.test('a reader whose client id has events, or that rewinds, has a page that no other reader gets', async (t) => {
+    const history = filled(3, 10)
+    history.append(event('5-4', ['ann'], 'client'))
+    const ann = { ...NEWS, clientId: 'ann' }
+    t.strictSame(idsOf(history.read(START, NEWS, 10)), range(1, 3))
+    t.strictSame(idsOf(history.read(START, ann, 10)), range(1, 4))
+    t.strictSame(idsOf(history.read(START, NEWS, 10)), range(1, 3))
+    t.strictSame(idsOf(history.read(START, { ...NEWS, from: history.rewind(NEWS.topics, 1) }, 10)), range(3, 3))
+    t.strictSame(idsOf(history.read(START, NEWS, 10)), range(1, 3))
+  })
+
+  t.test('a shared page has no event that has expired since', async (t) => {
+    const history = create({ maxAge: 100 })
+    const old = event('5-1')
+    history.append(old)
+    history.append(event('5-2'))
+    t.strictSame(idsOf(history.read(START, NEWS, 10)), range(1, 2))
+    old.time -= 200
+    t.match(history.read(START, NEWS, 10), { gap: { lastMissedId: '5-1' } })
+    t.equal(history.readWhole(START, NEWS, 10), null)
+  })
+})
+
 test('the retained events', async (t) => {
   t.test('a new history retains nothing and has no gap', async (t) => {
     const history = filled(0, 3)
