@@ -22,5 +22,8 @@ export async function startRedis () {
   })
   for await (const text of redis.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) if (text.includes('Ready to accept')) break
   redis.stdout.resume()
+  // does not keep this process running
+  redis.unref()
+  redis.stdout.unref()
   return `redis://127.0.0.1:${port}`
 }
