@@ -25,6 +25,9 @@ const OVERHEAD = 600
 /** Number of empty rings that are kept for their `droppedThrough`, so that the loss of each topic stays exact. */
 const EMPTY_RINGS = 10_000
 
+/** Number of pages that are kept for other readers. */
+const SHARED_PAGES = 8
+
 /** A page that was read, and whether no event for its reader was missing. */
 interface ReadPage {
   readonly page: Page
@@ -44,8 +47,8 @@ export class History {
   #bytes = 0
   #count = 0
   #newest: string
-  /** The last page that was read, with the arguments of that read. Null after each change of the log, and before the first read. */
-  #lastRead: ReadPage & { readonly after: string, readonly topics: ReadonlySet<string>, readonly limit: number } | null = null
+  /** The last pages that were read, with the arguments of the reads. Forgotten at each change of the log. */
+  #lastReads: Array<ReadPage & { readonly after: string, readonly topics: ReadonlySet<string>, readonly limit: number }> = []
 
   /** Creates an empty history. @param start an id that is older than all events that will be appended */
   constructor (settings: HistorySettings, start: string) {
@@ -74,14 +77,14 @@ export class History {
 
   /** Moves the end of the log to the id of an entry that is not kept. */
   advance (id: string): void {
-    this.#lastRead = null
+    this.#forgetReads()
     this.#newest = id
   }
 
   /** Appends an event, and drops events that are then outside the limits. Hot path. */
   append (kept: Kept): void {
     const { id, to, names, limits, text, time } = kept
-    this.#lastRead = null
+    this.#forgetReads()
     kept.order = this.#count++
     kept.bytes = OVERHEAD + Buffer.byteLength(text)
     // counted as in one more ring until it is in all of its rings, because a ring may drop it at once
@@ -111,20 +114,21 @@ export class History {
     return isWhole ? page : null
   }
 
-  /** Reads a page, or returns the last one if it is the same, because many clients that reconnect at once miss the same events. */
+  /** Reads a page, or returns one of the last pages if it is the same, because many clients that reconnect at once miss the same events. */
   #readShared (after: string, reader: Reader, limit: number): ReadPage {
     const { topics, clientId, from } = reader
     if (from !== null || this.#clients.has(clientId)) return this.#read(after, reader, limit)
-    const last = this.#lastRead
-    if (last?.after === after && last.topics === topics && last.limit === limit) {
-      this.#expireRings(topics)
-      if (this.#lastRead === last) {
-        joinTexts(last.page)
-        return last
-      }
+    // forgets the last pages if it drops an event
+    this.#expireRings(topics)
+    const same = this.#lastReads.find((read) => read.after === after && read.limit === limit && isEqual(read.topics, topics))
+    if (same !== undefined) {
+      joinTexts(same.page)
+      return same
     }
-    this.#lastRead = { ...this.#read(after, reader, limit), after, topics, limit }
-    return this.#lastRead
+    if (this.#lastReads.length === SHARED_PAGES) this.#lastReads.shift()
+    const read = { ...this.#read(after, reader, limit), after, topics, limit }
+    this.#lastReads.push(read)
+    return read
   }
 
   #read (after: string, reader: Reader, limit: number): ReadPage {
@@ -200,6 +204,10 @@ export class History {
     this.#expire(ring, time)
   }
 
+  #forgetReads (): void {
+    if (this.#lastReads.length > 0) this.#lastReads = []
+  }
+
   #expireRings (topics: ReadonlySet<string>): void {
     const time = now()
     for (const topic of topics) {
@@ -238,7 +246,7 @@ export class History {
 
   /** Drops the oldest event of a ring. */
   #dropFrom (ring: Ring, kept: Kept): void {
-    this.#lastRead = null
+    this.#forgetReads()
     ring.shift(kept)
     if (--kept.rings === 0) this.#remove(kept)
     if (ring.length === 0 && ring.rings !== null) this.#keepEmpty(ring)
@@ -263,4 +271,11 @@ export class History {
     this.#empty.delete(first)
     first.rings?.remove(first)
   }
+}
+
+function isEqual (one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  if (one === other) return true
+  if (one.size !== other.size) return false
+  for (const name of one) if (!other.has(name)) return false
+  return true
 }

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { Page, SSEStream } from '../../lib/index.js'
 import { publishedEvent } from '../../lib/pubsub/history.js'
 import { joinTexts, type ReplayText, textsOf } from '../../lib/pubsub/replay-texts.js'
-import { makeApp, until } from '../helpers/app.js'
+import { connectSocket, listen, makeApp, until } from '../helpers/app.js'
 import { follow, publishAll, serveTopics, takeData } from '../helpers/subscriber.js'
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index))
@@ -42,7 +42,7 @@ test('the events of a page are joined to texts', async (t) => {
 
 test('streams that replay the same page', async (t) => {
   t.test('streams that replay the same page get each event once, except the ones that exclude them', async (t) => {
-    const app = await makeApp(t)
+    const app = await makeApp(t, { idleTimeout: 60_000 })
     app.sseRoute<{ Params: { name: string } }>('/:name', { topics: ['a'], clientId: ({ params }) => params.name })
     const seen = await app.sse.publish('a', 'seen')
     for (const name of numbers(300)) await app.sse.publish('a', name, name === '7' ? { except: 'ann' } : {})
@@ -53,6 +53,22 @@ test('streams that replay the same page', async (t) => {
       t.strictSame(await takeData(stream, expected.length), expected)
     }
     t.match(app.sse.stats(), { sent: 899, replayed: 899, gaps: 0 })
+  })
+
+  t.test('clients that cannot take a shared page at once continue with the next text when they have caught up', async (t) => {
+    const app = await makeApp(t, { heartbeat: false })
+    serveTopics(app)
+    const port = await listen(app)
+    const big = numbers(12).map((name) => name.padEnd(20_000, '.'))
+    const [seen] = await publishAll(app, 'a', 'seen', ...big)
+    const sockets = await Promise.all([1, 2, 3].map(() => connectSocket(t, port)))
+    // in one tick, so that all read the first page before one of them reads the next
+    for (const socket of sockets) socket.write(`GET /on/a?lastEventId=${seen} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+    for (const socket of sockets) {
+      await until('the events', () => socket.text.includes(big[11] ?? ''))
+      t.strictSame(Array.from(socket.text.matchAll(/^data: (.*)$/gm), ([, data]) => data), big)
+    }
+    t.match(app.sse.stats(), { replayed: 36, gaps: 0 })
   })
 
   t.test('a stream whose application sets an id while it replays gets the rest without ids of the log', async (t) => {
