@@ -91,13 +91,13 @@ test('HTTP/1.1', async (t) => {
   })
 
   t.test('handlerTimeout, requestTimeout and connectionTimeout do not end an open stream', async (t) => {
-    const app = await makeApp(t, { heartbeat: false }, { handlerTimeout: 100, requestTimeout: 100, connectionTimeout: 100 })
+    const app = await makeApp(t, { heartbeat: false }, { handlerTimeout: 300, requestTimeout: 300, connectionTimeout: 300 })
     app.get('/hand', async (request, reply) => { reply.sse() })
     app.sseRoute('/route', { onConnect: () => {} })
     app.sseRoute('/ends', { source: async function * () { yield 'a' } })
     const port = await listen(app)
     const clients = await Promise.all(['/hand', '/route'].map((path) => open(t, port, path)))
-    await wait(400)
+    await wait(800)
     t.equal(app.sse.streams.size, 2)
     for (const client of clients) t.match(client, { ended: false, error: null })
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -229,26 +229,26 @@ test('HTTP/2', async (t) => {
   })
 
   t.test('http2SessionTimeout applies again after the last stream of a session', async (t) => {
-    const app = await http2App(t, { heartbeat: false }, { http2SessionTimeout: 100 })
+    const app = await http2App(t, { heartbeat: false }, { http2SessionTimeout: 300 })
     app.sseRoute({ url: '/', onConnect: () => {} })
     const client = await session(t, app)
     const one = await ask(client, '/')
     const two = await ask(client, '/')
     one.close(constants.NGHTTP2_CANCEL)
     await until('one is gone', () => app.sse.streams.size === 1)
-    await wait(300)
+    await wait(700)
     t.equal(client.closed, false)
     two.close(constants.NGHTTP2_CANCEL)
     await until('the session is closed', () => client.closed)
   })
 
   t.test('connectionTimeout does not end an HTTP/2 session with an open stream, and app.close() ends all', async (t) => {
-    const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 100, http2SessionTimeout: 100 })
+    const app = await http2App(t, { heartbeat: false }, { connectionTimeout: 300, http2SessionTimeout: 300 })
     app.sseRoute({ url: '/', onConnect: () => {} })
     app.get('/hand', async (request, reply) => { reply.sse() })
     const client = await session(t, app)
     const streams = [await ask(client, '/'), await ask(client, '/hand')]
-    await wait(400)
+    await wait(800)
     t.equal(app.sse.streams.size, 2)
     const start = performance.now()
     await app.close()

@@ -558,16 +558,20 @@ test('a client that falls behind', async (t) => {
 test('heartbeats', async (t) => {
   t.test('heartbeats are sent only after a time without events', async (t) => {
     const app = await makeApp(t, { heartbeat: 100 })
+    const sent: number[] = []
     app.get('/', async (request, reply) => {
       const stream = reply.sse()
       for (let i = 0; i < 10; i++) {
         await stream.send('busy')
+        sent.push(performance.now())
         await wait(30)
       }
     })
     const client = await open(t, await listen(app), '/')
     await client.until('data: busy', 10)
-    t.notOk(client.text.includes('\n:\n'), 'no heartbeat while events were sent')
+    const longest = Math.max(...sent.slice(1).map((time, i) => time - (sent[i] ?? 0)))
+    // a busy machine may have been late with an event
+    t.ok(!client.text.includes('\n:\n') || longest > 95, `no heartbeat while events were sent, the longest time between two was ${longest} ms`)
     await client.until('\n:\n', 3)
   })
 
