@@ -158,7 +158,7 @@ test('after the computer slept, inactivityTimeout starts anew, so that bytes tha
     const timer = setInterval(() => { response.write('data: 1\n\n') }, 20)
     response.on('close', () => clearInterval(timer))
   })
-  const events = sse(url, { inactivityTimeout: 100, reconnect: false })
+  const events = sse(url, { inactivityTimeout: 400, reconnect: false })
   await events.next()
   const next = events.next()
   const end = performance.now() + 1_200

@@ -20,7 +20,7 @@ function declare (app: FastifyInstance): void {
 }
 
 test('handlerTimeout', async (t) => {
-  const app = await makeApp(t, {}, { handlerTimeout: 50, forceCloseConnections: true })
+  const app = await makeApp(t, {}, { handlerTimeout: 300, forceCloseConnections: true })
   declare(app)
   const forever = () => new Promise<never>(() => {})
   app.sseRoute('/topics', { topics: forever })
@@ -34,7 +34,7 @@ test('handlerTimeout', async (t) => {
 })
 
 test('requestTimeout', async (t) => {
-  const app = await makeApp(t, {}, { requestTimeout: 100, connectionTimeout: 0, http: { connectionsCheckingInterval: 20 }, forceCloseConnections: true } as object)
+  const app = await makeApp(t, {}, { requestTimeout: 400, connectionTimeout: 0, http: { connectionsCheckingInterval: 20 }, forceCloseConnections: true } as object)
   declare(app)
   const port = await listen(app)
   const clients = [await open(t, port, '/route'), await open(t, port, '/hand')]
@@ -46,7 +46,7 @@ test('requestTimeout', async (t) => {
 })
 
 test('connectionTimeout', async (t) => {
-  const app = await makeApp(t, { heartbeat: false }, { connectionTimeout: 100, forceCloseConnections: true })
+  const app = await makeApp(t, { heartbeat: false }, { connectionTimeout: 400, forceCloseConnections: true })
   declare(app)
   const port = await listen(app)
   const clients = [await open(t, port, '/route'), await open(t, port, '/hand')]
