@@ -28,10 +28,14 @@ const EMPTY_RINGS = 10_000
 /** Number of pages that are kept for other readers. */
 const SHARED_PAGES = 8
 
-/** A page that was read, and whether no event for its reader was missing. */
-interface ReadPage {
+/** A page that was read, and the arguments of the read. */
+interface LastRead {
   readonly page: Page
+  /** Whether no event for the reader was missing. */
   readonly isWhole: boolean
+  readonly after: string
+  readonly topics: ReadonlySet<string>
+  readonly limit: number
 }
 
 /** The kept events of the log of published events, in memory: for each topic, each client id and the broadcasts the newest ones within their limits. */
@@ -47,8 +51,8 @@ export class History {
   #bytes = 0
   #count = 0
   #newest: string
-  /** The last pages that were read, with the arguments of the reads. Forgotten at each change of the log. */
-  #lastReads: Array<ReadPage & { readonly after: string, readonly topics: ReadonlySet<string>, readonly limit: number }> = []
+  /** The last reads. Forgotten at each change of the log. */
+  #lastReads: LastRead[] = []
 
   /** Creates an empty history. @param start an id that is older than all events that will be appended */
   constructor (settings: HistorySettings, start: string) {
@@ -105,36 +109,47 @@ export class History {
 
   /** Reads a page, as `Backplane.read` describes it. */
   read (after: string, reader: Reader, limit: number): Page {
-    return this.#readShared(after, reader, limit).page
+    const same = this.#findRead(after, reader, limit)
+    if (same !== undefined) return same.page
+    const { starts, lost } = this.#locate(after, reader)
+    const isWhole = lost === after
+    const page = isWhole ? this.#readFrom(starts, after, limit) : this.#readAfterLoss(starts, lost, limit)
+    return this.#keepRead(page, isWhole, after, reader, limit)
   }
 
   /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
   readWhole (after: string, reader: Reader, limit: number): Page | null {
-    const { page, isWhole } = this.#readShared(after, reader, limit)
-    return isWhole ? page : null
-  }
-
-  /** Reads a page, or returns one of the last pages if it is the same, because many clients that reconnect at once miss the same events. */
-  #readShared (after: string, reader: Reader, limit: number): ReadPage {
-    const { topics, clientId, from } = reader
-    if (from !== null || this.#clients.has(clientId)) return this.#read(after, reader, limit)
-    // forgets the last pages if it drops an event
-    this.#expireRings(topics)
-    const same = this.#lastReads.find((read) => read.after === after && read.limit === limit && isEqual(read.topics, topics))
-    if (same !== undefined) {
-      joinTexts(same.page)
-      return same
-    }
-    if (this.#lastReads.length === SHARED_PAGES) this.#lastReads.shift()
-    const read = { ...this.#read(after, reader, limit), after, topics, limit }
-    this.#lastReads.push(read)
-    return read
-  }
-
-  #read (after: string, reader: Reader, limit: number): ReadPage {
+    const same = this.#findRead(after, reader, limit)
+    if (same !== undefined) return same.isWhole ? same.page : null
     const { starts, lost } = this.#locate(after, reader)
-    if (lost === after) return { page: this.#page(null, mergeRings(starts, limit, () => false), limit, after), isWhole: true }
-    return { page: this.#readAfterLoss(starts, lost, limit), isWhole: false }
+    return lost === after ? this.#keepRead(this.#readFrom(starts, after, limit), true, after, reader, limit) : null
+  }
+
+  /** Returns one of the last reads if a new one would have the same result, because many clients that reconnect at once miss the same events. */
+  #findRead (after: string, reader: Reader, limit: number): LastRead | undefined {
+    if (!this.#isShared(reader)) return
+    // forgets the last reads if it drops an event
+    this.#expireRings(reader.topics)
+    const same = this.#lastReads.find((read) => read.after === after && read.limit === limit && isEqual(read.topics, reader.topics))
+    if (same !== undefined) joinTexts(same.page)
+    return same
+  }
+
+  #keepRead (page: Page, isWhole: boolean, after: string, reader: Reader, limit: number): Page {
+    if (!this.#isShared(reader)) return page
+    if (this.#lastReads.length === SHARED_PAGES) this.#lastReads.shift()
+    // a copy of the topics, because a stream changes its Set
+    this.#lastReads.push({ page, isWhole, after, topics: new Set(reader.topics), limit })
+    return page
+  }
+
+  /** Returns whether other readers may get the same page. Not if the reader rewinds, or has events of its client id. */
+  #isShared ({ clientId, from }: Reader): boolean {
+    return from === null && !this.#clients.has(clientId)
+  }
+
+  #readFrom (starts: Array<[ring: Ring, index: number]>, after: string, limit: number): Page {
+    return this.#page(null, mergeRings(starts, limit, () => false), limit, after)
   }
 
   /** Reads the events before a loss, or if there are none, the gap and the events after it. @param lost id of the newest event that may be missing */
@@ -215,6 +230,8 @@ export class History {
       if (ring !== undefined) this.#expire(ring, time)
     }
     this.#expire(this.#broadcasts, time)
+    // because the `oldestId` of a gap is that of all topics
+    this.#dropExpired(time)
   }
 
   #expire (ring: Ring, time: number): void {
@@ -274,7 +291,6 @@ export class History {
 }
 
 function isEqual (one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
-  if (one === other) return true
   if (one.size !== other.size) return false
   for (const name of one) if (!other.has(name)) return false
   return true

@@ -42,6 +42,8 @@ export class Source {
   readonly #owner: Pick<FastifyRequest, 'log'>
   #decoder: TextDecoder | null = null
   #over = false
+  /** Number of calls of `#stop` whose calls of the source have not settled. */
+  #stopping = 0
 
   /**
    * @param owner errors that the source has after its end or stop go to the log of this request or app
@@ -105,11 +107,13 @@ export class Source {
 
   #stop (ended: boolean): void {
     const calls = this.#reader.stop(ended)
-    if (calls.length === 0) this.#finish()
-    else Promise.all(calls.map((call) => call.catch((error) => logLateFailure(error, this.#owner)))).then(() => this.#finish())
+    this.#stopping++
+    if (calls.length === 0) this.#onStopped()
+    else Promise.all(calls.map((call) => call.catch((error) => logLateFailure(error, this.#owner)))).then(() => this.#onStopped())
   }
 
-  #finish (): void {
+  #onStopped (): void {
+    if (--this.#stopping > 0) return
     this.isFinished = true
     this.#onFinished?.()
   }
@@ -255,9 +259,14 @@ const RELEASING = ['destroy', 'close', Symbol.asyncDispose, Symbol.dispose]
 
 /** Releases a source, which also ends a pending read: calls the first method of `RELEASING` that the source has. Returns no promise if it has none, as a generator. */
 function release (source: object): Array<Promise<void>> {
-  for (const name of RELEASING) {
-    const method: unknown = Reflect.get(source, name)
-    if (typeof method === 'function' && method !== inherited) return [releaseBy(method, source)]
+  try {
+    for (const name of RELEASING) {
+      const method: unknown = Reflect.get(source, name)
+      if (typeof method === 'function' && method !== inherited) return [releaseBy(method, source)]
+    }
+  } catch (error) {
+    // a getter of the source
+    return [Promise.reject(error)]
   }
   return []
 }

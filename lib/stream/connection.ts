@@ -91,7 +91,7 @@ const streamCounts = new WeakMap<Http2Session, { streams: number }>()
 export function disableSocketTimeout (raw: RawReply, sessionTimeout: number | undefined): (() => void) | undefined {
   const session = sessionOf(raw)
   if (session === undefined) {
-    // most sockets have no timeout, that of `inject` never has one
+    // Most sockets have no timeout. The socket of `inject` has neither a timeout nor `setTimeout`.
     if (raw.socket?.timeout) raw.socket.setTimeout(0)
     return
   }

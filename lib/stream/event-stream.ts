@@ -23,8 +23,7 @@ import { UpstreamEvent } from '../event/upstream.js'
 
 /**
  * The event stream of one client. Opens its HTTP response, writes events as fast as the client takes them, and closes the response.
- * `runInAsyncScope` of its base class runs callbacks of the application in the async context (AsyncLocalStorage) of the request. They would
- * otherwise run in the context of another stream's request, because one timer or one published event serves many streams.
+ * `runInAsyncScope` runs callbacks in the async context (AsyncLocalStorage) of the request, because one timer or published event serves many streams.
  */
 export class EventStream extends AsyncResource implements SSEStream, ResponseOwner, WriteBufferOwner, TimedStream {
   readonly id = newStreamId()
@@ -173,7 +172,11 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
   }
 
   /** Writes an encoded `gap` event, which says that events are missing. Not counted as a sent event. @returns false if it was dropped, because the client is behind */
-  writeUncounted (text: string): boolean { return this.#buffer.write(text, 0) }
+  writeUncounted (text: string): boolean {
+    if (!this.#buffer.write(text, 0)) return false
+    this.#heartbeat?.refresh(this.#host.flushQueue.time)
+    return true
+  }
 
   /** Writes a heartbeat or an `id:` line at once, even if the client is behind. @returns false if nothing was written, because the stream is closed or its events are being dropped */
   writeControl (text: string): boolean { return this.#buffer.writeControl(text) }
@@ -233,10 +236,7 @@ export class EventStream extends AsyncResource implements SSEStream, ResponseOwn
     this.abort()
   }
 
-  /**
-   * Sets `closeReason` at once, so that nothing more is written. A `close()` in this tick then does not end the response as if nothing had
-   * failed. Aborts the stream in the next tick, because an abort calls code of the application.
-   */
+  /** Sets `closeReason` at once, so that nothing more is written and no `close()` ends the response. Aborts in the next tick, because an abort calls code of the application. */
   #closeSoon (reason: CloseReason, warning: string | null): void {
     if (this.closed) return
     this.closeReason = reason

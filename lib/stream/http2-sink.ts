@@ -4,13 +4,13 @@ import type { Batch } from './batch.js'
 import { type RawReply, watchStall } from './connection.js'
 import type { Sink } from './sink.js'
 
-/** Returns whether a response is one of HTTP/2 that no other code has changed, so that `res.write` would only write to its HTTP/2 stream. */
+/** Returns whether a response is an HTTP/2 response that no other code has changed, so that `res.write` would only write to its HTTP/2 stream. */
 export function isUntouchedHttp2 (raw: RawReply): raw is Http2ServerResponse {
   return raw instanceof Http2ServerResponse && raw.write === Http2ServerResponse.prototype.write && !raw.hasHeader('content-encoding')
 }
 
 /**
- * Writes to the HTTP/2 stream itself, without Node's response object for it, which checks its state at each write. Node writes
+ * Writes to the HTTP/2 stream itself, not to Node's response object, because that checks its state at each write. Node writes
  * the frames of all HTTP/2 streams of a session at the end of the turn, in one write to its socket.
  */
 export class Http2Sink implements Sink {
@@ -27,7 +27,7 @@ export class Http2Sink implements Sink {
   }
 
   get ended (): boolean {
-    // true after `res.end()` as well. Read from the HTTP/2 stream alone, because each further object makes a write slower.
+    // true after `res.end()` as well. Read from the HTTP/2 stream alone, because reading the response object as well makes each write slower.
     return !this.#stream.writable
   }
 

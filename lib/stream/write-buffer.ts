@@ -44,7 +44,7 @@ export interface Received {
 }
 
 /** Size of the buffered text, bytes, above which it is written at once, not at the end of the tick. With an event of up to 1 KB it is below the size that Node writes without a buffer. */
-const FLUSH_BYTES = 15_360
+export const FLUSH_BYTES = 15_360
 
 /** Number of bytes that a Node stream buffers before its `write()` returns false. */
 const HIGH_WATER_MARK = getDefaultHighWaterMark(false)

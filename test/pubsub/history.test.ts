@@ -71,6 +71,17 @@ test('readers of the same events share a page', async (t) => {
     t.strictSame(idsOf(history.read('5-1', NEWS, 2)), range(2, 3))
   })
 
+  t.test('a page is shared by the topics of its read, also after its reader has changed its Set', async (t) => {
+    const history = filled(3, 10)
+    const topics = new Set(['news'])
+    const page = history.read(START, { ...NEWS, topics }, 10)
+    topics.add('weather')
+    t.not(history.read(START, reader(['news', 'weather']), 10), page)
+    topics.delete('news')
+    t.not(history.read(START, reader(['weather']), 10), page)
+    t.equal(history.read(START, NEWS, 10), page)
+  })
+
   t.test('a reader whose client id has events, or that rewinds, has a page that no other reader gets', async (t) => {
     const history = filled(3, 10)
     history.append(event('5-4', ['ann'], 'client'))

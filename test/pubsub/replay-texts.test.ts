@@ -27,9 +27,14 @@ test('the events of a page are joined to texts', async (t) => {
     for (const { batch } of texts) t.equal(batch.bytes, Buffer.byteLength(batch.text))
   })
 
-  t.test('an event that one client does not get is a text of itself', async (t) => {
+  t.test('an event that excludes a client is in a separate text', async (t) => {
     const texts = textsOfShared(pageOf([1], [1], [1, 'ann'], [1, 'bob'], [1], [1]))
     t.strictSame(texts.map(({ count, except }) => [count, except]), [[2, null], [1, 'ann'], [1, 'bob'], [2, null]])
+  })
+
+  t.test('a page of large events is not joined', async (t) => {
+    t.not(textsOfShared(pageOf([130_000], [130_000])).length, 0)
+    t.strictSame(textsOfShared(pageOf([130_000], [140_000])), [])
   })
 
   t.test('a page is joined once, not before it is shared, and a page without events has no text', async (t) => {
@@ -41,7 +46,7 @@ test('the events of a page are joined to texts', async (t) => {
 })
 
 test('streams that replay the same page', async (t) => {
-  t.test('streams that replay the same page get each event once, except the ones that exclude them', async (t) => {
+  t.test('streams that replay the same page get each event once, and no event that excludes their client id', async (t) => {
     const app = await makeApp(t, { idleTimeout: 60_000 })
     app.sseRoute<{ Params: { name: string } }>('/:name', { topics: ['a'], clientId: ({ params }) => params.name })
     const seen = await app.sse.publish('a', 'seen')

@@ -6,6 +6,40 @@ import type { SSESource } from '../../lib/index.js'
 import { injectSSE } from '../../lib/testing.js'
 import { connectSocket, listen, makeApp, open, until } from '../helpers/app.js'
 
+test('the end of a source', async (t) => {
+  t.test('app.close() waits for the finally block of a generator that closes its stream and then yields', async (t) => {
+    const app = await makeApp(t)
+    let over = false
+    app.sseRoute('/', {
+      source: async function * (_request, stream) {
+        try {
+          stream.close()
+          yield 'x'
+        } finally {
+          await wait(200)
+          over = true
+        }
+      }
+    })
+    const client = await open(t, await listen(app), '/')
+    await client.finished()
+    t.notOk(over)
+    await app.close()
+    t.ok(over)
+  })
+
+  t.test('a source whose property close throws does not keep the response open, and the error is logged', async (t) => {
+    const lines: string[] = []
+    const app = await makeApp(t, {}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(line) } } } })
+    const source = { async * [Symbol.asyncIterator] () { yield 'x' }, get close (): () => void { throw new Error('no close') } }
+    app.sseRoute('/', { source: () => source })
+    const client = await open(t, await listen(app), '/')
+    t.ok(await client.finished())
+    t.equal(client.text, 'data: x\n\n')
+    t.match(lines.join(''), /no close/)
+  })
+})
+
 test('a source', async (t) => {
   t.test('a source of any supported kind is streamed to its end', async (t) => {
     const app = await makeApp(t)
