@@ -3,8 +3,8 @@ import { Child } from './child.js'
 /**
  * @typedef {object} Contender a candidate in one of its ways to do a work
  * @property {string} name as in the table
- * @property {string} candidate what is measured: `raw` and `ours` are compared with the others
- * @property {string} [server] the module in candidates/, unless it is called like the candidate
+ * @property {string} candidate `raw` and `ours` are compared with all others
+ * @property {string} [server] the module in candidates/; default: the candidate
  * @property {string} [load] the script of its clients
  * @property {string} path path of its route
  * @property {number} [clients] number of streams to keep open

@@ -18,7 +18,7 @@ export const only = values.only?.split(',')
 
 const BUILD = new URL('../dist/esm/index.js', import.meta.url).href
 
-/** This project, and another build of it if `--beside` is given. @param {string} how what the way is called @param {object} more further fields of the contender */
+/** This project, and another build of it if `--beside` is given. @param {string} how name of the way @param {object} more further fields of the contender */
 function ours (path, how, more) {
   const name = how === undefined ? 'ours' : `ours, ${how}`
   const contenders = [{ name, candidate: 'ours', path, build: BUILD, ...more }]

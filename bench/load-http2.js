@@ -5,7 +5,7 @@ import { Events, Group } from './group.js'
 
 // Process of all HTTP/2 clients of one candidate. It compares every event with the expected one.
 
-/** Number of streams on a session, if the measurement does not say it. */
+/** Default number of streams on a session. */
 const PER_SESSION = 50
 
 const group = new Group()
