@@ -31,8 +31,6 @@ const SHARED_PAGES = 8
 /** A page that was read, and the arguments of the read. */
 interface LastRead {
   readonly page: Page
-  /** Whether no event for the reader was missing. */
-  readonly isWhole: boolean
   readonly after: string
   readonly topics: ReadonlySet<string>
   readonly limit: number
@@ -112,17 +110,14 @@ export class History {
     const same = this.#findRead(after, reader, limit)
     if (same !== undefined) return same.page
     const { starts, lost } = this.#locate(after, reader)
-    const isWhole = lost === after
-    const page = isWhole ? this.#readFrom(starts, after, limit) : this.#readAfterLoss(starts, lost, limit)
-    return this.#keepRead(page, isWhole, after, reader, limit)
+    const page = lost === after ? this.#readFrom(starts, after, limit) : this.#readAfterLoss(starts, lost, limit)
+    return this.#keepRead(page, after, reader, limit)
   }
 
   /** Reads a page if the history has all events for the reader that are newer than `after`, otherwise returns null. */
   readWhole (after: string, reader: Reader, limit: number): Page | null {
-    const same = this.#findRead(after, reader, limit)
-    if (same !== undefined) return same.isWhole ? same.page : null
     const { starts, lost } = this.#locate(after, reader)
-    return lost === after ? this.#keepRead(this.#readFrom(starts, after, limit), true, after, reader, limit) : null
+    return lost === after ? this.#readFrom(starts, after, limit) : null
   }
 
   /** Returns one of the last reads if a new one would have the same result, because many clients that reconnect at once miss the same events. */
@@ -135,11 +130,11 @@ export class History {
     return same
   }
 
-  #keepRead (page: Page, isWhole: boolean, after: string, reader: Reader, limit: number): Page {
+  #keepRead (page: Page, after: string, reader: Reader, limit: number): Page {
     if (!this.#isShared(reader)) return page
     if (this.#lastReads.length === SHARED_PAGES) this.#lastReads.shift()
     // a copy of the topics, because a stream changes its Set
-    this.#lastReads.push({ page, isWhole, after, topics: new Set(reader.topics), limit })
+    this.#lastReads.push({ page, after, topics: new Set(reader.topics), limit })
     return page
   }
 

@@ -57,7 +57,6 @@ test('readers of the same events share a page', async (t) => {
     const history = filled(3, 10)
     const page = history.read(START, NEWS, 10)
     t.equal(history.read(START, { ...NEWS, clientId: 'another' }, 10), page)
-    t.equal(history.readWhole(START, NEWS, 10), page)
     t.equal(history.read(START, reader(['news']), 10), page, 'another Set')
     t.not(history.read(START, reader(['news', 'weather']), 10), page)
     t.not(history.read(START, reader(['weather']), 10), page)
