@@ -77,7 +77,7 @@ export class Events {
     if (this.received > before) group.arrived(this.received - before)
   }
 
-  /** Whether the text so far ends with this. */
+  /** Returns true if the text that was read so far ends with `text`. */
   endsWith (text) {
     return this.#rest.endsWith(text)
   }

@@ -13,7 +13,7 @@ export function machine () {
     `${processors.length} × ${processors[0].model}, ${Math.round(totalmem() / 2 ** 30)} GB, ${type()} ${release()}`,
     [`Node ${process.versions.node}`, ...['fastify', '@fastify/sse', 'better-sse', 'fastify-sse-v2'].map((name) => `${name} ${version(name)}`)].join(', '),
     nginx.missing === undefined ? nginx.versions() : `nchan is left out: there is no ${nginx.missing}`,
-    redis.missing === null ? `${redis.version}, by ${version('redis')} of its package for Node` : `processes, redis and a part of scale are left out: there is no ${redis.missing}`
+    redis.missing === null ? `${redis.version}, client node-redis ${version('redis')}` : `no processes, no redis and only a part of scale, because there is no ${redis.missing}`
   ].join('\n')
 }
 

@@ -34,7 +34,7 @@ export function isSource (value: unknown): value is object {
  * body of a Response as events. Stops the source when the stream closes, even while an item is awaited.
  */
 export class Source {
-  /** Whether the source has ended or was stopped, and the `finally` blocks of its generator have run. */
+  /** True once the source has ended or was stopped, and the `finally` blocks of its generator have run. */
   isFinished = false
   #finished: Promise<void> | null = null
   #onFinished: (() => void) | null = null
