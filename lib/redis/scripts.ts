@@ -196,7 +196,6 @@ end
 /**
  * Appends a loss marker, an entry that says that events before it may be lost. Does nothing if the log has a newer marker than `seen`.
  * The id of the marker is newer than all ids of the log and than `seen`.
- *
  * KEYS: the log, the marks. ARGV: `seen`, the id of the newest entry that the process has read.
  */
 export const MARK_LOSS = new Script(`${COMMON}
@@ -207,7 +206,9 @@ local base = redis.call('HGET', marks, 'last') or seen
 if newer(seen, base) then base = seen end
 local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 if newest and newer(newest[1], base) then base = newest[1] end
-local id = redis.pcall('XADD', log, following(base), 'v', '1', 'lost', 'before')
+-- by the clock, so that the marker is newer than the lost entries that another process has appended and no process has read
+local next = tonumber(string.match(base, '^%d+')) < now and string.format('%.0f-0', now) or following(base)
+local id = redis.pcall('XADD', log, next, 'v', '1', 'lost', 'before')
 -- the newest entries of the log were deleted, which were newer
 if type(id) == 'table' then id = redis.call('XADD', log, '*', 'v', '1', 'lost', 'before') end
 redis.call('HSET', marks, 'begin', id, 'last', id)

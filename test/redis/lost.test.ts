@@ -121,6 +121,27 @@ for (const count of [0, 2]) {
   })
 }
 
+testRedis('after Redis restarts empty, the gap of a process that has read less covers an event that another process published', async (t, server) => {
+  const proxies = [await openProxy(t, server.port), await openProxy(t, server.port)] as const
+  const [{ app: publisher }, { app: other }] = [await startApp(t, { url: proxies[0].url }), await startApp(t, { url: proxies[1].url })]
+  const streams = [await follow(publisher, 'news'), await follow(other, 'news')]
+  await until('the readers to wait', async () => String(await server.call('INFO', 'clients')).includes('blocked_clients:2'))
+  for (const proxy of proxies) proxy.holdBack('XREAD')
+  const seen = await publisher.sse.publish('news', 'seen')
+  for (const stream of streams) await take(stream, 1)
+  const lost = await publisher.sse.publish('news', 'lost')
+  await server.call('FLUSHALL')
+  proxies[1].resume()
+  await until('the loss marker', async () => await server.call('EXISTS', KEYS.log) === 1)
+  const after = await other.sse.publish('news', 'after')
+  proxies[0].resume()
+  for (const stream of [...streams, await follow(other, 'news', seen), await follow(publisher, 'news', seen)]) {
+    const [gap, event] = await take(stream, 2)
+    t.strictSame([gap?.event, gap?.data, event?.id], ['gap', JSON.stringify({ lastEventId: seen, oldestId: stream === streams[1] ? null : after }), after])
+    t.ok(compareEventIds(gap?.id ?? '', lost) > 0)
+  }
+})
+
 /** An ioredis client that calls `onEmpty` when Redis has answered that it has no marks, before the reader gets the answer. */
 function watchEmpty (client: Redis, onEmpty: () => Promise<unknown>): Redis {
   const call = client.call.bind(client) as (...args: string[]) => Promise<unknown>
