@@ -12,8 +12,19 @@ interface HandlerStream {
   callbacks: Callbacks
 }
 
-/** Maps the reply of a request to the stream that the request's handler made by `reply.sse()`. */
-export const streamsOfHandlers = new WeakMap<FastifyReply, HandlerStream>()
+/** Holds the stream in a property of the reply, because a WeakMap would lengthen the garbage collections of young objects. */
+const STREAM = Symbol('fastify-sse-routes.stream')
+
+type ReplyWithStream = FastifyReply & { [STREAM]?: HandlerStream }
+
+export function setHandlerStream (reply: ReplyWithStream, made: HandlerStream): void {
+  reply[STREAM] = made
+}
+
+/** Returns the stream that the handler of a request made by `reply.sse()`. Undefined if it made none. */
+export function handlerStreamOf (reply: ReplyWithStream): HandlerStream | undefined {
+  return reply[STREAM]
+}
 
 /** Name of the channel on which Fastify publishes each error of a handler: https://fastify.dev/docs/latest/Reference/Hooks/#diagnostics-channel-hooks */
 const FAILED = 'tracing:fastify.request.handler:error'
@@ -58,7 +69,7 @@ export function wrapHandler (handler: RouteHandlerMethod): RouteHandlerMethod {
 
 /** Returns the result of a handler for Fastify: `value` unchanged or, if the handler called `reply.sse()`, nothing that Fastify would send. */
 function handOn (value: unknown, reply: FastifyReply): unknown {
-  const made = streamsOfHandlers.get(reply)
+  const made = handlerStreamOf(reply)
   if (made === undefined) return value
   const { stream } = made
   if (value !== undefined && value !== reply && value !== stream) reply.log.warn('a handler returned a value after reply.sse(): it is ignored')
@@ -68,7 +79,7 @@ function handOn (value: unknown, reply: FastifyReply): unknown {
 
 /** Aborts the stream that a failed handler made. @returns false if there is no stream, or it has sent nothing yet. Fastify then replies with the error */
 function abortStreamOf (reply: FastifyReply, error: unknown): boolean {
-  const made = streamsOfHandlers.get(reply)
+  const made = handlerStreamOf(reply)
   if (made === undefined) return false
   const { stream, callbacks } = made
   if (stream.state === 'pending') {

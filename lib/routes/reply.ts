@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply } from 'fastify'
 import { Callbacks } from './callbacks.js'
-import { eventStreamReplies } from '../stream/reply-payload.js'
+import { isEventStream, markEventStream } from '../stream/reply-payload.js'
 import { SSE_ERR_REPLY_SENT } from '../errors.js'
-import { streamsOfHandlers } from './handler.js'
+import { handlerStreamOf, setHandlerStream } from './handler.js'
 import { validClientId } from '../topic.js'
 import { readReplyOptions, type ReplySettings } from '../options/read.js'
 import type { StreamOwner } from '../stream/contracts.js'
@@ -26,7 +26,7 @@ import type { SSEStream } from '../types.js'
  * @throws SSE_ERR_REPLY_SENT, SSE_ERR_SOURCE, SSE_ERR_OPTION, SSE_ERR_UNKNOWN_OPTION, SSE_ERR_CLIENT_ID, the errors of the limits
  */
 export function replyWithStream (plugin: Plugin, reply: FastifyReply, first?: unknown, second?: unknown): SSEStream | Promise<void> {
-  if (reply.sent || streamsOfHandlers.has(reply)) throw new SSE_ERR_REPLY_SENT()
+  if (reply.sent || handlerStreamOf(reply) !== undefined) throw new SSE_ERR_REPLY_SENT()
   if (typeof first === 'function') return streamSource(plugin, reply, (stream) => new Source(sourceOf(first(stream)), reply.request), second)
   if (!isSource(first)) return openManualStream(plugin, reply, first === undefined ? second : first)
   const source = new Source(first, reply.request)
@@ -42,7 +42,7 @@ function openManualStream (plugin: Plugin, reply: FastifyReply, options: unknown
   const settings = options === undefined ? null : readReplyOptions(plugin.settings.stream, options, false)
   const owner = settings === null ? plugin.manualStreamOwner : new ManualStreamOwner(new Callbacks(plugin.settings.callbacks, reply.server, settings))
   const stream = makeStream(plugin, reply, owner, settings)
-  streamsOfHandlers.set(reply, { stream, callbacks: owner.callbacks })
+  setHandlerStream(reply, { stream, callbacks: owner.callbacks })
   respond(stream, reply)
   return stream
 }
@@ -58,7 +58,7 @@ function streamSource (plugin: Plugin, reply: FastifyReply, source: Source | ((s
   if (settings.resumable !== undefined) return streamRun(plugin, reply, source, settings, callbacks)
   const delivery = new SourceDelivery(source instanceof Source ? () => source : source, settings, callbacks)
   const stream = makeStream(plugin, reply, new SourceStreamOwner(delivery, callbacks), settings)
-  streamsOfHandlers.set(reply, { stream, callbacks })
+  setHandlerStream(reply, { stream, callbacks })
   if (source instanceof Source) delivery.open(stream)
   const over = stream.closed ? delivery.stop() ?? Promise.resolve() : stream.finished()
   stream.producer = delivery
@@ -93,7 +93,7 @@ async function streamRun (plugin: Plugin, reply: FastifyReply, source: Source | 
     reply.code(204).send()
     return
   }
-  streamsOfHandlers.set(reply, { stream, callbacks })
+  setHandlerStream(reply, { stream, callbacks })
   respond(stream, reply)
   await stream.finished()
 }
@@ -110,7 +110,7 @@ function prepareStream ({ registry, limits, settings, streamSettings }: Plugin, 
 }
 
 function respond (stream: EventStream, reply: FastifyReply): void {
-  eventStreamReplies.add(reply)
+  markEventStream(reply)
   flushBeforeEnd(reply, stream)
   stream.respond()
   // hijacked, because otherwise Fastify would send the return value of an async handler while onSend hooks still run
@@ -135,7 +135,7 @@ function sourceOf (given: unknown): unknown {
 
 /** Sends an HTTP error if an onSend hook fails before an event stream opens. Fastify does not send the error, because the reply is hijacked. */
 export function sendRefusal (reply: FastifyReply, error: FastifyError): void {
-  if (!eventStreamReplies.has(reply) || reply.raw.headersSent) return
+  if (!isEventStream(reply) || reply.raw.headersSent) return
   const { statusCode = 500, code, message } = error
   reply.raw.statusCode = statusCode
   for (const [name, value] of Object.entries(reply.getHeaders())) {

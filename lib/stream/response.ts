@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { real } from '../clock.js'
-import { StreamPayload, eventStreamReplies } from './reply-payload.js'
+import { StreamPayload, markEventStream } from './reply-payload.js'
 import { needsFirstByte } from './fastify-internals.js'
 import { contentType, writeStreamHeaders } from './headers.js'
 import {
@@ -74,7 +74,7 @@ export class StreamResponse extends StreamPayload {
     if (this.sink !== null) request.log.error('an event stream was piped a second time: it goes only where it was piped first')
     // Takes the reply from Fastify, which stops its handlerTimeout. For a transform only once it pipes, because Fastify answers if it fails before.
     if (destination === raw) this.#reply.hijack()
-    else raw.once('pipe', () => eventStreamReplies.add(this.#reply.hijack()))
+    else raw.once('pipe', () => markEventStream(this.#reply.hijack()))
     if (isClosed(raw) || raw.writableEnded || this.sink !== null || request.method === 'HEAD') {
       destination.end()
       return
