@@ -36,7 +36,6 @@ t.test('the jobs page shows imports that started before it, their progress, a fa
   await until('the progress goes on after a reload', async () => await rows(page, 'orders.csv') > before)
   t.strictSame(await page.locator('#jobs b').allTextContents(), ['customers.csv', 'orders.csv', 'broken.csv'], 'a reload shows each job once')
   await state(page, 'broken.csv', 'failed')
-  await looksWell(t, page)
 
   const tab = await page.context().newPage()
   const others = watch(tab)
@@ -48,6 +47,8 @@ t.test('the jobs page shows imports that started before it, their progress, a fa
   t.match(await job(page, 'orders.csv').locator('.state').textContent(), stopped)
   t.equal(await job(tab, 'orders.csv').locator('.state').textContent(), await job(page, 'orders.csv').locator('.state').textContent(), 'both tabs show how far it came')
   for (const each of [page, tab]) await until('the next import begins in both tabs', async () => await rows(each, 'customers.csv') > 0)
+  // not while a later step needs an import that goes on, because this takes long on a busy machine
+  await looksWell(t, page)
   await until('the import is done', async () => await job(page, 'customers.csv').getAttribute('data-state') === 'done', 30_000)
   t.equal(await job(page, 'customers.csv').locator('.state').textContent(), 'Done: 4,000 of 4,000 rows')
   await page.reload()
