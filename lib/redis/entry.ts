@@ -60,37 +60,72 @@ export function entriesOf (reply: unknown): RawEntry[] {
   return Array.isArray(first) ? first[1] : second
 }
 
-function readEntry (id: string, fields: string[]): LogEntry {
-  const found = new Map<string, string>()
-  const [names, keep]: [string[], string[]] = [[], []]
-  for (let i = 0; i < fields.length; i += 2) {
-    const [name = '', value = ''] = fields.slice(i, i + 2)
-    if (name === 'name') names.push(value)
-    else if (name === 'keep') keep.push(value)
-    else found.set(name, value)
-  }
-  const after = found.get('after') ?? null
-  if (found.get('v') !== '1') return { kind: 'foreign', id, after: null }
-  if (found.has('lost')) return { kind: 'lost', id, after }
-  const control = readControl(found)
+/** The fields of an entry that this plugin knows, by their names. */
+interface Fields {
+  v?: string
+  after?: string
+  lost?: string
+  to?: string
+  except?: string
+  text?: string
+  do?: string
+  client?: string
+  topic?: string
+  readonly name: string[]
+  readonly keep: string[]
+}
+
+/** Hot path: every process reads every entry, also if none of its streams gets the event. */
+function readEntry (id: string, pairs: string[]): LogEntry {
+  const fields = readFields(pairs)
+  if (fields.v !== '1') return { kind: 'foreign', id, after: null }
+  const { after = null } = fields
+  if (fields.lost !== undefined) return { kind: 'lost', id, after }
+  const control = readControl(fields)
   if (control !== null) return { kind: 'control', id, after, control }
-  const event = readEvent(found, names, keep)
+  const event = readEvent(fields)
   return event === null ? { kind: 'foreign', id, after } : { kind: 'event', id, after, event: publishedEvent(id, event) }
 }
 
-function readControl (fields: Map<string, string>): Control | null {
-  const [action, clientId, topic] = [fields.get('do'), fields.get('client'), fields.get('topic')]
+function readFields (pairs: string[]): Fields {
+  const fields: Fields = { name: [], keep: [] }
+  for (let i = 0; i < pairs.length; i += 2) {
+    const name = pairs[i]
+    const value = pairs[i + 1] ?? ''
+    switch (name) {
+      case 'name':
+      case 'keep':
+        fields[name].push(value)
+        break
+      case 'v':
+      case 'after':
+      case 'lost':
+      case 'to':
+      case 'except':
+      case 'text':
+      case 'do':
+      case 'client':
+      case 'topic':
+        fields[name] = value
+    }
+  }
+  return fields
+}
+
+function readControl ({ do: action, client: clientId, topic }: Fields): Control | null {
   if (!clientId) return null
   if (action === 'close') return { action, clientId, topic: '' }
   return action === 'unsubscribe' && topic ? { action, clientId, topic } : null
 }
 
-function readEvent (fields: Map<string, string>, names: string[], keep: string[]): Publication | null {
-  const [to, frame] = [fields.get('to'), fields.get('text')]
+/** The least and the greatest number of names that an event has. */
+const NAMES = { topic: [1, Infinity], client: [1, 1], all: [0, 0] } as const
+
+function readEvent ({ to, text: frame, name: names, keep, except }: Fields): Publication | null {
   if (to !== 'topic' && to !== 'client' && to !== 'all') return null
-  const [least, most] = { topic: [1, Infinity], client: [1, 1], all: [0, 0] }[to]
-  if (names.length < Number(least) || names.length > Number(most) || names.includes('') || !frame?.endsWith('\n\n')) return null
-  return { to, names, except: fields.get('except') ?? null, limits: keep.length === 0 ? null : keep.map(readLimits), frame }
+  const [least, most] = NAMES[to]
+  if (names.length < least || names.length > most || names.includes('') || !frame?.endsWith('\n\n')) return null
+  return { to, names, except: except ?? null, limits: keep.length === 0 ? null : keep.map(readLimits), frame }
 }
 
 function readLimits (text: string): TopicHistory | null {
