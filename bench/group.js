@@ -15,7 +15,7 @@ function json (seq) {
 export class Group {
   clients = []
   received = 0
-  heartbeats = 0
+  comments = 0
   /** Rejects with the first error of any client. */
   failure = new Promise((resolve, reject) => { this.failed = reject })
   #wanted = Infinity
@@ -58,6 +58,7 @@ export class Events {
   /** Reads the next part of the text. It starts with an event or the rest of one, or with the line break before it. */
   read (text) {
     const group = this.#group
+    if (text.includes('\n:')) group.comments += text.split('\n:').length - 1
     const rest = this.#rest + text
     let from = 0
     const before = this.received
@@ -65,8 +66,7 @@ export class Events {
       const event = rest.slice(from, end)
       // a block without data is no event
       const field = event.indexOf('\ndata:')
-      if (field === -1) group.heartbeats++
-      else {
+      if (field !== -1) {
         // the space after the colon is optional
         if (!event.startsWith(json(this.received), field + (event[field + 6] === ' ' ? 7 : 6))) group.failed(new Error(`not event ${this.received}: ${event}`))
         this.received++

@@ -80,8 +80,8 @@ answer({
     for (const { events: { received } } of group.clients) if (received !== each) throw new Error(`a client has ${received} events, ${each} were sent`)
   },
 
-  /** Returns the number of comments and other blocks without data that all clients have received so far. */
-  heartbeats: () => group.heartbeats,
+  /** Returns the number of comments that all clients have received so far. */
+  comments: () => group.comments,
 
   /** `count` times: connect, ask, read `events` events, and the end if `ends`, close. */
   async visit ({ port, path, count, events, ends = true }) {

@@ -27,9 +27,9 @@ export async function run () {
 
     const accept = await cpuOf(() => load.ask('open', { port, path, count: MANY - WARM_UP }))
     await sleep(HEARTBEAT)
-    const before = await load.ask('heartbeats')
+    const before = await load.ask('comments')
     const idle = await cpuOf(() => sleep(BEATS * HEARTBEAT))
-    const heartbeats = await load.ask('heartbeats') - before
+    const heartbeats = await load.ask('comments') - before
     if (heartbeats < 0.9 * BEATS * MANY) throw new Error(`${heartbeats} heartbeats to ${MANY} streams in ${BEATS} intervals`)
     const broadcast = await cpuOf(async () => {
       const each = await server.ask('publish', { path, ticks: TICKS, perTick: 1 })

@@ -51,6 +51,8 @@ const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 
 const TRUE = Promise.resolve(true)
 
+const NOTHING = () => {}
+
 /**
  * Buffers the encoded events of one stream, so that all events of a tick are written at once. Also keeps events until the response opens
  * (`attach` then sets their destination, the sink). While the client is behind, keeps events up to `maxBufferedBytes`.
@@ -119,7 +121,7 @@ export class WriteBuffer implements Flushable {
     if (this.#oldestPublished !== null) this.#measureLag(time, this.#oldestPublished)
     if (this.flushNow()) return
     this.needsDrain = true
-    this.#sink?.watchStall(this.#settings.stallTimeout, this.#onStall)
+    this.#sink?.watchStall(this.#settings.stallTimeout, () => this.#onStall())
     // setImmediate, so that other streams get a turn even if this client takes at once all that a fast source sends
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
@@ -204,7 +206,7 @@ export class WriteBuffer implements Flushable {
     return false
   }
 
-  #onStall = (): void => {
+  #onStall (): void {
     if (this.needsDrain && !this.closed) this.#owner.onBehind('stalled')
   }
 
@@ -217,7 +219,7 @@ export class WriteBuffer implements Flushable {
   #onDrain (): void {
     if (this.closed) return
     this.needsDrain = false
-    this.#sink?.watchStall(0, this.#onStall)
+    this.#sink?.watchStall(0, NOTHING)
     this.flush(now())
     if (this.needsDrain) return
     if (this.#dropping) {
