@@ -2,5 +2,5 @@ import neostandard from 'neostandard'
 
 export default neostandard({
   ts: true,
-  ignores: ['dist/**', '.tap/**', 'openapi/*.json']
+  ignores: ['dist/**', 'site/dist/**', 'site/pages/**', 'site/cache/**', '.tap/**', 'openapi/*.json']
 })

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import fastifyStatic from '@fastify/static'
@@ -32,6 +33,9 @@ const site: FastifyPluginAsync<{ pages: Page[] }> = async (app, { pages }) => {
   app.register(pageLibraryFiles)
   app.register(fastifyStatic, { root: path('../public'), index: false })
   app.register(fastifyStatic, { root: path('../../node_modules/uplot/dist'), prefix: '/uplot/', decorateReply: false })
+  // the site of the documentation, if `npm run docs` has built it
+  const guide = path('../../site/dist')
+  if (existsSync(guide)) app.register(fastifyStatic, { root: guide, prefix: '/guide/', decorateReply: false })
   app.register(fastifyStatic, { root: path('../../node_modules/eventsource-parser/dist'), prefix: '/eventsource-parser/', decorateReply: false })
 }
 

@@ -1,0 +1,10 @@
+import DefaultTheme from 'vitepress/theme'
+import './colors.css'
+import LiveDemo from './LiveDemo.vue'
+
+export default {
+  extends: DefaultTheme,
+  enhanceApp ({ app }) {
+    app.component('LiveDemo', LiveDemo)
+  }
+}
