@@ -28,6 +28,22 @@ function resolved (code: string): string {
   return LIBRARIES.reduce((code, name) => code.replaceAll(`'${name}'`, () => JSON.stringify(pathToFileURL(require.resolve(name)).href)), code)
 }
 
+/** Returns the names of the public members of some interfaces and classes in a file of types. */
+function namesIn (file: string, owners: RegExp): Set<string> {
+  const path = join(root, 'test/node_modules', file)
+  const names = new Set<string>()
+  ts.forEachChild(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true), function visit (node) {
+    const isOwner = (ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node)) && node.name !== undefined && owners.test(node.name.text)
+    if (!isOwner) return ts.forEachChild(node, visit)
+    for (const member of node.members) {
+      const isPrivate = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) === true
+      if (member.name !== undefined && !isPrivate && (ts.isIdentifier(member.name) || ts.isStringLiteral(member.name))) names.add(member.name.text)
+    }
+  })
+  if (names.size === 0) throw new Error(`${file} has no members`)
+  return names
+}
+
 /** Runs an app of the page, and returns its URL. */
 async function start (t: Test, code: string): Promise<string> {
   return `http://127.0.0.1:${await listen(await runApp(t, resolved(code)))}`
@@ -46,6 +62,15 @@ async function startExpress (t: Test, code: string): Promise<Server> {
 
 test('all TypeScript of the page compiles', (t) => {
   t.strictSame(typeErrors([...pageOf('README.md').blocks.filter(({ language }) => language === 'ts').slice(0, 1), ...page.blocks.filter(({ language }) => language === 'ts')]), [])
+  t.end()
+})
+
+test('each section has all options and members of its library', (t) => {
+  const missing = (section: string, names: Iterable<string>) => [...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(page.sectionOf(section)))
+  t.strictSame(missing('From @fastify/sse', namesIn('@fastify/sse/types/index.d.ts', /^SSE/)), [])
+  t.strictSame(missing('From fastify-sse-v2', [...namesIn('fastify-sse-v2/lib/types.d.ts', /./), ...namesIn('fastify-sse-v2/lib/index.d.ts', /EventMessage/)]), [])
+  t.strictSame(missing('From better-sse', namesIn('better-sse/build/index.d.mts', /^(Session|Channel|SessionOptions|ChannelOptions|BroadcastOptions|IterateOptions|SessionEvents|ChannelEvents)$/)), [])
+  t.strictSame(missing('From better-sse', Object.keys(require('better-sse')).filter((name) => !['Session', 'Channel'].includes(name))), [])
   t.end()
 })
 

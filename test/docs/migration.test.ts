@@ -108,6 +108,13 @@ test('the rules of the page that hold for every library', async (t) => {
 
   const stream = await injectSSE(app, '/topics')
   await until('a heartbeat', async () => { await stream.read(); return /^:\n/m.test(stream.raw) })
+  await app.sse.broadcast('missed')
+  const old = await injectSSE(app, { url: '/topics', headers: { 'last-event-id': '7' } })
+  await app.sse.broadcast('live')
+  t.match(await old.next(), { data: 'live' }, 'the id of another library leads to no replay')
+  old.close()
+  t.match(await stream.next(), { data: 'missed' })
+  t.match(await stream.next(), { data: 'live' })
   const closed = app.close()
   t.equal(await stream.next(), undefined)
   t.match(stream.raw, /\nretry: \d+\n$/)

@@ -15,7 +15,7 @@ async function whole (url: string, init: RequestInit = {}) {
 
 /** Checks the application of before.ts and after.ts by HTTP alone. */
 export async function check (t: Test, url: string): Promise<void> {
-  const json = async (path: string, init?: RequestInit) => (await fetch(`${url}${path}`, init)).json()
+  const status = async (): Promise<{ connections: number, disconnects: number }> => JSON.parse(await (await fetch(`${url}/status`)).text())
 
   await t.test('a room needs a token, and a client that accepts event streams', async (t) => {
     const refused = await fetch(`${url}/rooms/red`, { headers: { accept: 'text/event-stream' } })
@@ -27,31 +27,31 @@ export async function check (t: Test, url: string): Promise<void> {
 
   await t.test('a member of a room gets its messages, and after a reconnect those that it missed', async (t) => {
     const names = ['joined', 'said', 'announced', 'gap']
-    const { disconnects } = await json('/status')
+    const { disconnects } = await status()
     const ann = new Listener(t, `${url}/rooms/red`, names, TOKEN)
     const other = new Listener(t, `${url}/rooms/blue`, names, TOKEN)
     await Promise.all([ann.first(1), other.first(1)])
-    await until('both connections', async () => (await json('/status')).connections === 2)
+    await until('both connections', async () => (await status()).connections === 2)
     for (const text of ['a', 'b']) {
       const sent = await post(`${url}/rooms/red`, { text }, TOKEN)
       t.strictSame([sent.status, await sent.json()], [201, { members: 1 }])
     }
     t.strictSame(parsed(await ann.first(3)), [['joined', { room: 'red' }], ['said', { text: 'a' }], ['said', { text: 'b' }]])
     ann.close()
-    await until('the disconnect', async () => (await json('/status')).disconnects === disconnects + 1)
-    t.equal((await json('/status')).connections, 1)
+    await until('the disconnect', async () => (await status()).disconnects === disconnects + 1)
+    t.equal((await status()).connections, 1)
 
     await post(`${url}/rooms/red`, { text: 'missed' }, TOKEN)
     const again = new Listener(t, `${url}/rooms/red`, names, { ...TOKEN, 'last-event-id': ann.lastEventId })
     await again.first(2)
-    await until('both connections', async () => (await json('/status')).connections === 2)
+    await until('both connections', async () => (await status()).connections === 2)
     await post(`${url}/rooms/red`, { text: 'live' }, TOKEN)
     t.strictSame(parsed(await again.first(3)), [['joined', { room: 'red' }], ['said', { text: 'missed' }], ['said', { text: 'live' }]])
     t.equal(again.heard.length, 3)
     t.strictSame(parsed(other.heard), [['joined', { room: 'blue' }]])
     again.close()
     other.close()
-    await until('the disconnects', async () => (await json('/status')).connections === 0)
+    await until('the disconnects', async () => (await status()).connections === 0)
   })
 
   await t.test('a stream of a room has its headers, and a heartbeat when nobody speaks', async (t) => {
@@ -67,14 +67,14 @@ export async function check (t: Test, url: string): Promise<void> {
     }
     t.match(text, 'event: joined\n')
     stop.abort()
-    await until('the disconnect', async () => (await json('/status')).connections === 0)
+    await until('the disconnect', async () => (await status()).connections === 0)
   })
 
   await t.test('an announcement reaches the streams of all routes', async (t) => {
     const member = new Listener(t, `${url}/rooms/red`, ['joined', 'announced'], TOKEN)
     const viewer = new Listener(t, `${url}/load`, ['announced'])
     await member.first(1)
-    await until('both connections', async () => (await json('/status')).connections === 2)
+    await until('both connections', async () => (await status()).connections === 2)
     await post(`${url}/announcements`, { text: 'closing soon' })
     t.strictSame(parsed(await member.first(2)).slice(1), [['announced', 'closing soon']])
     t.strictSame(parsed(await viewer.first(1)), [['announced', 'closing soon']])
@@ -83,19 +83,19 @@ export async function check (t: Test, url: string): Promise<void> {
   })
 
   await t.test('the load is sent again and again, and stops with its client', async (t) => {
-    await until('no connections', async () => (await json('/status')).connections === 0)
+    await until('no connections', async () => (await status()).connections === 0)
     const viewer = new Listener(t, `${url}/load`, ['load'])
     t.strictSame(parsed(await viewer.first(3)), Array(3).fill(['load', { connections: 1 }]))
     viewer.close()
-    await until('the disconnect', async () => (await json('/status')).connections === 0)
+    await until('the disconnect', async () => (await status()).connections === 0)
   })
 
   await t.test('orders are JSON or a stream, by the Accept header', async (t) => {
-    const orders = await json('/orders')
+    const orders: object[] = JSON.parse(await (await fetch(`${url}/orders`)).text())
     t.equal(orders.length, 3)
-    const { status, events } = await whole(`${url}/orders`)
-    t.equal(status, 200)
-    t.strictSame(parsed(events), [...orders.map((order: object) => ['order', order]), ['done', null]])
+    const streamed = await whole(`${url}/orders`)
+    t.equal(streamed.status, 200)
+    t.strictSame(parsed(streamed.events), [...orders.map((order) => ['order', order]), ['done', null]])
   })
 
   await t.test('an answer is JSON or a stream, by the body', async (t) => {

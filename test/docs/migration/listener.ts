@@ -1,4 +1,4 @@
-import { EventSource, type MessageEvent } from 'eventsource'
+import { EventSource } from 'eventsource'
 import type { Test } from 'tap'
 import { until } from '../../helpers/until.js'
 
@@ -23,7 +23,7 @@ export class Listener {
     t.teardown(() => this.close())
   }
 
-  #record (event: string, { data, lastEventId }: MessageEvent): void {
+  #record (event: string, { data, lastEventId }: { data: string, lastEventId: string }): void {
     this.heard.push({ event, data })
     this.lastEventId = lastEventId
   }
