@@ -32,10 +32,10 @@ function resolved (code: string): string {
 function namesIn (file: string, owners: RegExp): Set<string> {
   const path = join(root, 'test/node_modules', file)
   const names = new Set<string>()
-  ts.forEachChild(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true), function visit (node) {
+  ts.forEachChild(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true), function visit (node): void {
     const isOwner = (ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node)) && node.name !== undefined && owners.test(node.name.text)
-    if (!isOwner) return ts.forEachChild(node, visit)
-    for (const member of node.members) {
+    if (!isOwner) ts.forEachChild(node, visit)
+    else for (const member of node.members) {
       const isPrivate = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) === true
       if (member.name !== undefined && !isPrivate && (ts.isIdentifier(member.name) || ts.isStringLiteral(member.name))) names.add(member.name.text)
     }
