@@ -35,9 +35,11 @@ function namesIn (file: string, owners: RegExp): Set<string> {
   ts.forEachChild(ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true), function visit (node): void {
     const isOwner = (ts.isInterfaceDeclaration(node) || ts.isClassDeclaration(node)) && node.name !== undefined && owners.test(node.name.text)
     if (!isOwner) ts.forEachChild(node, visit)
-    else for (const member of node.members) {
-      const isPrivate = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) === true
-      if (member.name !== undefined && !isPrivate && (ts.isIdentifier(member.name) || ts.isStringLiteral(member.name))) names.add(member.name.text)
+    else {
+      for (const member of node.members) {
+        const isPrivate = ts.canHaveModifiers(member) && ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) === true
+        if (member.name !== undefined && !isPrivate && (ts.isIdentifier(member.name) || ts.isStringLiteral(member.name))) names.add(member.name.text)
+      }
     }
   })
   if (names.size === 0) throw new Error(`${file} has no members`)
