@@ -61,5 +61,5 @@ function wordsOf (text: string): number {
 
 /** Returns the code of all tests that read a page. */
 function testsOf (path: string): string {
-  return readdirSync(join(root, 'test/docs')).map((file) => readFileSync(join(root, 'test/docs', file), 'utf8')).filter((code) => code.includes(`const page = pageOf('${path}')`)).join('')
+  return readdirSync(join(root, 'test/docs')).filter((file) => file.endsWith('.ts')).map((file) => readFileSync(join(root, 'test/docs', file), 'utf8')).filter((code) => code.includes(`const page = pageOf('${path}')`)).join('')
 }
