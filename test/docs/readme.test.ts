@@ -22,6 +22,7 @@ test('each block of code in the README is run by a test', (t) => {
 
 test('the README links to every page of docs except the recipes, and its table has every option', (t) => {
   for (const { path } of pages) if (path !== 'README.md' && path !== 'docs/README.md' && !isRecipe({ path })) t.ok(page.text.includes(`](${path})`), path)
+  t.notMatch(page.text, 'docs/recipes/', 'docs/recipes.md lists the recipes')
   const options: string[] = page.sectionOf('Options').match(/(?<=\[`)\w+(?=`\])/g) ?? []
   const documented = pageOf('docs/options.md').headings.map(({ title }) => title).filter((title) => /^`\w+`$/.test(title)).map((title) => title.slice(1, -1))
   t.strictSame([...options].sort(), documented.filter((name) => name !== 'url' && name !== 'method').sort(), 'the table has every option of the page')

@@ -110,6 +110,10 @@ t.test('log-viewer sends the lines of a level and above, the last ones first, an
   t.strictSame(errors?.events.map(({ data }) => data), [lines[1], lines[3]])
   const missed = await take(await fetch(url, { headers: { 'last-event-id': all?.events[1]?.id ?? '' } }), 2)
   t.strictSame(missed.map(({ data }) => data), lines.slice(2))
+  // after a restart the ids are new
+  const restarted = `${await startExample(t, 'log-viewer', { LOG_FILE: file }).url()}/logs`
+  const again = await take(await fetch(restarted, { headers: { 'last-event-id': all?.events[1]?.id ?? '' } }), 5)
+  t.strictSame([again[0]?.event, ...again.slice(1).map(({ data }) => data)], ['gap', ...lines])
 })
 
 t.test('presence counts a user with two tabs once, and does not show a reload', async (t) => {
