@@ -68,8 +68,11 @@ t.test('revoked ends streams at sign-out and at the end of a session, and a topi
   await fetch(`${url}/members/ann`, { method: 'DELETE' })
   await post(`${url}/news`)
   await until('the second news', () => bob?.events.length === 2)
+  const again = follow(await fetch(`${url}/news`, as('ann', ann?.events[0]?.id)))
+  await until('the replay', () => again.events.length === 1)
   await fetch(`${url}/sessions/ann`, { method: 'DELETE' })
-  await ann?.ended
+  await Promise.all([ann?.ended, again.ended])
+  t.strictSame(pairs(again.events), [['removed', 'from the members']], 'a reconnect replays no news')
   t.strictSame(pairs(ann?.events ?? []), [['news', 'for members'], ['removed', 'from the members']])
   t.equal((await open('ann')).status, 401)
   await bob?.ended
