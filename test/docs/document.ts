@@ -88,8 +88,17 @@ export class Page {
   }
 }
 
-/** README.md and all pages of docs. */
-export const pages: readonly Page[] = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)].map((path) => new Page(path))
+/** README.md and all pages of docs, with the recipes. */
+export const pages: readonly Page[] = ['README.md', ...pathsIn('docs'), ...pathsIn('docs/recipes')].map((path) => new Page(path))
+
+function pathsIn (folder: string): string[] {
+  return readdirSync(join(root, folder)).filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`)
+}
+
+/** Whether a page is a recipe. Its code is a part of an example, so it does not run alone. */
+export function isRecipe ({ path }: Pick<Page, 'path'>): boolean {
+  return path.startsWith('docs/recipes/')
+}
 
 /** Returns a page by its path, such as `docs/sending.md`. */
 export function pageOf (path: string): Page {
@@ -106,4 +115,9 @@ export function anchorOf (title: string): string {
 /** Returns the path in the first line of a block, if there is one. */
 export function pathOf (code: string): string | undefined {
   return /^\/\/ ([\w/-]+\.ts)\n/.exec(code)?.[1]
+}
+
+/** Returns the number of words in a text; signs without a letter or digit are none. */
+export function wordsOf (text: string): number {
+  return text.split(/\s+/).filter((word) => /\w/.test(word)).length
 }

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'tap'
 import * as errors from '../../lib/errors.js'
 import { membersOf } from './compile.js'
-import { manifest, Page, pageOf, pages, root } from './document.js'
+import { isRecipe, manifest, Page, pageOf, pages, root, wordsOf } from './document.js'
 
 const others = ['CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'examples/README.md', 'demo/README.md', 'bench/README.md'].filter((path) => existsSync(join(root, path))).map((path) => new Page(path))
 const docs = pages.filter(({ path }) => path.startsWith('docs/'))
@@ -29,6 +29,7 @@ for (const page of docs) {
     t.equal(new Set(page.headings.map(({ anchor }) => anchor)).size, page.headings.length, 'no heading twice')
     for (const { section, language } of page.blocks) {
       if (['sh', 'mermaid', 'text'].includes(language)) continue // shell commands and drawings
+      if (isRecipe(page)) continue // recipes.test.ts finds them in the examples, which run in test/examples
       t.ok(testsOf(page.path).includes(`page.codeOf('${section}', '${language}')`), `${section}, ${language}`)
     }
     t.end()
@@ -41,9 +42,13 @@ test('no more than three cells of the tables in docs have more than 45 words', (
   t.end()
 })
 
-test('docs/README.md lists every page of docs', (t) => {
+test('docs/README.md lists every page of docs, and docs/recipes.md every recipe', (t) => {
   const contents = pageOf('docs/README.md').text
-  for (const { path, headings } of docs) if (path !== 'docs/README.md') t.ok(contents.includes(`[${headings[0]?.title}](${path.slice('docs/'.length)})`), path)
+  for (const { path, headings } of docs) {
+    if (path === 'docs/README.md') continue
+    const [list, link] = isRecipe({ path }) ? [pageOf('docs/recipes.md').text, path] : [contents, path]
+    t.ok(list.includes(`[${headings[0]?.title}](${link.slice('docs/'.length)})`), path)
+  }
   t.end()
 })
 
@@ -54,10 +59,6 @@ test('docs name every option, member and error code', (t) => {
   for (const code of Object.keys(errors).filter((name) => name.startsWith('SSE_ERR_'))) t.ok(pageOf('docs/errors.md').headings.some(({ title }) => title.includes(code)), code)
   t.end()
 })
-
-function wordsOf (text: string): number {
-  return text.split(/\s+/).filter((word) => /\w/.test(word)).length
-}
 
 /** Returns the code of all tests that read a page. */
 function testsOf (path: string): string {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { injectSSE } from '../../lib/testing.js'
 import { open } from '../helpers/app.js'
-import { manifest, pageOf, pages, root } from './document.js'
+import { isRecipe, manifest, pageOf, pages, root } from './document.js'
 import { runApp, tenLines } from './run.js'
 
 const page = pageOf('README.md')
@@ -20,8 +20,9 @@ test('each block of code in the README is run by a test', (t) => {
   t.end()
 })
 
-test('the README links to every page of docs, and its table has every option', (t) => {
-  for (const { path } of pages) if (path !== 'README.md' && path !== 'docs/README.md') t.ok(page.text.includes(`](${path})`), path)
+test('the README links to every page of docs except the recipes, and its table has every option', (t) => {
+  for (const { path } of pages) if (path !== 'README.md' && path !== 'docs/README.md' && !isRecipe({ path })) t.ok(page.text.includes(`](${path})`), path)
+  t.notMatch(page.text, 'docs/recipes/', 'docs/recipes.md lists the recipes')
   const options: string[] = page.sectionOf('Options').match(/(?<=\[`)\w+(?=`\])/g) ?? []
   const documented = pageOf('docs/options.md').headings.map(({ title }) => title).filter((title) => /^`\w+`$/.test(title)).map((title) => title.slice(1, -1))
   t.strictSame([...options].sort(), documented.filter((name) => name !== 'url' && name !== 'method').sort(), 'the table has every option of the page')

@@ -14,6 +14,8 @@ export interface Program {
   output: () => string
   /** Resolves to its exit code. */
   ended: Promise<number | null>
+  /** Ends it at once (SIGKILL). */
+  kill: () => void
   /** Resolves to the URL that it prints once it listens. */
   url: () => Promise<string>
 }
@@ -39,16 +41,22 @@ export function startExample (t: Test, name: string, env: Record<string, string>
     over = true
     return code
   })
-  t.teardown(async () => {
+  const kill = () => {
     if (!over && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+  }
+  t.teardown(async () => {
+    kill()
     await ended
   })
   return {
     output: () => output,
     ended,
+    kill,
     async url () {
-      await until(`${name} listens`, () => over || /http:\S+\n/.test(output), 60_000)
-      const [url] = /http:\S+/.exec(output) ?? []
+      // an example may print it in a line of its log
+      const address = /http:[\w/.]+:\d+(?=["\n])/
+      await until(`${name} listens`, () => over || address.test(output), 60_000)
+      const [url] = address.exec(output) ?? []
       if (url === undefined) throw new Error(`${name} ended before it listened:\n${errors}`)
       return url
     }
