@@ -31,7 +31,7 @@ function fileOf ({ code, language, line }: Block): string {
 
 /** The environment of a reader's shell: without the settings of tap and of the npm script that may have started this test. */
 function environment (added: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !/^(NODE_OPTIONS|TAP.*|_TAPJS.*|npm_(lifecycle|package)_.*|npm_config_local_prefix|INIT_CWD)$/.test(name))
+  const own = Object.entries(process.env).filter(([name]) => !/^(TAP.*|_TAPJS.*|npm_(lifecycle|package)_.*|npm_config_local_prefix|INIT_CWD)$/.test(name))
   return { ...Object.fromEntries(own), NO_COLOR: '1', ...added }
 }
 
@@ -43,7 +43,8 @@ class Command {
   #isRunning = true
 
   constructor (t: Test, command: string, cwd: string, env = environment()) {
-    const child = spawn('sh', ['-c', command], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    // tap's loader, which it adds to the environment of each child, is not for the reader's programs
+    const child = spawn('sh', ['-c', `unset NODE_OPTIONS; ${command}`], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#group = child.pid ?? 0
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { this.output += text })
     this.ended = once(child, 'close').then(([code]) => {
@@ -104,6 +105,11 @@ class Reader {
     }
   }
 
+  /** Presses Ctrl+C in the terminal of `curl -N`. */
+  async stopCurl (): Promise<void> {
+    await this.#curl?.interrupt()
+  }
+
   async #write (path: string, code: string): Promise<void> {
     const file = join(this.folder, path)
     await mkdir(dirname(file), { recursive: true })
@@ -125,7 +131,7 @@ class Reader {
       const server = this.#server = new Command(this.t, command, this.folder, environment({ PORT: `${this.port}` }))
       await until(`the server listens: ${server.output}`, () => server.output.includes('Server listening'))
     } else if (command.startsWith('curl -N ')) {
-      await this.#curl?.interrupt()
+      await this.stopCurl()
       this.#curl = new Command(this.t, command, this.folder)
     } else {
       this.#output = await run(this.t, command, this.folder)
@@ -159,6 +165,14 @@ async function visitorsMove (t: Test, tab: Tab, least: number): Promise<void> {
     return values.size >= 2
   })
   for (const value of values) t.ok(Number(value) >= least && Number(value) < least + 10, value)
+}
+
+/** Closes the streams of Ann as the page does it: a sign-out with another session than the browser's. */
+async function closeStreams (url: string): Promise<void> {
+  const signIn = await fetch(`${url}/sign-in`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name":"ann","password":"tea"}' })
+  const cookie = signIn.headers.get('set-cookie') ?? ''
+  const { status } = await fetch(`${url}/sign-out`, { method: 'POST', headers: { cookie: cookie.replace(/;.*/, '') } })
+  if (status !== 200) throw new Error(`POST /sign-out: ${status}`)
 }
 
 test('each block of the page is a file with its path, a command or an output, and each step checks the types', (t) => {
@@ -212,6 +226,7 @@ test('a reader who follows the tutorial in an empty folder sees what it says', a
   await t.test('5. Publish orders', async (t) => {
     await reader.follow('5. Publish orders')
     await until('the form, because the restart ended the session', () => shown(tab, 'sign-in'))
+    await reader.stopCurl()
     await reader.follow('Read the missed events')
     await reader.follow('Read a gap')
 
@@ -231,15 +246,26 @@ test('a reader who follows the tutorial in an empty folder sees what it says', a
     const network = await ann.newCDPSession(tab)
     await network.send('Network.enable')
     const setOffline = (offline: boolean) => network.send('Network.emulateNetworkConditions', { offline, latency: 0, downloadThroughput: -1, uploadThroughput: -1 })
+    const requests: string[] = []
+    tab.on('request', (request) => requests.push(new URL(request.url()).pathname))
+
     await setOffline(true)
+    await reader.follow('See it in the page')
     await second.click('#order')
     await until('the order in the second tab', async () => await textOf(second, 'orders') === '4, for 115 euros')
     t.equal(await textOf(tab, 'orders'), '3, for 90 euros')
-    const requests: string[] = []
-    tab.on('request', (request) => requests.push(new URL(request.url()).pathname))
     await setOffline(false)
     await until('the missed order', async () => await textOf(tab, 'orders') === '4, for 115 euros')
     t.notOk(requests.includes('/orders'), 'replayed, not loaded')
+
+    await setOffline(true)
+    await closeStreams(reader.url)
+    // the log has 1,000 events of a topic
+    const order = "fetch('/orders', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{\"amount\":1}' })"
+    await second.evaluate(`(async () => { for (let i = 0; i < 1001; i++) await ${order} })()`)
+    await setOffline(false)
+    await until('the state after a gap', async () => await textOf(tab, 'orders') === '1005, for 1116 euros')
+    t.ok(requests.includes('/orders'), 'loaded, because the log has lost events')
     t.equal(await textOf(others, 'orders'), '0, for 0 euros')
 
     await second.click('#sign-out')
