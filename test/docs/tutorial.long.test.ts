@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Page as Tab } from 'playwright-core'
 import { test, type Test } from 'tap'
 import { launchChromium } from '../helpers/chromium.js'
 import { freePort } from '../helpers/free-port.js'
+import { environment, packProject } from '../helpers/packed.js'
 import { until } from '../helpers/until.js'
-import { type Block, pageOf, root } from './document.js'
+import { type Block, pageOf } from './document.js'
 
 const page = pageOf('docs/tutorial.md')
 
@@ -27,12 +28,6 @@ function fileOf ({ code, language, line }: Block): string {
   const [, path] = (language === 'json' ? /`([\w.]+)`:$/.exec(sentence) : /^(?:\/\/|<!--) ([\w/.-]+)(?: -->)?\n/.exec(code)) ?? []
   if (path === undefined) throw new Error(`${page.path}:${line} names no file`)
   return path
-}
-
-/** The environment of a reader's shell: without the settings of tap and of the npm script that may have started this test. */
-function environment (added: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !/^(TAP.*|_TAPJS.*|npm_(lifecycle|package)_.*|npm_config_local_prefix|INIT_CWD)$/.test(name))
-  return { ...Object.fromEntries(own), NO_COLOR: '1', ...added }
 }
 
 /** A command in a process group, as a terminal starts it. */
@@ -71,17 +66,6 @@ async function run (t: Test, command: string, cwd: string): Promise<string> {
   const code = await started.ended
   if (code !== 0) throw new Error(`${command} ended with ${code}:\n${started.output}`)
   return started.output
-}
-
-/** Packs the project as `npm pack` in a clone does. A copy is packed, because the build replaces `dist`, which other tests may read. */
-async function pack (t: Test, clone: string): Promise<string> {
-  const names = ['package.json', 'README.md', 'LICENSE', 'lib', ...(await readdir(root)).filter((name) => name.startsWith('tsconfig'))]
-  for (const name of names) await cp(join(root, name), join(clone, name), { recursive: true })
-  await symlink(join(root, 'node_modules'), join(clone, 'node_modules'))
-  await run(t, 'npm pack', clone)
-  const [tarball] = (await readdir(clone)).filter((name) => name.endsWith('.tgz'))
-  if (tarball === undefined) throw new Error('npm pack made no file')
-  return join(clone, tarball)
 }
 
 /** Does what the page says, in three terminals: the server, `curl -N`, and a terminal for all other commands. */
@@ -186,7 +170,7 @@ test('each block of the page is a file with its path, a command or an output, an
 test('a reader who follows the tutorial in an empty folder sees what it says', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tutorial-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const reader = new Reader(t, folder, await pack(t, join(folder, 'clone')), await freePort())
+  const reader = new Reader(t, folder, await packProject(join(folder, 'clone')), await freePort())
   const browser = await launchChromium(t)
   const [ann, bob] = [await browser.newContext(), await browser.newContext()]
   const tab = await ann.newPage()
