@@ -1,9 +1,9 @@
 // `npm run docs`: builds the site in site/dist. `npm run docs -- --serve` serves it afterwards.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readSite } from './sources.js'
+import { readCode, readSite } from './sources.js'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const pages = join(folder, 'pages')
@@ -11,7 +11,7 @@ const command = (name, ...args) => execFileSync(join(folder, 'node_modules/.bin'
 
 rmSync(pages, { recursive: true, force: true })
 for (const [path, content] of readSite()) write(path, content)
-copyFileSync(join(folder, 'index.md'), join(pages, 'index.md'))
+write('index.md', readFileSync(join(folder, 'index.md'), 'utf8').replace('<!-- code of README.md -->', () => readCode('A route in ten lines')))
 // the reference of all exported names, from their doc comments
 command('typedoc', '--options', join(folder, 'typedoc.json'))
 command('vitepress', 'build', '.')

@@ -112,3 +112,11 @@ export function readSidebar () {
   }
   return groups
 }
+
+/** Returns the first block of code of README.md below a heading. @throws if there is none */
+export function readCode (heading) {
+  const text = readFileSync(join(root, 'README.md'), 'utf8')
+  const [, block] = new RegExp(`^## ${heading}\\n[^#]*?(^\`\`\`ts\\n.*?^\`\`\`$)`, 'ms').exec(text) ?? []
+  if (block === undefined) throw new Error(`README.md has no code below "${heading}"`)
+  return block
+}

@@ -64,6 +64,7 @@ t.test('pages ask no other server for anything, and fit small and large screens'
 t.test('the landing page shows prices of the demo, and the search finds an option', async (t) => {
   const { page } = await visit(browser, `${server.url}${BASE}`)
   const counted = () => page.locator('.live small').textContent()
+  t.match(await page.locator('.vp-doc').textContent(), /sseRoute/, 'and a route')
   await until('two events', async () => Number.parseInt(await counted() ?? '') >= 2)
   await page.getByRole('button', { name: 'Search' }).first().click()
   await page.locator('#localsearch-input').fill('heartbeat')
