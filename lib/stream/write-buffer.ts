@@ -51,8 +51,6 @@ const HIGH_WATER_MARK = getDefaultHighWaterMark(false)
 
 const TRUE = Promise.resolve(true)
 
-const NOTHING = () => {}
-
 /**
  * Buffers the encoded events of one stream, so that all events of a tick are written at once. Also keeps events until the response opens
  * (`attach` then sets their destination, the sink). While the client is behind, keeps events up to `maxBufferedBytes`.
@@ -121,7 +119,7 @@ export class WriteBuffer implements Flushable {
     if (this.#oldestPublished !== null) this.#measureLag(time, this.#oldestPublished)
     if (this.flushNow()) return
     this.needsDrain = true
-    this.#sink?.watchStall(this.#settings.stallTimeout, () => this.#onStall())
+    this.#watchStall(this.#settings.stallTimeout)
     // setImmediate, so that other streams get a turn even if this client takes at once all that a fast source sends
     this.#sink?.onceDrained(() => real.setImmediate(() => this.#onDrain()))
   }
@@ -206,8 +204,10 @@ export class WriteBuffer implements Flushable {
     return false
   }
 
-  #onStall (): void {
-    if (this.needsDrain && !this.closed) this.#owner.onBehind('stalled')
+  /** Starts the timer of `stallTimeout`; 0 stops it. */
+  #watchStall (ms: number): void {
+    // a function for each call, because one in a field would take 0.1 KB per stream
+    this.#sink?.watchStall(ms, () => { if (this.needsDrain && !this.closed) this.#owner.onBehind('stalled') })
   }
 
   #measureLag (time: number, published: Received): void {
@@ -219,7 +219,7 @@ export class WriteBuffer implements Flushable {
   #onDrain (): void {
     if (this.closed) return
     this.needsDrain = false
-    this.#sink?.watchStall(0, NOTHING)
+    this.#watchStall(0)
     this.flush(now())
     if (this.needsDrain) return
     if (this.#dropping) {
