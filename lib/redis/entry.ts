@@ -90,8 +90,7 @@ function readEntry (id: string, pairs: string[]): LogEntry {
 function readFields (pairs: string[]): Fields {
   const fields: Fields = { name: [], keep: [] }
   for (let i = 0; i < pairs.length; i += 2) {
-    const name = pairs[i]
-    const value = pairs[i + 1] ?? ''
+    const { [i]: name, [i + 1]: value = '' } = pairs
     switch (name) {
       case 'name':
       case 'keep':
