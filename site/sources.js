@@ -69,8 +69,8 @@ function pageOf (file, pages, linked, from) {
 }
 
 function sourcePath (path) {
-  // VitePress makes no pages of hidden files
-  return isPicture(path) ? path : `source/${path.replace(/^\./, '')}.md`
+  // VitePress makes no pages of hidden files, and takes a link to `x.html` for one to `x`
+  return isPicture(path) ? path : `source/${path.replace(/^\./, '').replace(/\.html$/, '-html')}.md`
 }
 
 function isPicture (path) {
