@@ -17,6 +17,7 @@ const STREAM = Symbol('fastify-sse-routes.stream')
 
 type ReplyWithStream = FastifyReply & { [STREAM]?: HandlerStream }
 
+/** Stores the stream that the handler of a request made by `reply.sse()`, and its callbacks. */
 export function setHandlerStream (reply: ReplyWithStream, made: HandlerStream): void {
   reply[STREAM] = made
 }

@@ -14,6 +14,7 @@ export function markEventStream (reply: MarkedReply): void {
   reply[EVENT_STREAM] = true
 }
 
+/** Returns whether `markEventStream` has marked a reply. */
 export function isEventStream (reply: MarkedReply): boolean {
   return reply[EVENT_STREAM] === true
 }

@@ -95,7 +95,7 @@ function pathsIn (folder: string): string[] {
   return readdirSync(join(root, folder)).filter((name) => name.endsWith('.md')).map((name) => `${folder}/${name}`)
 }
 
-/** Whether a page is a recipe. Its code is a part of an example, so it does not run alone. */
+/** Returns true for the page of a recipe. Its code is a part of an example, so it does not run alone. */
 export function isRecipe ({ path }: Pick<Page, 'path'>): boolean {
   return path.startsWith('docs/recipes/')
 }

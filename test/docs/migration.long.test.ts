@@ -204,7 +204,7 @@ test('fastify-sse-v2 and fastify-sse-routes in one app: in one instance an error
   }
 })
 
-test('better-sse sends text as JSON, random ids and names of its own', async (t) => {
+test('better-sse sends text as JSON, random ids and default event names', async (t) => {
   const app = await runApp(t, resolved(`
     import Fastify from 'fastify'
     import { createSession } from 'better-sse'

@@ -25,7 +25,7 @@ export async function check (t: Test, url: string): Promise<void> {
     t.match(other.headers.get('content-type'), 'application/json')
   })
 
-  await t.test('a member of a room gets its messages, and after a reconnect those that it missed', async (t) => {
+  await t.test('a member of a room gets its messages, and after a reconnect the missed messages', async (t) => {
     const names = ['joined', 'said', 'announced', 'gap']
     const { disconnects } = await status()
     const ann = new Listener(t, `${url}/rooms/red`, names, TOKEN)

@@ -4,7 +4,7 @@ import { type Heard, Listener, post } from './listener.js'
 /** Visits a program of docs/migration.md as its clients do, and returns all events that they get. */
 type Scenario = (t: Test, url: string) => Promise<Heard[]>
 
-/** What clients of the programs of "From @fastify/sse" get: news live, and after a reconnect the news that they missed. */
+/** Returns the events of clients of the programs in "From @fastify/sse": live news, and after a reconnect the missed news. */
 export const fastifySSE: Scenario = async (t, url) => {
   const first = new Listener(t, `${url}/news`, ['welcome', 'news'])
   await first.first(1)
