@@ -167,10 +167,16 @@ test('@fastify/sse and fastify-sse-routes in one app: each route has the reply.s
       await new Promise((resolve) => setTimeout(resolve, 300))
       await reply.sse.send({ data: 'old' })
     })
+    app.get('/dual', { sse: 'dual' }, async (request, reply) => {
+      if (request.headers.accept === 'text/event-stream') return reply.sse.send({ data: 'old' })
+      return { of: typeof reply.sse }
+    })
     app.get('/new', (request, reply) => reply.sse(['new']))
     app.sseRoute('/declared', { source: () => ['new'] })
   `))
   t.equal((await app.inject('/old')).body, 'data: "old"\n\n')
+  t.equal((await app.inject({ url: '/dual', headers: { accept: 'text/event-stream' } })).body, 'data: "old"\n\n')
+  t.strictSame((await app.inject({ url: '/dual', headers: { accept: 'application/json' } })).json(), { of: 'function' }, 'the reply.sse of fastify-sse-routes')
   const since = performance.now()
   t.equal((await open(t, await listen(app), '/late')).response.statusCode, 201)
   t.ok(performance.now() - since > 250, 'sendHeaders() does not send the headers')

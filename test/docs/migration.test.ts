@@ -121,6 +121,30 @@ test('the rules of the page that hold for every library', async (t) => {
   await closed
 })
 
+test('a hook makes a gap and a replay of an id of another library', async (t) => {
+  const app = await makeApp(t)
+  app.addHook('onRequest', async ({ headers }) => { if (/^[^-]+$/.test(String(headers['last-event-id'] ?? '-'))) headers['last-event-id'] = '0-0' })
+  app.sseRoute('/', { topics: ['news'] })
+  const id = await app.sse.publish('news', 'retained')
+  for (const [sent, events] of [['7', ['gap', 'message']], [id, []], [undefined, []]] as const) {
+    const stream = await injectSSE(app, { url: '/', headers: { 'last-event-id': sent } })
+    await app.sse.sendTo('nobody', 'x')
+    t.strictSame((await take(stream, events.length)).map(({ event }) => event), events, String(sent))
+    stream.close()
+  }
+})
+
+test('an event of a preClose hook reaches no client, but that of drain.event does', async (t) => {
+  const app = await makeApp(t, { drain: { event: 'at the end' } })
+  app.addHook('preClose', async () => { await app.sse.broadcast('too late') })
+  app.sseRoute('/', { topics: [] })
+  const stream = await injectSSE(app, '/')
+  const closed = app.close()
+  t.match(await stream.next(), { data: 'at the end' })
+  t.equal(await stream.next(), undefined)
+  await closed
+})
+
 test('a pipeline as a source passes on its items, and its failure', async (t) => {
   const app = await makeApp(t)
   const errors: string[] = []

@@ -56,3 +56,12 @@ test('injectSSE disconnects when its signal is aborted', async (t) => {
   leave.abort()
   await t.rejects(next, { name: 'AbortError' })
 })
+
+test('injectSSE omits headers without a value', async (t) => {
+  const app = await makeApp(t)
+  app.sseRoute('/', { source: ({ headers }) => [{ data: Object.keys(headers).sort() }] })
+  const given = { 'last-event-id': undefined, 'x-given': 'yes' }
+  await t.rejects(async () => app.inject({ url: '/', headers: given }), { code: 'ERR_ASSERTION' }, 'app.inject does not')
+  const stream = await injectSSE(app, { url: '/', headers: given })
+  t.strictSame(JSON.parse((await stream.next())?.data ?? ''), ['host', 'user-agent', 'x-given'])
+})
