@@ -1,4 +1,9 @@
 // Tested by test/issues/registered-twice.test.ts
+/**
+ * The plugin, typed topics, and the types of both.
+ *
+ * @module fastify-sse-routes
+ */
 import type { FastifyInstance, FastifyReply, FastifySchema, RouteOptions } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Backplane } from './backplane.js'

@@ -1,3 +1,8 @@
+/**
+ * Metrics of prom-client.
+ *
+ * @module fastify-sse-routes/metrics
+ */
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, Histogram, type Metric, type OpenMetricsContentType, type PrometheusContentType, type Registry } from 'prom-client'
 import { STATS, type RouteStats, type StatsByRoute } from './stats.js'

@@ -1,4 +1,9 @@
 // Tested by test/issues/inject-takes-too-little.test.ts
+/**
+ * Event streams in the tests of an application.
+ *
+ * @module fastify-sse-routes/testing
+ */
 import type { OutgoingHttpHeaders } from 'node:http'
 import { createError } from '@fastify/error'
 import { createParser } from 'eventsource-parser'

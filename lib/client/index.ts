@@ -1,4 +1,9 @@
 // Tested by test/client/coming-back.test.ts
+/**
+ * The client, for browsers and Node.
+ *
+ * @module fastify-sse-routes/client
+ */
 import { connect } from './connect.js'
 import { quote, SSEError } from './errors.js'
 import { type GivenOptions, readOptions, type Settings } from './options.js'

@@ -1,5 +1,10 @@
-'use client'
 // Tested by test/client/react.test.ts
+/**
+ * The client as a hook of React.
+ *
+ * @module fastify-sse-routes/react
+ */
+'use client'
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { sse, type SSEClientOptionsFor, type SSEEvent, type SSEEvents, type WithGap } from './index.js'
 

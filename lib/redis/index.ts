@@ -1,4 +1,9 @@
 // Tested by test/redis/options.test.ts
+/**
+ * One log for several processes, in Redis, and a publisher for programs without Fastify.
+ *
+ * @module fastify-sse-routes/redis
+ */
 import type { BackplaneFactory } from '../backplane.js'
 import { SSE_ERR_OPTION, describeValue } from '../errors.js'
 import { RedisBackplane } from './backplane.js'

@@ -25,7 +25,7 @@ export async function runProgram (name: string, args: readonly string[], cwd: st
  */
 export async function packProject (folder: string): Promise<string> {
   await mkdir(folder, { recursive: true })
-  const names = ['package.json', 'README.md', 'LICENSE', 'lib', ...(await readdir(root)).filter((name) => name.startsWith('tsconfig'))]
+  const names = ['package.json', 'README.md', 'LICENSE', 'lib', 'site/package-readme.js', 'site/sources.js', ...(await readdir(root)).filter((name) => name.startsWith('tsconfig'))]
   for (const name of names) await cp(join(root, name), join(folder, name), { recursive: true })
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   await runProgram('npm', ['pack'], folder)

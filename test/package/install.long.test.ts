@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { packProject, runProgram } from '../helpers/packed.js'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 // outside of the project, so that nothing is found in its node_modules
 const folder = await mkdtemp(join(tmpdir(), 'package-'))
 t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -69,6 +72,17 @@ t.test('the tarball has only the build and the texts, and takes less than 400 KB
   t.strictSame([...new Set(names.map((name) => name.split('/')[1]))].sort(), ['LICENSE', 'README.md', 'dist', 'package.json'])
   const { size } = await stat(tarball)
   t.ok(size < 400_000, `${size} bytes`)
+})
+
+t.test('the README in the tarball has no links to files, and the README of the repository is as before', async (t) => {
+  const text = await runProgram('tar', ['-xzOf', tarball, 'package/README.md'], folder)
+  const links = Array.from(text.matchAll(/\]\(([^)]*)\)/g), ([, target = '']) => target)
+  t.ok(links.length > 2)
+  t.strictSame(links.filter((target) => !/^(https:|#)/.test(target)), [])
+  for (const target of links.filter((target) => target.startsWith('#'))) t.ok(text.toLowerCase().includes(`# ${target.slice(1).replaceAll('-', ' ')}\n`), target)
+  t.notMatch(text, /mermaid/)
+  const [before, after] = [join(root, 'README.md'), join(folder, 'clone/README.md')].map((file) => readFileSync(file, 'utf8'))
+  t.equal(after, before)
 })
 
 t.test('in an empty folder, the package runs as ES module and as CommonJS', async (t) => {

@@ -24,8 +24,8 @@ t.test('the site has a page for each page of the documentation, each example and
   const names = (await readdir(`${root}docs`)).filter((name) => name.endsWith('.md') && name !== 'README.md')
   for (const name of names) t.ok(texts.has(name.replace('.md', '.html')), name)
   for (const name of await readdir(`${root}examples`)) if (name.endsWith('.ts')) t.ok(texts.has(`source/examples/${name}.html`), name)
-  for (const [name, member] of [['index', 'SSERouteOptions'], ['client/index', 'connect'], ['client/react', 'useSSE'], ['redis/index', 'redisBackplane'], ['metrics', 'sseMetrics'], ['testing', 'injectSSE']]) {
-    t.ok([...texts].some(([path, text]) => path.startsWith('api/') && path.includes(String(name).replace('/index', '')) && text.includes(String(member))), `${name}: ${member}`)
+  for (const [name, member] of [['', 'SSERouteOptions'], ['/client', 'connect'], ['/react', 'useSSE'], ['/redis', 'redisBackplane'], ['/metrics', 'sseMetrics'], ['/testing', 'injectSSE'], ['/testing/backplane', 'testBackplane']]) {
+    t.ok(texts.get(`api/fastify-sse-routes${name}.html`)?.includes(String(member)), `${name}: ${member}`)
   }
 })
 

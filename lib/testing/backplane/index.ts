@@ -1,4 +1,9 @@
 // Tested by test/testing/backplane.test.ts
+/**
+ * The tests that a backplane has to pass.
+ *
+ * @module fastify-sse-routes/testing/backplane
+ */
 import type { Backplane, HistorySettings } from '../../backplane.js'
 import { gaps } from './gaps.js'
 import { Log, same } from './log.js'
