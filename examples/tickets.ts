@@ -1,7 +1,7 @@
 // A ticket for EventSource, which cannot send a token in a header. It opens one stream, within ten seconds. Run beside it:
 //   curl -X POST -H 'authorization: Bearer ann-token' http://127.0.0.1:3000/tickets
 //   curl -N 'http://127.0.0.1:3000/inbox?ticket=<ticket>'
-// The page on http://127.0.0.1:3000 gets a new ticket for each stream.
+// The page on http://127.0.0.1:3000 gets a new ticket for each stream. Send a notice: curl -X POST http://127.0.0.1:3000/users/ann
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import Fastify, { type FastifyRequest } from 'fastify'

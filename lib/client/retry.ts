@@ -51,8 +51,8 @@ function retryAfter (headers: Headers | undefined): number | undefined {
 type Page = Partial<EventTarget> & { document?: { hidden: boolean } }
 
 /**
- * Waits for `total` ms, or until `signal` aborts. After `minimum` ms the wait also ends when the page becomes visible or
- * the network is available again, because timers fire late in a page in the background.
+ * Waits for `total` ms, or until `signal` aborts. If the page becomes visible or the network is available again, waits for
+ * `minimum` ms only, because timers fire late in a page in the background.
  */
 export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
@@ -61,10 +61,14 @@ export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Pro
   const listening = { signal: over.signal }
   let timer: ReturnType<typeof setTimeout> | undefined
   await new Promise<void>((resolve) => {
-    const begun = Date.now()
+    const end = Date.now() + minimum
     timer = setTimeout(resolve, total)
-    const wake = () => {
-      if (!page.document?.hidden && Date.now() - begun >= minimum) resolve()
+    const wake = ({ type }: Event) => {
+      if (type !== 'online' && page.document?.hidden) return
+      clearTimeout(timer)
+      const rest = end - Date.now()
+      if (rest > 0) timer = setTimeout(resolve, rest)
+      else resolve()
     }
     for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, listening)
     signal.addEventListener('abort', () => resolve(), listening)

@@ -242,7 +242,7 @@ test('a hidden or offline page reconnects once it is visible or online', async (
   const view = { hidden: true }
   Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page), document: view })
   t.teardown(() => { for (const name of ['addEventListener', 'document']) if (!(name in before)) Reflect.deleteProperty(globalThis, name) })
-  const { url, requests } = await serve(t, dies, ends('retry: 300\n\n'), says(204))
+  const { url, requests } = await serve(t, dies, dies, breaks('retry: 300\n\n'), says(204))
   const long = { delay: 1e9, maxDelay: 1e9 }
   let retries = 0
   const done = follow(url, { retry: long, onRetry: () => { retries++ } })
@@ -252,6 +252,9 @@ test('a hidden or offline page reconnects once it is visible or online', async (
   t.equal(requests.length, 1, 'not while it is hidden')
   page.dispatchEvent(new Event('visibilitychange'))
   await until('it waits again', () => retries === 2)
+  view.hidden = true
+  page.dispatchEvent(new Event('online'))
+  await until('it waits for the third time', () => retries === 3)
   const begun = performance.now()
   page.dispatchEvent(new Event('online'))
   await done

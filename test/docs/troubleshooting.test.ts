@@ -1,13 +1,17 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { runInNewContext } from 'node:vm'
 import { test, type Test } from 'tap'
+import { EventSource } from 'eventsource'
 import type { FastifyInstance } from 'fastify'
 import { injectSSE } from '../../lib/testing.js'
-import { makeApp, until } from '../helpers/app.js'
+import { listen, makeApp, until } from '../helpers/app.js'
 import { pageOf } from './document.js'
 import { runApp, tenLines } from './run.js'
 
 const page = pageOf('docs/troubleshooting.md')
 
 const [progress] = page.codeOf('The client reconnects for ever', 'ts')
+const [reader] = page.codeOf('The client reconnects for ever', 'js')
 const [wrong, mine] = page.codeOf('A user sees the data of another user', 'ts')
 const [viewers] = page.codeOf('Memory grows', 'ts')
 
@@ -42,12 +46,61 @@ test('a refused request has a status and JSON with a code', async (t) => {
   stream.close()
 })
 
+test('the ids in a gap tell its causes apart', async (t) => {
+  const numberOf = (id: string) => Number(id.split('-')[1])
+  const isGreater = (a: string, b: string) => Number(a.split('-')[0]) > Number(b.split('-')[0])
+  const start = async () => {
+    const app = await makeApp(t, { history: { size: 2 } })
+    app.sseRoute('/', { topics: ['orders'] })
+    app.get('/late', async (_request, reply) => {
+      const stream = reply.sse()
+      await wait(20)
+      stream.subscribe('orders')
+    })
+    return app
+  }
+  const gapOf = async (app: FastifyInstance, url: string, id: string) => {
+    const stream = await injectSSE(app, { url, headers: { 'last-event-id': id } })
+    const { event, data = '' } = await stream.next() ?? {}
+    stream.close()
+    t.equal(event, 'gap', url)
+    return JSON.parse(data)
+  }
+  const [app, restarted] = [await start(), await start()]
+  const ids: string[] = []
+  for (const data of ['1', '2', '3', '4']) {
+    ids.push(await app.sse.publish('orders', data))
+    await wait(2)
+  }
+  const [old = '', , third = '', newest = ''] = ids
+  const numbers = ids.map(numberOf)
+  t.ok(Math.max(...numbers) - Math.min(...numbers) < 4, numbers.join())
+  const other = numberOf(await restarted.sse.publish('orders', '1'))
+  t.ok(Math.abs(numberOf((await gapOf(restarted, '/', newest)).lastEventId) - other) > 4, 'restarted, or another process')
+  const short = await gapOf(app, '/', old)
+  t.ok(isGreater(short.oldestId, short.lastEventId), 'too short')
+  const late = await gapOf(app, '/late', third)
+  t.notOk(isGreater(late.oldestId, late.lastEventId), 'subscribed late')
+})
+
 test('a source that ends sends the event of `end`, and is read again by the next request', async (t) => {
   const app = await runApp(t, tenLines({ after: progress }))
   for (let i = 0; i < 2; i++) {
     const { body } = await app.inject('/progress')
     t.match(body, /data: half\n\ndata: ready\n\nevent: done\ndata: \n\n$/)
   }
+})
+
+test('an EventSource that is closed at the event of `end` does not reconnect', async (t) => {
+  const app = await runApp(t, tenLines({ after: progress }))
+  const url = `http://127.0.0.1:${await listen(app)}`
+  class PageEventSource extends EventSource {
+    constructor (path: string) { super(url + path) }
+  }
+  const source: EventSource = runInNewContext(`${reader}\nprogress`, { EventSource: PageEventSource })
+  t.teardown(() => source.close())
+  await until('the end', () => source.readyState === source.CLOSED)
+  t.match(app.sse.stats(), { opened: 1 })
 })
 
 test('`shared: true` shows all users the data of one, a key by user does not', async (t) => {

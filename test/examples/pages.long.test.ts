@@ -30,6 +30,29 @@ t.test('the page of tickets gets a ticket for each stream, and misses no notice 
   t.notMatch(program.output(), 'ticket=')
 })
 
+t.test('the page of the chat asks, shows the whole answer after a reload, and stops it for a second page', async (t) => {
+  const program = startExample(t, 'resumable-chat')
+  const url = await program.url()
+  const browser = await launchChromium(t)
+  const [page, other] = [await browser.newPage(), await browser.newPage()]
+  const answerOf = async (of: typeof page) => await of.locator('#answer').textContent() ?? ''
+  await page.goto(url)
+  t.equal(await answerOf(page), '')
+  await page.click('#ask')
+  await until('the first words', async () => (await answerOf(page)).startsWith('This answer goes'))
+  await page.reload()
+  await other.goto(url)
+  for (const reader of [page, other]) await until('the words before the reload, and later ones', async () => /^This answer goes on without you\. Reload/.test(await answerOf(reader)))
+  await other.click('#stop')
+  t.equal(Object(await (await fetch(`${url}/chats/7`, { method: 'DELETE' })).json()).stopped, false)
+  for (const reader of [page, other]) t.notMatch(await answerOf(reader), 'all of them')
+  const stopped = await answerOf(page)
+  await other.reload()
+  await until('the part that was sent', async () => await answerOf(other) === stopped)
+  await page.click('#ask')
+  await until('the end of a new answer', async () => /them\.$/.test(await answerOf(page)))
+})
+
 t.test('the tabs of one browser share a connection, and another tab takes it over', async (t) => {
   const url = await startExample(t, 'tabs').url()
   const open = async () => Object(await (await fetch(`${url}/streams`)).json()).open

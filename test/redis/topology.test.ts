@@ -108,13 +108,13 @@ async function movesSlot (t: Test, cluster: RedisCluster, client: (urls: string[
 async function losesSlot (t: Test, cluster: RedisCluster, client: (urls: string[]) => RedisBackplaneOptions): Promise<void> {
   const patient = await startApp(t, client(cluster.urls))
   const leaving = await startApp(t, client(cluster.urls))
-  const hasty = await startApp(t, { ...client(cluster.urls), timeout: 1_500 })
+  const hasty = await startApp(t, { ...client(cluster.urls), timeout: 3_000 })
   const stream = await follow(patient.app, 'news')
   const { owner } = await cluster.owner()
   for (const { server } of cluster.nodes) await server.call('CLUSTER', 'DELSLOTS', String(SLOT))
   const waiting = patient.app.sse.publish('news', 'waited')
   const refused = t.rejects(leaving.app.sse.publish('news', 'never'), { code: 'SSE_ERR_CLOSING' })
-  await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 1500 ms/, cause: { message: /CLUSTERDOWN|no node has the slot/ } })
+  await t.rejects(hasty.app.sse.publish('news', 'too late'), { code: 'SSE_ERR_BACKPLANE', message: /no answer within 3000 ms/, cause: { message: /CLUSTERDOWN|no node has the slot/ } })
   await outage(hasty)
   await leaving.app.close()
   await refused
