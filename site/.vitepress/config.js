@@ -13,7 +13,13 @@ export default defineConfig({
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     // as GitHub makes the names of headings in links
-    anchor: { slugify: (title) => title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-') }
+    anchor: { slugify: (title) => title.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-') },
+    config ({ renderer: { rules }, utils }) {
+      const { fence } = rules
+      rules.fence = (tokens, i, ...rest) => tokens[i].info === 'mermaid'
+        ? `<MermaidDiagram code="${utils.escapeHtml(tokens[i].content)}" />`
+        : fence(tokens, i, ...rest)
+    }
   },
   head: [['link', { rel: 'icon', href: 'data:,' }]],
   themeConfig: {

@@ -47,17 +47,29 @@ t.test('links within the site lead to pages and headings that exist', async (t) 
 })
 
 t.test('pages ask no other server for anything, and fit small and large screens', async (t) => {
-  for (const name of ['', 'getting-started.html', 'options.html', 'api/index.html']) {
+  for (const name of ['', 'getting-started.html', 'options.html', 'api/fastify-sse-routes.html', 'overview.html', 'architecture.html']) {
     const { page, faults } = await visit(browser, 'about:blank')
     const others: string[] = []
     page.on('request', (request) => { if (!request.url().startsWith(server.url) && !request.url().startsWith('data:')) others.push(request.url()) })
     await page.goto(`${server.url}${BASE}${name}`, { waitUntil: 'load' })
+    if (texts.get(name)?.includes('flowchart')) await page.locator('.diagram svg').waitFor()
     for (const width of [375, 1440]) {
       await page.setViewportSize({ width, height: 900 })
       t.equal(await page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth'), 0, `${name} fits ${width} px`)
     }
     t.strictSame([others, faults], [[], []], name)
     await page.context().close()
+  }
+})
+
+t.test('labels of diagrams are shown whole, in light and dark', async (t) => {
+  const { page } = await visit(browser, `${server.url}${BASE}overview.html`)
+  const cut = '[...document.querySelectorAll(\'.diagram foreignObject\')].filter(({ height, firstElementChild }) => firstElementChild.scrollHeight > height.baseVal.value + 1).length'
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await page.locator('.diagram').getByText('encoded once').waitFor()
+    t.ok(await page.locator('.diagram foreignObject').count() > 8)
+    t.equal(await page.evaluate<number>(cut), 0, colorScheme)
   }
 })
 
