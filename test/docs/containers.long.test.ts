@@ -33,7 +33,7 @@ async function writeApp (t: Test, withHandler: boolean): Promise<string> {
   await mkdir(folder)
   const code = tenLines({ after: `${withHandler ? handler : ''}\nconsole.log(await app.listen({ host: '127.0.0.1', port: 0 }))` })
   // with the code of lib; packages are found in the folders above
-  await build({ stdin: { contents: toJavaScript(code), resolveDir: folder }, outfile: join(folder, 'server.js'), bundle: true, packages: 'external', platform: 'node', format: 'esm', plugins: [{ name: 'file URLs', setup: ({ onResolve }) => onResolve({ filter: /^file:/ }, ({ path }) => ({ path: new URL(path).pathname })) }] })
+  await build({ stdin: { contents: toJavaScript(code), resolveDir: folder }, outfile: join(folder, 'server.js'), bundle: true, packages: 'external', platform: 'node', format: 'esm', plugins: [{ name: 'file URLs', setup: ({ onResolve }) => onResolve({ filter: /^file:/ }, ({ path }) => ({ path: new URL(path).pathname.replace(/\.js$/, '.ts') })) }] })
   await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module', scripts: { start: 'node server.js' } }))
   return folder
 }

@@ -29,7 +29,7 @@ export interface ProcessOne {
 export async function startProcessOne (t: Test, command: readonly string[], cwd: string): Promise<ProcessOne> {
   const { PATH, HOME } = process.env
   const child = spawn('unshare', [...NAMESPACE, ...command], { cwd, env: { PATH, HOME, npm_config_update_notifier: 'false' }, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ended = once(child, 'exit').then(([code]: [number | null]) => code)
+  const ended = once(child, 'exit').then(() => child.exitCode)
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
   let first = 0
