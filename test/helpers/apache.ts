@@ -3,7 +3,7 @@ import { freePort } from './free-port.js'
 import { startProgram, testsWith, writeConfiguration } from './program.js'
 
 /** Declares a test with Apache, skipped if it is not installed. */
-export const testApache = testsWith({ command: 'apache2', check: ['-v'], package: 'apache2' })
+export const testApache = testsWith({ command: 'apache2', check: ['-v'], package: 'apache2-bin' })
 
 const MODULES = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'filter', 'deflate']
 
