@@ -8,6 +8,7 @@ import { startApache, testApache } from '../helpers/apache.js'
 import { startCaddy, testCaddy } from '../helpers/caddy.js'
 import { cert, key } from '../helpers/certificate.js'
 import { startDemoServer } from '../helpers/demo-server.js'
+import { freePort } from '../helpers/free-port.js'
 import { startHAProxy, testHAProxy } from '../helpers/haproxy.js'
 import { closeHTTP2, openHTTP2 } from '../helpers/http2-client.js'
 import { idsOf } from '../helpers/subscriber.js'
@@ -363,4 +364,46 @@ testApache('each stream occupies one of the workers of Apache', async (t) => {
   await delay(1_000)
   t.equal(app.sse.streams.size, 5)
   t.equal(sockets.filter(({ text }) => text.includes('200 OK')).length, 5)
+})
+
+const patientCaddy = caddy.replace(/(reverse_proxy .*)/, '$1 {\nlb_try_duration 5s\n}')
+
+/** Opens a stream through a proxy while the app is down, and starts the app 1 s later. Returns the status. */
+async function openBeforeApp (t: Test, start: Start): Promise<number | undefined> {
+  const appPort = await freePort()
+  const opening = openStream(t, await start(t, appPort), '/')
+  await delay(1_000)
+  await listenOn(t, appPort)
+  return (await opening).response.statusCode
+}
+
+/** Starts an app on a port. */
+async function listenOn (t: Test, port: number): Promise<void> {
+  const app = await makeApp(t)
+  app.sseRoute('/', { topics: ['a'] })
+  await app.listen({ host: '127.0.0.1', port })
+}
+
+/** Opens four streams through a proxy with two servers, of which the first is down. Returns the statuses. */
+async function openWithOneOfTwo (t: Test, start: (t: Test, down: number, up: number) => Promise<number>): Promise<unknown[]> {
+  const [down, up] = [await freePort(), await freePort()]
+  await listenOn(t, up)
+  const port = await start(t, down, up)
+  const statuses: unknown[] = []
+  for (let i = 0; i < 4; i++) statuses.push((await openStream(t, port, '/')).response.statusCode)
+  return statuses
+}
+
+testHAProxy('HAProxy waits for an app that restarts, and with redispatch uses another server at once', async (t) => {
+  t.equal(await openBeforeApp(t, (t, port) => startHAProxy(t, port, haproxy)), 200)
+  const two = (up: number) => `${haproxy}  server app2 127.0.0.1:${up}\n`
+  t.strictSame((await openWithOneOfTwo(t, (t, down, up) => startHAProxy(t, down, two(up)))).sort(), [200, 200, 503, 503])
+  const start = performance.now()
+  t.strictSame(await openWithOneOfTwo(t, (t, down, up) => startHAProxy(t, down, two(up).replace('mode http', 'mode http\n  option redispatch 1'))), [200, 200, 200, 200])
+  t.ok(performance.now() - start < 3_000)
+})
+
+testCaddy('Caddy with lb_try_duration waits for an app that restarts, or uses another server', async (t) => {
+  t.equal(await openBeforeApp(t, (t, port) => startCaddy(t, port, patientCaddy)), 200)
+  t.strictSame(await openWithOneOfTwo(t, (t, down, up) => startCaddy(t, down, patientCaddy.replace(':3000', `:3000 127.0.0.1:${up}`))), [200, 200, 200, 200])
 })
