@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { parse } from 'yaml'
-import { open } from '../helpers/app.js'
+import { open, until } from '../helpers/app.js'
 import { hasTini, startProcessOne, testProcessOne } from '../helpers/process-one.js'
 import { pageOf } from './document.js'
 import { tenLines, toJavaScript } from './run.js'
@@ -48,15 +48,17 @@ async function stop (t: Test, command: readonly string[], withHandler: boolean):
   const signal = argumentsOf('STOPSIGNAL')
   if (!isSignal(signal)) throw new Error(signal)
   app.signal(signal)
-  // two more events arrive in two seconds if the signal has no effect
-  const goesOn = await Promise.race([client.until('\n\n', 4).then(() => true), app.ended.then(() => false)])
-  if (goesOn) {
+  let ended = false
+  const exit = app.ended.then((code) => { ended = true; return code })
+  // more events arrive if the signal has no effect
+  await until('the exit, or three more events', () => ended || client.text.split('\n\n').length > 4)
+  if (!ended) {
     t.ok(app.isRunning())
     return 'nothing happens'
   }
   const normal = await client.finished()
   if (normal) t.match(client.text, /\nretry: \d+\n$/)
-  return `streams ${normal ? 'end normally' : 'break off'}, exit code ${Number(await app.ended)}`
+  return `streams ${normal ? 'end normally' : 'break off'}, exit code ${Number(await exit)}`
 }
 
 const shell = command.join(' ')
