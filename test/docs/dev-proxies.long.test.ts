@@ -41,7 +41,7 @@ const middleware = (options: Options): StartProxy => async (t, target) => {
   return (server.address() as AddressInfo).port
 }
 
-const page = pageOf('docs/deployment.md')
+const page = pageOf('docs/proxies.md')
 const [viteConfig, middlewareConfig] = page.codeOf('Dev servers', 'js')
 
 /** The options of each proxy in the documentation. */

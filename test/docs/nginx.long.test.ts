@@ -8,7 +8,7 @@ import { pageOf } from './document.js'
 import { startNginx, testNginx } from './nginx.js'
 import { runApp } from './run.js'
 
-const page = pageOf('docs/deployment.md')
+const page = pageOf('docs/proxies.md')
 
 const [configuration] = page.codeOf('nginx', 'nginx')
 

@@ -12,7 +12,7 @@ import { pageOf } from './document.js'
 // path of Debian's package, which is in the PATH of root only
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` }
 const there = isThere()
-const [documented] = pageOf('docs/deployment.md').codeOf('nginx', 'nginx')
+const [documented] = pageOf('docs/proxies.md').codeOf('nginx', 'nginx')
 
 if (!there) console.error('There is no nginx on the PATH (apt-get install nginx-light): the tests with nginx are skipped')
 

@@ -51,7 +51,7 @@ const testBoth = SERVERS.length > 0 ? testNginx : testRedis
 testBoth('with the upstream of the page nginx spreads streams over two processes, and a client that reconnects to any of them gets what it missed', async (t) => {
   const [code] = page.codeOf('Share one log', 'ts')
   const [upstream] = page.codeOf('Put the processes behind a load balancer', 'nginx')
-  const [server] = pageOf('docs/deployment.md').codeOf('nginx', 'nginx')
+  const [server] = pageOf('docs/proxies.md').codeOf('nginx', 'nginx')
   const [one, other] = await startTwo(t, code, await RedisServer.start(t))
   const ports = [await listen(one), await listen(other)] as const
   const configuration = server.replace(/^upstream [^}]*\}\n/, () => upstream.replace('127.0.0.1:3001', `127.0.0.1:${ports[1]}`))
