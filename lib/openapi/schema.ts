@@ -33,16 +33,26 @@ export function eventStreamMedia (events: EventSchemas, dialect: Dialect, defini
   return dialect === '3.2' ? { schema: {}, itemSchema: item } : { schema: dataSchema(events, dialect, definitions), 'x-itemSchema': item }
 }
 
-/** Returns the union of the schemas of all events' data, as parsed by a client. Allows any value for a route without `events`. */
+/**
+ * Returns the union of the schemas of all events' data, as parsed by a client. The `title` of each schema in the union has the
+ * names of its events. Allows any value for a route without `events`.
+ */
 export function dataSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
-  const distinct = new Map(Object.values(events).map((event) => {
+  const distinct = new Map<string, { schema: Schema, names: string[] }>()
+  for (const [name, event] of Object.entries(events)) {
     const schema = jsonSchema(event, dialect, definitions)
-    return [JSON.stringify(schema), schema]
-  }))
-  const [first = {}, ...others] = distinct.values()
-  if (others.length === 0) return first
+    const key = JSON.stringify(schema)
+    distinct.set(key, { schema, names: [...distinct.get(key)?.names ?? [], name] })
+  }
+  const [first, ...others] = distinct.values()
+  if (first === undefined || others.length === 0) return first?.schema ?? {}
   // allows any value in Swagger 2.0, which does not have unions
-  return dialect === '2.0' ? {} : { anyOf: [first, ...others] }
+  return dialect === '2.0' ? {} : { anyOf: [first, ...others].map(({ schema, names }) => titled(schema, names.join(', '))) }
+}
+
+/** Adds a title, which viewers of documents show, to a schema in a union. Returns references, components and schemas with a title unchanged. */
+function titled (schema: Schema, title: string): Schema {
+  return '$ref' in schema || '$id' in schema || 'title' in schema ? schema : { title, ...schema }
 }
 
 /** Adds the event `gap`, which tells a client that it has missed events, to a route's events. If none are declared, adds nothing, as any event is allowed. */
@@ -56,9 +66,10 @@ export function withGap (events: EventSchemas, dialect: Dialect): EventSchemas {
 
 /** Returns a schema that any event of a route matches: one alternative for each declared event, with its name and data. */
 function eventSchema (events: EventSchemas, dialect: Dialect, definitions?: Definitions): Schema {
-  const alternatives = Object.entries(events).map(([name, schema]) => event(nameSchema(name), data(schema, dialect, definitions), name === 'message'))
-  const [first = event({ type: 'string' }, { type: 'string' }, true), ...others] = alternatives
-  return others.length === 0 ? first : { oneOf: [first, ...others] }
+  const alternatives = Object.entries(events).map(([name, schema]) => ({ title: name, event: event(nameSchema(name), data(schema, dialect, definitions), name === 'message') }))
+  const [first, ...others] = alternatives
+  if (first === undefined) return event({ type: 'string' }, { type: 'string' }, true)
+  return others.length === 0 ? first.event : { oneOf: alternatives.map(({ title, event }) => titled(event, title)) }
 }
 
 /** Returns the schema of an event with the fields event, data, id and retry. `unnamed`: the field event may be missing, as in a `message`. */

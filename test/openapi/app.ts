@@ -44,13 +44,18 @@ export function event (name: object, data: object, required: string[] = ['event'
   }
 }
 
+/** Returns the expected description of one of several events. */
+export function alternative (name: string, data: object): Record<string, unknown> {
+  return { title: name, ...event({ enum: [name] }, data) }
+}
+
 /** The expected description of `GET /prices` in OpenAPI 3.2. */
 export const pricesMedia = {
   schema: {},
   itemSchema: {
     oneOf: [
-      event({ enum: ['price'] }, { type: 'string', contentMediaType: 'application/json', contentSchema: price }),
-      event({ enum: ['halted'] }, { type: 'string' })
+      alternative('price', { type: 'string', contentMediaType: 'application/json', contentSchema: price }),
+      alternative('halted', { type: 'string' })
     ]
   }
 }

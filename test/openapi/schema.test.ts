@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { test } from 'tap'
 import { z } from 'zod'
 import { dataSchema, dialectOf, eventStreamMedia, jsonSchema, withGap } from '../../lib/openapi/schema.js'
-import { event, Price, price } from './app.js'
+import { alternative, event, Price, price } from './app.js'
 
 const json = (schema: object) => ({ type: 'string', contentMediaType: 'application/json', contentSchema: schema })
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
@@ -16,7 +16,7 @@ test('3.2: itemSchema has one alternative for each event; JSON is a string with 
   t.strictSame(plain(eventStreamMedia({ price: Price, halted: Type.String({ minLength: 1 }) }, '3.2')), {
     schema: {},
     itemSchema: {
-      oneOf: [event({ enum: ['price'] }, json(price)), event({ enum: ['halted'] }, { type: 'string', minLength: 1 })]
+      oneOf: [alternative('price', json(price)), alternative('halted', { type: 'string', minLength: 1 })]
     }
   })
 })
@@ -39,20 +39,20 @@ test('a route without declared events is described as one that sends any event',
 
 test('3.1: schema is the union of the data, the event is in x-itemSchema', async (t) => {
   t.strictSame(plain(eventStreamMedia({ price: Price, halted: Type.String() }, '3.1')), {
-    schema: { anyOf: [price, { type: 'string' }] },
+    schema: { anyOf: [{ title: 'price', ...price }, { title: 'halted', type: 'string' }] },
     'x-itemSchema': {
-      oneOf: [event({ enum: ['price'] }, json(price)), event({ enum: ['halted'] }, { type: 'string' })]
+      oneOf: [alternative('price', json(price)), alternative('halted', { type: 'string' })]
     }
   })
 })
 
 test('3.0: the description of 3.1, with x- before the keywords that 3.0 does not have', async (t) => {
   t.strictSame(plain(eventStreamMedia({ price: Price, halted: Type.String() }, '3.0')), {
-    schema: { anyOf: [price, { type: 'string' }] },
+    schema: { anyOf: [{ title: 'price', ...price }, { title: 'halted', type: 'string' }] },
     'x-itemSchema': {
       oneOf: [
-        event({ enum: ['price'] }, { type: 'string', 'x-contentMediaType': 'application/json', 'x-contentSchema': price }),
-        event({ enum: ['halted'] }, { type: 'string' })
+        alternative('price', { type: 'string', 'x-contentMediaType': 'application/json', 'x-contentSchema': price }),
+        alternative('halted', { type: 'string' })
       ]
     }
   })
@@ -60,8 +60,15 @@ test('3.0: the description of 3.1, with x- before the keywords that 3.0 does not
 
 test('the union of the data contains equal types once', async (t) => {
   const token = Type.String()
-  t.strictSame(plain(dataSchema({ token, done: Type.String(), count: Type.Integer() }, '3.1')), { anyOf: [{ type: 'string' }, { type: 'integer' }] })
+  t.strictSame(plain(dataSchema({ token, done: Type.String(), count: Type.Integer() }, '3.1')), { anyOf: [{ title: 'token, done', type: 'string' }, { title: 'count', type: 'integer' }] })
   t.strictSame(plain(dataSchema({ token, done: Type.String() }, '3.1')), { type: 'string' })
+})
+
+test('types in a union have the names of their events as title, except references, schemas with an $id and schemas with a title', async (t) => {
+  const titled = Type.String({ title: 'A text' })
+  const component = Type.Object({}, { $id: 'Component' })
+  const anyOf = [{ title: 'a', ...price }, { $ref: 'Price' }, { $id: 'Component', type: 'object', properties: {} }, { title: 'A text', type: 'string' }]
+  t.strictSame(plain(dataSchema({ a: Price, b: Type.Ref('Price'), c: component, d: titled }, '3.1')), { anyOf })
 })
 
 test('Swagger 2.0: different types of data are any type, because it does not have unions', async (t) => {

@@ -107,5 +107,5 @@ test('the alternatives of an event stream exclude each other', async (t) => {
   const { itemSchema } = Object(media(app.swagger(), '/same'))
   const fits = await asValidator(itemSchema)
   for (const name of [undefined, 'message', 'a', 'b']) t.ok(fits({ event: name, data: 'x' }), String(name))
-  t.same(itemSchema.oneOf[0], event({ enum: ['message'] }, { type: 'string' }, ['data']))
+  t.same(itemSchema.oneOf[0], { title: 'message', ...event({ enum: ['message'] }, { type: 'string' }, ['data']) })
 })
