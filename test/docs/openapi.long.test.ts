@@ -174,11 +174,11 @@ async function load (file: string) {
   return await import(outfile)
 }
 
-/** Returns the first items of a generator, or fewer if it ends, fails or takes longer than two seconds. */
+/** Returns the first items of a generator, or fewer if it ends, fails or takes longer than four seconds. */
 async function first (count: number, open: (signal: AbortSignal) => AsyncIterable<unknown>): Promise<unknown[]> {
   const items: unknown[] = []
   try {
-    for await (const item of open(AbortSignal.timeout(2_000))) if (items.push(item) === count) break
+    for await (const item of open(AbortSignal.timeout(4_000))) if (items.push(item) === count) break
   } catch {
     // a client that waits for the end of the response fails with the abort
   }
