@@ -59,19 +59,17 @@ export async function wait ({ minimum, total }: Delay, signal: AbortSignal): Pro
   const page: typeof globalThis & Page = globalThis
   const over = new AbortController()
   const listening = { signal: over.signal }
+  const end = Date.now() + minimum
   let timer: ReturnType<typeof setTimeout> | undefined
-  await new Promise<void>((resolve) => {
-    const end = Date.now() + minimum
-    timer = setTimeout(resolve, total)
-    const wake = ({ type }: Event) => {
-      if (type !== 'online' && page.document?.hidden) return
+  await new Promise<unknown>((resolve) => {
+    const wake = () => {
       clearTimeout(timer)
-      const rest = end - Date.now()
-      if (rest > 0) timer = setTimeout(resolve, rest)
-      else resolve()
+      timer = setTimeout(resolve, end - Date.now())
     }
-    for (const event of ['online', 'visibilitychange']) page.addEventListener?.(event, wake, listening)
-    signal.addEventListener('abort', () => resolve(), listening)
+    timer = setTimeout(resolve, total)
+    page.addEventListener?.('online', wake, listening)
+    page.addEventListener?.('visibilitychange', () => page.document?.hidden || wake(), listening)
+    signal.addEventListener('abort', resolve, listening)
   })
   clearTimeout(timer)
   over.abort()
