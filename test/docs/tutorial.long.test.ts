@@ -106,10 +106,11 @@ class Reader {
       this.folder = join(this.folder, folder)
       return
     }
+    // a line of an event may begin after the progress that curl prints
     const command = line
       .replace(/(?<=^npm install .*)\bfastify-sse-routes\b/, this.tarball)
       .replace('127.0.0.1:3000', `127.0.0.1:${this.port}`)
-      .replace(/(?<=Last-Event-ID: )\d{13}-\d+/, () => this.#curl?.output.match(/(?<=^id: )\d{13}-\d+(?=\nevent: order$)/gm)?.at(-1) ?? 'none')
+      .replace(/(?<=Last-Event-ID: )\d{13}-\d+/, () => this.#curl?.output.match(/(?<=id: )\d{13}-\d+(?=\nevent: order\n)/g)?.at(-1) ?? 'none')
     if (command === 'npm start') {
       await this.#server?.interrupt()
       const server = this.#server = new Command(this.t, command, this.folder, environment({ PORT: `${this.port}` }))
@@ -126,7 +127,10 @@ class Reader {
   async #see ({ code, line }: Block): Promise<void> {
     const text = code.trimEnd().replace('127.0.0.1:3000', `127.0.0.1:${this.port}`).replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
     const pattern = new RegExp(text.replace(/\d{13}-\d+/g, '\\d{13}-\\d+').replace(/(?<="count":)\d+/g, '\\d+'))
-    await until(`${page.path}:${line} ${pattern}`, () => [this.#server?.output, this.#curl?.output, this.#output].some((output = '') => pattern.test(output)), 15_000)
+    const outputs = () => [this.#server?.output, this.#curl?.output, this.#output]
+    await until(`${page.path}:${line} ${pattern}`, () => outputs().some((output = '') => pattern.test(output)), 15_000).catch((error: Error) => {
+      throw new Error(`${error.message}\n${outputs().join('\n---\n')}`)
+    })
   }
 }
 
