@@ -32,7 +32,7 @@ export interface Delay {
  * @param retry the delay of the server's last `retry:`, ms; undefined if it sent none
  */
 export function backoff ({ delay, maxDelay }: Settings, failures: number, retry: number | undefined, error: SSEError | null): Delay {
-  const minimum = retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry))
+  const minimum = Math.min(LONGEST, retryAfter(error?.headers) ?? (retry === undefined ? 0 : Math.max(SHORTEST, retry)))
   // at most 30, because with `delay: 0` the product 0 * 2 ** 1024 is NaN, and a timer of NaN ms fires at once
   const doublings = Math.min(30, Math.max(0, failures - 1))
   const jitter = failures === 0 && retry !== undefined ? 0 : Math.random() * Math.min(LONGEST, maxDelay, delay * 2 ** doublings)

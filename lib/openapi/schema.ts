@@ -69,7 +69,7 @@ function eventSchema (events: EventSchemas, dialect: Dialect, definitions?: Defi
   const alternatives = Object.entries(events).map(([name, schema]) => ({ title: name, event: event(nameSchema(name), data(schema, dialect, definitions), name === 'message') }))
   const [first, ...others] = alternatives
   if (first === undefined) return event({ type: 'string' }, { type: 'string' }, true)
-  return others.length === 0 ? first.event : { oneOf: alternatives.map(({ title, event }) => titled(event, title)) }
+  return others.length === 0 ? first.event : { oneOf: alternatives.map(({ title, event }) => ({ title, ...event })) }
 }
 
 /** Returns the schema of an event with the fields event, data, id and retry. `unnamed`: the field event may be missing, as in a `message`. */

@@ -236,6 +236,22 @@ test('the loop can be left before and during a reconnect delay', async (t) => {
   }
 })
 
+test('an online event does not end a delay of the server that is longer than any timer', async (t) => {
+  const page = new EventTarget()
+  Object.assign(globalThis, { addEventListener: page.addEventListener.bind(page) })
+  t.teardown(() => { Reflect.deleteProperty(globalThis, 'addEventListener') })
+  const { url, requests } = await serve(t, says(503, '', { 'retry-after': '3000000' }), says(204))
+  const leave = new AbortController()
+  let retries = 0
+  const done = follow(url, { signal: leave.signal, onRetry: () => { retries++ } })
+  await until('it waits', () => retries === 1)
+  page.dispatchEvent(new Event('online'))
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  t.equal(requests.length, 1)
+  leave.abort()
+  await done.catch(() => {})
+})
+
 test('a hidden or offline page reconnects once it is visible or online', async (t) => {
   const page = new EventTarget()
   const before = Object.getOwnPropertyDescriptors(globalThis)
