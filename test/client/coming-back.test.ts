@@ -264,8 +264,9 @@ test('a hidden or offline page reconnects once it is visible or online', async (
   const done = follow(url, { retry: long, onRetry: () => { retries++ } })
   await until('it waits', () => retries === 1)
   page.dispatchEvent(new Event('visibilitychange'))
-  view.hidden = false
+  await new Promise((resolve) => setTimeout(resolve, 50))
   t.equal(requests.length, 1, 'not while it is hidden')
+  view.hidden = false
   page.dispatchEvent(new Event('visibilitychange'))
   await until('it waits again', () => retries === 2)
   view.hidden = true
